@@ -1,0 +1,1 @@
+//! The bridge between Africa's Talking and Medic.
