@@ -2,6 +2,12 @@
 //! on an emulator of AWS between them.
 
 pub mod africastalking;
+mod answer;
+pub mod faults;
+pub mod http;
+mod ids;
 pub mod medic;
+pub mod server;
 pub mod stack;
 pub mod tools;
+mod watched;
