@@ -88,12 +88,11 @@ pub struct Active<F> {
 }
 
 impl<F> Active<F> {
-    /// Whether it concerns something that `names` recognises the scope's text in.
+    /// Whether it concerns something in which `names` recognises the scope's text.
     pub fn concerns(&self, names: impl FnOnce(&str) -> bool) -> bool {
         match &self.scope {
             Scope::Matching(text) => names(text),
-            Scope::UntilCleared => true,
-            Scope::Next(left) => *left > 0,
+            Scope::UntilCleared | Scope::Next(_) => true,
         }
     }
 }

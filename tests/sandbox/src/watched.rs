@@ -34,21 +34,26 @@ impl<T> Watched<T> {
         result
     }
 
-    /// Waits until `look` finds something. Looks at once, and again after every change.
-    pub async fn until<R>(&self, mut look: impl FnMut(&T) -> Option<R>) -> R {
-        let mut changes = self.changes.subscribe();
-        loop {
-            if let Some(found) = self.read(&mut look) {
-                return found;
-            }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+    /// What tells of every change that is made from now on.
+    pub fn changes(&self) -> Changes {
+        Changes(self.changes.subscribe())
     }
 
     fn lock(&self) -> MutexGuard<'_, T> {
         // A panic elsewhere must not hide what was recorded before it.
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells of changes.
+#[derive(Debug)]
+pub struct Changes(watch::Receiver<u64>);
+
+impl Changes {
+    /// Waits for a change that was not told of before; for ever, if the value is gone.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -1,0 +1,203 @@
+//! What Africa's Talking posts to its customer: delivery reports and incoming messages.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::State;
+use super::faults::{Fault, Place};
+use crate::ids;
+
+/// Which of the two callbacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallbackKind {
+    /// An SMS that came from a phone.
+    Incoming,
+    /// A delivery report.
+    Report,
+}
+
+/// One attempt to post a callback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Callback {
+    /// When it was posted, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Which callback.
+    pub kind: CallbackKind,
+    /// The SMS it is about: its UUID if it came from a phone, else the `messageId` of its send.
+    pub id: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The fields, in the order in which they were posted.
+    pub form: Vec<(String, String)>,
+    /// The HTTP status that came back, if one did.
+    pub status: Option<u16>,
+    /// Why none came back.
+    pub error: Option<String>,
+}
+
+impl Callback {
+    /// The value of a field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.form
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What became of an SMS that a phone sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SentSms {
+    /// Its UUID.
+    pub id: String,
+    /// The HTTP status that the last attempt got, if one came.
+    pub status: Option<u16>,
+    /// How many attempts it took.
+    pub attempts: u32,
+}
+
+/// A delivery report that is to be posted.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub id: String,
+    pub number: String,
+    pub status: String,
+    pub failure_reason: Option<String>,
+}
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Posts reports one after another.
+pub(super) async fn post_reports(state: &State, reports: Vec<Report>) {
+    for report in reports {
+        let mut form = pairs([("phoneNumber", &report.number)]);
+        if let Some(reason) = &report.failure_reason {
+            form.extend(pairs([("failureReason", reason)]));
+        }
+        form.extend(pairs([
+            ("retryCount", "0"),
+            ("id", &report.id),
+            ("status", &report.status),
+            ("networkCode", &state.config.network_code),
+        ]));
+        post(state, CallbackKind::Report, &report.id, &form).await;
+    }
+}
+
+/// Hands an SMS from a phone over.
+pub(super) async fn post_incoming(
+    state: &State,
+    from: &str,
+    text: &str,
+) -> anyhow::Result<SentSms> {
+    let id = ids::uuid()?;
+    let link_id = ids::uuid()?;
+    let date = OffsetDateTime::now_utc().format(format_description!(
+        "[year]-[month]-[day] [hour]:[minute]:[second]"
+    ))?;
+    let form = pairs([
+        ("from", from),
+        ("linkId", &link_id),
+        ("text", text),
+        ("id", &id),
+        ("date", &date),
+        ("to", &state.config.short_code),
+        ("cost", "None"),
+        ("networkCode", &state.config.network_code),
+    ]);
+    post_incoming_form(state, &id, &form).await
+}
+
+/// Hands an incoming SMS over, with fields just as they are given.
+pub(super) async fn post_incoming_form(
+    state: &State,
+    id: &str,
+    form: &[(String, String)],
+) -> anyhow::Result<SentSms> {
+    if state.book.read(|book| book.incoming_callback.is_none()) {
+        bail!("no callback for incoming messages is configured");
+    }
+    let (status, attempts) = post(state, CallbackKind::Incoming, id, form).await;
+    Ok(SentSms {
+        id: id.to_owned(),
+        status,
+        attempts,
+    })
+}
+
+/// Posts a callback until it is answered with a 2xx, a few times at most. Answers the last status
+/// and the number of attempts.
+async fn post(
+    state: &State,
+    kind: CallbackKind,
+    id: &str,
+    form: &[(String, String)],
+) -> (Option<u16>, u32) {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let mut last = (None, 0);
+    for attempt in 1..=state.config.callback_attempts {
+        if attempt > 1 && !state.config.callback_pause.is_zero() {
+            tokio::time::sleep(state.config.callback_pause).await;
+        }
+        let url = state.book.read(|book| match kind {
+            CallbackKind::Incoming => book.incoming_callback.clone(),
+            CallbackKind::Report => book.reports_callback.clone(),
+        });
+        let Some(url) = url else {
+            return last;
+        };
+        let at_ms = ids::now_ms();
+        let answered = state
+            .client
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.clone())
+            .send()
+            .await;
+        // The address of a callback holds a key, which a record must not.
+        let (status, error) = match answered {
+            Ok(answer) => (Some(answer.status().as_u16()), None),
+            Err(error) => (
+                None,
+                Some(format!("{:#}", anyhow::Error::new(error.without_url()))),
+            ),
+        };
+        last = (status, attempt);
+        let record = Callback {
+            at_ms,
+            kind,
+            id: id.to_owned(),
+            attempt,
+            form: form.to_vec(),
+            status,
+            error,
+        };
+        state.book.change(|book| book.callbacks.push(record));
+        if status.is_some_and(|status| (200..300).contains(&status)) {
+            break;
+        }
+    }
+    last
+}
+
+/// Lets the phone with this number answer an SMS, if it is a robot.
+pub(super) async fn answer_as_robot(state: &Arc<State>, number: &str) {
+    let robot = |fault: Fault| fault.place() == Place::Phone;
+    if state.faults.meet(robot, |other| other == number).is_some() {
+        // Without a callback nobody hears the robot, and that is all.
+        let _ = post_incoming(state, number, super::ROBOT_TEXT).await;
+    }
+}
