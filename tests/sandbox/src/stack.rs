@@ -1,1 +1,294 @@
-//! (empty)
+//! The deployed system: `infra/template.yaml` itself, with the real programs, on an emulator of AWS.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use sandbox::stack::{Emulator, Stack};
+//!
+//! let emulator = Emulator::start().await?;
+//! let stack = Stack::deploy(&emulator, &[("MedicUrl", "http://127.0.0.1:5988")]).await?;
+//! let (incoming, reports) = stack.callback_urls().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod aws;
+mod emulator;
+mod functions;
+pub mod template;
+mod wait;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+pub use aws::{Aws, QueueDepth, QueueMessage};
+pub use emulator::Emulator;
+pub use functions::FUNCTIONS;
+pub use wait::eventually;
+
+use crate::tools::{self, Tool, repository};
+
+/// Everything in one emulator is this stack.
+const STACK_NAME: &str = "bridge";
+/// Where SAM puts the packages of the functions.
+const ARTIFACTS_BUCKET: &str = "artifacts";
+/// The one message group of the exchange's queue.
+const EXCHANGE_GROUP: &str = "medic";
+
+/// Where everything is that this crate writes.
+pub(crate) fn work_folder() -> PathBuf {
+    repository().join("target/sandbox")
+}
+
+/// Installs the tools and compiles the functions, as far as that has not been done yet. Gives the
+/// template that is to be deployed.
+///
+/// Tests need not call this, [`Emulator::start`] and [`Stack::deploy`] do.
+///
+/// # Errors
+/// When a tool cannot be installed, or something does not compile.
+pub async fn prepare() -> anyhow::Result<&'static Path> {
+    static TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
+    let template = TEMPLATE
+        .get_or_try_init(|| async {
+            tokio::task::spawn_blocking(|| {
+                tools::install()?;
+                functions::build()
+            })
+            .await?
+        })
+        .await?;
+    Ok(template)
+}
+
+/// What the deployed stack tells: see `Outputs` in the template.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// Where Africa's Talking brings SMS, reachable from here; the incoming key belongs to its end.
+    pub incoming_messages_callback_url: String,
+    /// Where Africa's Talking brings delivery reports; the incoming key belongs to its end.
+    pub delivery_reports_callback_url: String,
+    /// The secret with the incoming key, `{"key":"…"}`.
+    pub incoming_key_secret_arn: String,
+    /// The secret with Africa's Talking's key and Medic's user.
+    pub credentials_secret_arn: String,
+    /// To Medic, FIFO.
+    pub exchange_queue_url: String,
+    /// What Medic could not be given.
+    pub exchange_parked_queue_url: String,
+    /// To the ledger.
+    pub reports_queue_url: String,
+    /// What could not be recorded.
+    pub reports_parked_queue_url: String,
+    /// To Africa's Talking.
+    pub outbox_queue_url: String,
+    /// What could not be sent.
+    pub outbox_parked_queue_url: String,
+    /// The name of the ledger's table.
+    pub ledger_table: String,
+}
+
+/// A deployed stack. It lives for as long as its emulator.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    aws: Aws,
+    outputs: Outputs,
+}
+
+impl Stack {
+    /// Deploys the template with `sam deploy`, with these parameters and the defaults for all
+    /// others. On an emulator that has the stack already it is an update.
+    ///
+    /// # Errors
+    /// With what SAM said, when the deployment fails.
+    pub async fn deploy(emulator: &Emulator, parameters: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let template = prepare().await?;
+        let aws = emulator.aws().clone();
+        aws.create_bucket(ARTIFACTS_BUCKET).await?;
+        sam_deploy(emulator, template, parameters).await?;
+        let outputs = Outputs::of(&aws).await?;
+        Ok(Self { aws, outputs })
+    }
+
+    /// What the stack told.
+    #[must_use]
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    /// For calls to the emulator.
+    #[must_use]
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// The two callback URLs with the current incoming key, as they go into Africa's Talking's
+    /// dashboard: incoming messages, delivery reports.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub async fn callback_urls(&self) -> anyhow::Result<(String, String)> {
+        let secret = self
+            .aws
+            .secret(&self.outputs.incoming_key_secret_arn)
+            .await?;
+        let key = secret.get("key").and_then(Value::as_str);
+        let key = key.context("the incoming key's secret has no \"key\"")?;
+        // On AWS the key is letters and digits; the emulator generates punctuation, too.
+        let key: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
+        let Outputs {
+            incoming_messages_callback_url: incoming,
+            delivery_reports_callback_url: reports,
+            ..
+        } = &self.outputs;
+        Ok((format!("{incoming}{key}"), format!("{reports}{key}")))
+    }
+
+    /// Fills in the credentials, as an operator does after the first deployment.
+    ///
+    /// # Errors
+    /// When the secret cannot be written.
+    pub async fn set_credentials(
+        &self,
+        africastalking_api_key: &str,
+        medic_username: &str,
+        medic_password: &str,
+    ) -> anyhow::Result<()> {
+        let credentials = json!({
+            "africastalking_api_key": africastalking_api_key,
+            "medic_username": medic_username,
+            "medic_password": medic_password,
+        });
+        let secret = &self.outputs.credentials_secret_arn;
+        self.aws.put_secret(secret, &credentials).await
+    }
+
+    /// Does what the schedule does every minute: asks Medic what it wants sent.
+    ///
+    /// # Errors
+    /// When SQS refuses.
+    pub async fn poll(&self) -> anyhow::Result<()> {
+        // Deduplication goes by content, so each needs an id that nobody has used.
+        static POLLS: AtomicU64 = AtomicU64::new(0);
+        let number = POLLS.fetch_add(1, Ordering::Relaxed);
+        let id = format!("sandbox-{}-{number}", std::process::id());
+        let body = json!({ "v": 1, "kind": "poll", "id": id }).to_string();
+        let queue = &self.outputs.exchange_queue_url;
+        self.aws.send(queue, &body, Some(EXCHANGE_GROUP)).await
+    }
+
+    /// All rows of the ledger, as plain JSON.
+    ///
+    /// # Errors
+    /// When DynamoDB refuses.
+    pub async fn ledger(&self) -> anyhow::Result<Vec<Value>> {
+        self.aws.rows(&self.outputs.ledger_table).await
+    }
+
+    /// What one of the [`FUNCTIONS`] has logged until now, oldest line first; nothing before its
+    /// first run.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub async fn log_lines(&self, function: &str) -> anyhow::Result<Vec<String>> {
+        let group = format!("/aws/lambda/{STACK_NAME}/{function}");
+        self.aws.log_lines(&group).await
+    }
+}
+
+impl Outputs {
+    async fn of(aws: &Aws) -> anyhow::Result<Self> {
+        let outputs = aws.stack_outputs(STACK_NAME).await?;
+        let output = |name: &str| {
+            let found = outputs.iter().find(|(key, _)| key == name);
+            found
+                .map(|(_, value)| value.clone())
+                .with_context(|| format!("the stack has no output {name}"))
+        };
+        let callback = |name: &str| reachable(aws, &output(name)?);
+        Ok(Self {
+            incoming_messages_callback_url: callback("IncomingMessagesCallbackUrl")?,
+            delivery_reports_callback_url: callback("DeliveryReportsCallbackUrl")?,
+            incoming_key_secret_arn: output("IncomingKeySecretArn")?,
+            credentials_secret_arn: output("CredentialsSecretArn")?,
+            exchange_queue_url: output("ExchangeQueueUrl")?,
+            exchange_parked_queue_url: output("ExchangeParkedQueueUrl")?,
+            reports_queue_url: output("ReportsQueueUrl")?,
+            reports_parked_queue_url: output("ReportsParkedQueueUrl")?,
+            outbox_queue_url: output("OutboxQueueUrl")?,
+            outbox_parked_queue_url: output("OutboxParkedQueueUrl")?,
+            ledger_table: output("LedgerTable")?,
+        })
+    }
+}
+
+/// The emulator tells HTTP APIs apart by a host name `<id>.execute-api.…` that nobody can resolve;
+/// this is its other way, by the path.
+fn reachable(aws: &Aws, url: &str) -> anyhow::Result<String> {
+    let parts = url.split_once("://").and_then(|(_, rest)| {
+        let (host, path) = rest.split_once('/')?;
+        Some((host.split_once('.')?.0, path))
+    });
+    let (api, path) = parts.with_context(|| format!("{url} is not the URL of an HTTP API"))?;
+    Ok(format!("{}/_aws/execute-api/{api}/{path}", aws.url()))
+}
+
+async fn sam_deploy(
+    emulator: &Emulator,
+    template: &Path,
+    parameters: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    let output = Command::new(Tool::Sam.python())
+        .args(["-m", "samcli", "deploy", "--template-file"])
+        .arg(template)
+        .args(["--stack-name", STACK_NAME, "--s3-bucket", ARTIFACTS_BUCKET])
+        .args(["--region", aws::REGION, "--capabilities", "CAPABILITY_IAM"])
+        .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"])
+        .args(["--no-progressbar", "--parameter-overrides"])
+        .args(parameters.iter().map(|(name, value)| {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("{name}=\"{value}\"")
+        }))
+        // Nothing of the caller's: a profile or a samconfig.toml could lead to the real AWS.
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(sam_environment())
+        .env("AWS_ENDPOINT_URL", emulator.url())
+        .current_dir(work_folder())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("cannot run SAM")?;
+    ensure!(
+        output.status.success(),
+        "sam deploy failed:\n{}{}\nThe emulator's log is {}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        emulator.log_file().display()
+    );
+    Ok(())
+}
+
+/// What SAM needs to be quiet, quick and far from any real account.
+pub(crate) fn sam_environment() -> [(&'static str, String); 9] {
+    let home = work_folder().join("home").display().to_string();
+    [
+        ("HOME", home),
+        ("AWS_ACCESS_KEY_ID", aws::ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", aws::ACCESS_KEY.to_owned()),
+        ("AWS_DEFAULT_REGION", aws::REGION.to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ("SAM_CLI_TELEMETRY", "0".to_owned()),
+        // How often it asks how far the deployment is; five seconds by default.
+        ("SAM_CLI_POLL_DELAY", "1".to_owned()),
+        // Its output is read by people only when something is wrong.
+        ("NO_COLOR", "1".to_owned()),
+        ("PYTHONUNBUFFERED", "1".to_owned()),
+    ]
+}

@@ -1,1 +1,233 @@
-//! (empty)
+//! The two Python tools of the sandbox, in the project's own folder: the emulator of AWS, and SAM.
+//!
+//! They live in virtual environments under `.tools/`, with every package pinned by a file beside
+//! this crate's `Cargo.toml`. Nothing is installed anywhere else, and nothing but `python3` has to
+//! be there.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+
+/// What the pinned packages need.
+const OLDEST_PYTHON: (u32, u32) = (3, 11);
+
+/// The project's root folder.
+#[must_use]
+pub fn repository() -> &'static Path {
+    // Tests and `cargo sandbox` are run where they were compiled.
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(crate_folder)
+}
+
+/// One virtual environment with pinned packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// The emulator of AWS, and SAM's transform.
+    Emulator,
+    /// SAM, which deploys, and `cfn-lint`, which comes with it.
+    Sam,
+}
+
+impl Tool {
+    const ALL: [Self; 2] = [Self::Emulator, Self::Sam];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Emulator => "emulator",
+            Self::Sam => "sam",
+        }
+    }
+
+    fn requirements_file(self) -> PathBuf {
+        let file = format!("tests/sandbox/requirements-{}.txt", self.name());
+        repository().join(file)
+    }
+
+    fn folder(self) -> PathBuf {
+        tools_folder().join(self.name())
+    }
+
+    fn stamp_file(self) -> PathBuf {
+        self.folder().join("installed")
+    }
+
+    /// The Python that sees this tool's packages. Modules are run with it (`-m`) and not by their
+    /// scripts: the first line of a script is its absolute path, which in a deep folder is longer
+    /// than Linux reads.
+    #[must_use]
+    pub fn python(self) -> PathBuf {
+        self.folder().join("bin/python")
+    }
+
+    /// What the stamp says when this tool is installed as it should be: a change of the packages,
+    /// of the Python below or of the folder makes it another.
+    fn stamp(self, python: &Python) -> anyhow::Result<String> {
+        let file = self.requirements_file();
+        let requirements =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let folder = self.folder();
+        Ok(format!(
+            "{}\n{}\n{requirements}",
+            python.identity,
+            folder.display()
+        ))
+    }
+
+    fn is_installed(self, stamp: &str) -> bool {
+        // Written last: an interrupted installation has none.
+        fs::read_to_string(self.stamp_file()).is_ok_and(|found| found == stamp)
+    }
+
+    fn install(self, stamp: &str) -> anyhow::Result<()> {
+        let folder = self.folder();
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot replace {}", folder.display()));
+            }
+            _ => {}
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        run(Command::new(self.python())
+            .args(["-m", "pip", "install", "--quiet", "--no-input"])
+            .args(["--disable-pip-version-check", "--requirement"])
+            .arg(self.requirements_file()))?;
+        fs::write(self.stamp_file(), stamp).context("cannot write the stamp of the tools")
+    }
+}
+
+fn tools_folder() -> PathBuf {
+    repository().join(".tools")
+}
+
+/// Installs what is missing or out of date, and says whether that was anything.
+///
+/// Several processes may call this at once: one installs, the others wait for it. It blocks; the
+/// first time it takes about a minute.
+///
+/// # Errors
+/// When Python is missing, too old or without `venv`, or when a package cannot be had.
+pub fn install() -> anyhow::Result<bool> {
+    let python = Python::find()?;
+    fs::create_dir_all(tools_folder())?;
+    let lock = File::create(tools_folder().join("lock")).context("cannot lock .tools")?;
+    // Given back when the file is closed, also by a process that was killed.
+    lock.lock().context("cannot lock .tools")?;
+    let mut missing = Vec::new();
+    for tool in Tool::ALL {
+        let stamp = tool.stamp(&python)?;
+        if !tool.is_installed(&stamp) {
+            missing.push((tool, stamp));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    python.has_venv()?;
+    std::thread::scope(|scope| {
+        let installations: Vec<_> = missing
+            .iter()
+            .map(|(tool, stamp)| scope.spawn(|| tool.install(stamp)))
+            .collect();
+        for ((tool, _), installation) in missing.iter().zip(installations) {
+            installation
+                .join()
+                .map_err(|_| anyhow!("the installation ended with a panic"))
+                .flatten()
+                .with_context(|| format!("cannot install the tool “{}”", tool.name()))?;
+        }
+        Ok(true)
+    })
+}
+
+/// Whether [`install`] has nothing to do.
+#[must_use]
+pub fn are_installed() -> bool {
+    let Ok(python) = Python::find() else {
+        return false;
+    };
+    Tool::ALL.iter().all(|tool| {
+        tool.stamp(&python)
+            .is_ok_and(|stamp| tool.is_installed(&stamp))
+    })
+}
+
+/// The system's Python.
+struct Python {
+    /// Its version and where it is: an environment that was made with another one is made anew.
+    identity: String,
+}
+
+impl Python {
+    fn find() -> anyhow::Result<Self> {
+        let program = "import sys; print(*sys.version_info[:2]); print(sys.version, sys.prefix)";
+        let output = match Command::new("python3").args(["-c", program]).output() {
+            Ok(output) if output.status.success() => output,
+            Ok(output) => bail!(
+                "python3 does not work: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                "python3 was not found; Debian and Ubuntu have it in the packages python3 and \
+                 python3-venv"
+            ),
+            Err(error) => return Err(error).context("cannot run python3"),
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (version, identity) = text.split_once('\n').unwrap_or((text.as_str(), ""));
+        let version = version
+            .split_once(' ')
+            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.trim().parse().ok()?)))
+            .context("cannot read python3's version")?;
+        ensure!(
+            version >= OLDEST_PYTHON,
+            "python3 is {}.{}, but {}.{} is the oldest that the emulator and SAM work with",
+            version.0,
+            version.1,
+            OLDEST_PYTHON.0,
+            OLDEST_PYTHON.1
+        );
+        Ok(Self {
+            identity: identity.trim().to_owned(),
+        })
+    }
+
+    /// Debian has `venv` without `ensurepip` when a package is missing, and says so only after
+    /// having made half an environment.
+    fn has_venv(&self) -> anyhow::Result<()> {
+        let output = Command::new("python3")
+            .args(["-c", "import ensurepip, venv"])
+            .output()
+            .context("cannot run python3")?;
+        ensure!(
+            output.status.success(),
+            "python3 ({}) cannot make virtual environments; on Debian and Ubuntu: \
+             apt install python3-venv",
+            self.identity
+        );
+        Ok(())
+    }
+}
+
+/// Runs a command to its end; what it wrote is shown only when it fails.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let arguments = command.get_args().collect::<Vec<_>>().join(OsStr::new(" "));
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    ensure!(
+        output.status.success(),
+        "{name} {} failed:\n{}{}",
+        arguments.to_string_lossy(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}

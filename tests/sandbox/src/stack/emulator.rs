@@ -1,0 +1,163 @@
+//! The emulator of AWS, as a process of its own.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::aws::{Aws, REGION};
+use super::work_folder;
+use crate::tools::Tool;
+
+/// It needs about a second; a machine that is busy with something else may take its time.
+const START_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// Between asking for a free port and the emulator's taking it, somebody else may have taken it.
+const PORTS_TO_TRY: u32 = 5;
+/// For the process group to be gone after it was killed.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// A running emulator with nothing in it. Dropping it ends it, with all functions that it runs.
+#[derive(Debug)]
+pub struct Emulator {
+    process: Child,
+    /// The emulator lives for as long as this is open.
+    lifeline: Option<ChildStdin>,
+    aws: Aws,
+    /// For its temporary files; gone when it ends.
+    folder: PathBuf,
+    log_file: PathBuf,
+}
+
+impl Emulator {
+    /// Starts one on a free port of 127.0.0.1, with IAM enforced.
+    ///
+    /// # Errors
+    /// When the tools cannot be installed, or it does not come up.
+    pub async fn start() -> anyhow::Result<Self> {
+        super::prepare().await?;
+        for _ in 0..PORTS_TO_TRY {
+            if let Some(emulator) = Self::start_on(free_port()?).await? {
+                return Ok(emulator);
+            }
+        }
+        bail!(
+            "the emulator ended by itself {PORTS_TO_TRY} times; its logs are in {}",
+            log_folder().display()
+        );
+    }
+
+    /// Gives nothing when the emulator ended by itself, as it does when it cannot have the port.
+    async fn start_on(port: u16) -> anyhow::Result<Option<Self>> {
+        // Several emulators of one process must not share files even when a port comes again.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("emulator-{}-{number}", std::process::id());
+        let folder = work_folder().join(&name);
+        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(log_folder())?;
+        let log_file = log_folder().join(format!("{name}.log"));
+        let log = File::create(&log_file)?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut process = Command::new(Tool::Emulator.python())
+            .arg("-c")
+            .arg(include_str!("emulator.py"))
+            // The functions inherit the emulator's environment: whatever is not here cannot stand
+            // in for a variable that the template forgot.
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("BIND_HOST", "127.0.0.1")
+            // What it writes into queue URLs; the default is a name that has to be looked up.
+            .env("MINISTACK_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            // Without it the functions would call the real AWS.
+            .env("AWS_ENDPOINT_URL", &url)
+            .env("MINISTACK_REGION", REGION)
+            // The functions may do what their roles allow, and no more.
+            .env("AUTH", "true")
+            .env("TMPDIR", &folder)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot run the emulator")?;
+        let lifeline = process.stdin.take();
+        let mut emulator = Self {
+            process,
+            lifeline,
+            aws: Aws::new(url)?,
+            folder,
+            log_file,
+        };
+        let runs = emulator.answers_before_it_ends().await?;
+        Ok(runs.then_some(emulator))
+    }
+
+    async fn answers_before_it_ends(&mut self) -> anyhow::Result<bool> {
+        let begin = Instant::now();
+        loop {
+            if self.process.try_wait()?.is_some() {
+                return Ok(false);
+            }
+            if self.aws.is_healthy().await {
+                return Ok(true);
+            }
+            ensure!(
+                begin.elapsed() < START_WITHIN,
+                "the emulator does not come up; its log is {}",
+                self.log_file.display()
+            );
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.aws.url()
+    }
+
+    /// For calls to it.
+    #[must_use]
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// Where it writes what it does, and what the functions print.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.log_file
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // The emulator kills its process group when this closes.
+        drop(self.lifeline.take());
+        let begin = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if begin.elapsed() > END_WITHIN {
+                let _ = self.process.kill();
+                let _ = self.process.wait();
+                break;
+            }
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn log_folder() -> PathBuf {
+    work_folder().join("logs")
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}

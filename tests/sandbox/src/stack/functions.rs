@@ -1,0 +1,136 @@
+//! The five functions, compiled and laid out as SAM expects them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use super::work_folder;
+use crate::tools::repository;
+
+/// Their packages, which are also the names of their programs.
+pub const FUNCTIONS: [&str; 5] = [
+    "incoming-messages",
+    "delivery-reports",
+    "report-recorder",
+    "outbound-sender",
+    "medic-exchange",
+];
+
+/// Set by cargo for what it runs. Passed on, they would make another cargo believe that the world
+/// has changed, and compile it anew.
+const CARGO_OWN_VARIABLES: [&str; 6] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_PRIMARY_",
+    "CARGO_TARGET_TMPDIR",
+];
+
+/// Compiles the functions without optimisation and lays them out beside a copy of the template,
+/// which finds them where it would find a release. Gives that template.
+///
+/// The release that an operator has built in `target/lambda` is not touched: nobody shall deploy
+/// what a test has left there. It blocks, several minutes the first time.
+///
+/// # Errors
+/// When something does not compile.
+pub fn build() -> anyhow::Result<PathBuf> {
+    let programs = compile()?;
+    let folder = work_folder().join("deployment");
+    fs::create_dir_all(&folder)?;
+    let lock = File::create(folder.join("lock")).context("cannot lock the deployment folder")?;
+    // Another test may be doing the same. Given back when the file is closed.
+    lock.lock().context("cannot lock the deployment folder")?;
+    for (name, program) in &programs {
+        lay_out(program, &folder.join("target/lambda").join(name))
+            .with_context(|| format!("cannot lay out {name}"))?;
+    }
+    let template = folder.join("infra/template.yaml");
+    let original = fs::read(repository().join("infra/template.yaml"))?;
+    if !fs::read(&template).is_ok_and(|copy| copy == original) {
+        fs::create_dir_all(folder.join("infra"))?;
+        let new = folder.join("template.new");
+        fs::write(&new, original)?;
+        fs::rename(new, &template)?;
+    }
+    Ok(template)
+}
+
+/// Compiles, and gives the name and place of each program.
+fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(repository())
+        .arg("build")
+        .arg("--message-format=json-render-diagnostics")
+        .args(FUNCTIONS.iter().flat_map(|name| ["--package", name]))
+        .stdin(Stdio::null())
+        // What cargo tells meanwhile goes to our own standard error.
+        .stderr(Stdio::inherit());
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if CARGO_OWN_VARIABLES
+            .iter()
+            .any(|own| name_text.starts_with(own))
+        {
+            command.env_remove(&name);
+        }
+    }
+    let output = command.output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "the functions do not compile");
+    let programs: Vec<_> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| program(&serde_json::from_str(line).ok()?))
+        .collect();
+    for name in FUNCTIONS {
+        ensure!(
+            programs.iter().any(|(program, _)| program == name),
+            "cargo has built no program {name}"
+        );
+    }
+    Ok(programs)
+}
+
+/// The function's program of which cargo reports here that it was built, if it is one.
+fn program(message: &Value) -> Option<(String, PathBuf)> {
+    let path = message.get("executable")?.as_str()?;
+    let name = message.pointer("/target/name")?.as_str()?;
+    FUNCTIONS
+        .contains(&name)
+        .then(|| (name.to_owned(), PathBuf::from(path)))
+}
+
+/// Puts a program into a folder as its `bootstrap`, without its debug information, unless it is
+/// already there.
+fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
+    let source = fs::metadata(program)?;
+    let changed = source.modified()?.duration_since(UNIX_EPOCH)?;
+    let stamp = format!("{} {}", changed.as_nanos(), source.len());
+    // Beside the folder and not in it: all that is in it goes into the package.
+    let stamp_file = folder.with_extension("stamp");
+    let bootstrap = folder.join("bootstrap");
+    if bootstrap.exists() && fs::read_to_string(&stamp_file).is_ok_and(|found| found == stamp) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    let new = folder.with_extension("new");
+    let stripped = Command::new("strip")
+        .arg("-o")
+        .arg(&new)
+        .arg(program)
+        .output();
+    if !stripped.is_ok_and(|output| output.status.success()) {
+        // Only larger.
+        fs::copy(program, &new)?;
+    }
+    // At once, so that a deployment that reads meanwhile gets the old one or the new one.
+    fs::rename(&new, &bootstrap)?;
+    fs::write(&stamp_file, stamp)?;
+    Ok(())
+}

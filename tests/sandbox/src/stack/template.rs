@@ -1,0 +1,76 @@
+//! The template, as CloudFormation gets to see it, and what can be checked without AWS.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use super::{sam_environment, work_folder};
+use crate::tools::{Tool, repository};
+
+/// The template that is deployed.
+#[must_use]
+pub fn file() -> PathBuf {
+    repository().join("infra/template.yaml")
+}
+
+/// What SAM's transform makes of a template: plain CloudFormation. The tools have to be installed.
+///
+/// # Errors
+/// With what the transform said, when it refuses the template.
+pub fn transformed(template: &Path) -> anyhow::Result<Value> {
+    let mut command = Command::new(Tool::Emulator.python());
+    command
+        .args(["-c", include_str!("transform.py")])
+        .arg(template);
+    let output = run(&mut command, "SAM's transform")?;
+    serde_json::from_slice(&output).context("SAM's transform did not give JSON")
+}
+
+/// `sam validate --lint`. The tools have to be installed.
+///
+/// # Errors
+/// With what it has found.
+pub fn validate(template: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(Tool::Sam.python());
+    command
+        .args(["-m", "samcli", "validate", "--lint", "--template-file"])
+        .arg(template);
+    run(&mut command, "sam validate --lint").map(drop)
+}
+
+/// `cfn-lint` on the transformed template, where it finds much that it does not find in the
+/// template itself. The tools have to be installed.
+///
+/// # Errors
+/// With what it has found.
+pub fn lint_transformed(template: &Path) -> anyhow::Result<()> {
+    let folder = work_folder();
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("transformed-{}.json", std::process::id()));
+    std::fs::write(&file, format!("{:#}", transformed(template)?))?;
+    let mut command = Command::new(Tool::Sam.python());
+    command.args(["-m", "cfnlint", "--regions", super::aws::REGION, "--"]);
+    let result = run(command.arg(&file), "cfn-lint on the transformed template");
+    if result.is_ok() {
+        std::fs::remove_file(&file)?;
+    }
+    result.map(drop)
+}
+
+fn run(command: &mut Command, what: &str) -> anyhow::Result<Vec<u8>> {
+    let output = command
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(sam_environment())
+        .output()
+        .with_context(|| format!("cannot run {what}; are the tools installed?"))?;
+    ensure!(
+        output.status.success(),
+        "{what} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
+}

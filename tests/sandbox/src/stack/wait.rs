@@ -1,0 +1,69 @@
+//! Waiting without sleeping blindly.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+/// How long nobody looks between two looks.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Looks again and again until `look` finds something, and gives that.
+///
+/// `what` completes the sentence "waited in vain for …". A look that fails counts as one that has
+/// found nothing yet; its error is told when the time is over.
+///
+/// # Errors
+/// When nothing was found `within` that time.
+pub async fn eventually<T, Look, Looking>(
+    what: &str,
+    within: Duration,
+    mut look: Look,
+) -> anyhow::Result<T>
+where
+    Look: FnMut() -> Looking,
+    Looking: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let begin = Instant::now();
+    loop {
+        let last = match look().await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => String::new(),
+            Err(error) => format!("; the last look failed: {error:#}"),
+        };
+        if begin.elapsed() >= within {
+            bail!("waited {} s in vain for {what}{last}", within.as_secs());
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_later_is_found() {
+        let mut looks = 0;
+        let found = eventually("the third look", Duration::from_secs(10), || {
+            looks += 1;
+            let found = (looks == 3).then_some(looks);
+            async move { Ok(found) }
+        })
+        .await;
+        assert_eq!(found.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_never_comes_is_named_with_the_last_error() {
+        let look = || async { Err::<Option<()>, _>(anyhow::anyhow!("no such queue")) };
+        let error = eventually("the first SMS", Duration::ZERO, look)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("in vain for the first SMS"), "{error}");
+        assert!(error.contains("no such queue"), "{error}");
+    }
+}
