@@ -1,0 +1,162 @@
+//! The controls over HTTP, made to be typed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State as Shared};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{AutoReply, State};
+use crate::answer;
+use crate::faults;
+use crate::ids::typed_number;
+
+const HELP: &[(&str, &str)] = &[
+    (
+        "GET /_sandbox/messages",
+        "the incoming messages that are stored, and what is stored twice",
+    ),
+    (
+        "POST /_sandbox/outgoing?to={number}",
+        "has the body sent to this number",
+    ),
+    (
+        "GET /_sandbox/outgoing",
+        "every outgoing message with its state and history",
+    ),
+    ("GET /_sandbox/outgoing/{id}", "one of them"),
+    (
+        "POST /_sandbox/auto-reply",
+        "from now on every incoming message is replied to with the body",
+    ),
+    ("DELETE /_sandbox/auto-reply", "no more replies"),
+    (
+        "POST /_sandbox/outgoing-service",
+        "sets sms.outgoing_service to the body",
+    ),
+    ("GET /_sandbox/posts", "every POST of a gateway"),
+    (
+        "POST /_sandbox/release",
+        "lets the POSTs go on that a fault holds",
+    ),
+    (
+        "GET /_sandbox/faults",
+        "the faults: those there are, and those switched on",
+    ),
+    (
+        "POST /_sandbox/faults/{name}?next={n}",
+        "switches a fault on for n POSTs; without n until it is cleared",
+    ),
+    (
+        "POST /_sandbox/faults/{name}?matching={text}",
+        "switches a fault on for one id, sender or content",
+    ),
+    ("DELETE /_sandbox/faults/{name}", "switches a fault off"),
+    ("DELETE /_sandbox/faults", "switches all faults off"),
+];
+
+pub(super) fn routes(state: Arc<State>) -> Router {
+    let faults = faults::control(state.faults.clone());
+    Router::new()
+        .route("/_sandbox", get(help))
+        .route("/_sandbox/messages", get(messages))
+        .route("/_sandbox/outgoing", get(all_outgoing).post(queue))
+        .route("/_sandbox/outgoing/{id}", get(outgoing))
+        .route(
+            "/_sandbox/auto-reply",
+            post(set_auto_reply).delete(no_auto_reply),
+        )
+        .route("/_sandbox/outgoing-service", post(set_outgoing_service))
+        .route("/_sandbox/posts", get(posts))
+        .route("/_sandbox/release", post(release))
+        .with_state(state)
+        .merge(faults)
+}
+
+async fn help() -> Response {
+    let lines: Vec<String> = HELP
+        .iter()
+        .map(|(call, text)| format!("{call}: {text}"))
+        .collect();
+    answer::pretty(&json!({ "medic": lines }))
+}
+
+async fn messages(Shared(state): Shared<Arc<State>>) -> Response {
+    state.book.read(|book| {
+        answer::pretty(&json!({"messages": book.store.stored(), "stored_more_than_once": book.store.duplicates()}))
+    })
+}
+
+async fn all_outgoing(Shared(state): Shared<Arc<State>>) -> Response {
+    state
+        .book
+        .read(|book| answer::pretty(&book.store.outgoing()))
+}
+
+async fn outgoing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Response {
+    match state
+        .book
+        .read(|book| book.store.outgoing_with(&id).cloned())
+    {
+        Some(message) => answer::pretty(&message),
+        None => answer::not_found(&anyhow::anyhow!("there is no outgoing message '{id}'")),
+    }
+}
+
+#[derive(Deserialize)]
+struct To {
+    to: Option<String>,
+}
+
+async fn queue(
+    Shared(state): Shared<Arc<State>>,
+    Query(query): Query<To>,
+    content: String,
+) -> Response {
+    let Some(to) = query.to.filter(|to| !to.is_empty()) else {
+        return answer::refused("to whom? add ?to=+254700000001");
+    };
+    match state.queue(&typed_number(&to), &content, None) {
+        Ok(id) => answer::pretty(&json!({ "id": id })),
+        Err(error) => answer::refused(&error.to_string()),
+    }
+}
+
+async fn set_auto_reply(Shared(state): Shared<Arc<State>>, text: String) -> Response {
+    if text.is_empty() {
+        return answer::refused("reply with what? put the text into the body");
+    }
+    state
+        .book
+        .change(|book| book.auto_reply = Some(AutoReply::with(text.clone())));
+    answer::pretty(&json!({ "auto_reply": text }))
+}
+
+async fn no_auto_reply(Shared(state): Shared<Arc<State>>) -> Response {
+    state.book.change(|book| book.auto_reply = None);
+    answer::pretty(&json!({ "auto_reply": null }))
+}
+
+async fn set_outgoing_service(Shared(state): Shared<Arc<State>>, service: String) -> Response {
+    state
+        .book
+        .change(|book| book.outgoing_service.clone_from(&service));
+    answer::pretty(&json!({ "outgoing_service": service }))
+}
+
+async fn posts(Shared(state): Shared<Arc<State>>) -> Response {
+    state.book.read(|book| {
+        answer::pretty(&json!({
+            "posts": book.posts,
+            "in_flight": book.in_flight,
+            "max_in_flight": book.max_in_flight,
+        }))
+    })
+}
+
+async fn release(Shared(state): Shared<Arc<State>>) -> Response {
+    answer::pretty(&json!({ "released": state.release_held() }))
+}
