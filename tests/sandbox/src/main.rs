@@ -1,2 +1,216 @@
-//! (empty)
-fn main() {}
+//! `cargo sandbox`: the whole system on this machine, until Ctrl-C. `cargo sandbox lint`: what can
+//! be checked of the template without AWS.
+#![allow(
+    clippy::print_stdout,
+    reason = "a command line that talks to the person who started it"
+)]
+
+mod status;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use sandbox::stack::{self, Emulator, Stack, template};
+use sandbox::{africastalking, medic, tools};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::status::Status;
+
+const USAGE: &str = "\
+cargo sandbox        the whole system on this machine, until Ctrl-C
+cargo sandbox lint   checks infra/template.yaml: sam validate --lint, and cfn-lint after the transform";
+
+/// After so long without anything new, a step says that it is still going on.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
+const AUTO_REPLY: &str = "Thank you, we have received your message.";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [] => tokio::select! {
+            result = run() => result,
+            signal = end() => signal,
+        },
+        ["lint"] => lint().await,
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("there is no such command\n{USAGE}"),
+    }
+}
+
+/// Comes back when somebody wants the sandbox to end. Everything in it ends when it is dropped.
+async fn end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        pressed = tokio::signal::ctrl_c() => pressed?,
+    }
+    println!("\nEnding.");
+    Ok(())
+}
+
+async fn lint() -> anyhow::Result<()> {
+    let progress = Progress::begin();
+    install_tools(&progress).await?;
+    progress
+        .step(
+            "sam validate --lint",
+            blocking(|| template::validate(&template::file())),
+        )
+        .await?;
+    progress
+        .step(
+            "cfn-lint on the transformed template",
+            blocking(|| template::lint_transformed(&template::file())),
+        )
+        .await?;
+    progress.say("The template is clean.");
+    Ok(())
+}
+
+async fn run() -> anyhow::Result<()> {
+    let progress = Progress::begin();
+    install_tools(&progress).await?;
+    let compiling = "Compiling the five functions (the first time it takes some minutes)";
+    progress.step(compiling, stack::prepare()).await?;
+    let emulator = progress
+        .step("Starting the emulator of AWS", Emulator::start())
+        .await?;
+    let phones = africastalking::Config::default();
+    let (username, api_key) = (phones.username.clone(), phones.api_key.clone());
+    let africastalking = africastalking::StandIn::start(phones).await?;
+    let server = medic::Config::default();
+    let (medic_user, medic_password) = (server.user.clone(), server.password.clone());
+    let short_code = africastalking::Config::default().short_code;
+    let medic = medic::StandIn::start(server).await?;
+    medic.set_auto_reply(Some(AUTO_REPLY));
+
+    let parameters = [
+        ("MedicUrl", medic.url()),
+        ("AfricasTalkingUsername", username),
+        ("AfricasTalkingBaseUrl", africastalking.url()),
+        ("SenderIds", short_code),
+    ];
+    let parameters = parameters
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let deploying = "Deploying infra/template.yaml with SAM";
+    let stack = progress
+        .step(deploying, Stack::deploy(&emulator, &parameters))
+        .await?;
+    progress
+        .step("Filling in credentials and callback URLs", async {
+            stack
+                .set_credentials(&api_key, &medic_user, &medic_password)
+                .await?;
+            let (incoming, reports) = stack.callback_urls().await?;
+            africastalking.set_callbacks(incoming, reports);
+            Ok(())
+        })
+        .await?;
+    let status = Status::serve(stack.clone()).await?;
+    progress.say("Ready.");
+
+    print_what_to_try(
+        &africastalking.control_url(),
+        &medic.control_url(),
+        status.url(),
+        &emulator,
+    );
+    std::future::pending().await
+}
+
+async fn install_tools(progress: &Progress) -> anyhow::Result<()> {
+    let what = if tools::are_installed() {
+        "The emulator of AWS and SAM are in .tools"
+    } else {
+        "Installing the emulator of AWS and SAM into .tools (this one time, about a minute)"
+    };
+    progress.step(what, blocking(tools::install)).await?;
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Says what is being done, and how long it has taken so far.
+struct Progress {
+    begin: Instant,
+}
+
+impl Progress {
+    fn begin() -> Self {
+        Self {
+            begin: Instant::now(),
+        }
+    }
+
+    fn say(&self, what: &str) {
+        println!("[{:3} s] {what}", self.begin.elapsed().as_secs());
+    }
+
+    async fn step<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        self.say(what);
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(SIGN_OF_LIFE, &mut work).await {
+                Ok(result) => return result.with_context(|| format!("failed: {what}")),
+                Err(_) => self.say("…"),
+            }
+        }
+    }
+}
+
+fn print_what_to_try(phones: &str, medic: &str, status: &str, emulator: &Emulator) {
+    let log_file = emulator.log_file().display();
+    println!(
+        "
+Medic replies to every SMS. Try, in another terminal:
+
+Send an SMS from a phone, see that Medic has it, and see the reply on the phone:
+  curl -d 'My child has a fever' {phones}/_sandbox/phones/+254700000001/send
+  curl {medic}/_sandbox/messages
+  curl {phones}/_sandbox/phones/+254700000001
+
+See what Medic knows of its reply (it ends as delivered; reports are told within a minute):
+  curl {medic}/_sandbox/outgoing
+
+Have Medic send an SMS (it is asked every minute), and read it on the phone:
+  curl -d 'Please come on Monday' '{medic}/_sandbox/outgoing?to=%2B254700000002'
+  curl {phones}/_sandbox/phones/+254700000002
+
+Take Medic away, send, and bring it back; or let Africa's Talking lose its next answer:
+  curl -X POST {medic}/_sandbox/faults/down
+  curl -X DELETE {medic}/_sandbox/faults/down
+  curl -X POST '{phones}/_sandbox/faults/accepted-close?next=1'
+
+Everything that can be asked and switched, and every fault by name:
+  curl {phones}/_sandbox        curl {phones}/_sandbox/faults
+  curl {medic}/_sandbox        curl {medic}/_sandbox/faults
+
+Look inside: how full the queues are, the ledger, what a function has logged:
+  curl {status}/queues
+  curl {status}/ledger
+  curl {status}/logs/medic-exchange
+  tail -f {log_file}
+
+Ctrl-C ends everything."
+    );
+}

@@ -35,8 +35,6 @@ use crate::tools::{self, Tool, repository};
 
 /// Everything in one emulator is this stack.
 const STACK_NAME: &str = "bridge";
-/// Where SAM puts the packages of the functions.
-const ARTIFACTS_BUCKET: &str = "artifacts";
 /// The one message group of the exchange's queue.
 const EXCHANGE_GROUP: &str = "medic";
 
@@ -109,7 +107,6 @@ impl Stack {
     pub async fn deploy(emulator: &Emulator, parameters: &[(&str, &str)]) -> anyhow::Result<Self> {
         let template = prepare().await?;
         let aws = emulator.aws().clone();
-        aws.create_bucket(ARTIFACTS_BUCKET).await?;
         sam_deploy(emulator, template, parameters).await?;
         let outputs = Outputs::of(&aws).await?;
         Ok(Self { aws, outputs })
@@ -246,7 +243,8 @@ async fn sam_deploy(
     let output = Command::new(Tool::Sam.python())
         .args(["-m", "samcli", "deploy", "--template-file"])
         .arg(template)
-        .args(["--stack-name", STACK_NAME, "--s3-bucket", ARTIFACTS_BUCKET])
+        .args(["--stack-name", STACK_NAME, "--s3-bucket"])
+        .arg(emulator::ARTIFACTS_BUCKET)
         .args(["--region", aws::REGION, "--capabilities", "CAPABILITY_IAM"])
         .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"])
         .args(["--no-progressbar", "--parameter-overrides"])

@@ -5,6 +5,7 @@ and the emulator goes with all the functions that it runs, which are in its proc
 """
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ import threading
 
 def end_with_the_one_who_started_us():
     sys.stdin.buffer.read()
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

@@ -14,6 +14,9 @@ use super::aws::{Aws, REGION};
 use super::work_folder;
 use crate::tools::Tool;
 
+/// Where SAM puts the packages of the functions.
+pub(super) const ARTIFACTS_BUCKET: &str = "artifacts";
+
 /// It needs about a second; a machine that is busy with something else may take its time.
 const START_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -43,6 +46,7 @@ impl Emulator {
         super::prepare().await?;
         for _ in 0..PORTS_TO_TRY {
             if let Some(emulator) = Self::start_on(free_port()?).await? {
+                emulator.aws.create_bucket(ARTIFACTS_BUCKET).await?;
                 return Ok(emulator);
             }
         }

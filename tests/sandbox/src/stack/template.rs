@@ -51,7 +51,8 @@ pub fn lint_transformed(template: &Path) -> anyhow::Result<()> {
     let file = folder.join(format!("transformed-{}.json", std::process::id()));
     std::fs::write(&file, format!("{:#}", transformed(template)?))?;
     let mut command = Command::new(Tool::Sam.python());
-    command.args(["-m", "cfnlint", "--regions", super::aws::REGION, "--"]);
+    command.args(["-m", "cfnlint.runner.cli"]);
+    command.args(["--regions", super::aws::REGION, "--"]);
     let result = run(command.arg(&file), "cfn-lint on the transformed template");
     if result.is_ok() {
         std::fs::remove_file(&file)?;
