@@ -4,6 +4,10 @@
 //! It does what has been seen of the real one, and what its documentation says where nothing was
 //! seen. It is not kinder: without `Accept: application/json` it answers XML, and it says 201 where
 //! nothing was sent.
+//!
+//! Nobody outside Africa's Talking knows when it tries a callback again, which HTTP status tells of
+//! another content type or of missing credit, or in which order it checks a request: there it
+//! guesses (a few attempts at once; 415 and 402; fields, then key).
 
 mod answers;
 mod callbacks;

@@ -50,6 +50,36 @@ pub(super) struct Posted {
     pub updates: Result<Vec<Update>, ServerError>,
 }
 
+impl Posted {
+    pub(super) fn message_ids(&self) -> Vec<String> {
+        self.messages
+            .iter()
+            .map(|message| message.id.clone())
+            .collect()
+    }
+
+    /// What a fault can name it by: ids, senders and contents of messages, ids of updates.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let messages = self.messages.iter().flat_map(|message| {
+            [
+                message.id.as_str(),
+                message.from.as_str(),
+                message.content.as_str(),
+            ]
+        });
+        let updates = self
+            .updates
+            .iter()
+            .flatten()
+            .map(|update| update.id.as_str());
+        messages.chain(updates)
+    }
+
+    pub(super) fn concerns(&self, text: &str) -> bool {
+        self.names().any(|name| name.contains(text))
+    }
+}
+
 /// Reads a body.
 pub(super) fn read(body: &[u8]) -> Result<Posted, ServerError> {
     let text = without_lone_surrogates(&String::from_utf8_lossy(body));

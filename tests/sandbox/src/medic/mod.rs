@@ -23,7 +23,6 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use self::body::Posted;
 pub use self::body::Update;
 pub use self::faults::Fault;
 use self::login::Logins;
@@ -92,36 +91,6 @@ pub struct Post {
     pub status: Option<u16>,
     /// The fault that struck it, before or after its work.
     pub fault: Option<Fault>,
-}
-
-impl Posted {
-    fn message_ids(&self) -> Vec<String> {
-        self.messages
-            .iter()
-            .map(|message| message.id.clone())
-            .collect()
-    }
-
-    /// What a fault can name it by: ids, senders and contents of messages, ids of updates.
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let messages = self.messages.iter().flat_map(|message| {
-            [
-                message.id.as_str(),
-                message.from.as_str(),
-                message.content.as_str(),
-            ]
-        });
-        let updates = self
-            .updates
-            .iter()
-            .flatten()
-            .map(|update| update.id.as_str());
-        messages.chain(updates)
-    }
-
-    fn concerns(&self, text: &str) -> bool {
-        self.names().any(|name| name.contains(text))
-    }
 }
 
 /// What Medic replies to an incoming message, if anything.

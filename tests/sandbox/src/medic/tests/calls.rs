@@ -1,0 +1,127 @@
+use super::*;
+
+#[tokio::test]
+async fn a_get_is_the_probe_for_address_and_credentials() {
+    let stand_in = stand_in().await;
+    let (status, body) = answer(call(&stand_in, reqwest::Method::GET)).await;
+    assert_eq!((status, body.as_str()), (200, r#"{"medic-gateway":true}"#));
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_a_401_or_a_redirect_to_the_login_page() {
+    let stand_in = stand_in().await;
+    let url = format!("{}/api/sms", stand_in.url());
+    let wrong = || client().get(&url).basic_auth("gateway", Some("wrong"));
+    let (status, body) = answer(wrong().header("Accept", "application/json")).await;
+    assert_eq!(
+        (status, body.as_str()),
+        (401, r#"{"code":401,"error":"unauthorized"}"#)
+    );
+    let redirected = wrong().send().await.unwrap();
+    assert_eq!(redirected.status(), 302);
+    assert!(
+        redirected.headers()["location"]
+            .to_str()
+            .unwrap()
+            .starts_with("/medic/login")
+    );
+    assert_eq!(
+        answer(client().get(&url).header("Accept", "application/json"))
+            .await
+            .0,
+        401
+    );
+}
+
+#[tokio::test]
+async fn ten_failed_logins_in_ten_seconds_lock_the_user_name_also_for_the_right_password() {
+    let stand_in = stand_in().await;
+    for _ in 0..10 {
+        let wrong = client()
+            .post(format!("{}/api/sms", stand_in.url()))
+            .basic_auth("gateway", Some("wrong"))
+            .header("Accept", "application/json");
+        assert_eq!(answer(wrong).await.0, 401);
+    }
+    assert_eq!(answer(post(&stand_in, &[], &[])).await.0, 429);
+    let other = client()
+        .get(format!("{}/api/sms", stand_in.url()))
+        .basic_auth("somebody", Some("else"))
+        .header("Accept", "application/json");
+    assert_eq!(answer(other).await.0, 401);
+    stand_in.pass_time(Duration::from_secs(10));
+    assert_eq!(answer(post(&stand_in, &[], &[])).await.0, 200);
+}
+
+#[tokio::test]
+async fn without_the_permission_it_is_a_403() {
+    let stand_in = stand_in().await;
+    stand_in.set_permitted(false);
+    assert_eq!(
+        answer(post(&stand_in, &[message("a", "x")], &[])).await.0,
+        403
+    );
+    assert_eq!(answer(call(&stand_in, reqwest::Method::GET)).await.0, 403);
+    assert!(stand_in.stored().is_empty());
+}
+
+#[tokio::test]
+async fn changed_credentials_count_at_once() {
+    let stand_in = stand_in().await;
+    stand_in.set_credentials("gateway", "another");
+    assert_eq!(answer(post(&stand_in, &[], &[])).await.0, 401);
+}
+
+#[tokio::test]
+async fn the_content_type_is_exactly_json() {
+    let stand_in = stand_in().await;
+    let body = json!({"messages": [message("a", "x")], "updates": []}).to_string();
+    for content_type in ["application/json; charset=utf-8", "text/plain"] {
+        let call = call(&stand_in, reqwest::Method::POST).header("Content-Type", content_type);
+        assert_eq!(
+            answer(call.body(body.clone())).await.0,
+            400,
+            "{content_type}"
+        );
+    }
+    assert_eq!(
+        answer(call(&stand_in, reqwest::Method::POST).body(body))
+            .await
+            .0,
+        400
+    );
+    assert!(stand_in.stored().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_a_list_or_not_json_is_a_500() {
+    let stand_in = stand_in().await;
+    for body in [
+        r#"{"messages":null,"updates":[]}"#,
+        r#"{"messages":[],"updates":null}"#,
+        r#"{"messages":"x","updates":[]}"#,
+        r#"{"messages":[null],"updates":[]}"#,
+        "{",
+        "",
+    ] {
+        assert_eq!(
+            answer(raw(&stand_in, body)).await,
+            (500, SERVER_ERROR.to_owned()),
+            "{body}"
+        );
+    }
+    assert_eq!(answer(raw(&stand_in, "{}")).await.0, 200);
+}
+
+#[tokio::test]
+async fn more_than_32_mib_are_a_413() {
+    let stand_in = stand_in().await;
+    let large = "x".repeat(32 * 1024 * 1024);
+    assert_eq!(
+        answer(post(&stand_in, &[message("a", &large)], &[]))
+            .await
+            .0,
+        413
+    );
+    assert!(stand_in.stored().is_empty());
+}
