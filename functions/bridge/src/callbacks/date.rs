@@ -1,0 +1,60 @@
+//! The `date` of an incoming message.
+
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+/// The date in milliseconds since 1970, in any of the forms seen: `2017-05-03T06:04:45Z`,
+/// `2021-01-14 08:10:15` (no zone: UTC), with or without a fraction of a second.
+pub fn date_ms(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let nanoseconds = OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .or_else(|| without_zone(text))?
+        .unix_timestamp_nanos();
+    i64::try_from(nanoseconds / 1_000_000).ok()
+}
+
+fn without_zone(text: &str) -> Option<OffsetDateTime> {
+    let form = format_description!(
+        version = 2,
+        "[year]-[month]-[day][first [T] [ ]][hour]:[minute]:[second][optional [.[subsecond]]]"
+    );
+    let text = text.trim_end_matches('Z');
+    PrimitiveDateTime::parse(text, form)
+        .ok()
+        .map(PrimitiveDateTime::assume_utc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_form_that_was_seen() {
+        assert_eq!(date_ms("2017-05-03T06:04:45Z"), Some(1_493_791_485_000));
+        assert_eq!(date_ms("2021-01-14 08:10:15"), Some(1_610_611_815_000));
+        assert_eq!(date_ms("2021-01-14T08:10:15"), Some(1_610_611_815_000));
+        assert_eq!(date_ms("2021-01-14 08:10:15.250"), Some(1_610_611_815_250));
+        assert_eq!(date_ms("2021-01-14T08:10:15.250Z"), Some(1_610_611_815_250));
+        assert_eq!(
+            date_ms("2021-01-14T11:10:15+03:00"),
+            Some(1_610_611_815_000)
+        );
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in ["", "None", "yesterday", "2021-13-14 08:10:15", "14/01/2021"] {
+            assert_eq!(date_ms(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            let _ = date_ms(&text);
+        }
+    }
+}

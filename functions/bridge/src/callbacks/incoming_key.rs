@@ -1,0 +1,311 @@
+//! The key in the callback URLs: the only gate, since Africa's Talking signs nothing and publishes
+//! no addresses.
+
+use std::cell::RefCell;
+
+use ring::hmac;
+use serde_json::Value;
+
+use crate::json::parse_lenient;
+use crate::ports::{SecretError, SecretStore};
+
+/// How long the keys are believed without asking again, in milliseconds: a key that was taken away
+/// works no longer than this.
+const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
+
+/// A key that is not known may be a new one: the secret is read again, but not more often than this,
+/// in milliseconds, however many wrong keys come.
+const READ_AGAIN_MS: i64 = 5_000;
+
+/// Whether a key is right.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is one of those configured.
+    Right {
+        /// The key under which phone numbers are hashed.
+        number_hash_key: String,
+    },
+    /// It is missing or wrong.
+    Wrong,
+    /// The secret has no key at all.
+    NotConfigured,
+    /// The secret cannot be read, so that nobody knows.
+    OutOfReach(SecretError),
+}
+
+/// The keys, read from their secret when they are needed, and kept.
+#[derive(Debug)]
+pub struct IncomingKeys<K> {
+    store: K,
+    kept: RefCell<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    keys: Option<Keys>,
+    read_at_ms: i64,
+    tried_at_ms: Option<i64>,
+    error: Option<SecretError>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
+/// The secret's text: JSON with `key`, while a rotation lasts `second_key`, and `number_hash_key` if
+/// numbers shall be hashed under the same key after a rotation. A text that is no JSON object is the
+/// key itself.
+#[derive(Clone, Default)]
+struct Keys {
+    valid: Vec<String>,
+    number_hash_key: String,
+}
+
+impl Keys {
+    fn read(secret: &str) -> Self {
+        let Ok(Value::Object(fields)) = parse_lenient(secret.as_bytes()) else {
+            let key = secret.trim();
+            return Self {
+                valid: Some(key.to_owned())
+                    .filter(|key| !key.is_empty())
+                    .into_iter()
+                    .collect(),
+                number_hash_key: key.to_owned(),
+            };
+        };
+        let field = |name: &str| {
+            let value = fields.get(name).and_then(Value::as_str);
+            value
+                .map(str::trim)
+                .filter(|value| !value.is_empty())
+                .map(str::to_owned)
+        };
+        let valid: Vec<String> = [field("key"), field("second_key")]
+            .into_iter()
+            .flatten()
+            .collect();
+        Self {
+            number_hash_key: field("number_hash_key")
+                .or_else(|| valid.first().cloned())
+                .unwrap_or_default(),
+            valid,
+        }
+    }
+
+    /// Compares with every key in constant time, whatever the first comparison says.
+    fn contain(&self, presented: &str) -> bool {
+        let blind = hmac::Key::new(hmac::HMAC_SHA256, presented.as_bytes());
+        let tag = hmac::sign(&blind, presented.as_bytes());
+        self.valid.iter().fold(false, |found, key| {
+            found | hmac::verify(&blind, key.as_bytes(), tag.as_ref()).is_ok()
+        })
+    }
+}
+
+impl<K: SecretStore> IncomingKeys<K> {
+    /// Keys that are in this store.
+    pub fn new(store: K) -> Self {
+        Self {
+            store,
+            kept: RefCell::new(Kept::default()),
+        }
+    }
+
+    /// Reads the keys ahead of the first request. An error shows at that request.
+    pub async fn warm(&self, now_ms: i64) {
+        self.read(now_ms).await;
+    }
+
+    /// Whether the key is right, by what is known; asks the store when that is too old, and once in
+    /// a while when the key is not among those known.
+    pub async fn check(&self, presented: Option<&str>, now_ms: i64) -> Verdict {
+        if !self.is_fresh(now_ms) && self.may_read(now_ms) {
+            self.read(now_ms).await;
+        }
+        if let Some(verdict) = self.compare(presented) {
+            return verdict;
+        }
+        if self.may_read(now_ms) {
+            self.read(now_ms).await;
+            if let Some(verdict) = self.compare(presented) {
+                return verdict;
+            }
+        }
+        let kept = self.kept.borrow();
+        match (&kept.error, &kept.keys) {
+            (Some(error), _) => Verdict::OutOfReach(error.clone()),
+            (None, Some(keys)) if keys.valid.is_empty() => Verdict::NotConfigured,
+            (None, _) => Verdict::Wrong,
+        }
+    }
+
+    /// A verdict that needs no store: the key is among those known, or there is none to compare.
+    fn compare(&self, presented: Option<&str>) -> Option<Verdict> {
+        let kept = self.kept.borrow();
+        let keys = kept.keys.as_ref()?;
+        match presented {
+            Some(presented) if keys.contain(presented) => Some(Verdict::Right {
+                number_hash_key: keys.number_hash_key.clone(),
+            }),
+            None | Some("") if !keys.valid.is_empty() => Some(Verdict::Wrong),
+            _ => None,
+        }
+    }
+
+    fn is_fresh(&self, now_ms: i64) -> bool {
+        let kept = self.kept.borrow();
+        kept.keys.is_some()
+            && (0..TIME_TO_LIVE_MS).contains(&now_ms.saturating_sub(kept.read_at_ms))
+    }
+
+    fn may_read(&self, now_ms: i64) -> bool {
+        // A clock that jumped back is no reason never to read again.
+        self.kept.borrow().tried_at_ms.is_none_or(|tried_at_ms| {
+            !(0..READ_AGAIN_MS).contains(&now_ms.saturating_sub(tried_at_ms))
+        })
+    }
+
+    async fn read(&self, now_ms: i64) {
+        self.kept.borrow_mut().tried_at_ms = Some(now_ms);
+        let secret = self.store.fetch().await;
+        let mut kept = self.kept.borrow_mut();
+        match secret {
+            Ok(secret) => {
+                kept.keys = Some(Keys::read(&secret));
+                kept.read_at_ms = now_ms;
+                kept.error = None;
+            }
+            Err(error) => kept.error = Some(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    struct Store {
+        secret: RefCell<Result<String, SecretError>>,
+        reads: Cell<u32>,
+    }
+
+    impl SecretStore for &Store {
+        async fn fetch(&self) -> Result<String, SecretError> {
+            self.reads.set(self.reads.get() + 1);
+            self.secret.borrow().clone()
+        }
+    }
+
+    fn store(secret: &str) -> Store {
+        Store {
+            secret: RefCell::new(Ok(secret.to_owned())),
+            reads: Cell::new(0),
+        }
+    }
+
+    fn is_right(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Right { .. })
+    }
+
+    #[tokio::test]
+    async fn two_keys_can_be_valid_at_a_time() {
+        let store = store(r#"{"key":"new","second_key":"old"}"#);
+        let keys = IncomingKeys::new(&store);
+        assert!(is_right(&keys.check(Some("new"), 0).await));
+        assert!(is_right(&keys.check(Some("old"), 0).await));
+        assert!(keys.check(Some("ne"), 0).await == Verdict::Wrong);
+        assert!(keys.check(Some(""), 0).await == Verdict::Wrong);
+        assert!(keys.check(None, 0).await == Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_added_works_within_seconds() {
+        let store = store(r#"{"key":"old"}"#);
+        let keys = IncomingKeys::new(&store);
+        assert!(is_right(&keys.check(Some("old"), 0).await));
+        *store.secret.borrow_mut() = Ok(r#"{"key":"new","second_key":"old"}"#.to_owned());
+        assert!(is_right(&keys.check(Some("new"), 5_000).await));
+        assert_eq!(store.reads.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn wrong_keys_cannot_hammer_the_secret_store() {
+        let store = store(r#"{"key":"right"}"#);
+        let keys = IncomingKeys::new(&store);
+        for now_ms in 0..60_000 {
+            assert!(keys.check(Some("wrong"), now_ms).await == Verdict::Wrong);
+        }
+        assert_eq!(store.reads.get(), 12);
+    }
+
+    #[tokio::test]
+    async fn a_right_key_costs_no_call_within_its_time_to_live() {
+        let store = store(r#"{"key":"right"}"#);
+        let keys = IncomingKeys::new(&store);
+        keys.warm(0).await;
+        for now_ms in 0..TIME_TO_LIVE_MS {
+            if now_ms % 10_000 == 0 {
+                assert!(is_right(&keys.check(Some("right"), now_ms).await));
+            }
+        }
+        assert_eq!(store.reads.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_taken_away_works_no_longer_than_its_time_to_live() {
+        let store = store(r#"{"key":"old"}"#);
+        let keys = IncomingKeys::new(&store);
+        keys.warm(0).await;
+        *store.secret.borrow_mut() = Ok(r#"{"key":"new"}"#.to_owned());
+        assert!(keys.check(Some("old"), TIME_TO_LIVE_MS).await == Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn no_key_configured_and_a_store_out_of_reach_are_told_apart() {
+        for secret in ["{}", r#"{"key":""}"#, "", "  "] {
+            let store = store(secret);
+            let keys = IncomingKeys::new(&store);
+            assert!(
+                keys.check(Some("any"), 0).await == Verdict::NotConfigured,
+                "{secret}"
+            );
+            assert!(
+                keys.check(Some(""), 0).await == Verdict::NotConfigured,
+                "{secret}"
+            );
+        }
+        let store = store("");
+        *store.secret.borrow_mut() = Err(SecretError("AccessDenied".to_owned()));
+        let keys = IncomingKeys::new(&store);
+        assert!(matches!(
+            keys.check(Some("any"), 0).await,
+            Verdict::OutOfReach(_)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_known_key_works_while_the_store_is_out_of_reach() {
+        let store = store(r#"{"key":"right"}"#);
+        let keys = IncomingKeys::new(&store);
+        keys.warm(0).await;
+        *store.secret.borrow_mut() = Err(SecretError("timeout".to_owned()));
+        assert!(is_right(
+            &keys.check(Some("right"), 10 * TIME_TO_LIVE_MS).await
+        ));
+        // A key that is not known may be a new one: nobody can tell.
+        assert!(matches!(
+            keys.check(Some("new"), 10 * TIME_TO_LIVE_MS).await,
+            Verdict::OutOfReach(_)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_plain_text_is_the_key_itself() {
+        let store = store("plain-key\n");
+        let keys = IncomingKeys::new(&store);
+        assert!(is_right(&keys.check(Some("plain-key"), 0).await));
+    }
+}

@@ -1,0 +1,132 @@
+//! Trouble that is the whole account's: sending is held, and probed until it is over.
+
+use serde::{Deserialize, Serialize};
+
+/// The first probe comes a minute after the refusal.
+const FIRST_PROBE_MS: i64 = 60_000;
+/// Later ones at growing intervals, an hour apart at most: that is how long a programme which has
+/// topped up its credit waits for its messages.
+const LONGEST_PROBE_INTERVAL_MS: i64 = 60 * 60 * 1000;
+
+/// What is wrong with the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountTrouble {
+    /// `statusCode` 402, or `InvalidSenderId` with no recipient: the sender id is not registered.
+    InvalidSenderId,
+    /// `statusCode` 405: no credit.
+    InsufficientBalance,
+    /// HTTP 401 or 403: the API key or the user name is not right (or not yet: a new key can take
+    /// twenty minutes).
+    CredentialsRefused,
+    /// HTTP 404, 405 or a redirect: nothing at this address takes messages.
+    WrongAddress,
+}
+
+/// Sending is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why.
+    pub trouble: AccountTrouble,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// How many probes have met the trouble again.
+    pub probes: u32,
+    /// When one message may be sent to see whether it is over.
+    pub next_probe_ms: i64,
+}
+
+/// The ledger's one row for the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRow {
+    /// The hold, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// Whether a message may be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Yes.
+    Free,
+    /// One message, once this row is written: the probe is ours then and nobody else's.
+    Probe(AccountRow),
+    /// Not before this time, in milliseconds since 1970.
+    HeldUntil(i64),
+}
+
+impl AccountRow {
+    /// Whether a message may be sent.
+    pub fn permission(&self, now_ms: i64) -> Permission {
+        match &self.hold {
+            None => Permission::Free,
+            Some(hold) if now_ms >= hold.next_probe_ms => Permission::Probe(Self {
+                hold: Some(Hold {
+                    probes: hold.probes.saturating_add(1),
+                    next_probe_ms: now_ms
+                        .saturating_add(interval_ms(hold.probes.saturating_add(1))),
+                    ..hold.clone()
+                }),
+            }),
+            Some(hold) => Permission::HeldUntil(hold.next_probe_ms),
+        }
+    }
+
+    /// The row after a refusal that is the account's. Several refusals at once are one hold.
+    #[must_use]
+    pub fn refused(&self, trouble: AccountTrouble, now_ms: i64) -> Self {
+        let hold = match &self.hold {
+            Some(hold) => Hold {
+                trouble,
+                ..hold.clone()
+            },
+            None => Hold {
+                trouble,
+                since_ms: now_ms,
+                probes: 0,
+                next_probe_ms: now_ms.saturating_add(interval_ms(0)),
+            },
+        };
+        Self { hold: Some(hold) }
+    }
+}
+
+fn interval_ms(probes: u32) -> i64 {
+    (FIRST_PROBE_MS << probes.min(16)).min(LONGEST_PROBE_INTERVAL_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_account_is_probed_by_one_at_growing_intervals() {
+        let mut row = AccountRow::default().refused(AccountTrouble::InsufficientBalance, 0);
+        let mut now = 0;
+        let mut intervals = Vec::new();
+        for _ in 0..9 {
+            let Permission::HeldUntil(until) = row.permission(now) else {
+                panic!("held")
+            };
+            intervals.push((until - now) / 60_000);
+            now = until;
+            let Permission::Probe(claimed) = row.permission(now) else {
+                panic!("a probe is due")
+            };
+            assert!(matches!(claimed.permission(now), Permission::HeldUntil(_)));
+            row = claimed.refused(AccountTrouble::InsufficientBalance, now);
+        }
+        assert_eq!(intervals, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn refusals_that_come_together_are_one_hold() {
+        let once = AccountRow::default().refused(AccountTrouble::CredentialsRefused, 5);
+        assert_eq!(once.refused(AccountTrouble::CredentialsRefused, 9), once);
+    }
+
+    #[test]
+    fn an_account_without_trouble_is_free() {
+        assert_eq!(AccountRow::default().permission(0), Permission::Free);
+    }
+}

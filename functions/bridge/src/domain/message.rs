@@ -1,0 +1,428 @@
+//! A message that Medic wants sent: its row in the ledger, and every step that the row can take.
+//!
+//! Each step is a pure function from a row to the next one. The shell reads a row, takes a step and
+//! writes the result on the condition that the row has not changed meanwhile.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::cost::Cost;
+use super::ids::{AtMessageId, MedicMessageId};
+use super::status::Status;
+
+/// Why a message failed: a short word or phrase for Medic and for people, never with personal data.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct FailureReason(String);
+
+impl FailureReason {
+    /// The reason, shortened to 100 characters. What could be a phone number in it (six digits in a
+    /// row or more) is masked, and control characters are dropped: reasons come from outside, and
+    /// are shown.
+    pub fn new(reason: &str) -> Self {
+        let mut kept = String::new();
+        let mut digits = String::new();
+        let flush = |digits: &mut String, kept: &mut String| {
+            kept.push_str(if digits.len() >= 6 { "…" } else { digits });
+            digits.clear();
+        };
+        for character in reason.trim().chars().filter(|c| !c.is_control()).take(100) {
+            if character.is_ascii_digit() {
+                digits.push(character);
+            } else {
+                flush(&mut digits, &mut kept);
+                kept.push(character);
+            }
+        }
+        flush(&mut digits, &mut kept);
+        Self(kept)
+    }
+
+    /// The text of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for FailureReason {
+    fn from(reason: String) -> Self {
+        Self::new(&reason)
+    }
+}
+
+impl From<FailureReason> for String {
+    fn from(reason: FailureReason) -> Self {
+        reason.0
+    }
+}
+
+impl fmt::Debug for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Who holds the right to call Africa's Talking for a message: new for each invocation and message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimToken(pub String);
+
+/// Where the sending of a message stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Sending {
+    /// Nothing was tried yet.
+    Queued,
+    /// It surely was not sent, and is tried again.
+    Waiting {
+        /// Why it was not sent.
+        reason: FailureReason,
+        /// Not before this time, in milliseconds since 1970.
+        until_ms: i64,
+    },
+    /// An invocation is calling Africa's Talking, or died doing so.
+    Calling {
+        /// Whose call it is.
+        claim: ClaimToken,
+        /// When it was claimed, in milliseconds since 1970.
+        since_ms: i64,
+    },
+    /// Nobody knows whether Africa's Talking has it.
+    Unknown {
+        /// When the call began, in milliseconds since 1970.
+        since_ms: i64,
+    },
+    /// Africa's Talking has it.
+    Accepted,
+    /// It will not be sent.
+    Failed,
+}
+
+/// What Medic said to a status that it refused while it took others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The status that it refused.
+    pub status: Status,
+    /// Its answer.
+    pub answer: FailureReason,
+}
+
+/// The ledger's row for one message of Medic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRow {
+    /// Medic's id for it.
+    pub id: MedicMessageId,
+    /// When Medic first offered it, in milliseconds since 1970.
+    pub first_offered_ms: i64,
+    /// Where the sending stands.
+    pub sending: Sending,
+    /// How often Africa's Talking was called for it.
+    #[serde(default)]
+    pub attempts: u32,
+    /// After how many of them nobody knew whether it was sent.
+    #[serde(default)]
+    pub unknown_outcomes: u32,
+    /// After how many of them it surely was not sent, through no fault of the account.
+    #[serde(default)]
+    pub not_sent: u32,
+    /// The highest status it has reached.
+    pub status: Status,
+    /// Why it failed, when that is its status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<FailureReason>,
+    /// The status that Medic was last told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Status>,
+    /// Medic's refusal of a status, alarmed and left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// Africa's Talking's ids for it, one for each attempt that it accepted.
+    #[serde(default)]
+    pub at_ids: Vec<AtMessageId>,
+    /// What Africa's Talking charged for the last attempt that it accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// Its number of parts by Africa's Talking's count, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+    /// Its number of parts by our own count.
+    #[serde(default)]
+    pub segments: u32,
+}
+
+/// What Africa's Talking said when it accepted a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Its id for the SMS; none when it gave `None`, and its reports can then not be followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_id: Option<AtMessageId>,
+    /// How far the SMS has come by its word.
+    pub status: Status,
+    /// What it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// Its number of parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+}
+
+/// What to do with a message whose outcome is unknown and stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownOutcomePolicy {
+    /// Send it once more. Two of the same SMS are possible, none is not.
+    ResendOnce,
+    /// Never send it again. None is possible, two are not.
+    Hold,
+}
+
+/// The rules of sending, from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendingRules {
+    /// What to do when the outcome is unknown.
+    pub unknown_outcome: UnknownOutcomePolicy,
+    /// How long an unknown outcome waits for evidence, in milliseconds.
+    pub resend_after_ms: i64,
+    /// How old a message may get, since it was first offered, before it expires, in milliseconds.
+    pub max_age_ms: i64,
+    /// After how long a call must have ended one way or the other, in milliseconds: the function's
+    /// time-out and some more for clocks that differ.
+    pub call_over_after_ms: i64,
+}
+
+/// What to do with a copy of a message that came out of the `outbox`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Write this row; if that succeeds, the claim is ours: call Africa's Talking.
+    Call(MessageRow),
+    /// The claim is ours already: call Africa's Talking.
+    CallNow(MessageRow),
+    /// Write this row and look again.
+    Write(MessageRow),
+    /// Let the copy wait until this time, in milliseconds since 1970.
+    WaitUntil(i64),
+    /// Nothing is left to do: the copy can go.
+    Done,
+}
+
+impl MessageRow {
+    /// However a row begins, it begins so: nothing tried, `Unsent`, nothing told.
+    pub fn new(id: MedicMessageId, first_offered_ms: i64) -> Self {
+        Self {
+            id,
+            first_offered_ms,
+            sending: Sending::Queued,
+            attempts: 0,
+            unknown_outcomes: 0,
+            not_sent: 0,
+            status: Status::Unsent,
+            failure_reason: None,
+            told: None,
+            refusal: None,
+            at_ids: Vec::new(),
+            cost: None,
+            parts: None,
+            segments: 0,
+        }
+    }
+
+    /// Whether Medic has still to be told its status: such rows are in the sparse index.
+    pub fn is_untold(&self) -> bool {
+        self.told != Some(self.status) && !self.is_refused()
+    }
+
+    /// Whether Medic refused the status that it has now.
+    pub fn is_refused(&self) -> bool {
+        let refusal = self.refusal.as_ref();
+        refusal.is_some_and(|refusal| refusal.status == self.status)
+    }
+
+    /// The row after Medic was told a status with success.
+    #[must_use]
+    pub fn after_telling(mut self, told: Status) -> Self {
+        self.told = Some(told);
+        self.refusal = None;
+        self
+    }
+
+    /// The row after Medic refused this status while it took others.
+    #[must_use]
+    pub fn after_refusal(mut self, status: Status, answer: &str) -> Self {
+        self.refusal = Some(Refusal {
+            status,
+            answer: FailureReason::new(answer),
+        });
+        self
+    }
+
+    /// The row with its status joined with another. A reason comes with the status that it explains.
+    #[must_use]
+    pub fn raised(mut self, status: Status, reason: Option<FailureReason>) -> Self {
+        if status > self.status {
+            self.status = status;
+            self.failure_reason = reason;
+        }
+        self
+    }
+
+    /// What a copy of the message has to do now.
+    pub fn next_step(self, claim: &ClaimToken, rules: &SendingRules, now_ms: i64) -> NextStep {
+        let expires_ms = self.first_offered_ms.saturating_add(rules.max_age_ms);
+        let expired = now_ms >= expires_ms;
+        match &self.sending {
+            Sending::Queued | Sending::Waiting { .. } if expired => NextStep::Write(self.expired()),
+            Sending::Waiting { until_ms, .. } if now_ms < *until_ms => {
+                NextStep::WaitUntil((*until_ms).min(expires_ms))
+            }
+            Sending::Queued | Sending::Waiting { .. } => {
+                NextStep::Call(self.claimed(claim, now_ms))
+            }
+            Sending::Calling { claim: holder, .. } if holder == claim => NextStep::CallNow(self),
+            Sending::Calling { since_ms, .. } => {
+                let over_ms = since_ms.saturating_add(rules.call_over_after_ms);
+                if now_ms < over_ms {
+                    NextStep::WaitUntil(over_ms)
+                } else {
+                    let since_ms = *since_ms;
+                    NextStep::Write(self.unknown(since_ms))
+                }
+            }
+            Sending::Unknown { .. } if self.status > Status::Unsent => {
+                // Reports of it came: it was sent.
+                NextStep::Write(self.with_sending(Sending::Accepted))
+            }
+            Sending::Unknown { since_ms } => {
+                let resendable = self.unknown_outcomes < 2
+                    && rules.unknown_outcome == UnknownOutcomePolicy::ResendOnce;
+                let settled_ms = if resendable || self.unknown_outcomes >= 2 {
+                    since_ms.saturating_add(rules.resend_after_ms)
+                } else {
+                    expires_ms
+                };
+                if now_ms < settled_ms {
+                    NextStep::WaitUntil(settled_ms)
+                } else if resendable && !expired {
+                    NextStep::Call(self.claimed(claim, now_ms))
+                } else {
+                    NextStep::Write(self.failed(FailureReason::new("outcome unknown")))
+                }
+            }
+            Sending::Accepted | Sending::Failed => NextStep::Done,
+        }
+    }
+
+    /// The row after Africa's Talking accepted it, in whatever state the row is by now: an answer in
+    /// hand outweighs every guess.
+    #[must_use]
+    pub fn after_acceptance(mut self, acceptance: &Acceptance) -> Self {
+        self.sending = Sending::Accepted;
+        if let Some(at_id) = &acceptance.at_id
+            && !self.at_ids.contains(at_id)
+        {
+            self.at_ids.push(at_id.clone());
+        }
+        self.cost = acceptance.cost.clone().or(self.cost);
+        self.parts = acceptance.parts.or(self.parts);
+        self.raised(acceptance.status, None)
+    }
+
+    /// The row after a final refusal; only the call that holds the claim may say so.
+    #[must_use]
+    pub fn after_final_refusal(self, claim: &ClaimToken, reason: FailureReason) -> Self {
+        if self.is_claimed_by(claim) {
+            self.failed(reason)
+        } else {
+            self
+        }
+    }
+
+    /// The row after a call that surely sent nothing; only the call that holds the claim may say so.
+    #[must_use]
+    pub fn after_not_sent(
+        mut self,
+        claim: &ClaimToken,
+        reason: FailureReason,
+        until_ms: i64,
+    ) -> Self {
+        if self.is_claimed_by(claim) {
+            self.not_sent = self.not_sent.saturating_add(1);
+            self.with_sending(Sending::Waiting { reason, until_ms })
+        } else {
+            self
+        }
+    }
+
+    /// The row after a call that met trouble of the whole account: nothing was sent, and the message
+    /// is not to blame.
+    #[must_use]
+    pub fn after_account_trouble(self, claim: &ClaimToken, until_ms: i64) -> Self {
+        if self.is_claimed_by(claim) {
+            let reason = FailureReason::new("held");
+            self.with_sending(Sending::Waiting { reason, until_ms })
+        } else {
+            self
+        }
+    }
+
+    /// The row after a call of which nobody knows what it did.
+    #[must_use]
+    pub fn after_unknown_outcome(self, claim: &ClaimToken) -> Self {
+        match &self.sending {
+            Sending::Calling {
+                claim: holder,
+                since_ms,
+            } if holder == claim => {
+                let since_ms = *since_ms;
+                self.unknown(since_ms)
+            }
+            _ => self,
+        }
+    }
+
+    /// The row of a message that cannot be sent at all, such as one to no number.
+    #[must_use]
+    pub fn unsendable(self, reason: FailureReason) -> Self {
+        match self.sending {
+            Sending::Queued | Sending::Waiting { .. } => self.failed(reason),
+            _ => self,
+        }
+    }
+
+    fn is_claimed_by(&self, claim: &ClaimToken) -> bool {
+        matches!(&self.sending, Sending::Calling { claim: holder, .. } if holder == claim)
+    }
+
+    fn claimed(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
+        self.attempts = self.attempts.saturating_add(1);
+        self.with_sending(Sending::Calling {
+            claim: claim.clone(),
+            since_ms: now_ms,
+        })
+    }
+
+    fn unknown(mut self, since_ms: i64) -> Self {
+        self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
+        self.with_sending(Sending::Unknown { since_ms })
+    }
+
+    fn expired(self) -> Self {
+        let reason = if self.unknown_outcomes > 0 {
+            "outcome unknown"
+        } else {
+            "expired"
+        };
+        self.failed(FailureReason::new(reason))
+    }
+
+    fn failed(self, reason: FailureReason) -> Self {
+        self.with_sending(Sending::Failed)
+            .raised(Status::Failed, Some(reason))
+    }
+
+    fn with_sending(mut self, sending: Sending) -> Self {
+        self.sending = sending;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

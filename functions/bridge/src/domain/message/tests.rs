@@ -1,0 +1,279 @@
+use super::*;
+use proptest::prelude::*;
+
+const RULES: SendingRules = SendingRules {
+    unknown_outcome: UnknownOutcomePolicy::ResendOnce,
+    resend_after_ms: 120_000,
+    max_age_ms: 3_600_000,
+    call_over_after_ms: 90_000,
+};
+
+fn token(name: &str) -> ClaimToken {
+    ClaimToken(name.to_owned())
+}
+
+fn row() -> MessageRow {
+    MessageRow::new(MedicMessageId::new("uuid-1").unwrap(), 0)
+}
+
+fn call(step: NextStep) -> MessageRow {
+    match step {
+        NextStep::Call(row) => row,
+        other => panic!("expected a call, got {other:?}"),
+    }
+}
+
+fn written(step: NextStep) -> MessageRow {
+    match step {
+        NextStep::Write(row) => row,
+        other => panic!("expected a write, got {other:?}"),
+    }
+}
+
+fn accepted(at_id: &str, status: Status) -> Acceptance {
+    Acceptance {
+        at_id: Some(AtMessageId::new(at_id).unwrap()),
+        status,
+        cost: None,
+        parts: None,
+    }
+}
+
+#[test]
+fn a_new_row_is_unsent_and_nothing_of_it_is_told() {
+    let row = row();
+    assert_eq!((row.status, row.told), (Status::Unsent, None));
+    assert!(row.is_untold());
+    assert!(!row.after_telling(Status::Unsent).is_untold());
+}
+
+#[test]
+fn a_queued_message_is_claimed_before_the_call_and_a_second_copy_waits() {
+    let claimed = call(row().next_step(&token("a"), &RULES, 1_000));
+    assert_eq!(claimed.attempts, 1);
+    assert_eq!(
+        claimed.clone().next_step(&token("b"), &RULES, 2_000),
+        NextStep::WaitUntil(91_000)
+    );
+    assert!(matches!(
+        claimed.next_step(&token("a"), &RULES, 2_000),
+        NextStep::CallNow(_)
+    ));
+}
+
+#[test]
+fn a_call_whose_invocation_died_becomes_unknown_only_after_its_time_out() {
+    let claimed = call(row().next_step(&token("a"), &RULES, 1_000));
+    assert_eq!(
+        claimed.clone().next_step(&token("b"), &RULES, 90_999),
+        NextStep::WaitUntil(91_000)
+    );
+    let unknown = written(claimed.next_step(&token("b"), &RULES, 91_000));
+    assert_eq!(unknown.sending, Sending::Unknown { since_ms: 1_000 });
+    assert_eq!(unknown.unknown_outcomes, 1);
+}
+
+#[test]
+fn an_unknown_outcome_is_resent_once_and_the_second_one_is_final() {
+    let first = call(row().next_step(&token("a"), &RULES, 0)).after_unknown_outcome(&token("a"));
+    assert_eq!(
+        first.clone().next_step(&token("b"), &RULES, 119_999),
+        NextStep::WaitUntil(120_000)
+    );
+    let second =
+        call(first.next_step(&token("b"), &RULES, 120_000)).after_unknown_outcome(&token("b"));
+    assert_eq!(second.attempts, 2);
+    let end = written(second.next_step(&token("c"), &RULES, 240_000));
+    assert_eq!(end.sending, Sending::Failed);
+    assert_eq!(end.status, Status::Failed);
+    assert_eq!(
+        end.failure_reason.as_ref().unwrap().as_str(),
+        "outcome unknown"
+    );
+    assert_eq!(
+        end.raised(Status::Delivered, None).status,
+        Status::Delivered
+    );
+}
+
+#[test]
+fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
+    let rules = SendingRules {
+        unknown_outcome: UnknownOutcomePolicy::Hold,
+        ..RULES
+    };
+    let unknown = call(row().next_step(&token("a"), &rules, 0)).after_unknown_outcome(&token("a"));
+    assert_eq!(
+        unknown.clone().next_step(&token("b"), &rules, 3_599_999),
+        NextStep::WaitUntil(3_600_000)
+    );
+    let end = written(unknown.next_step(&token("b"), &rules, 3_600_000));
+    assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
+}
+
+#[test]
+fn an_unknown_outcome_that_is_too_old_is_not_resent() {
+    let unknown =
+        call(row().next_step(&token("a"), &RULES, 3_599_000)).after_unknown_outcome(&token("a"));
+    let end = written(unknown.next_step(&token("b"), &RULES, 3_720_000));
+    assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
+}
+
+#[test]
+fn reports_that_came_meanwhile_settle_an_unknown_outcome() {
+    let unknown = call(row().next_step(&token("a"), &RULES, 0))
+        .after_unknown_outcome(&token("a"))
+        .raised(Status::Sent, None);
+    let settled = written(unknown.next_step(&token("b"), &RULES, 500_000));
+    assert_eq!(settled.sending, Sending::Accepted);
+}
+
+#[test]
+fn a_message_expires_only_while_nobody_is_sending_it() {
+    assert_eq!(
+        written(row().next_step(&token("a"), &RULES, 3_600_000))
+            .failure_reason
+            .unwrap()
+            .as_str(),
+        "expired"
+    );
+    let calling = call(row().next_step(&token("a"), &RULES, 3_599_999));
+    assert!(matches!(
+        calling.next_step(&token("b"), &RULES, 3_600_000),
+        NextStep::WaitUntil(_)
+    ));
+}
+
+#[test]
+fn a_message_that_was_not_sent_waits_no_longer_than_it_may_live() {
+    let waiting = call(row().next_step(&token("a"), &RULES, 0)).after_not_sent(
+        &token("a"),
+        FailureReason::new("DoNotDisturbRejection"),
+        99_999_999,
+    );
+    assert_eq!(
+        waiting.clone().next_step(&token("b"), &RULES, 1),
+        NextStep::WaitUntil(3_600_000)
+    );
+    assert_eq!(waiting.not_sent, 1);
+}
+
+#[test]
+fn only_the_holder_of_the_claim_may_say_that_nothing_was_sent() {
+    let calling = call(row().next_step(&token("a"), &RULES, 0));
+    let other = token("b");
+    let reason = FailureReason::new("x");
+    assert_eq!(
+        calling.clone().after_final_refusal(&other, reason.clone()),
+        calling
+    );
+    assert_eq!(calling.clone().after_not_sent(&other, reason, 5), calling);
+    assert_eq!(calling.clone().after_unknown_outcome(&other), calling);
+}
+
+#[test]
+fn an_answer_in_hand_outweighs_every_guess() {
+    let given_up = call(row().next_step(&token("a"), &RULES, 0))
+        .after_unknown_outcome(&token("a"))
+        .failed(FailureReason::new("outcome unknown"));
+    let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent));
+    assert_eq!(known.sending, Sending::Accepted);
+    assert_eq!(known.at_ids.len(), 1);
+    // Medic was told FAILED; only a delivery can undo that.
+    assert_eq!(known.status, Status::Failed);
+}
+
+#[test]
+fn the_ids_of_all_attempts_are_kept() {
+    let row = row()
+        .after_acceptance(&accepted("ATXid_1", Status::Sent))
+        .after_acceptance(&accepted("ATXid_2", Status::Sent))
+        .after_acceptance(&accepted("ATXid_2", Status::Sent));
+    assert_eq!(row.at_ids.len(), 2);
+}
+
+#[test]
+fn a_refused_status_is_left_alone_until_a_higher_one_comes() {
+    let refused = row().after_refusal(Status::Unsent, "{\"code\":500}");
+    assert!(!refused.is_untold());
+    assert!(refused.raised(Status::Sent, None).is_untold());
+}
+
+#[test]
+fn a_reason_shows_no_phone_number() {
+    let reason = FailureReason::new("no route to +254700000001 (407)\u{7}");
+    assert_eq!(reason.as_str(), "no route to +… (407)");
+}
+
+#[test]
+fn a_row_written_by_the_first_version_can_be_read() {
+    let golden = include_str!("../../../tests/golden/message-row-v1.json");
+    let row: MessageRow = serde_json::from_str(golden).unwrap();
+    assert_eq!(row.at_ids.len(), 1);
+    assert_eq!(
+        serde_json::to_value(&row).unwrap(),
+        serde_json::from_str::<serde_json::Value>(golden).unwrap()
+    );
+}
+
+fn any_event() -> impl Strategy<Value = u8> {
+    0_u8..9
+}
+
+proptest! {
+    /// Whatever happens in whatever order: the status never falls, at most two calls are made after
+    /// which anybody could have got the SMS, and a settled message is never called for again.
+    #[test]
+    fn no_order_of_events_lowers_a_status_or_sends_a_third_time(
+        events in proptest::collection::vec((any_event(), 0_i64..400_000), 0..40)
+    ) {
+        let mut row = row();
+        let mut now = 0;
+        let mut claims = 0_u32;
+        let mut possible_sends = 0;
+        for (event, later) in events {
+            now += later;
+            let before = row.status;
+            let settled = matches!(row.sending, Sending::Accepted | Sending::Failed);
+            let holder = match &row.sending {
+                Sending::Calling { claim, .. } => Some(claim.clone()),
+                _ => None,
+            };
+            row = match (event, holder) {
+                (0..=3, _) => {
+                    claims += 1;
+                    match row.clone().next_step(&token(&claims.to_string()), &RULES, now) {
+                        NextStep::Call(next) => {
+                            prop_assert!(!settled);
+                            next
+                        }
+                        NextStep::Write(next) => next,
+                        NextStep::CallNow(_) => row,
+                        NextStep::WaitUntil(until) => {
+                            prop_assert!(until > now);
+                            row
+                        }
+                        NextStep::Done => {
+                            prop_assert!(settled);
+                            row
+                        }
+                    }
+                }
+                (4, Some(holder)) => {
+                    possible_sends += 1;
+                    row.after_acceptance(&accepted("ATXid_1", Status::Sent)).after_unknown_outcome(&holder)
+                }
+                (5, Some(holder)) => {
+                    possible_sends += 1;
+                    row.after_unknown_outcome(&holder)
+                }
+                (6, Some(holder)) => row.after_not_sent(&holder, FailureReason::new("429"), now + 1),
+                (7, Some(holder)) => row.after_final_refusal(&holder, FailureReason::new("404")),
+                (8, _) => row.raised(Status::Delivered, None),
+                (_, _) => row,
+            };
+            prop_assert!(row.status >= before);
+        }
+        prop_assert!(possible_sends <= 2);
+    }
+}

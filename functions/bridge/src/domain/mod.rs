@@ -1,0 +1,13 @@
+//! Numbers, texts, statuses and decisions: no AWS, no HTTP, no clock in here.
+
+pub mod account;
+pub mod answer;
+pub mod backoff;
+pub mod cost;
+pub mod ids;
+pub mod message;
+pub mod phone_number;
+pub mod segments;
+pub mod sender_ids;
+pub mod sms;
+pub mod status;

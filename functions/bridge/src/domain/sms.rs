@@ -1,0 +1,146 @@
+//! An SMS that Africa's Talking knows by an id: whose it is, and what was reported of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AtMessageId, MedicMessageId};
+use super::message::FailureReason;
+use super::status::{Status, reported_status};
+
+/// How many different reports of one SMS are kept. Seven words are known and each comes once; the
+/// limit is for a sender that invents words.
+const MAX_REPORTS: usize = 32;
+
+/// A report of one SMS: Africa's Talking's own word, kept as it came, known to us or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Africa's Talking's word for the status.
+    pub status: String,
+    /// Its word for the reason of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<FailureReason>,
+    /// The operator's code, `63902` or `99999`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_code: Option<String>,
+    /// When the callback came, in milliseconds since 1970.
+    pub received_at_ms: i64,
+}
+
+impl Report {
+    /// What it means for the message, if we know the word, and why, if it is a failure.
+    pub fn meaning(&self) -> Option<(Status, Option<FailureReason>)> {
+        let status = reported_status(&self.status)?;
+        let reason = (status == Status::Failed).then(|| {
+            self.failure_reason
+                .clone()
+                .unwrap_or_else(|| FailureReason::new(&self.status))
+        });
+        Some((status, reason))
+    }
+}
+
+/// The ledger's row for an id of Africa's Talking.
+///
+/// The sender writes whose SMS it is, the recorder writes what was reported, each on the condition
+/// that the row is still as it read it: whichever comes second sees both, so that a report which
+/// beats the answer to its own send is not lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmsRow {
+    /// Africa's Talking's id.
+    pub id: AtMessageId,
+    /// Medic's message that it carries; none while no send has brought this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MedicMessageId>,
+    /// Every different report, in the order of arrival.
+    #[serde(default)]
+    pub reports: Vec<Report>,
+    /// A keyed hash of the number that was reported on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_hash: Option<String>,
+}
+
+impl SmsRow {
+    /// The row of an id that nothing is known of yet.
+    pub fn new(id: AtMessageId) -> Self {
+        Self {
+            id,
+            message: None,
+            reports: Vec::new(),
+            number_hash: None,
+        }
+    }
+
+    /// The row with this report. A report that says nothing new leaves it as it is.
+    #[must_use]
+    pub fn with_report(mut self, report: Report, number_hash: Option<String>) -> Self {
+        let known = self.reports.iter().any(|seen| {
+            seen.status == report.status && seen.failure_reason == report.failure_reason
+        });
+        if !known && self.reports.len() < MAX_REPORTS {
+            self.reports.push(report);
+        }
+        self.number_hash = self.number_hash.or(number_hash);
+        self
+    }
+
+    /// The row, belonging to this message. An id that is another message's already stays that one's.
+    #[must_use]
+    pub fn belonging_to(mut self, message: &MedicMessageId) -> Self {
+        self.message.get_or_insert_with(|| message.clone());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(status: &str) -> Report {
+        Report {
+            status: status.to_owned(),
+            failure_reason: None,
+            network_code: None,
+            received_at_ms: 1,
+        }
+    }
+
+    fn row() -> SmsRow {
+        SmsRow::new(AtMessageId::new("ATXid_1").unwrap())
+    }
+
+    #[test]
+    fn a_repeated_report_changes_nothing() {
+        let once = row().with_report(report("Success"), None);
+        let twice = once.clone().with_report(report("Success"), None);
+        assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn an_unknown_status_is_kept_and_means_nothing() {
+        let row = row().with_report(report("Teleported"), None);
+        assert_eq!(row.reports.len(), 1);
+        assert_eq!(row.reports[0].meaning(), None);
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_gives_its_own_word() {
+        let (status, reason) = report("Expired").meaning().unwrap();
+        assert_eq!(status, Status::Failed);
+        assert_eq!(reason.unwrap().as_str(), "Expired");
+    }
+
+    #[test]
+    fn an_id_stays_the_message_that_it_was_given_to() {
+        let first = MedicMessageId::new("uuid-1").unwrap();
+        let second = MedicMessageId::new("uuid-2").unwrap();
+        let row = row().belonging_to(&first).belonging_to(&second);
+        assert_eq!(row.message, Some(first));
+    }
+
+    #[test]
+    fn invented_words_do_not_grow_the_row_for_ever() {
+        let row = (0..100).fold(row(), |row, n| {
+            row.with_report(report(&format!("W{n}")), None)
+        });
+        assert_eq!(row.reports.len(), MAX_REPORTS);
+    }
+}

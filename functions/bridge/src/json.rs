@@ -1,0 +1,154 @@
+//! JSON at the borders: read leniently, written so that every queue and server takes it.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Reads JSON from outside.
+///
+/// Bytes that are no UTF-8, and escapes of lone UTF-16 surrogates, become U+FFFD: JavaScript writes
+/// such escapes happily, and one of them must not make a whole answer or event unreadable.
+///
+/// # Errors
+/// When it is no JSON all the same.
+pub fn parse_lenient(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(bytes)
+        .or_else(|_| serde_json::from_str(&mend_surrogates(&String::from_utf8_lossy(bytes))))
+}
+
+/// Writes JSON with everything outside ASCII escaped: SQS refuses some characters (U+FFFE, U+FFFF,
+/// most control characters), and no escape sequence is one of them. U+007F is escaped too.
+pub fn to_ascii(value: &impl Serialize) -> String {
+    // The types of this crate have text keys only, so that this cannot fail; and were it to, an
+    // empty body would be seen at once by whoever reads it.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    if json.bytes().all(|byte| byte.is_ascii() && byte != 0x7f) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if character.is_ascii() && character != '\u{7f}' {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+/// Replaces each escape of a surrogate that has no partner by that of U+FFFD.
+fn mend_surrogates(json: &str) -> String {
+    let mut mended = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let length = match surrogate(escape) {
+            Some(0xD800..=0xDBFF) => {
+                let second = escape.get(6..).and_then(surrogate);
+                if second.is_some_and(|unit| (0xDC00..=0xDFFF).contains(&unit)) {
+                    mended.push_str(escape.get(..12).unwrap_or_default());
+                    12
+                } else {
+                    mended.push_str("\\ufffd");
+                    6
+                }
+            }
+            Some(_) => {
+                mended.push_str("\\ufffd");
+                6
+            }
+            None => {
+                // Two characters at once, so that the second backslash of `\\` starts nothing.
+                let length = escape.chars().take(2).map(char::len_utf8).sum();
+                mended.push_str(escape.get(..length).unwrap_or_default());
+                length
+            }
+        };
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    mended.push_str(rest);
+    mended
+}
+
+/// The surrogate that the text's first six characters escape, if they do.
+fn surrogate(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let unit = u16::from_str_radix(digits, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&unit).then_some(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_lone_surrogate_becomes_the_replacement_character() {
+        for (text, expected) in [
+            (r#"{"a":"\ud800"}"#, "\u{fffd}"),
+            (r#"{"a":"x\uDC00y"}"#, "x\u{fffd}y"),
+            (r#"{"a":"\ud83d\ude00 \ud83d"}"#, "😀 \u{fffd}"),
+            (r#"{"a":"\ud83dé"}"#, "\u{fffd}é"),
+            (r#"{"a":"\\ud800\ud800"}"#, "\\ud800\u{fffd}"),
+            (r#"{"a":"\ud800\ud83d\ude00"}"#, "\u{fffd}😀"),
+        ] {
+            assert_eq!(
+                parse_lenient(text.as_bytes()).unwrap(),
+                json!({"a": expected}),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn invalid_utf_8_is_read_lossily() {
+        assert_eq!(
+            parse_lenient(b"{\"a\":\"\xff\"}").unwrap(),
+            json!({"a": "\u{fffd}"})
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_an_error() {
+        assert!(parse_lenient(b"<html>").is_err());
+        assert!(parse_lenient(b"{\"a\":\"\\ud800").is_err());
+        assert!(parse_lenient(b"").is_err());
+    }
+
+    #[test]
+    fn what_sqs_refuses_is_escaped() {
+        let written = to_ascii(&json!("\u{ffff}\u{fffe}\u{1}é😀\u{7f}"));
+        assert_eq!(
+            written,
+            "\"\\uffff\\ufffe\\u0001\\u00e9\\ud83d\\ude00\\u007f\""
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_printable_ascii_and_reads_back(text in any::<String>()) {
+            let written = to_ascii(&json!({ "text": text }));
+            prop_assert!(written.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+            prop_assert_eq!(parse_lenient(written.as_bytes()).unwrap(), json!({ "text": text }));
+        }
+
+        #[test]
+        fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_lenient(&bytes);
+        }
+
+        #[test]
+        fn mending_never_panics_and_leaves_no_lone_surrogate(
+            text in r#"("|\\|u|\\u[dD][89a-fA-F][0-9a-f]{2}|é|[a-f0-9]){0,30}"#
+        ) {
+            let _ = mend_surrogates(&text);
+            let inside: String = text.replace('"', "").trim_end_matches('\\').to_owned();
+            let mended = mend_surrogates(&inside);
+            // Mending a second time finds nothing left to mend.
+            prop_assert_eq!(mend_surrogates(&mended), mended);
+        }
+    }
+}

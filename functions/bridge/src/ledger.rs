@@ -1,0 +1,98 @@
+//! Reading and changing rows of the ledger.
+
+use std::collections::BTreeMap;
+
+use crate::domain::account::AccountRow;
+use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::message::MessageRow;
+use crate::domain::sms::SmsRow;
+use crate::ports::{Key, LedgerError, LedgerStore, Row, Version, Write, Written};
+
+/// How often a change is tried when others change the same rows: three parties do at most.
+const TRIES: u32 = 12;
+
+/// Rows as they were read together.
+#[derive(Debug, Default)]
+pub struct Rows(BTreeMap<Key, (Row, Version)>);
+
+impl Rows {
+    /// The row of this message.
+    pub fn message(&self, id: &MedicMessageId) -> Option<&MessageRow> {
+        match self.0.get(&Key::Message(id.clone())) {
+            Some((Row::Message(row), _)) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// The row of this SMS.
+    pub fn sms(&self, id: &AtMessageId) -> Option<&SmsRow> {
+        match self.0.get(&Key::Sms(id.clone())) {
+            Some((Row::Sms(row), _)) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// The account's row.
+    pub fn account(&self) -> AccountRow {
+        match self.0.get(&Key::Account) {
+            Some((Row::Account(row), _)) => row.clone(),
+            _ => AccountRow::default(),
+        }
+    }
+}
+
+/// Reads rows, strongly consistent.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, LedgerError> {
+    if keys.is_empty() {
+        return Ok(Rows::default());
+    }
+    let rows = store.read(keys).await?;
+    Ok(Rows(
+        rows.into_iter()
+            .map(|(row, version)| (row.key(), (row, version)))
+            .collect(),
+    ))
+}
+
+/// Changes rows, all together or none.
+///
+/// `step` is given what the rows at `keys` are now and gives back what some of them shall be, along
+/// with a result. It is called again whenever another writer was faster, and must therefore be pure.
+/// Rows that it gives back unchanged are not written.
+///
+/// # Errors
+/// When the ledger does not answer, and when others change the rows again and again. The change may
+/// have taken effect all the same.
+pub async fn change<T>(
+    store: &impl LedgerStore,
+    keys: &[Key],
+    mut step: impl FnMut(&Rows) -> (Vec<Row>, T),
+) -> Result<T, LedgerError> {
+    for _ in 0..TRIES {
+        let rows = read(store, keys).await?;
+        let (changed, result) = step(&rows);
+        let writes: Vec<Write> = changed
+            .into_iter()
+            .filter_map(|row| match rows.0.get(&row.key()) {
+                Some((before, _)) if *before == row => None,
+                Some((_, version)) => Some(Write {
+                    row,
+                    expected: Some(version.clone()),
+                }),
+                None => Some(Write {
+                    row,
+                    expected: None,
+                }),
+            })
+            .collect();
+        if writes.is_empty() || store.write(writes).await? == Written::Done {
+            return Ok(result);
+        }
+    }
+    Err(LedgerError(
+        "a row is changed by others again and again".to_owned(),
+    ))
+}

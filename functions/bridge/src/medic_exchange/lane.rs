@@ -1,0 +1,211 @@
+//! One batch of the `exchange` queue: what in it is still to be done, and what comes next.
+
+use crate::domain::ids::IncomingId;
+use crate::ports::Record;
+use crate::queue_messages::{ExchangeMessage, IncomingSms, UnreadableMessage, decode};
+
+/// At most so many messages in a POST: Medic takes about a tenth of a second for each.
+pub const MESSAGES_A_POST: usize = 10;
+
+/// A poll that waited longer than this has been overtaken by another: the queue holds one a minute
+/// for each minute that Medic was away.
+const STALE_WAKE_MS: i64 = 2 * 60 * 1000;
+
+/// An SMS of the batch, with the record that brought it.
+#[derive(Clone)]
+pub struct Letter<'a> {
+    /// The record.
+    pub record: &'a Record,
+    /// The SMS.
+    pub sms: IncomingSms,
+}
+
+/// A batch, in the order of its queue.
+pub struct Lane<'a> {
+    waiting: Vec<Letter<'a>>,
+    /// Letters that Medic has, by its own word in this invocation.
+    stored: Vec<Letter<'a>>,
+    wakes: Vec<&'a Record>,
+    unreadable: Vec<(&'a Record, UnreadableMessage)>,
+    received_before: bool,
+    receives: u32,
+}
+
+impl<'a> Lane<'a> {
+    /// Sorts a batch. Polls that are too old are done with.
+    pub fn sort(records: &'a [Record], now_ms: i64) -> Self {
+        let mut lane = Self {
+            waiting: Vec::new(),
+            stored: Vec::new(),
+            wakes: Vec::new(),
+            unreadable: Vec::new(),
+            received_before: records.iter().any(|record| record.receive_count > 1),
+            receives: records
+                .iter()
+                .map(|record| record.receive_count)
+                .max()
+                .unwrap_or(1),
+        };
+        for record in records {
+            match decode(&record.body) {
+                Ok(ExchangeMessage::Incoming(sms)) => lane.waiting.push(Letter { record, sms }),
+                Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => {
+                    if now_ms.saturating_sub(record.sent_at_ms) <= STALE_WAKE_MS {
+                        lane.wakes.push(record);
+                    }
+                }
+                Err(error) => lane.unreadable.push((record, error)),
+            }
+        }
+        lane
+    }
+
+    /// Takes out what cannot be read.
+    pub fn take_unreadable(&mut self) -> Vec<(&'a Record, UnreadableMessage)> {
+        std::mem::take(&mut self.unreadable)
+    }
+
+    /// Whether there is anything to ask Medic for.
+    pub fn has_work(&self) -> bool {
+        !self.waiting.is_empty() || !self.wakes.is_empty()
+    }
+
+    /// Whether a message is still to be brought.
+    pub fn has_letters(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether any of it was handed out before: then an earlier POST may have ended in doubt.
+    pub fn was_received_before(&self) -> bool {
+        self.received_before
+    }
+
+    /// How often the most often received of it was.
+    pub fn receives(&self) -> u32 {
+        self.receives
+    }
+
+    /// The messages that may be in the next POST: each id once, one of each sender, in order.
+    ///
+    /// Medic stores what comes in one POST side by side, and an id that it sees twice in it twice.
+    pub fn next_letters(&self) -> Vec<Letter<'a>> {
+        let mut chosen: Vec<Letter> = Vec::new();
+        for letter in &self.waiting {
+            let taken = chosen
+                .iter()
+                .any(|other| other.sms.id == letter.sms.id || other.sms.from == letter.sms.from);
+            if !taken && chosen.len() < MESSAGES_A_POST {
+                chosen.push(letter.clone());
+            }
+        }
+        chosen
+    }
+
+    /// The first message that is still to be brought, those left out that `skipped` names.
+    pub fn next_but(&self, skipped: impl Fn(&Letter<'a>) -> bool) -> Option<Letter<'a>> {
+        self.waiting.iter().find(|letter| !skipped(letter)).cloned()
+    }
+
+    /// The records that still wait with this message.
+    pub fn letters_of(&self, id: &IncomingId) -> Vec<Letter<'a>> {
+        let of_id = self.waiting.iter().filter(|letter| letter.sms.id == *id);
+        of_id.cloned().collect()
+    }
+
+    /// Medic has this message. Every record that brought it is done with.
+    pub fn mark_stored(&mut self, id: &IncomingId) {
+        let (done, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|letter| letter.sms.id == *id);
+        self.waiting = waiting;
+        let mut done: Vec<Letter> = done;
+        self.stored.append(&mut done);
+    }
+
+    /// This message is parked: its record never goes back.
+    pub fn mark_parked(&mut self, record: &Record) {
+        self.waiting
+            .retain(|letter| letter.record.message_id != record.message_id);
+    }
+
+    /// What goes back into the queue when the work stops before its end.
+    pub fn undone(&self) -> Vec<&'a Record> {
+        let letters = self.waiting.iter().map(|letter| letter.record);
+        letters.chain(self.wakes.iter().copied()).collect()
+    }
+
+    /// What goes back when a POST ended in doubt: everything but what is parked, stored messages
+    /// too, so that whatever comes next begins with the question whether Medic answers at all.
+    pub fn all_but_parked(&self) -> Vec<&'a Record> {
+        let stored = self.stored.iter().map(|letter| letter.record);
+        stored.chain(self.undone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue_messages::encode;
+
+    fn record(n: usize, message: &ExchangeMessage, sent_at_ms: i64) -> Record {
+        Record {
+            message_id: format!("m{n}"),
+            receipt_handle: format!("r{n}"),
+            body: encode(message),
+            receive_count: 1,
+            sent_at_ms,
+        }
+    }
+
+    fn sms(id: &str, from: &str) -> ExchangeMessage {
+        ExchangeMessage::Incoming(IncomingSms {
+            id: IncomingId::new(id).unwrap(),
+            from: from.to_owned(),
+            content: "x".to_owned(),
+            sent_at_ms: 0,
+            received_at_ms: 0,
+        })
+    }
+
+    fn ids(letters: &[Letter]) -> Vec<String> {
+        letters
+            .iter()
+            .map(|letter| letter.sms.id.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_post_holds_one_message_of_each_sender_and_each_id_once() {
+        let records = [
+            record(0, &sms("a1", "+254700000001"), 0),
+            record(1, &sms("a2", "+254700000001"), 0),
+            record(2, &sms("b1", "+254700000002"), 0),
+            record(3, &sms("b1", "+254700000003"), 0),
+        ];
+        let mut lane = Lane::sort(&records, 0);
+        assert_eq!(ids(&lane.next_letters()), ["a1", "b1"]);
+        lane.mark_stored(&IncomingId::new("a1").unwrap());
+        lane.mark_stored(&IncomingId::new("b1").unwrap());
+        assert_eq!(ids(&lane.next_letters()), ["a2"]);
+        assert_eq!(lane.undone().len(), 1);
+        assert_eq!(lane.all_but_parked().len(), 4);
+    }
+
+    #[test]
+    fn a_poll_that_is_too_old_is_done_with() {
+        let records = [
+            record(0, &ExchangeMessage::Poll, 0),
+            record(1, &ExchangeMessage::Continue, 0),
+        ];
+        assert!(!Lane::sort(&records, 120_001).has_work());
+        assert!(Lane::sort(&records, 120_000).has_work());
+    }
+
+    #[test]
+    fn what_is_parked_never_goes_back() {
+        let records = [record(0, &sms("a1", "MTN"), 0)];
+        let mut lane = Lane::sort(&records, 0);
+        lane.mark_parked(&records[0]);
+        assert!(lane.all_but_parked().is_empty());
+    }
+}

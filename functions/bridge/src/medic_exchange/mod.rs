@@ -1,0 +1,280 @@
+//! `medic-exchange`: one POST to Medic at a time. Brings it the messages that came in and the
+//! statuses that it has not been told, and takes what it wants sent.
+//!
+//! One POST at a time is what keeps Medic right: it checks for duplicates first and writes later,
+//! goes on working after a hang-up, takes the last update as the truth, and marks whatever it offers
+//! over a status that another POST wrote a moment before. The queue has a single message group, so
+//! that one batch is out at any time; this module sees to the rest.
+
+mod lane;
+mod offers;
+mod one_by_one;
+mod statuses;
+
+use std::collections::BTreeSet;
+
+use crate::domain::backoff::whole_seconds;
+use crate::domain::ids::MedicMessageId;
+use crate::domain::status::Status;
+use crate::gateway::{Payload, Refusal, Reply};
+use crate::journal::{Entry, Shown};
+use crate::parking::{MEDIC_GROUP, ParkingLot, give_back, note_trouble, park_or_give_back};
+use crate::ports::{
+    CredentialsError, Fifo, LedgerStore, Medic, NewMessage, Queue, Record, Surroundings,
+};
+use crate::queue_messages::{ExchangeMessage, encode};
+use lane::Lane;
+
+/// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
+/// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
+const POSTS_AT_MOST: u32 = 8;
+
+/// What is kept of the invocation for the last acts, in milliseconds.
+const LAST_ACTS_MS: i64 = 5_000;
+
+/// How much longer than the invocation the batch is ours, in milliseconds.
+const VISIBILITY_MARGIN_MS: i64 = 30_000;
+
+/// After a doubt, the wait is longer than Medic's time-out by this much, in milliseconds.
+const DOUBT_MARGIN_MS: i64 = 5_000;
+
+/// Ten refused logins lock the user name, so that a refused user waits for minutes.
+const CREDENTIALS_WAIT_MS: i64 = 5 * 60 * 1000;
+
+/// A wrong address, a refused request, missing credentials: somebody has to mend something.
+const MENDING_WAIT_MS: i64 = 60_000;
+
+/// From so many receives on, the messages of a batch are tried one by one: something in it ends
+/// every POST.
+const ALONE_AFTER_RECEIVES: u32 = 6;
+
+/// The handler, with all that it needs.
+#[derive(Debug)]
+pub struct MedicExchange<L, Q, M, S> {
+    /// What is known of every outgoing message.
+    pub ledger: L,
+    /// The queue that the records come from.
+    pub exchange: Q,
+    /// Where messages to be sent go.
+    pub outbox: Q,
+    /// Where it puts what cannot be processed.
+    pub parked: ParkingLot<Q>,
+    /// Whom it talks to.
+    pub medic: M,
+    /// Time, chance and a log.
+    pub surroundings: S,
+    /// The time-out of a POST, in milliseconds.
+    pub post_timeout_ms: i64,
+}
+
+/// What is remembered from POST to POST of one invocation.
+struct Round {
+    deadline_ms: i64,
+    /// Messages that Medic offered, dealt with already.
+    offered: BTreeSet<MedicMessageId>,
+    /// Messages whose status is told in the next POST, whatever Medic was told before.
+    tell: Vec<MedicMessageId>,
+    /// What Medic was told. Nothing is told twice in an invocation, also when that could not be
+    /// written down.
+    told: BTreeSet<(MedicMessageId, Status)>,
+}
+
+/// Why the work stops before its end.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error("Medic may still be working on a POST: {0}")]
+    Doubt(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("Medic answers, and fails on everything that is brought to it")]
+    FailsOnEverything,
+    #[error("no time is left for another POST")]
+    OutOfTime,
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("what Medic refuses for ever could not be parked")]
+    NotParked,
+}
+
+/// How a POST ended, if the work can go on.
+enum Posted {
+    Taken,
+    Poison(String),
+}
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M, S> {
+    /// Works off a batch, which must be over at `deadline_ms` (milliseconds since 1970). Returns the
+    /// message ids of what goes back into the queue.
+    pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
+        if !self.hold_batch(records, deadline_ms).await {
+            // It may be somebody else's by now: nothing may be posted.
+            return records
+                .iter()
+                .map(|record| record.message_id.clone())
+                .collect();
+        }
+        let mut lane = Lane::sort(records, self.surroundings.now_ms());
+        let mut back: Vec<(&Record, i64)> = self.park_unreadable(&mut lane).await;
+        if lane.has_work() {
+            match self.work(&mut lane, deadline_ms).await {
+                Ok(true) => self.send_continue(records).await,
+                Ok(false) => {}
+                Err(stop) => back.extend(self.stopped(&stop, &lane)),
+            }
+        }
+        give_back(&self.exchange, &back, &self.surroundings).await
+    }
+
+    /// The first act: the batch is ours for longer than this invocation can live. A visibility
+    /// time-out of the queue that long would lock the lane as long after every crash.
+    async fn hold_batch(&self, records: &[Record], deadline_ms: i64) -> bool {
+        let lifetime_ms = deadline_ms
+            .saturating_sub(self.surroundings.now_ms())
+            .saturating_add(VISIBILITY_MARGIN_MS);
+        let seconds = whole_seconds(lifetime_ms);
+        let holds: Vec<(&Record, i32)> = records.iter().map(|record| (record, seconds)).collect();
+        let held = self.exchange.hide(&holds).await;
+        note_trouble(&held, &self.surroundings);
+        held.iter().all(Result::is_ok)
+    }
+
+    async fn park_unreadable<'a>(&self, lane: &mut Lane<'a>) -> Vec<(&'a Record, i64)> {
+        let mut back = Vec::new();
+        for (record, error) in lane.take_unreadable() {
+            let category = error.to_string();
+            if !park_or_give_back(&self.parked, record, &category, "", &self.surroundings).await {
+                back.push((record, 0));
+            }
+        }
+        back
+    }
+
+    /// Everything that the batch asks for. Whether there is more to do than was done.
+    async fn work(&self, lane: &mut Lane<'_>, deadline_ms: i64) -> Result<bool, Stop> {
+        let mut round = Round {
+            deadline_ms,
+            offered: BTreeSet::new(),
+            tell: Vec::new(),
+            told: BTreeSet::new(),
+        };
+        let mut posts = 0;
+        if lane.was_received_before() {
+            self.ask_whether_medic_answers(lane, &mut round).await?;
+            posts += 1;
+        }
+        while lane.receives() >= ALONE_AFTER_RECEIVES && lane.has_letters() {
+            self.deliver_one_by_one(lane, &mut round).await?;
+        }
+        loop {
+            let payload = Payload {
+                messages: lane
+                    .next_letters()
+                    .into_iter()
+                    .map(|letter| letter.sms)
+                    .collect(),
+                updates: self.updates(&round).await,
+            };
+            if posts > 0 && payload.is_empty() {
+                return Ok(false);
+            }
+            if posts >= POSTS_AT_MOST && payload.messages.is_empty() {
+                return Ok(true);
+            }
+            if let Posted::Poison(answer) = self.post(&payload, lane, &mut round).await? {
+                self.find_poison(payload, answer, lane, &mut round).await?;
+            }
+            posts += 1;
+        }
+    }
+
+    /// The control POST: after a doubt nothing is brought before Medic has answered an empty POST.
+    async fn ask_whether_medic_answers(
+        &self,
+        lane: &mut Lane<'_>,
+        round: &mut Round,
+    ) -> Result<(), Stop> {
+        match self.post(&Payload::default(), lane, round).await? {
+            Posted::Taken => Ok(()),
+            Posted::Poison(_) => Err(Stop::FailsOnEverything),
+        }
+    }
+
+    /// One POST, and all that follows from its answer.
+    async fn post(
+        &self,
+        payload: &Payload,
+        lane: &mut Lane<'_>,
+        round: &mut Round,
+    ) -> Result<Posted, Stop> {
+        let needed_ms = self.post_timeout_ms.saturating_add(LAST_ACTS_MS);
+        if self.surroundings.now_ms().saturating_add(needed_ms) > round.deadline_ms {
+            return Err(Stop::OutOfTime);
+        }
+        let response = self.medic.post(payload.to_json()).await?;
+        match Reply::of(response) {
+            Reply::Taken { offers, unreadable } => {
+                self.surroundings.record(Entry::Posted {
+                    messages: payload.messages.len(),
+                    updates: payload.updates.len(),
+                    offers: offers.len(),
+                });
+                for sms in &payload.messages {
+                    lane.mark_stored(&sms.id);
+                    self.surroundings.record(Entry::MessageStored {
+                        id: Shown::new(&sms.id),
+                    });
+                }
+                self.mark_told(&payload.updates, round).await;
+                for _ in 0..unreadable {
+                    self.surroundings.record(Entry::OfferUnreadable);
+                }
+                self.take_offers(offers, round).await;
+                Ok(Posted::Taken)
+            }
+            Reply::Poison(answer) => Ok(Posted::Poison(answer)),
+            Reply::Refused(refusal) => Err(Stop::Refused(refusal)),
+            Reply::Doubt(what) => Err(Stop::Doubt(what)),
+        }
+    }
+
+    /// What goes back, and how long it waits at least.
+    fn stopped<'a>(&self, stop: &Stop, lane: &Lane<'a>) -> Vec<(&'a Record, i64)> {
+        let trouble = Shown::new(stop);
+        self.surroundings.record(match stop {
+            Stop::Refused(Refusal::Credentials(_)) | Stop::Credentials(_) => {
+                Entry::MedicRefusedCredentials { trouble }
+            }
+            _ => Entry::MedicTrouble { trouble },
+        });
+        let wait_ms = match stop {
+            Stop::Doubt(_) => self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
+            Stop::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
+            Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
+            | Stop::Credentials(_) => MENDING_WAIT_MS,
+            Stop::Refused(Refusal::Unreachable | Refusal::NotReady(_))
+            | Stop::FailsOnEverything
+            | Stop::OutOfTime
+            | Stop::NotParked => 0,
+        };
+        let back = match stop {
+            Stop::Doubt(_) => lane.all_but_parked(),
+            _ => lane.undone(),
+        };
+        back.into_iter().map(|record| (record, wait_ms)).collect()
+    }
+
+    /// Asks for another turn, behind everything that came in meanwhile. If the queue does not take
+    /// it, the minute's poll goes on instead.
+    async fn send_continue(&self, records: &[Record]) {
+        let Some(last) = records.last() else { return };
+        let message = NewMessage {
+            body: encode(&ExchangeMessage::Continue),
+            fifo: Some(Fifo {
+                group: MEDIC_GROUP.to_owned(),
+                // One for each life of this batch.
+                deduplication_id: format!("continue-{}", last.message_id),
+            }),
+        };
+        note_trouble(&self.exchange.send(vec![message]).await, &self.surroundings);
+    }
+}

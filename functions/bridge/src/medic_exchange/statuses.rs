@@ -1,0 +1,121 @@
+//! What Medic has not been told, and writing down that it was.
+
+use futures_util::stream::{self, StreamExt};
+
+use super::{MedicExchange, Round};
+use crate::domain::ids::MedicMessageId;
+use crate::domain::message::MessageRow;
+use crate::gateway::Update;
+use crate::journal::{Entry, Shown};
+use crate::ledger;
+use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Surroundings};
+
+/// At most so many statuses in a POST: Medic takes 0.18 s for a hundred, and more than twice as
+/// long for each beyond.
+pub const UPDATES_A_POST: usize = 100;
+
+/// So many rows are written side by side.
+const WRITES_SIDE_BY_SIDE: usize = 16;
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M, S> {
+    /// The statuses for the next POST. The index only names candidates: each row is read strongly
+    /// consistent. When the ledger does not answer there are none, and incoming messages do not wait
+    /// for it.
+    pub(super) async fn updates(&self, round: &Round) -> Vec<Update> {
+        match self.untold(round).await {
+            Ok(updates) => updates,
+            Err(error) => {
+                self.surroundings.record(Entry::LedgerTrouble {
+                    error: Shown::new(&error),
+                });
+                Vec::new()
+            }
+        }
+    }
+
+    async fn untold(&self, round: &Round) -> Result<Vec<Update>, LedgerError> {
+        let mut ids: Vec<MedicMessageId> = Vec::new();
+        for id in round
+            .tell
+            .iter()
+            .cloned()
+            .chain(self.ledger.untold(UPDATES_A_POST).await?)
+        {
+            if ids.len() < UPDATES_A_POST && !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let keys: Vec<Key> = ids.iter().cloned().map(Key::Message).collect();
+        let rows = ledger::read(&self.ledger, &keys).await?;
+        Ok(ids
+            .iter()
+            .filter_map(|id| rows.message(id))
+            .filter(|row| row.is_untold() || (round.tell.contains(&row.id) && !row.is_refused()))
+            .filter(|row| !round.told.contains(&(row.id.clone(), row.status)))
+            .map(update)
+            .collect())
+    }
+
+    /// Writes down what Medic was told. A row leaves the index only when its status is still that
+    /// one; what cannot be written is told once more by a later invocation.
+    pub(super) async fn mark_told(&self, updates: &[Update], round: &mut Round) {
+        for update in updates {
+            round.told.insert((update.id.clone(), update.status));
+            round.tell.retain(|id| *id != update.id);
+            self.surroundings.record(Entry::StatusTold {
+                message: Shown::new(&update.id),
+                status: update.status,
+            });
+        }
+        self.change_rows(updates, |row, update| row.after_telling(update.status))
+            .await;
+    }
+
+    /// Marks statuses that Medic refuses while it takes others: they are not told again by
+    /// themselves.
+    pub(super) async fn mark_refused(&self, update: &Update, answer: &str, round: &mut Round) {
+        round.told.insert((update.id.clone(), update.status));
+        self.surroundings.record(Entry::StatusRefused {
+            message: Shown::new(&update.id),
+            status: update.status,
+        });
+        self.change_rows(std::slice::from_ref(update), |row, update| {
+            row.after_refusal(update.status, answer)
+        })
+        .await;
+    }
+
+    async fn change_rows(
+        &self,
+        updates: &[Update],
+        step: impl Fn(MessageRow, &Update) -> MessageRow,
+    ) {
+        let step = &step;
+        let changes = updates.iter().map(|update| async move {
+            let key = Key::Message(update.id.clone());
+            ledger::change(&self.ledger, &[key], |rows| {
+                let row = rows.message(&update.id).cloned();
+                let changed = row.map(|row| Row::Message(step(row, update)));
+                (changed.into_iter().collect(), ())
+            })
+            .await
+        });
+        let results: Vec<Result<(), LedgerError>> = stream::iter(changes)
+            .buffered(WRITES_SIDE_BY_SIDE)
+            .collect()
+            .await;
+        if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
+            self.surroundings.record(Entry::LedgerTrouble {
+                error: Shown::new(error),
+            });
+        }
+    }
+}
+
+fn update(row: &MessageRow) -> Update {
+    Update {
+        id: row.id.clone(),
+        status: row.status,
+        reason: row.failure_reason.clone(),
+    }
+}
