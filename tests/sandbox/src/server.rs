@@ -444,6 +444,7 @@ mod tests {
 
     use axum::extract::ConnectInfo;
     use axum::routing::get;
+    use futures_util::FutureExt as _;
 
     use super::*;
 
@@ -488,6 +489,29 @@ mod tests {
         let (server, _door, _) = server();
         let error = get_text(format!("{}/cut", server.url())).await.unwrap_err();
         assert!(!error.is_connect() && !error.is_timeout(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn the_next_write_is_the_answer_and_not_before_it() {
+        let binding = Binding::new(0, 0).unwrap();
+        let (arrived, mut arrival) = tokio::sync::mpsc::unbounded_channel();
+        let go_on = Arc::new(tokio::sync::Notify::new());
+        let told = go_on.clone();
+        let wire = Router::new().route(
+            "/",
+            get(move |ConnectInfo(line): ConnectInfo<Line>| async move {
+                arrived.send(line.next_write()).unwrap();
+                told.notified().await;
+                "here"
+            }),
+        );
+        let server = binding.serve(wire, Router::new());
+        let asked = tokio::spawn(get_text(server.url()));
+        let mut written = Box::pin(arrival.recv().await.unwrap());
+        assert!((&mut written).now_or_never().is_none());
+        go_on.notify_one();
+        written.await;
+        assert_eq!(asked.await.unwrap().unwrap(), "here");
     }
 
     #[tokio::test]

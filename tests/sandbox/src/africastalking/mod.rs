@@ -5,9 +5,10 @@
 //! seen. It is not kinder: without `Accept: application/json` it answers XML, and it says 201 where
 //! nothing was sent.
 //!
-//! Nobody outside Africa's Talking knows when it tries a callback again, which HTTP status tells of
-//! another content type or of missing credit, or in which order it checks a request: there it
-//! guesses (a few attempts at once; 415 and 402; fields, then key).
+//! Nobody outside Africa's Talking knows when it tries a callback again, in which order reports
+//! come, which HTTP status tells of another content type or of missing credit, or in which order it
+//! checks a request: there it guesses (a few attempts at once; Submitted, then Success; 415 and 402;
+//! fields, then key). The texts of its 429, 500 and 502 are invented.
 
 mod answers;
 mod callbacks;

@@ -1,8 +1,14 @@
 //! A stand-in for Medic, the server of the Community Health Toolkit, as an SMS gateway sees it.
 //!
-//! Everything it does was observed on CHT 5.2.0. It is not kinder than that: it checks for
-//! duplicates first and writes later, it goes on working when the caller has hung up, it marks what
-//! it offers over whatever was told a moment before, and it takes the last update for the truth.
+//! It does what was observed on CHT 5.2.0, and is not kinder: it checks for duplicates first and
+//! writes later, it goes on working when the caller has hung up, it marks what it offers over
+//! whatever was told a moment before, and it takes the last update for the truth.
+//!
+//! Where nothing was observed it guesses: the login is checked before the body; a caller who does
+//! not accept JSON gets errors in plain text; updates that are `null` fail when their turn comes,
+//! after the messages were stored; of a bad update's fellows all are written; a full disk still
+//! offers, without marking. What the faults put into the bodies of their answers is invented except
+//! where it names Medic's own JSON or the proxy's `{"type":"ERROR"}`.
 
 mod body;
 mod control;
