@@ -83,7 +83,7 @@ async fn run() -> anyhow::Result<()> {
     install_tools(&progress).await?;
     let compiling = "Compiling the five functions (the first time it takes some minutes)";
     progress.step(compiling, stack::prepare()).await?;
-    let emulator = progress
+    let mut emulator = progress
         .step("Starting the emulator of AWS", Emulator::start())
         .await?;
     let phones = africastalking::Config::default();
@@ -127,7 +127,7 @@ async fn run() -> anyhow::Result<()> {
         status.url(),
         &emulator,
     );
-    std::future::pending().await
+    emulator.ended().await
 }
 
 async fn install_tools(progress: &Progress) -> anyhow::Result<()> {

@@ -121,6 +121,20 @@ impl Emulator {
         }
     }
 
+    /// Comes back when it has ended by itself, which it never should.
+    ///
+    /// # Errors
+    /// Always: with where its log is.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        while self.process.try_wait()?.is_none() {
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+        bail!(
+            "the emulator has ended by itself; its log is {}",
+            self.log_file.display()
+        );
+    }
+
     /// Where it is reached.
     #[must_use]
     pub fn url(&self) -> &str {
