@@ -1,6 +1,8 @@
 //! `outbound-sender`: claims a message in the ledger, sends it with Africa's Talking, records what
 //! became of it.
 
+use std::rc::Rc;
+
 use futures_util::future::join_all;
 
 use crate::domain::account::{AccountRow, AccountTrouble, Permission};
@@ -52,7 +54,7 @@ pub struct OutboundSender<L, Q, A, S> {
     /// The rules of sending.
     pub rules: SendingRules,
     /// As whom to send.
-    pub sender_ids: SenderIds,
+    pub sender_ids: Rc<SenderIds>,
     /// The time-out of a call to Africa's Talking, in milliseconds.
     pub call_timeout_ms: i64,
 }

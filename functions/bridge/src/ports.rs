@@ -148,7 +148,7 @@ pub trait LedgerStore {
     /// when it is repeated inside the call. An error leaves open whether it took effect.
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError>;
 
-    /// Up to so many messages whose status Medic may not have been told, the longest waiting first.
+    /// Up to so many messages whose status Medic may not have been told, those offered first first.
     /// Eventually consistent: it only names candidates.
     async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError>;
 }
@@ -216,3 +216,29 @@ pub trait SecretStore {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret store refused or did not answer: {0}")]
 pub struct SecretError(pub String);
+
+/// A port that is only borrowed is the port.
+impl<T: Queue> Queue for &T {
+    async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+        (**self).send(messages).await
+    }
+
+    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        (**self).hide(records).await
+    }
+}
+
+/// A port that is only borrowed is the port.
+impl<T: LedgerStore> LedgerStore for &T {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
+        (**self).read(keys).await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+        (**self).write(writes).await
+    }
+
+    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+        (**self).untold(limit).await
+    }
+}

@@ -1,2 +1,33 @@
-//! (empty)
-fn main() {}
+//! `incoming-messages`: an SMS that came in, from Africa's Talking's callback into the `exchange`
+//! queue.
+
+use bridge::adapters::aws::Aws;
+use bridge::adapters::environment::required;
+use bridge::adapters::lambda::{Error, serve_http};
+use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::adapters::system::System;
+use bridge::callbacks::{CallbackHandler, IncomingKeys};
+use bridge::journal::Callback;
+use bridge::parking::ParkingLot;
+use bridge::ports::Clock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    System::silence_panics();
+    let system = &System::new("incoming-messages");
+    let aws = Aws::from_environment()?;
+    let secret = ManagedSecret::new(aws.secrets_manager(), required("INCOMING_KEY_SECRET_ARN")?);
+    let handler = CallbackHandler {
+        callback: Callback::IncomingMessage,
+        queue: SqsQueue::new(aws.sqs(), required("EXCHANGE_QUEUE_URL")?),
+        parked: ParkingLot {
+            queue: SqsQueue::new(aws.sqs(), required("EXCHANGE_PARKED_QUEUE_URL")?),
+            is_fifo: true,
+        },
+        keys: IncomingKeys::new(secret),
+        surroundings: system,
+    };
+    handler.keys.warm(system.now_ms()).await;
+    serve_http(async |request| handler.handle(&request).await).await
+}

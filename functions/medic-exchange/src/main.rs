@@ -1,2 +1,55 @@
-//! (empty)
-fn main() {}
+//! `medic-exchange`: the `exchange` queue's messages to Medic, and what Medic wants sent to the
+//! `outbox` queue.
+
+use bridge::adapters::aws::Aws;
+use bridge::adapters::credentials::OutsideCredentials;
+use bridge::adapters::environment::{duration_ms, required};
+use bridge::adapters::lambda::{Error, serve_queue};
+use bridge::adapters::ledger_table::LedgerTable;
+use bridge::adapters::medic::{MedicApi, MedicServer};
+use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::adapters::system::System;
+use bridge::medic_exchange::MedicExchange;
+use bridge::parking::ParkingLot;
+
+const SECOND_MS: i64 = 1000;
+const DAY_MS: i64 = 24 * 60 * 60 * SECOND_MS;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    System::silence_panics();
+    let system = &System::new("medic-exchange");
+    let aws = Aws::from_environment()?;
+    let post_timeout_ms = duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?;
+    let server = MedicServer::new(&required("MEDIC_URL")?, post_timeout_ms)?;
+    let secret = ManagedSecret::new(aws.secrets_manager(), required("CREDENTIALS_SECRET_ARN")?);
+    let credentials = OutsideCredentials::new(secret, system);
+    let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
+    let ledger = LedgerTable::new(
+        aws.dynamodb(),
+        required("LEDGER_TABLE")?,
+        retention_ms,
+        system,
+    );
+    let exchange = SqsQueue::new(aws.sqs(), required("EXCHANGE_QUEUE_URL")?);
+    let outbox = SqsQueue::new(aws.sqs(), required("OUTBOX_QUEUE_URL")?);
+    let parked = SqsQueue::new(aws.sqs(), required("EXCHANGE_PARKED_QUEUE_URL")?);
+    credentials.warm().await;
+    serve_queue(system, async |records, deadline_ms| {
+        let handler = MedicExchange {
+            ledger: &ledger,
+            exchange: &exchange,
+            outbox: &outbox,
+            parked: ParkingLot {
+                queue: &parked,
+                is_fifo: true,
+            },
+            medic: MedicApi::open(&server, &credentials)?,
+            surroundings: system,
+            post_timeout_ms,
+        };
+        Ok(handler.handle(&records, deadline_ms).await)
+    })
+    .await
+}

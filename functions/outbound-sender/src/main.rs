@@ -1,2 +1,77 @@
-//! (empty)
-fn main() {}
+//! `outbound-sender`: messages that Medic wants sent, from the `outbox` queue to Africa's Talking.
+
+use std::rc::Rc;
+
+use bridge::adapters::africas_talking::{
+    AfricasTalkingAccount, AfricasTalkingApi, SEND_TIMEOUT_MS,
+};
+use bridge::adapters::aws::Aws;
+use bridge::adapters::credentials::OutsideCredentials;
+use bridge::adapters::environment::{ConfigError, duration_ms, optional, parsed, required};
+use bridge::adapters::lambda::{Error, serve_queue};
+use bridge::adapters::ledger_table::LedgerTable;
+use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::adapters::system::System;
+use bridge::domain::message::SendingRules;
+use bridge::domain::sender_ids::SenderIds;
+use bridge::outbound_sender::OutboundSender;
+use bridge::parking::ParkingLot;
+
+const SECOND_MS: i64 = 1000;
+const HOUR_MS: i64 = 60 * 60 * SECOND_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A call that began longer ago than the function's time-out and this, for clocks that differ, is
+/// over one way or the other.
+const CLOCK_SKEW_MS: i64 = 30 * SECOND_MS;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    System::silence_panics();
+    let system = &System::new("outbound-sender");
+    let aws = Aws::from_environment()?;
+    let rules = SendingRules {
+        unknown_outcome: parsed("UNKNOWN_OUTCOME_POLICY")?,
+        resend_after_ms: duration_ms("RESEND_AFTER_SECONDS", SECOND_MS, 120..=86_400)?,
+        max_age_ms: duration_ms("MESSAGE_MAX_AGE_HOURS", HOUR_MS, 1..=240)?,
+        call_over_after_ms: duration_ms("FUNCTION_TIMEOUT_SECONDS", SECOND_MS, 45..=900)?
+            + CLOCK_SKEW_MS,
+    };
+    let sender_ids = SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
+        .map(Rc::new)
+        .map_err(|error| ConfigError::wrong("SENDER_IDS", error))?;
+    let account = AfricasTalkingAccount::new(
+        required("AFRICASTALKING_USERNAME")?,
+        optional("AFRICASTALKING_BASE_URL").as_deref(),
+    )?;
+    let secret = ManagedSecret::new(aws.secrets_manager(), required("CREDENTIALS_SECRET_ARN")?);
+    let credentials = OutsideCredentials::new(secret, system);
+    let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
+    let ledger = LedgerTable::new(
+        aws.dynamodb(),
+        required("LEDGER_TABLE")?,
+        retention_ms,
+        system,
+    );
+    let outbox = SqsQueue::new(aws.sqs(), required("OUTBOX_QUEUE_URL")?);
+    let parked = SqsQueue::new(aws.sqs(), required("OUTBOX_PARKED_QUEUE_URL")?);
+    credentials.warm().await;
+    serve_queue(system, async |records, deadline_ms| {
+        let handler = OutboundSender {
+            ledger: &ledger,
+            outbox: &outbox,
+            parked: ParkingLot {
+                queue: &parked,
+                is_fifo: false,
+            },
+            africas_talking: AfricasTalkingApi::open(&account, &credentials)?,
+            surroundings: system,
+            rules,
+            sender_ids: Rc::clone(&sender_ids),
+            call_timeout_ms: SEND_TIMEOUT_MS,
+        };
+        Ok(handler.handle(&records, deadline_ms).await)
+    })
+    .await
+}

@@ -1,2 +1,35 @@
-//! (empty)
-fn main() {}
+//! `report-recorder`: delivery reports, from the `reports` queue into the ledger.
+
+use bridge::adapters::aws::Aws;
+use bridge::adapters::environment::{duration_ms, required};
+use bridge::adapters::lambda::{Error, serve_queue};
+use bridge::adapters::ledger_table::LedgerTable;
+use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::adapters::system::System;
+use bridge::parking::ParkingLot;
+use bridge::report_recorder::ReportRecorder;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    System::silence_panics();
+    let system = &System::new("report-recorder");
+    let aws = Aws::from_environment()?;
+    let handler = ReportRecorder {
+        ledger: LedgerTable::new(
+            aws.dynamodb(),
+            required("LEDGER_TABLE")?,
+            duration_ms("LEDGER_RETENTION_DAYS", 24 * 60 * 60 * 1000, 90..=3650)?,
+            system,
+        ),
+        reports: SqsQueue::new(aws.sqs(), required("REPORTS_QUEUE_URL")?),
+        parked: ParkingLot {
+            queue: SqsQueue::new(aws.sqs(), required("REPORTS_PARKED_QUEUE_URL")?),
+            is_fifo: false,
+        },
+        surroundings: system,
+    };
+    serve_queue(system, async |records, _| {
+        Ok(handler.handle(&records).await)
+    })
+    .await
+}

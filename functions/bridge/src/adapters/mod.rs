@@ -1,1 +1,13 @@
-//! Adapters.
+//! The ports as they are on AWS Lambda, and the glue that runs a handler there.
+
+pub mod africas_talking;
+pub mod aws;
+pub mod credentials;
+pub mod environment;
+pub mod lambda;
+pub mod ledger_table;
+pub mod medic;
+mod outside;
+pub mod secret;
+pub mod sqs_queue;
+pub mod system;

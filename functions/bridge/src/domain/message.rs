@@ -4,6 +4,7 @@
 //! writes the result on the condition that the row has not changed meanwhile.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +174,23 @@ pub enum UnknownOutcomePolicy {
     ResendOnce,
     /// Never send it again. None is possible, two are not.
     Hold,
+}
+
+/// The text is no policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be `resend-once` or `hold`")]
+pub struct NotAPolicy;
+
+impl FromStr for UnknownOutcomePolicy {
+    type Err = NotAPolicy;
+
+    fn from_str(text: &str) -> Result<Self, NotAPolicy> {
+        match text {
+            "resend-once" => Ok(Self::ResendOnce),
+            "hold" => Ok(Self::Hold),
+            _ => Err(NotAPolicy),
+        }
+    }
 }
 
 /// The rules of sending, from the configuration.

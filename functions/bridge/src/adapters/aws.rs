@@ -1,0 +1,204 @@
+//! What all AWS clients share: credentials and region from the environment that Lambda sets, one
+//! HTTP client, time-outs and retries.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::config::{BehaviorVersion, Region, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+use super::environment::{ConfigError, optional, required};
+use super::outside::client_builder;
+
+/// One attempt of a call. All of them answer in milliseconds when they answer.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A call with its retries: the shortest function has 15 s.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Attempts of a call, the first included.
+const ATTEMPTS: u32 = 4;
+
+/// The access to AWS of this function.
+#[derive(Clone)]
+pub struct Aws {
+    region: Region,
+    credentials: SharedCredentialsProvider,
+    http_client: SharedHttpClient,
+    endpoint_url: Option<String>,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of one service's client.
+macro_rules! settings {
+    ($aws:expr, $service:ident) => {{
+        let aws = $aws;
+        let mut settings = $service::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws.region.clone())
+            .credentials_provider(aws.credentials.clone())
+            .http_client(aws.http_client.clone())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .operation_timeout(OPERATION_TIMEOUT)
+                    .build(),
+            );
+        settings.set_endpoint_url(aws.endpoint_url.clone());
+        $service::Client::from_conf(settings.build())
+    }};
+}
+
+impl Aws {
+    /// From the variables that Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; and `AWS_ENDPOINT_URL`, if all services are
+    /// somewhere else, as on an emulator.
+    ///
+    /// # Errors
+    /// When one of them is missing.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let credentials = Credentials::new(
+            required("AWS_ACCESS_KEY_ID")?,
+            required("AWS_SECRET_ACCESS_KEY")?,
+            optional("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        Self::new(
+            required("AWS_REGION")?,
+            credentials,
+            optional("AWS_ENDPOINT_URL"),
+        )
+    }
+
+    /// With these credentials.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn new(
+        region: String,
+        credentials: Credentials,
+        endpoint_url: Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let client = client_builder()
+            .map_err(|error| error.to_string())
+            .and_then(|builder| {
+                builder
+                    .build()
+                    .map_err(|error| error.without_url().to_string())
+            })
+            .map_err(|problem| ConfigError::wrong("AWS_ENDPOINT_URL", problem))?;
+        Ok(Self {
+            region: Region::new(region),
+            credentials: SharedCredentialsProvider::new(credentials),
+            http_client: SharedHttpClient::new(SdkHttpClient(client)),
+            endpoint_url,
+        })
+    }
+
+    /// A client for SQS.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        settings!(self, aws_sdk_sqs)
+    }
+
+    /// A client for DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        settings!(self, aws_sdk_dynamodb)
+    }
+
+    /// A client for Secrets Manager.
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        settings!(self, aws_sdk_secretsmanager)
+    }
+}
+
+/// An error of a call, with nothing of what was sent: AWS's code, or what kind of failure it was.
+pub fn describe<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
+    match error {
+        SdkError::ServiceError(service) => service
+            .err()
+            .code()
+            .unwrap_or("an unnamed error")
+            .to_owned(),
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => "no connection".to_owned(),
+        SdkError::ResponseError(_) => "an unreadable answer".to_owned(),
+        _ => "a request that could not be built".to_owned(),
+    }
+}
+
+/// The function's one HTTP client, as the SDK wants it.
+#[derive(Clone, Debug)]
+struct SdkHttpClient(reqwest::Client);
+
+impl HttpClient for SdkHttpClient {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for SdkHttpClient {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let method = reqwest::Method::from_bytes(request.method().as_bytes())
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            let mut outgoing = client.request(method, request.uri());
+            for (name, value) in request.headers() {
+                outgoing = outgoing.header(name, value);
+            }
+            // Every request of these services is in memory.
+            let body = request.body().bytes().unwrap_or_default().to_vec();
+            let answer = outgoing.body(body).send().await.map_err(connector_error)?;
+            let status = answer.status().as_u16();
+            let headers = answer.headers().clone();
+            let body = answer.bytes().await.map_err(connector_error)?;
+            let status = status
+                .try_into()
+                .map_err(|error| ConnectorError::other(Box::new(error), None))?;
+            let mut response = HttpResponse::new(status, body.into());
+            for (name, value) in &headers {
+                if let Ok(value) = value.to_str() {
+                    response
+                        .headers_mut()
+                        .append(name.as_str().to_owned(), value.to_owned());
+                }
+            }
+            Ok(response)
+        })
+    }
+}
+
+fn connector_error(error: reqwest::Error) -> ConnectorError {
+    let error = error.without_url();
+    if error.is_timeout() {
+        ConnectorError::timeout(error.into())
+    } else if error.is_builder() {
+        ConnectorError::user(error.into())
+    } else {
+        ConnectorError::io(error.into())
+    }
+}

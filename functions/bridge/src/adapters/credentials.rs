@@ -1,0 +1,174 @@
+//! The credentials for Africa's Talking and Medic, from their secret.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::json::parse_lenient;
+use crate::ports::{Clock, CredentialsError, SecretStore};
+
+/// How long they are believed without asking again, in milliseconds.
+const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
+
+/// The secret's fields.
+pub const AFRICASTALKING_API_KEY: &str = "africastalking_api_key";
+/// The user of Medic with the role `gateway`.
+pub const MEDIC_USERNAME: &str = "medic_username";
+/// That user's password.
+pub const MEDIC_PASSWORD: &str = "medic_password";
+
+/// The credentials, read when they are needed, and kept.
+pub struct OutsideCredentials<K, C> {
+    store: K,
+    clock: C,
+    kept: RefCell<Option<(Value, i64)>>,
+}
+
+impl<K, C> fmt::Debug for OutsideCredentials<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutsideCredentials").finish_non_exhaustive()
+    }
+}
+
+impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
+    /// Credentials that are in this store.
+    pub fn new(store: K, clock: C) -> Self {
+        Self {
+            store,
+            clock,
+            kept: RefCell::new(None),
+        }
+    }
+
+    /// Reads them ahead of the first use. An error shows then.
+    pub async fn warm(&self) {
+        let _ = self.secret().await;
+    }
+
+    /// They were refused: they are read again before the next use, for somebody may have mended them.
+    pub fn forget(&self) {
+        self.kept.borrow_mut().take();
+    }
+
+    /// These fields of the secret.
+    ///
+    /// # Errors
+    /// When the secret cannot be read, is no JSON, or a field is not filled in.
+    pub async fn fields<const N: usize>(
+        &self,
+        names: [&str; N],
+    ) -> Result<[String; N], CredentialsError> {
+        let secret = self.secret().await?;
+        let mut values = names.map(|_| String::new());
+        for (value, name) in values.iter_mut().zip(names) {
+            let field = secret.get(name).and_then(Value::as_str).unwrap_or_default();
+            if field.trim().is_empty() {
+                self.forget();
+                return Err(CredentialsError::Unusable(format!(
+                    "`{name}` is not filled in"
+                )));
+            }
+            field.trim().clone_into(value);
+        }
+        Ok(values)
+    }
+
+    async fn secret(&self) -> Result<Value, CredentialsError> {
+        let now_ms = self.clock.now_ms();
+        if let Some((secret, read_at_ms)) = &*self.kept.borrow()
+            && (0..TIME_TO_LIVE_MS).contains(&now_ms.saturating_sub(*read_at_ms))
+        {
+            return Ok(secret.clone());
+        }
+        let text = self
+            .store
+            .fetch()
+            .await
+            .map_err(|error| CredentialsError::OutOfReach(error.to_string()))?;
+        let secret = parse_lenient(text.as_bytes())
+            .map_err(|_| CredentialsError::Unusable("it is no JSON".to_owned()))?;
+        *self.kept.borrow_mut() = Some((secret.clone(), now_ms));
+        Ok(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::SecretError;
+    use std::cell::Cell;
+
+    struct Store(RefCell<Result<String, SecretError>>, Cell<u32>);
+
+    impl SecretStore for &Store {
+        async fn fetch(&self) -> Result<String, SecretError> {
+            self.1.set(self.1.get() + 1);
+            self.0.borrow().clone()
+        }
+    }
+
+    #[derive(Default)]
+    struct StoppedClock(Cell<i64>);
+
+    impl Clock for &StoppedClock {
+        fn now_ms(&self) -> i64 {
+            self.0.get()
+        }
+
+        async fn pause(&self, _: u64) {}
+    }
+
+    fn store(secret: &str) -> Store {
+        Store(RefCell::new(Ok(secret.to_owned())), Cell::new(0))
+    }
+
+    #[tokio::test]
+    async fn they_are_read_once_and_again_when_they_are_old_or_were_refused() {
+        let (store, clock) = (
+            store(r#"{"africastalking_api_key":" k "}"#),
+            StoppedClock::default(),
+        );
+        let credentials = OutsideCredentials::new(&store, &clock);
+        for _ in 0..3 {
+            assert_eq!(
+                credentials.fields([AFRICASTALKING_API_KEY]).await,
+                Ok(["k".to_owned()])
+            );
+        }
+        assert_eq!(store.1.get(), 1);
+        credentials.forget();
+        assert!(credentials.fields([AFRICASTALKING_API_KEY]).await.is_ok());
+        clock.0.set(TIME_TO_LIVE_MS);
+        assert!(credentials.fields([AFRICASTALKING_API_KEY]).await.is_ok());
+        assert_eq!(store.1.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_used_says_why_and_shows_nothing() {
+        let clock = StoppedClock::default();
+        for (secret, why) in [
+            (
+                r#"{"medic_username":"","medic_password":"hush"}"#,
+                "`medic_username` is not filled in",
+            ),
+            ("hush", "it is no JSON"),
+        ] {
+            let store = store(secret);
+            let credentials = OutsideCredentials::new(&store, &clock);
+            let error = credentials
+                .fields([MEDIC_USERNAME, MEDIC_PASSWORD])
+                .await
+                .unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
+        let store = store("");
+        *store.0.borrow_mut() = Err(SecretError("AccessDenied".to_owned()));
+        let credentials = OutsideCredentials::new(&store, &clock);
+        assert!(matches!(
+            credentials.fields([MEDIC_USERNAME]).await,
+            Err(CredentialsError::OutOfReach(_))
+        ));
+    }
+}

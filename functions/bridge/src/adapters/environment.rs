@@ -1,0 +1,78 @@
+//! The configuration of a function: its environment variables. The template sets them all.
+
+use std::str::FromStr;
+
+/// What is wrong with the configuration, by the name of the variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not set, or empty.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// Set to something that it cannot be.
+    #[error("the environment variable {name} is wrong: {problem}")]
+    Wrong {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ConfigError {
+    /// A variable that is set to something that it cannot be.
+    pub fn wrong(name: &'static str, problem: impl ToString) -> Self {
+        Self::Wrong {
+            name,
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// A variable that may be left empty.
+pub fn optional(name: &'static str) -> Option<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// A variable that must be set.
+///
+/// # Errors
+/// When it is not, or empty.
+pub fn required(name: &'static str) -> Result<String, ConfigError> {
+    optional(name).ok_or(ConfigError::Missing(name))
+}
+
+/// A variable that must be set to something of a type.
+///
+/// # Errors
+/// When it is not set, or to something else.
+pub fn parsed<T: FromStr<Err: ToString>>(name: &'static str) -> Result<T, ConfigError> {
+    let value = required(name)?;
+    value
+        .trim()
+        .parse()
+        .map_err(|error: T::Err| ConfigError::wrong(name, error))
+}
+
+/// A duration that is given in some unit, in milliseconds. `unit_ms` is the unit's length.
+///
+/// # Errors
+/// When it is not set, is no whole number, or is outside the range (in units).
+pub fn duration_ms(
+    name: &'static str,
+    unit_ms: i64,
+    range: std::ops::RangeInclusive<i64>,
+) -> Result<i64, ConfigError> {
+    let value: i64 = parsed(name)?;
+    if range.contains(&value) {
+        Ok(value.saturating_mul(unit_ms))
+    } else {
+        let problem = format!(
+            "{value} is not between {} and {}",
+            range.start(),
+            range.end()
+        );
+        Err(ConfigError::wrong(name, problem))
+    }
+}

@@ -1,0 +1,135 @@
+//! Running a handler on AWS Lambda: events in, answers out.
+
+use std::fmt;
+
+use futures_util::FutureExt;
+use lambda_runtime::{LambdaEvent, run, service_fn};
+
+pub use lambda_runtime::Error;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::system::System;
+use crate::callbacks::{HttpRequest, HttpResponse};
+use crate::journal::{Entry, Journal};
+use crate::json::parse_lenient;
+use crate::ports::Record;
+
+/// Serves an HTTP API for as long as Lambda lets this process live. Every event, however hostile, is
+/// answered.
+///
+/// # Errors
+/// When the Lambda runtime API cannot be talked to.
+pub async fn serve_http<H>(handler: H) -> Result<(), Error>
+where
+    H: AsyncFn(HttpRequest) -> HttpResponse,
+{
+    let handler = &handler;
+    run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
+        let event = parse_lenient(event.payload.get().as_bytes()).unwrap_or(Value::Null);
+        let response = handler(HttpRequest::from_event(&event)).boxed_local().await;
+        Ok::<Value, Error>(response.to_event())
+    }))
+    .await
+}
+
+/// Works off the batches of an SQS event source mapping with partial batch responses. The handler is
+/// given the records and when it must be over (in milliseconds since 1970), and returns the message
+/// ids of what goes back into the queue.
+///
+/// # Errors
+/// When the Lambda runtime API cannot be talked to.
+pub async fn serve_queue<H>(system: &System, handler: H) -> Result<(), Error>
+where
+    H: AsyncFn(Vec<Record>, i64) -> Result<Vec<String>, Error>,
+{
+    let handler = &handler;
+    run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
+        let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let Some(records) = records(event.payload.get()) else {
+            // All of it goes back; an answer that names no item would say that all is done.
+            system.record(Entry::BatchUnreadable);
+            return Err(Error::from(UnreadableBatch));
+        };
+        let failures: Vec<Value> = handler(records, deadline_ms)
+            .boxed_local()
+            .await?
+            .into_iter()
+            .map(|id| json!({ "itemIdentifier": id }))
+            .collect();
+        Ok::<Value, Error>(json!({ "batchItemFailures": failures }))
+    }))
+    .await
+}
+
+/// The event is no batch of SQS.
+#[derive(Debug)]
+struct UnreadableBatch;
+
+impl fmt::Display for UnreadableBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event is no batch of SQS records")
+    }
+}
+
+impl std::error::Error for UnreadableBatch {}
+
+/// The records of an event; none when one of them could not be answered for.
+fn records(event: &str) -> Option<Vec<Record>> {
+    let event = parse_lenient(event.as_bytes()).ok()?;
+    let records = event.get("Records")?.as_array()?;
+    records.iter().map(record).collect()
+}
+
+fn record(record: &Value) -> Option<Record> {
+    let text = |name: &str| record.get(name)?.as_str().filter(|text| !text.is_empty());
+    let attribute = |name: &str| record.get("attributes")?.get(name)?.as_str();
+    Some(Record {
+        message_id: text("messageId")?.to_owned(),
+        receipt_handle: text("receiptHandle")?.to_owned(),
+        body: record
+            .get("body")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+        receive_count: attribute("ApproximateReceiveCount")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1),
+        sent_at_ms: attribute("SentTimestamp")
+            .and_then(|sent| sent.parse().ok())
+            .unwrap_or(i64::MAX),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_sqs_is_read_record_by_record() {
+        let event = r#"{"Records":[{"messageId":"m1","receiptHandle":"r1","body":"{\"v\":1}","attributes":
+            {"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"}},
+            {"messageId":"m2","receiptHandle":"r2","body":"not json"}]}"#;
+        let records = records(event).unwrap();
+        assert_eq!(
+            (records[0].receive_count, records[0].sent_at_ms),
+            (3, 1_700_000_000_000)
+        );
+        assert_eq!(records[1].body, "not json");
+    }
+
+    #[test]
+    fn a_batch_with_a_record_that_cannot_be_answered_for_is_unreadable() {
+        for event in [
+            "",
+            "{}",
+            "[]",
+            r#"{"Records":7}"#,
+            r#"{"Records":[{"messageId":"","receiptHandle":"r"}]}"#,
+            r#"{"Records":[{"messageId":"m"}]}"#,
+        ] {
+            assert!(records(event).is_none(), "{event}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Medic's gateway API over HTTP.
+
+use std::time::Duration;
+
+use reqwest::{Client, Url};
+
+use super::credentials::{MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials};
+use super::environment::ConfigError;
+use super::outside::{client_builder, exchange};
+use crate::ports::{Clock, CredentialsError, Medic, Response, SecretStore};
+
+/// Where Medic is.
+#[derive(Clone, Debug)]
+pub struct MedicServer {
+    url: Url,
+    timeout: Duration,
+}
+
+impl MedicServer {
+    /// The server at this URL, given with or without `/api/sms`.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(url: &str, timeout_ms: i64) -> Result<Self, ConfigError> {
+        let base = url
+            .trim()
+            .trim_end_matches('/')
+            .trim_end_matches("/api/sms");
+        let url = Url::parse(&format!("{base}/api/sms"))
+            .map_err(|error| ConfigError::wrong("MEDIC_URL", error))?;
+        Ok(Self {
+            url,
+            timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
+        })
+    }
+}
+
+/// The API, for one invocation: its connections end with it. A connection that died while the
+/// function was frozen would look like a POST that Medic is still working on.
+#[derive(Debug)]
+pub struct MedicApi<'a, K, C> {
+    server: &'a MedicServer,
+    credentials: &'a OutsideCredentials<K, C>,
+    client: Client,
+}
+
+impl<'a, K: SecretStore, C: Clock> MedicApi<'a, K, C> {
+    /// Opens it; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn open(
+        server: &'a MedicServer,
+        credentials: &'a OutsideCredentials<K, C>,
+    ) -> Result<Self, lambda_runtime::Error> {
+        Ok(Self {
+            server,
+            credentials,
+            client: client_builder()?.build()?,
+        })
+    }
+}
+
+impl<K: SecretStore, C: Clock> Medic for MedicApi<'_, K, C> {
+    async fn post(&self, body: String) -> Result<Response, CredentialsError> {
+        let [username, password] = self
+            .credentials
+            .fields([MEDIC_USERNAME, MEDIC_PASSWORD])
+            .await?;
+        let request = self
+            .client
+            .post(self.server.url.clone())
+            .basic_auth(username, Some(password))
+            // Without it, a Medic that is starting answers 200 with a page of HTML.
+            .header("accept", "application/json")
+            // Exactly this: with a charset, Medic refuses it.
+            .header("content-type", "application/json")
+            .body(body);
+        let response = exchange(request, self.server.timeout).await;
+        if matches!(
+            response,
+            Response::Answer {
+                status: 401 | 403,
+                ..
+            }
+        ) {
+            self.credentials.forget();
+        }
+        Ok(response)
+    }
+}
