@@ -477,7 +477,7 @@ fn the_ledger_has_one_key_and_one_sparse_index_of_keys() {
         "IndexName": "untold",
         "KeySchema": [
             { "AttributeName": "untold", "KeyType": "HASH" },
-            { "AttributeName": "untold_since_ms", "KeyType": "RANGE" },
+            { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
         ],
         "Projection": { "ProjectionType": "KEYS_ONLY" },
     }]);
@@ -485,7 +485,7 @@ fn the_ledger_has_one_key_and_one_sparse_index_of_keys() {
     let types = json!([
         { "AttributeName": "pk", "AttributeType": "S" },
         { "AttributeName": "untold", "AttributeType": "S" },
-        { "AttributeName": "untold_since_ms", "AttributeType": "N" },
+        { "AttributeName": "first_offered_ms", "AttributeType": "N" },
     ]);
     assert_eq!(ledger["AttributeDefinitions"], types);
 }
