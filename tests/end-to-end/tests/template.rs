@@ -154,8 +154,8 @@ fn report_recorder_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:GetQueueAttributes ReportsQueue.Arn",
             "sqs:ChangeMessageVisibility ReportsQueue.Arn",
             "sqs:SendMessage ReportsParkedQueue.Arn",
-            "dynamodb:GetItem Ledger.Arn",
-            "dynamodb:UpdateItem Ledger.Arn",
+            "dynamodb:BatchGetItem Ledger.Arn",
+            "dynamodb:PutItem Ledger.Arn",
         ],
     );
 }
@@ -171,9 +171,8 @@ fn outbound_sender_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:ChangeMessageVisibility OutboxQueue.Arn",
             "sqs:SendMessage OutboxQueue.Arn",
             "sqs:SendMessage OutboxParkedQueue.Arn",
-            "dynamodb:GetItem Ledger.Arn",
+            "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
-            "dynamodb:UpdateItem Ledger.Arn",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
         ],
     );
@@ -192,9 +191,7 @@ fn medic_exchange_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:SendMessage ExchangeParkedQueue.Arn",
             "sqs:SendMessage OutboxQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
-            "dynamodb:GetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
-            "dynamodb:UpdateItem Ledger.Arn",
             "dynamodb:Query ${Ledger.Arn}/index/untold",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
         ],

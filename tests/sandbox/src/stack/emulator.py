@@ -21,5 +21,20 @@ threading.Thread(target=end_with_the_one_who_started_us, daemon=True).start()
 sys.argv = ["ministack"]
 
 from ministack.app import main  # noqa: E402  (it may take a second, and the watch is to stand before)
+from ministack.core import iam_actions  # noqa: E402
+
+# Where the emulator differs from AWS: it asks for permissions such as `sqs:SendMessageBatch`, which do not exist. On AWS
+# the batch calls of SQS are allowed to whoever may make the single call, and a template can grant nothing else.
+asked_for = iam_actions.extract_iam_action
+
+
+def as_aws_asks(*request):
+    action = asked_for(*request)
+    if action and action.startswith("sqs:"):
+        action = action.removesuffix("Batch")
+    return action
+
+
+iam_actions.extract_iam_action = as_aws_asks
 
 main()
