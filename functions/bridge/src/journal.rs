@@ -95,6 +95,13 @@ pub enum Entry {
     UnknownReportStatus {
         at_id: Shown,
     },
+    EvidenceAdopted {
+        message: Shown,
+        at_id: Shown,
+    },
+    EvidenceAmbiguous {
+        at_id: Shown,
+    },
 
     // The sender.
     SendAccepted {
@@ -124,6 +131,14 @@ pub enum Entry {
         trouble: AccountTrouble,
     },
     SendingResumed,
+    FuseBlown {
+        message: Shown,
+        reason: &'static str,
+    },
+    IdTakenBack {
+        message: Shown,
+        at_id: Shown,
+    },
     AcceptanceQueued {
         message: Shown,
     },
@@ -179,6 +194,7 @@ impl Entry {
         match self {
             Self::KeyNotConfigured { .. }
             | Self::SendingHeld { .. }
+            | Self::FuseBlown { .. }
             | Self::StatusRefused { .. }
             | Self::MedicRefusedCredentials { .. }
             | Self::Parked { .. }
@@ -189,6 +205,8 @@ impl Entry {
             | Self::CallbackRefused { .. }
             | Self::CallbackNotQueued { .. }
             | Self::UnknownReportStatus { .. }
+            | Self::EvidenceAmbiguous { .. }
+            | Self::IdTakenBack { .. }
             | Self::SendFailed { .. }
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
@@ -200,6 +218,7 @@ impl Entry {
             Self::IncomingQueued { .. }
             | Self::ReportQueued { .. }
             | Self::ReportRecorded { .. }
+            | Self::EvidenceAdopted { .. }
             | Self::SendAccepted { .. }
             | Self::SendingResumed
             | Self::Posted { .. }
@@ -217,6 +236,7 @@ impl Entry {
             Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => Some("KeyRefused"),
             Self::UnknownReportStatus { .. } => Some("UnknownReportStatus"),
             Self::SendingHeld { .. } => Some("SendingHeld"),
+            Self::FuseBlown { .. } => Some("FuseBlown"),
             Self::StatusRefused { .. } => Some("StatusRefused"),
             Self::MedicRefusedCredentials { .. } => Some("MedicRefusedCredentials"),
             Self::Parked { .. } => Some("Parked"),

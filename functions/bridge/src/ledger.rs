@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::account::AccountRow;
+use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
@@ -30,6 +31,30 @@ impl Rows {
             Some((Row::Sms(row), _)) => Some(row),
             _ => None,
         }
+    }
+
+    /// The row of this recipient.
+    pub fn recipient(&self, number_hash: &str) -> Option<&RecipientRow> {
+        match self.0.get(&Key::Recipient(number_hash.to_owned())) {
+            Some((Row::Recipient(row), _)) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// The messages that have unsettled calls, and the SMS that are nobody's.
+    pub fn unsettled(&self) -> (Vec<MessageRow>, Vec<SmsRow>) {
+        let mut messages = Vec::new();
+        let mut unclaimed = Vec::new();
+        for (row, _) in self.0.values() {
+            match row {
+                Row::Message(row) if row.unsettled_calls().next().is_some() => {
+                    messages.push(row.clone());
+                }
+                Row::Sms(row) if row.message.is_none() => unclaimed.push(row.clone()),
+                _ => {}
+            }
+        }
+        (messages, unclaimed)
     }
 
     /// The account's row.

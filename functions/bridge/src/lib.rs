@@ -15,6 +15,7 @@ pub mod adapters;
 pub mod callbacks;
 pub mod digest;
 pub mod domain;
+pub mod evidence;
 pub mod gateway;
 pub mod journal;
 pub mod json;

@@ -8,6 +8,8 @@ use futures_util::future::join_all;
 use crate::domain::account::{AccountRow, AccountTrouble, Permission};
 use crate::domain::answer::Outcome;
 use crate::domain::backoff::wait_ms;
+use crate::domain::fuse::{FuseLimits, RecipientRow, Verdict};
+use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{
     Acceptance, ClaimToken, FailureReason, MessageRow, NextStep, Sending, SendingRules,
 };
@@ -15,12 +17,13 @@ use crate::domain::phone_number::PhoneNumber;
 use crate::domain::segments::segments;
 use crate::domain::sender_ids::SenderIds;
 use crate::domain::sms::SmsRow;
+use crate::evidence;
 use crate::journal::{Entry, Shown};
-use crate::ledger;
+use crate::ledger::{self, Rows};
 use crate::parking::{ParkingLot, give_back, note_trouble, park_or_give_back};
 use crate::ports::{
-    AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, NewMessage, Queue, Record,
-    Response, Row, Sms, Surroundings,
+    AfricasTalking, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue,
+    Record, Response, Row, Sms, Surroundings,
 };
 use crate::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, decode, encode};
 use crate::report_recorder::raised_by_reports;
@@ -35,12 +38,15 @@ const QUEUE_INSTEAD_MS: i64 = 8_000;
 /// What is kept for the last acts of the invocation, in milliseconds.
 const LAST_ACTS_MS: i64 = 3_000;
 
+/// So much of a text's hash is enough to tell the texts of one recipient apart.
+const TEXT_HASH_DIGITS: usize = 16;
+
 /// Between two tries to keep an answer, in milliseconds.
 const PAUSE_MS: u64 = 250;
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
-pub struct OutboundSender<L, Q, A, S> {
+pub struct OutboundSender<L, Q, A, H, S> {
     /// What is known of every message.
     pub ledger: L,
     /// The queue that the records come from.
@@ -49,10 +55,14 @@ pub struct OutboundSender<L, Q, A, S> {
     pub parked: ParkingLot<Q>,
     /// Who sends.
     pub africas_talking: A,
+    /// Hashes of numbers and texts.
+    pub hashes: H,
     /// Time, chance and a log.
     pub surroundings: S,
     /// The rules of sending.
     pub rules: SendingRules,
+    /// What one recipient may get.
+    pub fuse: FuseLimits,
     /// As whom to send.
     pub sender_ids: Rc<SenderIds>,
     /// The time-out of a call to Africa's Talking, in milliseconds.
@@ -76,11 +86,28 @@ enum Claim {
     },
     /// The row came nearer to its end: look again.
     Changed(MessageRow),
+    /// The fuse has stopped it.
+    Fused {
+        row: MessageRow,
+        reason: &'static str,
+        alarm: bool,
+    },
+    /// Its outcome is unknown, and nobody has looked for evidence yet.
+    Unknown {
+        called_at_ms: i64,
+    },
     Wait(i64),
     Done,
 }
 
-impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSender<L, Q, A, S> {
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Surroundings,
+{
     /// Works off a batch side by side; it must be over at `deadline_ms` (milliseconds since 1970).
     /// Returns the message ids of what goes back into the queue.
     pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
@@ -132,8 +159,11 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
             Ok(to) => to,
             Err(reason) => return self.fail_unsendable(sms, &reason).await,
         };
+        let Some(hashes) = self.hashes_of(sms, &to).await else {
+            return Ok(self.wait_a_little());
+        };
         let token = ClaimToken(format!("{:016x}", self.surroundings.up_to(u64::MAX)));
-        match self.claim(sms, &token).await? {
+        match self.claim(sms, &hashes, &token).await? {
             Claim::Ours { row, probing } => {
                 let outcome = self.call(sms, &to).await;
                 if probing && matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(_)) {
@@ -142,20 +172,63 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
                 self.settle(sms, &row, &token, outcome, deadline_ms).await
             }
             Claim::Wait(until_ms) => Ok(Fate::Wait(until_ms)),
-            Claim::Changed(_) | Claim::Done => Ok(Fate::Done),
+            Claim::Changed(_) | Claim::Fused { .. } | Claim::Unknown { .. } | Claim::Done => {
+                Ok(Fate::Done)
+            }
+        }
+    }
+
+    /// The keyed hashes of the number and the text. Without them nothing can be counted or matched,
+    /// and nothing is sent.
+    async fn hashes_of(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Option<Hashes> {
+        let number = self.hashes.hash(to.as_str()).await;
+        let text = self.hashes.hash(&sms.content).await;
+        match (number, text) {
+            (Ok(number), Ok(mut text)) => {
+                text.truncate(TEXT_HASH_DIGITS);
+                Some(Hashes { number, text })
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                self.surroundings.record(Entry::CredentialsTrouble {
+                    error: Shown::new(&error),
+                });
+                None
+            }
         }
     }
 
     /// Claims the message, or finds out that there is nothing to claim. Tried again when the ledger
     /// does not answer: a claim that took effect all the same is recognised by its token.
-    async fn claim(&self, sms: &OutgoingSms, token: &ClaimToken) -> Result<Claim, LedgerError> {
+    async fn claim(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+        token: &ClaimToken,
+    ) -> Result<Claim, LedgerError> {
         let mut errors = 0;
+        let mut looked = false;
         loop {
-            match self.try_to_claim(sms, token).await {
+            match self.try_to_claim(sms, hashes, token, looked).await {
                 Ok(Claim::Changed(row)) => {
                     if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
                         self.note_failure(sms, row.attempts, reason);
                     }
+                }
+                Ok(Claim::Fused { row, reason, alarm }) => {
+                    self.note_failure(sms, row.attempts, &FailureReason::new(reason));
+                    if alarm {
+                        self.surroundings.record(Entry::FuseBlown {
+                            message: Shown::new(&sms.id),
+                            reason,
+                        });
+                    }
+                    return Ok(Claim::Done);
+                }
+                Ok(Claim::Unknown { called_at_ms }) => {
+                    if let Some(until_ms) = self.evidence_pending(hashes, called_at_ms).await? {
+                        return Ok(Claim::Wait(until_ms));
+                    }
+                    looked = true;
                 }
                 Ok(claim) => return Ok(claim),
                 Err(error) => {
@@ -168,46 +241,105 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
         }
     }
 
+    /// Adopts what evidence there is. Until when to wait for more: for a report that came while this
+    /// one waited, and could still be claimed by an answer.
+    async fn evidence_pending(
+        &self,
+        hashes: &Hashes,
+        called_at_ms: i64,
+    ) -> Result<Option<i64>, LedgerError> {
+        let over_ms = self.rules.call_over_after_ms;
+        let pending =
+            evidence::settle(&self.ledger, &hashes.number, over_ms, &self.surroundings).await?;
+        let waited_until_ms = called_at_ms.saturating_add(self.rules.resend_after_ms);
+        Ok(pending
+            .filter(|evidence| evidence.reported_at_ms <= waited_until_ms)
+            .map(|evidence| evidence.until_ms))
+    }
+
     async fn try_to_claim(
         &self,
         sms: &OutgoingSms,
+        hashes: &Hashes,
         token: &ClaimToken,
+        looked: bool,
     ) -> Result<Claim, LedgerError> {
         let now_ms = self.surroundings.now_ms();
-        let keys = [Key::Message(sms.id.clone()), Key::Account];
+        let recipient_key = Key::Recipient(hashes.number.clone());
+        let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
         ledger::change(&self.ledger, &keys, |rows| {
             let mut row = rows
                 .message(&sms.id)
                 .cloned()
                 .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
             row.segments = segments(&sms.content).count;
-            match row.next_step(token, &self.rules, now_ms) {
-                NextStep::Call(row) => match rows.account().permission(now_ms) {
-                    Permission::Free => (
-                        vec![Row::Message(row.clone())],
-                        Claim::Ours {
-                            row,
-                            probing: false,
-                        },
-                    ),
-                    // The probe and the message are claimed together: one message at a time tries,
-                    // in the whole stack.
-                    Permission::Probe(account) => (
-                        vec![Row::Message(row.clone()), Row::Account(account)],
-                        Claim::Ours { row, probing: true },
-                    ),
-                    Permission::HeldUntil(until_ms) => (Vec::new(), Claim::Wait(until_ms)),
-                },
+            row.number_hash = Some(hashes.number.clone());
+            let unclaimed = row.clone();
+            match row.next_step(token, &self.rules, now_ms, looked) {
+                NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now_ms),
                 NextStep::CallNow(row) => {
                     let probing = rows.account().hold.is_some();
                     (Vec::new(), Claim::Ours { row, probing })
                 }
                 NextStep::Write(row) => (vec![Row::Message(row.clone())], Claim::Changed(row)),
+                NextStep::LookForEvidence => {
+                    let called_at_ms = unclaimed.open_calls.last().copied().unwrap_or(now_ms);
+                    (Vec::new(), Claim::Unknown { called_at_ms })
+                }
                 NextStep::WaitUntil(until_ms) => (Vec::new(), Claim::Wait(until_ms)),
                 NextStep::Done => (Vec::new(), Claim::Done),
             }
         })
         .await
+    }
+
+    /// Whether the account and the fuse let a claim through. What says so is written with the claim
+    /// in one transaction: one message at a time probes a held account, in the whole stack, and each
+    /// message is counted once.
+    fn permit(
+        &self,
+        rows: &Rows,
+        unclaimed: MessageRow,
+        claimed: MessageRow,
+        hashes: &Hashes,
+        now_ms: i64,
+    ) -> (Vec<Row>, Claim) {
+        let mut writes = vec![Row::Message(claimed.clone())];
+        let probing = match rows.account().permission(now_ms) {
+            Permission::Free => false,
+            Permission::Probe(account) => {
+                writes.push(Row::Account(account));
+                true
+            }
+            Permission::HeldUntil(until_ms) => return (Vec::new(), Claim::Wait(until_ms)),
+        };
+        if claimed.attempts == 1 {
+            let recipient = rows
+                .recipient(&hashes.number)
+                .cloned()
+                .unwrap_or_else(|| RecipientRow::new(hashes.number.clone()));
+            match recipient.count(&hashes.text, &self.fuse, now_ms) {
+                Verdict::Passes(recipient) => writes.push(Row::Recipient(recipient)),
+                Verdict::Blows { row, reason, alarm } => {
+                    let stopped = unclaimed.unsendable(FailureReason::new(reason));
+                    return (
+                        vec![Row::Message(stopped.clone()), Row::Recipient(row)],
+                        Claim::Fused {
+                            row: stopped,
+                            reason,
+                            alarm,
+                        },
+                    );
+                }
+            }
+        }
+        (
+            writes,
+            Claim::Ours {
+                row: claimed,
+                probing,
+            },
+        )
     }
 
     async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Outcome {
@@ -256,6 +388,7 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
                 let accepted = AcceptedSms {
                     id: sms.id.clone(),
                     first_offered_ms: row.first_offered_ms,
+                    called_at_ms: row.called_at_ms().unwrap_or(now_ms),
                     segments: row.segments,
                     acceptance,
                 };
@@ -341,11 +474,33 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
     }
 
     /// Writes the message's row and the row that leads from Africa's Talking's id to it in one
-    /// transaction, with all that was reported of that id before.
+    /// transaction, with all that was reported of that id before. An id that another message had
+    /// adopted on evidence is taken back from it: an answer outweighs evidence.
     async fn record_acceptance(&self, accepted: &AcceptedSms) -> Result<(), LedgerError> {
-        let message_key = Key::Message(accepted.id.clone());
+        let mut rival = None;
+        while let Some(adopter) = self.try_to_record(accepted, rival.as_ref()).await? {
+            rival = Some(adopter);
+        }
+        if let (Some(rival), Some(at_id)) = (&rival, &accepted.acceptance.at_id) {
+            self.surroundings.record(Entry::IdTakenBack {
+                message: Shown::new(rival),
+                at_id: Shown::new(at_id),
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes it, unless the id is found adopted by another message than `rival`: that one then.
+    async fn try_to_record(
+        &self,
+        accepted: &AcceptedSms,
+        rival: Option<&MedicMessageId>,
+    ) -> Result<Option<MedicMessageId>, LedgerError> {
         let at_id = accepted.acceptance.at_id.as_ref();
-        let keys: Vec<Key> = std::iter::once(message_key)
+        let keys: Vec<Key> = [Some(&accepted.id), rival]
+            .into_iter()
+            .flatten()
+            .map(|id| Key::Message(id.clone()))
             .chain(at_id.map(|at_id| Key::Sms(at_id.clone())))
             .collect();
         ledger::change(&self.ledger, &keys, |rows| {
@@ -354,17 +509,26 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
                 .cloned()
                 .unwrap_or_else(|| MessageRow::new(accepted.id.clone(), accepted.first_offered_ms));
             message.segments = accepted.segments;
-            let message = message.after_acceptance(&accepted.acceptance);
+            let message = message.after_acceptance(&accepted.acceptance, accepted.called_at_ms);
             let Some(at_id) = at_id else {
-                return (vec![Row::Message(message)], ());
+                return (vec![Row::Message(message)], None);
             };
-            let sms = rows
+            let mut sms = rows
                 .sms(at_id)
                 .cloned()
-                .unwrap_or_else(|| SmsRow::new(at_id.clone()))
-                .belonging_to(&accepted.id);
-            let message = raised_by_reports(message, &sms);
-            (vec![Row::Message(message), Row::Sms(sms)], ())
+                .unwrap_or_else(|| SmsRow::new(at_id.clone()));
+            let mut writes = Vec::new();
+            if let Some(owner) = sms.message.take_if(|owner| *owner != accepted.id) {
+                if rival != Some(&owner) {
+                    return (Vec::new(), Some(owner));
+                }
+                let loser = rows.message(&owner).cloned();
+                writes.extend(loser.map(|row| Row::Message(row.after_losing(at_id))));
+            }
+            let sms = sms.belonging_to(&accepted.id);
+            writes.push(Row::Message(raised_by_reports(message, &sms)));
+            writes.push(Row::Sms(sms));
+            (writes, None)
         })
         .await
     }
@@ -456,6 +620,12 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
             reason: reason.clone(),
         });
     }
+}
+
+/// What of a message can be compared without being kept.
+struct Hashes {
+    number: String,
+    text: String,
 }
 
 /// To whom the message goes, if it can go anywhere at all.

@@ -4,6 +4,7 @@
 //! All of them are used from one thread, so that their futures need not be `Send`.
 
 use crate::domain::account::AccountRow;
+use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::phone_number::PhoneNumber;
@@ -86,6 +87,8 @@ pub enum Key {
     Sms(AtMessageId),
     /// The account.
     Account,
+    /// A recipient, by the keyed hash of the number.
+    Recipient(String),
 }
 
 /// A row.
@@ -97,6 +100,8 @@ pub enum Row {
     Sms(SmsRow),
     /// The account.
     Account(AccountRow),
+    /// A recipient.
+    Recipient(RecipientRow),
 }
 
 impl Row {
@@ -106,6 +111,7 @@ impl Row {
             Self::Message(row) => Key::Message(row.id.clone()),
             Self::Sms(row) => Key::Sms(row.id.clone()),
             Self::Account(_) => Key::Account,
+            Self::Recipient(row) => Key::Recipient(row.number_hash.clone()),
         }
     }
 }
@@ -151,6 +157,11 @@ pub trait LedgerStore {
     /// Up to so many messages whose status Medic may not have been told, those offered first first.
     /// Eventually consistent: it only names candidates.
     async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError>;
+
+    /// Up to so many rows to this number (by its keyed hash) that wait to be matched: messages with
+    /// a call whose outcome nobody knows, and SMS that were reported on and are nobody's. Eventually
+    /// consistent: it only names candidates.
+    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError>;
 }
 
 /// What comes back from an HTTP server: its status and body, or why there is none.
@@ -212,6 +223,13 @@ pub trait SecretStore {
     async fn fetch(&self) -> Result<String, SecretError>;
 }
 
+/// Hashes under a key of this deployment: for comparing numbers and texts without keeping them.
+#[allow(async_fn_in_trait)]
+pub trait KeyedHash {
+    /// The hash, in hexadecimal.
+    async fn hash(&self, text: &str) -> Result<String, SecretError>;
+}
+
 /// The secret could not be read. Carries nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret store refused or did not answer: {0}")]
@@ -240,5 +258,9 @@ impl<T: LedgerStore> LedgerStore for &T {
 
     async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
         (**self).untold(limit).await
+    }
+
+    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
+        (**self).unsettled(number_hash, limit).await
     }
 }

@@ -70,6 +70,8 @@ pub struct AcceptedSms {
     pub id: MedicMessageId,
     /// When Medic first offered it, in milliseconds since 1970.
     pub first_offered_ms: i64,
+    /// When the call began that it accepted, in milliseconds since 1970.
+    pub called_at_ms: i64,
     /// Its number of segments by our own count.
     pub segments: u32,
     /// The answer.

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use crate::domain::message::MessageRow;
 use crate::domain::sms::{Report, SmsRow};
 use crate::domain::status::reported_status;
+use crate::evidence;
 use crate::journal::{Entry, Shown};
 use crate::ledger::{self, Rows};
 use crate::parking::{ParkingLot, give_back, park_or_give_back};
@@ -22,43 +23,45 @@ pub struct ReportRecorder<L, Q, S> {
     pub parked: ParkingLot<Q>,
     /// Time, chance and a log.
     pub surroundings: S,
+    /// After how long a call to Africa's Talking is over one way or the other, in milliseconds.
+    pub call_over_after_ms: i64,
 }
 
 impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
     /// Records a batch of reports, side by side: they commute. Returns the message ids of what goes
     /// back into the queue.
     pub async fn handle(&self, records: &[Record]) -> Vec<String> {
-        let done = join_all(records.iter().map(|record| self.take(record))).await;
+        let fates = join_all(records.iter().map(|record| self.take(record))).await;
+        let now_ms = self.surroundings.now_ms();
         let undone: Vec<(&Record, i64)> = records
             .iter()
-            .zip(done)
-            .filter(|(_, done)| !done)
-            .map(|(record, _)| (record, 0))
+            .zip(fates)
+            .filter_map(|(record, back_at_ms)| Some((record, back_at_ms?.saturating_sub(now_ms))))
             .collect();
         give_back(&self.reports, &undone, &self.surroundings).await
     }
 
-    async fn take(&self, record: &Record) -> bool {
+    /// When the record comes back (in milliseconds since 1970), if it has to.
+    async fn take(&self, record: &Record) -> Option<i64> {
         let report: DeliveryReport = match decode(&record.body) {
             Ok(report) => report,
             Err(error) => {
                 let category = error.to_string();
-                return park_or_give_back(&self.parked, record, &category, "", &self.surroundings)
-                    .await;
+                let parked =
+                    park_or_give_back(&self.parked, record, &category, "", &self.surroundings)
+                        .await;
+                return (!parked).then(|| self.surroundings.now_ms());
             }
         };
-        match self.record(&report).await {
-            Ok(()) => true,
-            Err(error) => {
-                self.surroundings.record(Entry::LedgerTrouble {
-                    error: Shown::new(&error),
-                });
-                false
-            }
-        }
+        self.record(&report).await.unwrap_or_else(|error| {
+            self.surroundings.record(Entry::LedgerTrouble {
+                error: Shown::new(&error),
+            });
+            Some(self.surroundings.now_ms())
+        })
     }
 
-    async fn record(&self, report: &DeliveryReport) -> Result<(), LedgerError> {
+    async fn record(&self, report: &DeliveryReport) -> Result<Option<i64>, LedgerError> {
         let status = reported_status(&report.status);
         if status.is_none() {
             self.surroundings.record(Entry::UnknownReportStatus {
@@ -73,6 +76,7 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
             (vec![Row::Sms(sms.clone())], sms)
         })
         .await?;
+        let mut back_at_ms = None;
         if let Some(message) = &sms.message {
             let message_key = Key::Message(message.clone());
             ledger::change(&self.ledger, &[message_key], |rows| {
@@ -82,13 +86,20 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
                 (raised.into_iter().collect(), ())
             })
             .await?;
+        } else if let Some(number_hash) = &sms.number_hash {
+            // It is nobody's yet. If it could settle an unknown outcome, the report comes back when
+            // the answer to the send cannot come any more; else it has left its queue.
+            let over_ms = self.call_over_after_ms;
+            let pending =
+                evidence::settle(&self.ledger, number_hash, over_ms, &self.surroundings).await?;
+            back_at_ms = pending.map(|evidence| evidence.until_ms);
         }
         self.surroundings.record(Entry::ReportRecorded {
             at_id: Shown::new(&report.id),
             message: sms.message.as_ref().map(|id| Shown::new(id)),
             status,
         });
-        Ok(())
+        Ok(back_at_ms)
     }
 }
 

@@ -7,12 +7,16 @@ use bridge::adapters::africas_talking::{
 };
 use bridge::adapters::aws::Aws;
 use bridge::adapters::credentials::OutsideCredentials;
-use bridge::adapters::environment::{ConfigError, duration_ms, optional, parsed, required};
+use bridge::adapters::environment::{
+    ConfigError, call_over_after_ms, duration_ms, optional, parsed, required,
+};
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
+use bridge::adapters::number_hash::NumberHash;
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
+use bridge::domain::fuse::FuseLimits;
 use bridge::domain::message::SendingRules;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::outbound_sender::OutboundSender;
@@ -21,10 +25,6 @@ use bridge::parking::ParkingLot;
 const SECOND_MS: i64 = 1000;
 const HOUR_MS: i64 = 60 * 60 * SECOND_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// A call that began longer ago than the function's time-out and this, for clocks that differ, is
-/// over one way or the other.
-const CLOCK_SKEW_MS: i64 = 30 * SECOND_MS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -35,8 +35,11 @@ async fn main() -> Result<(), Error> {
         unknown_outcome: parsed("UNKNOWN_OUTCOME_POLICY")?,
         resend_after_ms: duration_ms("RESEND_AFTER_SECONDS", SECOND_MS, 120..=86_400)?,
         max_age_ms: duration_ms("MESSAGE_MAX_AGE_HOURS", HOUR_MS, 1..=240)?,
-        call_over_after_ms: duration_ms("FUNCTION_TIMEOUT_SECONDS", SECOND_MS, 45..=900)?
-            + CLOCK_SKEW_MS,
+        call_over_after_ms: call_over_after_ms()?,
+    };
+    let fuse = FuseLimits {
+        messages_an_hour: parsed("FUSE_MESSAGES_AN_HOUR")?,
+        same_text_a_day: parsed("FUSE_SAME_TEXT_A_DAY")?,
     };
     let sender_ids = SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
         .map(Rc::new)
@@ -56,7 +59,9 @@ async fn main() -> Result<(), Error> {
     );
     let outbox = SqsQueue::new(aws.sqs(), required("OUTBOX_QUEUE_URL")?);
     let parked = SqsQueue::new(aws.sqs(), required("OUTBOX_PARKED_QUEUE_URL")?);
-    credentials.warm().await;
+    let keys = ManagedSecret::new(aws.secrets_manager(), required("INCOMING_KEY_SECRET_ARN")?);
+    let hashes = NumberHash::new(keys, system);
+    tokio::join!(credentials.warm(), hashes.warm());
     serve_queue(system, async |records, deadline_ms| {
         let handler = OutboundSender {
             ledger: &ledger,
@@ -66,8 +71,10 @@ async fn main() -> Result<(), Error> {
                 is_fifo: false,
             },
             africas_talking: AfricasTalkingApi::open(&account, &credentials)?,
+            hashes: &hashes,
             surroundings: system,
             rules,
+            fuse,
             sender_ids: Rc::clone(&sender_ids),
             call_timeout_ms: SEND_TIMEOUT_MS,
         };

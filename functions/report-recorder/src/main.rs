@@ -1,7 +1,7 @@
 //! `report-recorder`: delivery reports, from the `reports` queue into the ledger.
 
 use bridge::adapters::aws::Aws;
-use bridge::adapters::environment::{duration_ms, required};
+use bridge::adapters::environment::{call_over_after_ms, duration_ms, required};
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::sqs_queue::SqsQueue;
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Error> {
             is_fifo: false,
         },
         surroundings: system,
+        call_over_after_ms: call_over_after_ms()?,
     };
     serve_queue(system, async |records, _| {
         Ok(handler.handle(&records).await)

@@ -156,6 +156,8 @@ fn report_recorder_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:SendMessage ReportsParkedQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
+            "dynamodb:Query ${Ledger.Arn}/index/unsettled",
+            "dynamodb:Query ${Ledger.Arn}/index/unsettled",
         ],
     );
 }
@@ -174,6 +176,7 @@ fn outbound_sender_may_do_what_its_arrows_show_and_nothing_else() {
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
+            "secretsmanager:GetSecretValue IncomingKeySecret.Id",
         ],
     );
 }
@@ -466,7 +469,7 @@ fn the_ledger_forgets_by_itself_and_can_be_brought_back() {
 }
 
 #[test]
-fn the_ledger_has_one_key_and_one_sparse_index_of_keys() {
+fn the_ledger_has_one_key_and_two_sparse_indexes_of_keys() {
     let ledger = properties("Ledger");
     let key = json!([{ "AttributeName": "pk", "KeyType": "HASH" }]);
     assert_eq!(ledger["KeySchema"], key);
@@ -477,12 +480,17 @@ fn the_ledger_has_one_key_and_one_sparse_index_of_keys() {
             { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
         ],
         "Projection": { "ProjectionType": "KEYS_ONLY" },
+    }, {
+        "IndexName": "unsettled",
+        "KeySchema": [{ "AttributeName": "unsettled", "KeyType": "HASH" }],
+        "Projection": { "ProjectionType": "KEYS_ONLY" },
     }]);
     assert_eq!(ledger["GlobalSecondaryIndexes"], index);
     let types = json!([
         { "AttributeName": "pk", "AttributeType": "S" },
         { "AttributeName": "untold", "AttributeType": "S" },
         { "AttributeName": "first_offered_ms", "AttributeType": "N" },
+        { "AttributeName": "unsettled", "AttributeType": "S" },
     ]);
     assert_eq!(ledger["AttributeDefinitions"], types);
 }
@@ -622,12 +630,14 @@ fn each_function_gets_the_variables_that_it_reads_and_no_others() {
         ),
         (
             "ReportRecorder",
-            "LEDGER_RETENTION_DAYS LEDGER_TABLE REPORTS_PARKED_QUEUE_URL REPORTS_QUEUE_URL",
+            "LEDGER_RETENTION_DAYS LEDGER_TABLE REPORTS_PARKED_QUEUE_URL REPORTS_QUEUE_URL \
+             SENDER_TIMEOUT_SECONDS",
         ),
         (
             "OutboundSender",
             "AFRICASTALKING_BASE_URL AFRICASTALKING_USERNAME CREDENTIALS_SECRET_ARN \
-             FUNCTION_TIMEOUT_SECONDS LEDGER_RETENTION_DAYS LEDGER_TABLE MESSAGE_MAX_AGE_HOURS \
+             FUSE_MESSAGES_AN_HOUR FUSE_SAME_TEXT_A_DAY INCOMING_KEY_SECRET_ARN \
+             SENDER_TIMEOUT_SECONDS LEDGER_RETENTION_DAYS LEDGER_TABLE MESSAGE_MAX_AGE_HOURS \
              OUTBOX_PARKED_QUEUE_URL OUTBOX_QUEUE_URL RESEND_AFTER_SECONDS SENDER_IDS \
              UNKNOWN_OUTCOME_POLICY",
         ),
@@ -655,10 +665,12 @@ fn no_secret_is_an_environment_variable() {
 }
 
 #[test]
-fn the_sender_knows_its_own_time_out() {
+fn the_sender_and_the_recorder_know_the_senders_time_out() {
     let sender = function("OutboundSender");
-    let told = &sender["Environment"]["Variables"]["FUNCTION_TIMEOUT_SECONDS"];
-    assert_eq!(short(told), sender["Timeout"].to_string());
+    for stem in ["OutboundSender", "ReportRecorder"] {
+        let told = &function(stem)["Environment"]["Variables"]["SENDER_TIMEOUT_SECONDS"];
+        assert_eq!(short(told), sender["Timeout"].to_string(), "{stem}");
+    }
 }
 
 #[test]

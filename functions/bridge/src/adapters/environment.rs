@@ -76,3 +76,15 @@ pub fn duration_ms(
         Err(ConfigError::wrong(name, problem))
     }
 }
+
+/// After how long a call to Africa's Talking is over one way or the other, in milliseconds: the
+/// time-out of the function that calls, in `SENDER_TIMEOUT_SECONDS`, and half a minute more for
+/// clocks that differ.
+///
+/// # Errors
+/// When the variable is not set, is no whole number, or is outside 45 to 900.
+pub fn call_over_after_ms() -> Result<i64, ConfigError> {
+    const CLOCK_SKEW_MS: i64 = 30_000;
+    let timeout_ms = duration_ms("SENDER_TIMEOUT_SECONDS", 1000, 45..=900)?;
+    Ok(timeout_ms.saturating_add(CLOCK_SKEW_MS))
+}

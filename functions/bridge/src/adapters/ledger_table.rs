@@ -4,9 +4,10 @@
 //!
 //! | attribute | |
 //! |---|---|
-//! | `pk` | `message#…`, `sms#…` or `account` |
+//! | `pk` | `message#…`, `sms#…`, `recipient#…` or `account` |
 //! | `version` | another after every write; what a write is conditioned upon |
 //! | `untold` | only while Medic has not been told the message's status: the sparse index's key |
+//! | `unsettled` | the keyed hash of the number, while the row waits to be matched by evidence: the other sparse index's key |
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
 
 use std::collections::HashMap;
@@ -23,7 +24,8 @@ use futures_util::FutureExt;
 
 use super::aws::describe;
 use crate::domain::account::AccountRow;
-use crate::domain::ids::MedicMessageId;
+use crate::domain::fuse::RecipientRow;
+use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
 use crate::ports::{Clock, Dice, Key, LedgerError, LedgerStore, Row, Version, Write, Written};
@@ -32,6 +34,9 @@ type Item = HashMap<String, AttributeValue>;
 
 /// The sparse index.
 const UNTOLD_INDEX: &str = "untold";
+
+/// The other one.
+const UNSETTLED_INDEX: &str = "unsettled";
 
 /// So many rows in one read.
 const KEYS_A_READ: usize = 100;
@@ -42,6 +47,9 @@ const READ_TRIES: u32 = 5;
 /// Reports of SMS that are nobody's are kept for a week: those of another application, or left over
 /// from Medic's own integration.
 const UNMATCHED_RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// What a recipient got is counted over a day.
+const RECIPIENT_RETENTION_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -116,7 +124,17 @@ impl<S: Clock + Dice> LedgerTable<S> {
                 serde_dynamo::to_item(sms).map_err(unwritable)?
             }
             Row::Account(account) => serde_dynamo::to_item(account).map_err(unwritable)?,
+            Row::Recipient(recipient) => {
+                retention_ms = RECIPIENT_RETENTION_MS;
+                serde_dynamo::to_item(recipient).map_err(unwritable)?
+            }
         };
+        if let Some(number_hash) = unsettled_number(row) {
+            item.insert(
+                "unsettled".to_owned(),
+                AttributeValue::S(number_hash.clone()),
+            );
+        }
         item.extend(primary_key(&row.key()));
         item.insert("version".to_owned(), AttributeValue::S(version.to_owned()));
         if !matches!(row, Row::Account(_)) {
@@ -252,6 +270,43 @@ impl<S: Clock + Dice> LedgerStore for LedgerTable<S> {
         });
         Ok(ids.collect())
     }
+
+    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(UNSETTLED_INDEX)
+            .key_condition_expression("unsettled = :number")
+            .expression_attribute_values(":number", AttributeValue::S(number_hash.to_owned()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .boxed_local()
+            .await
+            .map_err(|error| LedgerError(describe(&error)))?;
+        let keys = answer.items().iter().filter_map(|item| {
+            let pk = item.get("pk")?.as_s().ok()?;
+            let message = pk
+                .strip_prefix("message#")
+                .and_then(|id| MedicMessageId::new(id).ok());
+            let sms = pk
+                .strip_prefix("sms#")
+                .and_then(|id| AtMessageId::new(id).ok());
+            message.map(Key::Message).or(sms.map(Key::Sms))
+        });
+        Ok(keys.collect())
+    }
+}
+
+/// The number of a row that waits to be matched.
+fn unsettled_number(row: &Row) -> Option<&String> {
+    match row {
+        Row::Message(message) if message.unsettled_calls().next().is_some() => {
+            message.number_hash.as_ref()
+        }
+        Row::Sms(sms) if sms.message.is_none() => sms.number_hash.as_ref(),
+        _ => None,
+    }
 }
 
 fn primary_key(key: &Key) -> Item {
@@ -259,6 +314,7 @@ fn primary_key(key: &Key) -> Item {
         Key::Message(id) => format!("message#{}", id.as_str()),
         Key::Sms(id) => format!("sms#{}", id.as_str()),
         Key::Account => "account".to_owned(),
+        Key::Recipient(number_hash) => format!("recipient#{number_hash}"),
     };
     HashMap::from([("pk".to_owned(), AttributeValue::S(pk))])
 }
@@ -279,6 +335,8 @@ fn row(item: Item) -> Result<(Row, Version), LedgerError> {
         Row::Message(serde_dynamo::from_item::<Item, MessageRow>(item).map_err(unreadable)?)
     } else if pk.starts_with("sms#") {
         Row::Sms(serde_dynamo::from_item::<Item, SmsRow>(item).map_err(unreadable)?)
+    } else if pk.starts_with("recipient#") {
+        Row::Recipient(serde_dynamo::from_item::<Item, RecipientRow>(item).map_err(unreadable)?)
     } else {
         Row::Account(serde_dynamo::from_item::<Item, AccountRow>(item).map_err(unreadable)?)
     };

@@ -7,6 +7,7 @@ pub mod environment;
 pub mod lambda;
 pub mod ledger_table;
 pub mod medic;
+pub mod number_hash;
 mod outside;
 pub mod secret;
 pub mod sqs_queue;

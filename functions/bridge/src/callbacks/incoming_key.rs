@@ -141,6 +141,22 @@ impl<K: SecretStore> IncomingKeys<K> {
         }
     }
 
+    /// The key under which phone numbers are hashed.
+    ///
+    /// # Errors
+    /// When the secret cannot be read, or has no key.
+    pub async fn number_hash_key(&self, now_ms: i64) -> Result<String, SecretError> {
+        if !self.is_fresh(now_ms) && self.may_read(now_ms) {
+            self.read(now_ms).await;
+        }
+        let kept = self.kept.borrow();
+        match (&kept.keys, &kept.error) {
+            (Some(keys), _) if !keys.number_hash_key.is_empty() => Ok(keys.number_hash_key.clone()),
+            (_, Some(error)) => Err(error.clone()),
+            _ => Err(SecretError("no incoming key is configured".to_owned())),
+        }
+    }
+
     /// A verdict that needs no store: the key is among those known, or there is none to compare.
     fn compare(&self, presented: Option<&str>) -> Option<Verdict> {
         let kept = self.kept.borrow();

@@ -64,6 +64,9 @@ impl fmt::Debug for FailureReason {
     }
 }
 
+/// The reason of a message of which nobody knows whether it was sent.
+const OUTCOME_UNKNOWN: &str = "outcome unknown";
+
 /// Who holds the right to call Africa's Talking for a message: new for each invocation and message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimToken(pub String);
@@ -117,6 +120,12 @@ pub struct MessageRow {
     pub first_offered_ms: i64,
     /// Where the sending stands.
     pub sending: Sending,
+    /// A keyed hash of the number that it goes to, from the first call on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_hash: Option<String>,
+    /// When those calls began, in milliseconds since 1970, of which nobody knows the outcome still.
+    #[serde(default)]
+    pub open_calls: Vec<i64>,
     /// How often Africa's Talking was called for it.
     #[serde(default)]
     pub attempts: u32,
@@ -216,6 +225,8 @@ pub enum NextStep {
     CallNow(MessageRow),
     /// Write this row and look again.
     Write(MessageRow),
+    /// Look whether a delivery report shows that it was sent, and then look again.
+    LookForEvidence,
     /// Let the copy wait until this time, in milliseconds since 1970.
     WaitUntil(i64),
     /// Nothing is left to do: the copy can go.
@@ -229,6 +240,8 @@ impl MessageRow {
             id,
             first_offered_ms,
             sending: Sending::Queued,
+            number_hash: None,
+            open_calls: Vec::new(),
             attempts: 0,
             unknown_outcomes: 0,
             not_sent: 0,
@@ -282,8 +295,15 @@ impl MessageRow {
         self
     }
 
-    /// What a copy of the message has to do now.
-    pub fn next_step(self, claim: &ClaimToken, rules: &SendingRules, now_ms: i64) -> NextStep {
+    /// What a copy of the message has to do now. `looked` says whether evidence for an unknown
+    /// outcome was looked for just now.
+    pub fn next_step(
+        self,
+        claim: &ClaimToken,
+        rules: &SendingRules,
+        now_ms: i64,
+        looked: bool,
+    ) -> NextStep {
         let expires_ms = self.first_offered_ms.saturating_add(rules.max_age_ms);
         let expired = now_ms >= expires_ms;
         match &self.sending {
@@ -304,35 +324,31 @@ impl MessageRow {
                     NextStep::Write(self.unknown(since_ms))
                 }
             }
-            Sending::Unknown { .. } if self.status > Status::Unsent => {
-                // Reports of it came: it was sent.
-                NextStep::Write(self.with_sending(Sending::Accepted))
-            }
             Sending::Unknown { since_ms } => {
-                let resendable = self.unknown_outcomes < 2
-                    && rules.unknown_outcome == UnknownOutcomePolicy::ResendOnce;
-                let settled_ms = if resendable || self.unknown_outcomes >= 2 {
-                    since_ms.saturating_add(rules.resend_after_ms)
-                } else {
-                    expires_ms
-                };
-                if now_ms < settled_ms {
-                    NextStep::WaitUntil(settled_ms)
-                } else if resendable && !expired {
-                    NextStep::Call(self.claimed(claim, now_ms))
-                } else {
-                    NextStep::Write(self.failed(FailureReason::new("outcome unknown")))
+                let due_ms = since_ms.saturating_add(rules.resend_after_ms);
+                let is_first = self.unknown_outcomes < 2;
+                match rules.unknown_outcome {
+                    _ if now_ms < due_ms => NextStep::WaitUntil(due_ms),
+                    _ if !looked => NextStep::LookForEvidence,
+                    UnknownOutcomePolicy::ResendOnce if is_first && !expired => {
+                        NextStep::Call(self.claimed(claim, now_ms))
+                    }
+                    UnknownOutcomePolicy::Hold if is_first && !expired => {
+                        NextStep::WaitUntil(expires_ms)
+                    }
+                    _ => NextStep::Write(self.failed(FailureReason::new(OUTCOME_UNKNOWN))),
                 }
             }
             Sending::Accepted | Sending::Failed => NextStep::Done,
         }
     }
 
-    /// The row after Africa's Talking accepted it, in whatever state the row is by now: an answer in
-    /// hand outweighs every guess.
+    /// The row after Africa's Talking accepted it in the call that began then, in whatever state the
+    /// row is by now: an answer in hand outweighs every guess.
     #[must_use]
-    pub fn after_acceptance(mut self, acceptance: &Acceptance) -> Self {
+    pub fn after_acceptance(mut self, acceptance: &Acceptance, called_at_ms: i64) -> Self {
         self.sending = Sending::Accepted;
+        self.open_calls.retain(|call| *call != called_at_ms);
         if let Some(at_id) = &acceptance.at_id
             && !self.at_ids.contains(at_id)
         {
@@ -341,6 +357,46 @@ impl MessageRow {
         self.cost = acceptance.cost.clone().or(self.cost);
         self.parts = acceptance.parts.or(self.parts);
         self.raised(acceptance.status, None)
+    }
+
+    /// When those of its calls began that could still turn out to have sent it.
+    pub fn unsettled_calls(&self) -> impl Iterator<Item = i64> + '_ {
+        self.open_calls.iter().copied().chain(self.called_at_ms())
+    }
+
+    /// When the call under way began, in milliseconds since 1970.
+    pub fn called_at_ms(&self) -> Option<i64> {
+        match self.sending {
+            Sending::Calling { since_ms, .. } => Some(since_ms),
+            _ => None,
+        }
+    }
+
+    /// The row after a delivery report has shown that the call which began then had sent it, as the
+    /// SMS with this id.
+    #[must_use]
+    pub fn after_adoption(mut self, at_id: &AtMessageId, called_at_ms: i64) -> Self {
+        self.open_calls.retain(|call| *call != called_at_ms);
+        if !self.at_ids.contains(at_id) {
+            self.at_ids.push(at_id.clone());
+        }
+        match &self.sending {
+            // Another call is under way: its own outcome will settle it.
+            Sending::Calling { since_ms, .. } if *since_ms != called_at_ms => self,
+            _ => self.with_sending(Sending::Accepted),
+        }
+    }
+
+    /// The row after the sender of another message has shown that this SMS, adopted here, is that
+    /// message's. Its status cannot go back; nothing else of it is known any more.
+    #[must_use]
+    pub fn after_losing(mut self, at_id: &AtMessageId) -> Self {
+        self.at_ids.retain(|id| id != at_id);
+        if self.at_ids.is_empty() && self.sending == Sending::Accepted {
+            self.failed(FailureReason::new(OUTCOME_UNKNOWN))
+        } else {
+            self
+        }
     }
 
     /// The row after a final refusal; only the call that holds the claim may say so.
@@ -396,7 +452,8 @@ impl MessageRow {
         }
     }
 
-    /// The row of a message that cannot be sent at all, such as one to no number.
+    /// The row of a message that shall not be sent at all: one to no number, or one that the fuse
+    /// stops.
     #[must_use]
     pub fn unsendable(self, reason: FailureReason) -> Self {
         match self.sending {
@@ -419,12 +476,13 @@ impl MessageRow {
 
     fn unknown(mut self, since_ms: i64) -> Self {
         self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
+        self.open_calls.push(since_ms);
         self.with_sending(Sending::Unknown { since_ms })
     }
 
     fn expired(self) -> Self {
         let reason = if self.unknown_outcomes > 0 {
-            "outcome unknown"
+            OUTCOME_UNKNOWN
         } else {
             "expired"
         };

@@ -4,6 +4,8 @@ pub mod account;
 pub mod answer;
 pub mod backoff;
 pub mod cost;
+pub mod evidence;
+pub mod fuse;
 pub mod ids;
 pub mod message;
 pub mod phone_number;

@@ -49,41 +49,42 @@ fn a_new_row_is_unsent_and_nothing_of_it_is_told() {
 
 #[test]
 fn a_queued_message_is_claimed_before_the_call_and_a_second_copy_waits() {
-    let claimed = call(row().next_step(&token("a"), &RULES, 1_000));
+    let claimed = call(row().next_step(&token("a"), &RULES, 1_000, true));
     assert_eq!(claimed.attempts, 1);
     assert_eq!(
-        claimed.clone().next_step(&token("b"), &RULES, 2_000),
+        claimed.clone().next_step(&token("b"), &RULES, 2_000, true),
         NextStep::WaitUntil(91_000)
     );
     assert!(matches!(
-        claimed.next_step(&token("a"), &RULES, 2_000),
+        claimed.next_step(&token("a"), &RULES, 2_000, true),
         NextStep::CallNow(_)
     ));
 }
 
 #[test]
 fn a_call_whose_invocation_died_becomes_unknown_only_after_its_time_out() {
-    let claimed = call(row().next_step(&token("a"), &RULES, 1_000));
+    let claimed = call(row().next_step(&token("a"), &RULES, 1_000, true));
     assert_eq!(
-        claimed.clone().next_step(&token("b"), &RULES, 90_999),
+        claimed.clone().next_step(&token("b"), &RULES, 90_999, true),
         NextStep::WaitUntil(91_000)
     );
-    let unknown = written(claimed.next_step(&token("b"), &RULES, 91_000));
+    let unknown = written(claimed.next_step(&token("b"), &RULES, 91_000, true));
     assert_eq!(unknown.sending, Sending::Unknown { since_ms: 1_000 });
     assert_eq!(unknown.unknown_outcomes, 1);
 }
 
 #[test]
 fn an_unknown_outcome_is_resent_once_and_the_second_one_is_final() {
-    let first = call(row().next_step(&token("a"), &RULES, 0)).after_unknown_outcome(&token("a"));
+    let first =
+        call(row().next_step(&token("a"), &RULES, 0, true)).after_unknown_outcome(&token("a"));
     assert_eq!(
-        first.clone().next_step(&token("b"), &RULES, 119_999),
+        first.clone().next_step(&token("b"), &RULES, 119_999, true),
         NextStep::WaitUntil(120_000)
     );
-    let second =
-        call(first.next_step(&token("b"), &RULES, 120_000)).after_unknown_outcome(&token("b"));
+    let second = call(first.next_step(&token("b"), &RULES, 120_000, true))
+        .after_unknown_outcome(&token("b"));
     assert_eq!(second.attempts, 2);
-    let end = written(second.next_step(&token("c"), &RULES, 240_000));
+    let end = written(second.next_step(&token("c"), &RULES, 240_000, true));
     assert_eq!(end.sending, Sending::Failed);
     assert_eq!(end.status, Status::Failed);
     assert_eq!(
@@ -102,57 +103,93 @@ fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
         unknown_outcome: UnknownOutcomePolicy::Hold,
         ..RULES
     };
-    let unknown = call(row().next_step(&token("a"), &rules, 0)).after_unknown_outcome(&token("a"));
+    let unknown =
+        call(row().next_step(&token("a"), &rules, 0, true)).after_unknown_outcome(&token("a"));
     assert_eq!(
-        unknown.clone().next_step(&token("b"), &rules, 3_599_999),
+        unknown
+            .clone()
+            .next_step(&token("b"), &rules, 3_599_999, true),
         NextStep::WaitUntil(3_600_000)
     );
-    let end = written(unknown.next_step(&token("b"), &rules, 3_600_000));
+    let end = written(unknown.next_step(&token("b"), &rules, 3_600_000, true));
     assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
 }
 
 #[test]
 fn an_unknown_outcome_that_is_too_old_is_not_resent() {
-    let unknown =
-        call(row().next_step(&token("a"), &RULES, 3_599_000)).after_unknown_outcome(&token("a"));
-    let end = written(unknown.next_step(&token("b"), &RULES, 3_720_000));
+    let unknown = call(row().next_step(&token("a"), &RULES, 3_599_000, true))
+        .after_unknown_outcome(&token("a"));
+    let end = written(unknown.next_step(&token("b"), &RULES, 3_720_000, true));
     assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
 }
 
 #[test]
-fn reports_that_came_meanwhile_settle_an_unknown_outcome() {
-    let unknown = call(row().next_step(&token("a"), &RULES, 0))
+fn evidence_is_looked_for_before_anything_is_resent_or_given_up() {
+    let unknown =
+        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"));
+    assert_eq!(unknown.open_calls, [7]);
+    assert_eq!(
+        unknown.next_step(&token("b"), &RULES, 500_000, false),
+        NextStep::LookForEvidence
+    );
+}
+
+#[test]
+fn an_adopted_id_settles_its_call_and_no_other() {
+    let id = AtMessageId::new("ATXid_1").unwrap();
+    let unknown =
+        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"));
+    let adopted = unknown.clone().after_adoption(&id, 7);
+    assert_eq!(adopted.sending, Sending::Accepted);
+    assert!(adopted.open_calls.is_empty());
+    // The report of the first attempt comes while the second one is under way.
+    let resending = call(unknown.next_step(&token("b"), &RULES, 200_000, true));
+    let adopted = resending.after_adoption(&id, 7);
+    assert!(matches!(adopted.sending, Sending::Calling { .. }));
+    assert_eq!(adopted.unsettled_calls().collect::<Vec<_>>(), [200_000]);
+}
+
+#[test]
+fn an_adopted_id_that_is_taken_back_leaves_the_outcome_unknown() {
+    let id = AtMessageId::new("ATXid_1").unwrap();
+    let adopted = call(row().next_step(&token("a"), &RULES, 7, true))
         .after_unknown_outcome(&token("a"))
+        .after_adoption(&id, 7)
         .raised(Status::Sent, None);
-    let settled = written(unknown.next_step(&token("b"), &RULES, 500_000));
-    assert_eq!(settled.sending, Sending::Accepted);
+    let lost = adopted.clone().after_losing(&id);
+    assert_eq!(
+        (lost.sending, lost.status),
+        (Sending::Failed, Status::Failed)
+    );
+    let delivered = adopted.raised(Status::Delivered, None).after_losing(&id);
+    assert_eq!(delivered.status, Status::Delivered);
 }
 
 #[test]
 fn a_message_expires_only_while_nobody_is_sending_it() {
     assert_eq!(
-        written(row().next_step(&token("a"), &RULES, 3_600_000))
+        written(row().next_step(&token("a"), &RULES, 3_600_000, true))
             .failure_reason
             .unwrap()
             .as_str(),
         "expired"
     );
-    let calling = call(row().next_step(&token("a"), &RULES, 3_599_999));
+    let calling = call(row().next_step(&token("a"), &RULES, 3_599_999, true));
     assert!(matches!(
-        calling.next_step(&token("b"), &RULES, 3_600_000),
+        calling.next_step(&token("b"), &RULES, 3_600_000, true),
         NextStep::WaitUntil(_)
     ));
 }
 
 #[test]
 fn a_message_that_was_not_sent_waits_no_longer_than_it_may_live() {
-    let waiting = call(row().next_step(&token("a"), &RULES, 0)).after_not_sent(
+    let waiting = call(row().next_step(&token("a"), &RULES, 0, true)).after_not_sent(
         &token("a"),
         FailureReason::new("DoNotDisturbRejection"),
         99_999_999,
     );
     assert_eq!(
-        waiting.clone().next_step(&token("b"), &RULES, 1),
+        waiting.clone().next_step(&token("b"), &RULES, 1, true),
         NextStep::WaitUntil(3_600_000)
     );
     assert_eq!(waiting.not_sent, 1);
@@ -160,7 +197,7 @@ fn a_message_that_was_not_sent_waits_no_longer_than_it_may_live() {
 
 #[test]
 fn only_the_holder_of_the_claim_may_say_that_nothing_was_sent() {
-    let calling = call(row().next_step(&token("a"), &RULES, 0));
+    let calling = call(row().next_step(&token("a"), &RULES, 0, true));
     let other = token("b");
     let reason = FailureReason::new("x");
     assert_eq!(
@@ -173,10 +210,10 @@ fn only_the_holder_of_the_claim_may_say_that_nothing_was_sent() {
 
 #[test]
 fn an_answer_in_hand_outweighs_every_guess() {
-    let given_up = call(row().next_step(&token("a"), &RULES, 0))
+    let given_up = call(row().next_step(&token("a"), &RULES, 0, true))
         .after_unknown_outcome(&token("a"))
         .failed(FailureReason::new("outcome unknown"));
-    let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent));
+    let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent), 0);
     assert_eq!(known.sending, Sending::Accepted);
     assert_eq!(known.at_ids.len(), 1);
     // Medic was told FAILED; only a delivery can undo that.
@@ -186,9 +223,9 @@ fn an_answer_in_hand_outweighs_every_guess() {
 #[test]
 fn the_ids_of_all_attempts_are_kept() {
     let row = row()
-        .after_acceptance(&accepted("ATXid_1", Status::Sent))
-        .after_acceptance(&accepted("ATXid_2", Status::Sent))
-        .after_acceptance(&accepted("ATXid_2", Status::Sent));
+        .after_acceptance(&accepted("ATXid_1", Status::Sent), 0)
+        .after_acceptance(&accepted("ATXid_2", Status::Sent), 1)
+        .after_acceptance(&accepted("ATXid_2", Status::Sent), 1);
     assert_eq!(row.at_ids.len(), 2);
 }
 
@@ -242,13 +279,13 @@ proptest! {
             row = match (event, holder) {
                 (0..=3, _) => {
                     claims += 1;
-                    match row.clone().next_step(&token(&claims.to_string()), &RULES, now) {
+                    match row.clone().next_step(&token(&claims.to_string()), &RULES, now, true) {
                         NextStep::Call(next) => {
                             prop_assert!(!settled);
                             next
                         }
                         NextStep::Write(next) => next,
-                        NextStep::CallNow(_) => row,
+                        NextStep::CallNow(_) | NextStep::LookForEvidence => row,
                         NextStep::WaitUntil(until) => {
                             prop_assert!(until > now);
                             row
@@ -261,7 +298,7 @@ proptest! {
                 }
                 (4, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_acceptance(&accepted("ATXid_1", Status::Sent)).after_unknown_outcome(&holder)
+                    row.after_acceptance(&accepted("ATXid_1", Status::Sent), 0).after_unknown_outcome(&holder)
                 }
                 (5, Some(holder)) => {
                     possible_sends += 1;

@@ -1,0 +1,123 @@
+//! Settling unknown outcomes by delivery reports: reading what there is, deciding, writing it down.
+
+use crate::domain::evidence::{Ownership, first_report_ms, ownership};
+use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::message::MessageRow;
+use crate::domain::sms::SmsRow;
+use crate::journal::{Entry, Shown};
+use crate::ledger;
+use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings};
+use crate::report_recorder::raised_by_reports;
+
+/// So many rows to one number are looked at. A number with more that are unsettled proves nothing.
+const ROWS_LOOKED_AT: usize = 50;
+
+/// Adopts every unclaimed SMS to this number that can only be one message's. Gives back the evidence
+/// whose time has not come, that which comes first.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn settle(
+    store: &impl LedgerStore,
+    number_hash: &str,
+    call_over_after_ms: i64,
+    surroundings: &impl Surroundings,
+) -> Result<Option<Pending>, LedgerError> {
+    // Each adoption changes what the others are decided upon, and leaves one SMS less.
+    for _ in 0..ROWS_LOOKED_AT {
+        match look(store, number_hash, call_over_after_ms, surroundings).await? {
+            Look::Adopted => {}
+            Look::Pending(pending) => return Ok(pending),
+        }
+    }
+    Ok(None)
+}
+
+enum Look {
+    Adopted,
+    Pending(Option<Pending>),
+}
+
+async fn look(
+    store: &impl LedgerStore,
+    number_hash: &str,
+    call_over_after_ms: i64,
+    surroundings: &impl Surroundings,
+) -> Result<Look, LedgerError> {
+    let keys = store.unsettled(number_hash, ROWS_LOOKED_AT).await?;
+    if keys.len() >= ROWS_LOOKED_AT {
+        return Ok(Look::Pending(None));
+    }
+    // The index only names candidates.
+    let rows = ledger::read(store, &keys).await?;
+    let (messages, unclaimed) = rows.unsettled();
+    let now_ms = surroundings.now_ms();
+    let mut pending: Option<Pending> = None;
+    for sms in &unclaimed {
+        match ownership(sms, &unclaimed, &messages, call_over_after_ms, now_ms) {
+            Ownership::Nobody => {}
+            Ownership::Ambiguous => surroundings.record(Entry::EvidenceAmbiguous {
+                at_id: Shown::new(&sms.id),
+            }),
+            Ownership::TooEarly(until_ms) => {
+                let reported_at_ms = first_report_ms(sms).unwrap_or(now_ms);
+                let evidence = Pending {
+                    until_ms,
+                    reported_at_ms,
+                };
+                pending = pending
+                    .filter(|earlier| earlier.until_ms <= until_ms)
+                    .or(Some(evidence));
+            }
+            Ownership::Of {
+                message,
+                called_at_ms,
+            } => {
+                if adopt(store, &message.id, &sms.id, called_at_ms).await? {
+                    surroundings.record(Entry::EvidenceAdopted {
+                        message: Shown::new(&message.id),
+                        at_id: Shown::new(&sms.id),
+                    });
+                    return Ok(Look::Adopted);
+                }
+            }
+        }
+    }
+    Ok(Look::Pending(pending))
+}
+
+/// Evidence whose time has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Until when to wait, in milliseconds since 1970.
+    pub until_ms: i64,
+    /// When the report came, in milliseconds since 1970.
+    pub reported_at_ms: i64,
+}
+
+/// Writes the message's row and the row of the SMS in one transaction, if both are still unsettled.
+async fn adopt(
+    store: &impl LedgerStore,
+    message: &MedicMessageId,
+    at_id: &AtMessageId,
+    called_at_ms: i64,
+) -> Result<bool, LedgerError> {
+    let keys = [Key::Message(message.clone()), Key::Sms(at_id.clone())];
+    ledger::change(store, &keys, |rows| {
+        let (Some(row), Some(sms)) = (rows.message(message), rows.sms(at_id)) else {
+            return (Vec::new(), false);
+        };
+        if sms.message.is_some() || !row.unsettled_calls().any(|call| call == called_at_ms) {
+            return (Vec::new(), false);
+        }
+        let (row, sms) = adopted(row.clone(), sms.clone(), called_at_ms);
+        (vec![Row::Message(row), Row::Sms(sms)], true)
+    })
+    .await
+}
+
+fn adopted(row: MessageRow, sms: SmsRow, called_at_ms: i64) -> (MessageRow, SmsRow) {
+    let sms = sms.belonging_to(&row.id);
+    let row = raised_by_reports(row.after_adoption(&sms.id, called_at_ms), &sms);
+    (row, sms)
+}
