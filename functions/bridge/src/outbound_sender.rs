@@ -297,7 +297,7 @@ impl<L: LedgerStore, Q: Queue, A: AfricasTalking, S: Surroundings> OutboundSende
                     attempt: row.attempts,
                     reason,
                 });
-                self.change(sms, |row| row.after_unknown_outcome(token))
+                self.change(sms, |row| row.after_unknown_outcome(token, now_ms))
                     .await?;
                 Ok(Fate::Wait(
                     now_ms.saturating_add(self.rules.resend_after_ms),

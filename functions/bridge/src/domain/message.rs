@@ -90,7 +90,7 @@ pub enum Sending {
     },
     /// Nobody knows whether Africa's Talking has it.
     Unknown {
-        /// When the call began, in milliseconds since 1970.
+        /// When the call was over at the latest, in milliseconds since 1970.
         since_ms: i64,
     },
     /// Africa's Talking has it.
@@ -300,8 +300,7 @@ impl MessageRow {
                 if now_ms < over_ms {
                     NextStep::WaitUntil(over_ms)
                 } else {
-                    let since_ms = *since_ms;
-                    NextStep::Write(self.unknown(since_ms))
+                    NextStep::Write(self.unknown(over_ms))
                 }
             }
             Sending::Unknown { .. } if self.status > Status::Unsent => {
@@ -381,18 +380,14 @@ impl MessageRow {
         }
     }
 
-    /// The row after a call of which nobody knows what it did.
+    /// The row after a call of which nobody knows what it did. The wait for evidence begins now and
+    /// not with the claim: the claim may be long past, and the call a moment ago.
     #[must_use]
-    pub fn after_unknown_outcome(self, claim: &ClaimToken) -> Self {
-        match &self.sending {
-            Sending::Calling {
-                claim: holder,
-                since_ms,
-            } if holder == claim => {
-                let since_ms = *since_ms;
-                self.unknown(since_ms)
-            }
-            _ => self,
+    pub fn after_unknown_outcome(self, claim: &ClaimToken, now_ms: i64) -> Self {
+        if self.is_claimed_by(claim) {
+            self.unknown(now_ms)
+        } else {
+            self
         }
     }
 

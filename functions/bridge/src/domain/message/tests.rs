@@ -69,19 +69,19 @@ fn a_call_whose_invocation_died_becomes_unknown_only_after_its_time_out() {
         NextStep::WaitUntil(91_000)
     );
     let unknown = written(claimed.next_step(&token("b"), &RULES, 91_000));
-    assert_eq!(unknown.sending, Sending::Unknown { since_ms: 1_000 });
+    assert_eq!(unknown.sending, Sending::Unknown { since_ms: 91_000 });
     assert_eq!(unknown.unknown_outcomes, 1);
 }
 
 #[test]
 fn an_unknown_outcome_is_resent_once_and_the_second_one_is_final() {
-    let first = call(row().next_step(&token("a"), &RULES, 0)).after_unknown_outcome(&token("a"));
+    let first = call(row().next_step(&token("a"), &RULES, 0)).after_unknown_outcome(&token("a"), 0);
     assert_eq!(
         first.clone().next_step(&token("b"), &RULES, 119_999),
         NextStep::WaitUntil(120_000)
     );
-    let second =
-        call(first.next_step(&token("b"), &RULES, 120_000)).after_unknown_outcome(&token("b"));
+    let second = call(first.next_step(&token("b"), &RULES, 120_000))
+        .after_unknown_outcome(&token("b"), 120_000);
     assert_eq!(second.attempts, 2);
     let end = written(second.next_step(&token("c"), &RULES, 240_000));
     assert_eq!(end.sending, Sending::Failed);
@@ -102,7 +102,8 @@ fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
         unknown_outcome: UnknownOutcomePolicy::Hold,
         ..RULES
     };
-    let unknown = call(row().next_step(&token("a"), &rules, 0)).after_unknown_outcome(&token("a"));
+    let unknown =
+        call(row().next_step(&token("a"), &rules, 0)).after_unknown_outcome(&token("a"), 0);
     assert_eq!(
         unknown.clone().next_step(&token("b"), &rules, 3_599_999),
         NextStep::WaitUntil(3_600_000)
@@ -113,8 +114,8 @@ fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
 
 #[test]
 fn an_unknown_outcome_that_is_too_old_is_not_resent() {
-    let unknown =
-        call(row().next_step(&token("a"), &RULES, 3_599_000)).after_unknown_outcome(&token("a"));
+    let unknown = call(row().next_step(&token("a"), &RULES, 3_599_000))
+        .after_unknown_outcome(&token("a"), 3_599_000);
     let end = written(unknown.next_step(&token("b"), &RULES, 3_720_000));
     assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
 }
@@ -122,7 +123,7 @@ fn an_unknown_outcome_that_is_too_old_is_not_resent() {
 #[test]
 fn reports_that_came_meanwhile_settle_an_unknown_outcome() {
     let unknown = call(row().next_step(&token("a"), &RULES, 0))
-        .after_unknown_outcome(&token("a"))
+        .after_unknown_outcome(&token("a"), 0)
         .raised(Status::Sent, None);
     let settled = written(unknown.next_step(&token("b"), &RULES, 500_000));
     assert_eq!(settled.sending, Sending::Accepted);
@@ -168,13 +169,13 @@ fn only_the_holder_of_the_claim_may_say_that_nothing_was_sent() {
         calling
     );
     assert_eq!(calling.clone().after_not_sent(&other, reason, 5), calling);
-    assert_eq!(calling.clone().after_unknown_outcome(&other), calling);
+    assert_eq!(calling.clone().after_unknown_outcome(&other, 0), calling);
 }
 
 #[test]
 fn an_answer_in_hand_outweighs_every_guess() {
     let given_up = call(row().next_step(&token("a"), &RULES, 0))
-        .after_unknown_outcome(&token("a"))
+        .after_unknown_outcome(&token("a"), 0)
         .failed(FailureReason::new("outcome unknown"));
     let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent));
     assert_eq!(known.sending, Sending::Accepted);
@@ -261,11 +262,11 @@ proptest! {
                 }
                 (4, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_acceptance(&accepted("ATXid_1", Status::Sent)).after_unknown_outcome(&holder)
+                    row.after_acceptance(&accepted("ATXid_1", Status::Sent)).after_unknown_outcome(&holder, now)
                 }
                 (5, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_unknown_outcome(&holder)
+                    row.after_unknown_outcome(&holder, now)
                 }
                 (6, Some(holder)) => row.after_not_sent(&holder, FailureReason::new("429"), now + 1),
                 (7, Some(holder)) => row.after_final_refusal(&holder, FailureReason::new("404")),
