@@ -94,7 +94,7 @@ enum Claim {
     },
     /// Its outcome is unknown, and nobody has looked for evidence yet.
     Unknown {
-        called_at_ms: i64,
+        since_ms: i64,
     },
     Wait(i64),
     Done,
@@ -224,8 +224,8 @@ where
                     }
                     return Ok(Claim::Done);
                 }
-                Ok(Claim::Unknown { called_at_ms }) => {
-                    if let Some(until_ms) = self.evidence_pending(hashes, called_at_ms).await? {
+                Ok(Claim::Unknown { since_ms }) => {
+                    if let Some(until_ms) = self.evidence_pending(hashes, since_ms).await? {
                         return Ok(Claim::Wait(until_ms));
                     }
                     looked = true;
@@ -246,12 +246,12 @@ where
     async fn evidence_pending(
         &self,
         hashes: &Hashes,
-        called_at_ms: i64,
+        since_ms: i64,
     ) -> Result<Option<i64>, LedgerError> {
         let over_ms = self.rules.call_over_after_ms;
         let pending =
             evidence::settle(&self.ledger, &hashes.number, over_ms, &self.surroundings).await?;
-        let waited_until_ms = called_at_ms.saturating_add(self.rules.resend_after_ms);
+        let waited_until_ms = since_ms.saturating_add(self.rules.resend_after_ms);
         Ok(pending
             .filter(|evidence| evidence.reported_at_ms <= waited_until_ms)
             .map(|evidence| evidence.until_ms))
@@ -283,8 +283,11 @@ where
                 }
                 NextStep::Write(row) => (vec![Row::Message(row.clone())], Claim::Changed(row)),
                 NextStep::LookForEvidence => {
-                    let called_at_ms = unclaimed.open_calls.last().copied().unwrap_or(now_ms);
-                    (Vec::new(), Claim::Unknown { called_at_ms })
+                    let since_ms = match unclaimed.sending {
+                        Sending::Unknown { since_ms } => since_ms,
+                        _ => now_ms,
+                    };
+                    (Vec::new(), Claim::Unknown { since_ms })
                 }
                 NextStep::WaitUntil(until_ms) => (Vec::new(), Claim::Wait(until_ms)),
                 NextStep::Done => (Vec::new(), Claim::Done),
@@ -430,7 +433,7 @@ where
                     attempt: row.attempts,
                     reason,
                 });
-                self.change(sms, |row| row.after_unknown_outcome(token))
+                self.change(sms, |row| row.after_unknown_outcome(token, now_ms))
                     .await?;
                 Ok(Fate::Wait(
                     now_ms.saturating_add(self.rules.resend_after_ms),

@@ -93,7 +93,7 @@ pub enum Sending {
     },
     /// Nobody knows whether Africa's Talking has it.
     Unknown {
-        /// When the call began, in milliseconds since 1970.
+        /// When the call was over at the latest, in milliseconds since 1970.
         since_ms: i64,
     },
     /// Africa's Talking has it.
@@ -320,8 +320,7 @@ impl MessageRow {
                 if now_ms < over_ms {
                     NextStep::WaitUntil(over_ms)
                 } else {
-                    let since_ms = *since_ms;
-                    NextStep::Write(self.unknown(since_ms))
+                    NextStep::Write(self.unknown(over_ms))
                 }
             }
             Sending::Unknown { since_ms } => {
@@ -437,18 +436,14 @@ impl MessageRow {
         }
     }
 
-    /// The row after a call of which nobody knows what it did.
+    /// The row after a call of which nobody knows what it did. The wait for evidence begins now and
+    /// not with the claim: the claim may be long past, and the call a moment ago.
     #[must_use]
-    pub fn after_unknown_outcome(self, claim: &ClaimToken) -> Self {
-        match &self.sending {
-            Sending::Calling {
-                claim: holder,
-                since_ms,
-            } if holder == claim => {
-                let since_ms = *since_ms;
-                self.unknown(since_ms)
-            }
-            _ => self,
+    pub fn after_unknown_outcome(self, claim: &ClaimToken, now_ms: i64) -> Self {
+        if self.is_claimed_by(claim) {
+            self.unknown(now_ms)
+        } else {
+            self
         }
     }
 
@@ -476,7 +471,8 @@ impl MessageRow {
 
     fn unknown(mut self, since_ms: i64) -> Self {
         self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
-        self.open_calls.push(since_ms);
+        let called_at_ms = self.called_at_ms();
+        self.open_calls.extend(called_at_ms);
         self.with_sending(Sending::Unknown { since_ms })
     }
 

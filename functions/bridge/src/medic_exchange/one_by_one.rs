@@ -60,7 +60,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         self.try_parts(parts, Failed::new(), lane, round).await
     }
 
-    /// Tries part after part, and puts aside what fails alone.
+    /// Tries part after part, and puts aside what fails alone, before another was stored and after.
     async fn try_parts(
         &self,
         mut parts: VecDeque<Payload>,
@@ -69,10 +69,17 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         round: &mut Round,
     ) -> Result<(), Stop> {
         let mut witnessed = false;
+        let mut looked_again = false;
         loop {
             let Some(part) = parts.pop_front() else {
-                if witnessed || failed.is_empty() {
+                if failed.is_empty() || looked_again {
                     break;
+                }
+                if witnessed {
+                    // What failed before Medic stored the other may have met a full disk.
+                    looked_again = true;
+                    parts.extend(failed.drain(..).map(|(part, _)| part));
+                    continue;
                 }
                 match self.witness(&failed, lane, round).await {
                     Some(witness) => parts.push_back(witness),
@@ -95,12 +102,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     }
 
     /// Something else to bring, to see whether Medic can store anything at all: a message that was
-    /// not tried, or statuses.
+    /// not tried, or statuses. Not of a sender whose message failed: were that no poison after all,
+    /// the later message would be in Medic before it.
     async fn witness(&self, failed: &Failed, lane: &Lane<'_>, round: &Round) -> Option<Payload> {
         let has_failed = |letter: &Letter| {
             failed
                 .iter()
-                .any(|(part, _)| part.messages.iter().any(|sms| sms.id == letter.sms.id))
+                .flat_map(|(part, _)| &part.messages)
+                .any(|sms| sms.id == letter.sms.id || sms.from == letter.sms.from)
         };
         if let Some(letter) = lane.next_but(has_failed) {
             return Some(alone(letter));

@@ -69,20 +69,20 @@ fn a_call_whose_invocation_died_becomes_unknown_only_after_its_time_out() {
         NextStep::WaitUntil(91_000)
     );
     let unknown = written(claimed.next_step(&token("b"), &RULES, 91_000, true));
-    assert_eq!(unknown.sending, Sending::Unknown { since_ms: 1_000 });
+    assert_eq!(unknown.sending, Sending::Unknown { since_ms: 91_000 });
     assert_eq!(unknown.unknown_outcomes, 1);
 }
 
 #[test]
 fn an_unknown_outcome_is_resent_once_and_the_second_one_is_final() {
     let first =
-        call(row().next_step(&token("a"), &RULES, 0, true)).after_unknown_outcome(&token("a"));
+        call(row().next_step(&token("a"), &RULES, 0, true)).after_unknown_outcome(&token("a"), 0);
     assert_eq!(
         first.clone().next_step(&token("b"), &RULES, 119_999, true),
         NextStep::WaitUntil(120_000)
     );
     let second = call(first.next_step(&token("b"), &RULES, 120_000, true))
-        .after_unknown_outcome(&token("b"));
+        .after_unknown_outcome(&token("b"), 120_000);
     assert_eq!(second.attempts, 2);
     let end = written(second.next_step(&token("c"), &RULES, 240_000, true));
     assert_eq!(end.sending, Sending::Failed);
@@ -104,7 +104,7 @@ fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
         ..RULES
     };
     let unknown =
-        call(row().next_step(&token("a"), &rules, 0, true)).after_unknown_outcome(&token("a"));
+        call(row().next_step(&token("a"), &rules, 0, true)).after_unknown_outcome(&token("a"), 0);
     assert_eq!(
         unknown
             .clone()
@@ -118,7 +118,7 @@ fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
 #[test]
 fn an_unknown_outcome_that_is_too_old_is_not_resent() {
     let unknown = call(row().next_step(&token("a"), &RULES, 3_599_000, true))
-        .after_unknown_outcome(&token("a"));
+        .after_unknown_outcome(&token("a"), 3_599_000);
     let end = written(unknown.next_step(&token("b"), &RULES, 3_720_000, true));
     assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
 }
@@ -126,7 +126,7 @@ fn an_unknown_outcome_that_is_too_old_is_not_resent() {
 #[test]
 fn evidence_is_looked_for_before_anything_is_resent_or_given_up() {
     let unknown =
-        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"));
+        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
     assert_eq!(unknown.open_calls, [7]);
     assert_eq!(
         unknown.next_step(&token("b"), &RULES, 500_000, false),
@@ -138,7 +138,7 @@ fn evidence_is_looked_for_before_anything_is_resent_or_given_up() {
 fn an_adopted_id_settles_its_call_and_no_other() {
     let id = AtMessageId::new("ATXid_1").unwrap();
     let unknown =
-        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"));
+        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
     let adopted = unknown.clone().after_adoption(&id, 7);
     assert_eq!(adopted.sending, Sending::Accepted);
     assert!(adopted.open_calls.is_empty());
@@ -153,7 +153,7 @@ fn an_adopted_id_settles_its_call_and_no_other() {
 fn an_adopted_id_that_is_taken_back_leaves_the_outcome_unknown() {
     let id = AtMessageId::new("ATXid_1").unwrap();
     let adopted = call(row().next_step(&token("a"), &RULES, 7, true))
-        .after_unknown_outcome(&token("a"))
+        .after_unknown_outcome(&token("a"), 7)
         .after_adoption(&id, 7)
         .raised(Status::Sent, None);
     let lost = adopted.clone().after_losing(&id);
@@ -205,13 +205,13 @@ fn only_the_holder_of_the_claim_may_say_that_nothing_was_sent() {
         calling
     );
     assert_eq!(calling.clone().after_not_sent(&other, reason, 5), calling);
-    assert_eq!(calling.clone().after_unknown_outcome(&other), calling);
+    assert_eq!(calling.clone().after_unknown_outcome(&other, 0), calling);
 }
 
 #[test]
 fn an_answer_in_hand_outweighs_every_guess() {
     let given_up = call(row().next_step(&token("a"), &RULES, 0, true))
-        .after_unknown_outcome(&token("a"))
+        .after_unknown_outcome(&token("a"), 0)
         .failed(FailureReason::new("outcome unknown"));
     let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent), 0);
     assert_eq!(known.sending, Sending::Accepted);
@@ -298,11 +298,11 @@ proptest! {
                 }
                 (4, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_acceptance(&accepted("ATXid_1", Status::Sent), 0).after_unknown_outcome(&holder)
+                    row.after_acceptance(&accepted("ATXid_1", Status::Sent), 0).after_unknown_outcome(&holder, now)
                 }
                 (5, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_unknown_outcome(&holder)
+                    row.after_unknown_outcome(&holder, now)
                 }
                 (6, Some(holder)) => row.after_not_sent(&holder, FailureReason::new("429"), now + 1),
                 (7, Some(holder)) => row.after_final_refusal(&holder, FailureReason::new("404")),
