@@ -96,7 +96,7 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
         }
         self.surroundings.record(Entry::ReportRecorded {
             at_id: Shown::new(&report.id),
-            message: sms.message.as_ref().map(|id| Shown::new(id)),
+            message: sms.message.as_ref().map(Shown::new),
             status,
         });
         Ok(back_at_ms)

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Error> {
     };
     let sender_ids = SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
         .map(Rc::new)
-        .map_err(|error| ConfigError::wrong("SENDER_IDS", error))?;
+        .map_err(|error| ConfigError::wrong("SENDER_IDS", &error))?;
     let account = AfricasTalkingAccount::new(
         required("AFRICASTALKING_USERNAME")?,
         optional("AFRICASTALKING_BASE_URL").as_deref(),

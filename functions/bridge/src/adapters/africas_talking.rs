@@ -34,7 +34,7 @@ impl AfricasTalkingAccount {
         });
         let url = format!("{}/version1/messaging", base_url.trim_end_matches('/'));
         let url = Url::parse(&url)
-            .map_err(|error| ConfigError::wrong("AFRICASTALKING_BASE_URL", error))?;
+            .map_err(|error| ConfigError::wrong("AFRICASTALKING_BASE_URL", &error))?;
         Ok(Self { url, username })
     }
 }

@@ -106,7 +106,7 @@ impl Aws {
                     .build()
                     .map_err(|error| error.without_url().to_string())
             })
-            .map_err(|problem| ConfigError::wrong("AWS_ENDPOINT_URL", problem))?;
+            .map_err(|problem| ConfigError::wrong("AWS_ENDPOINT_URL", &problem))?;
         Ok(Self {
             region: Region::new(region),
             credentials: SharedCredentialsProvider::new(credentials),

@@ -20,7 +20,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// A variable that is set to something that it cannot be.
-    pub fn wrong(name: &'static str, problem: impl ToString) -> Self {
+    pub fn wrong(name: &'static str, problem: &impl ToString) -> Self {
         Self::Wrong {
             name,
             problem: problem.to_string(),
@@ -52,7 +52,7 @@ pub fn parsed<T: FromStr<Err: ToString>>(name: &'static str) -> Result<T, Config
     value
         .trim()
         .parse()
-        .map_err(|error: T::Err| ConfigError::wrong(name, error))
+        .map_err(|error: T::Err| ConfigError::wrong(name, &error))
 }
 
 /// A duration that is given in some unit, in milliseconds. `unit_ms` is the unit's length.
@@ -73,7 +73,7 @@ pub fn duration_ms(
             range.start(),
             range.end()
         );
-        Err(ConfigError::wrong(name, problem))
+        Err(ConfigError::wrong(name, &problem))
     }
 }
 

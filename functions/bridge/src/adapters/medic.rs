@@ -27,7 +27,7 @@ impl MedicServer {
             .trim_end_matches('/')
             .trim_end_matches("/api/sms");
         let url = Url::parse(&format!("{base}/api/sms"))
-            .map_err(|error| ConfigError::wrong("MEDIC_URL", error))?;
+            .map_err(|error| ConfigError::wrong("MEDIC_URL", &error))?;
         Ok(Self {
             url,
             timeout: Duration::from_millis(timeout_ms.unsigned_abs()),

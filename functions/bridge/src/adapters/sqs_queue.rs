@@ -46,8 +46,11 @@ impl SqsQueue {
         }
         match call.send().boxed_local().await {
             Ok(answer) => {
-                let successful: Vec<&str> =
-                    answer.successful().iter().map(|entry| entry.id()).collect();
+                let successful: Vec<&str> = answer
+                    .successful()
+                    .iter()
+                    .map(aws_sdk_sqs::types::SendMessageBatchResultEntry::id)
+                    .collect();
                 results(messages.len(), &successful, answer.failed())
             }
             Err(error) => all(messages.len(), &describe(&error)),
@@ -72,8 +75,11 @@ impl SqsQueue {
         }
         match call.send().boxed_local().await {
             Ok(answer) => {
-                let successful: Vec<&str> =
-                    answer.successful().iter().map(|entry| entry.id()).collect();
+                let successful: Vec<&str> = answer
+                    .successful()
+                    .iter()
+                    .map(aws_sdk_sqs::types::ChangeMessageVisibilityBatchResultEntry::id)
+                    .collect();
                 results(records.len(), &successful, answer.failed())
             }
             Err(error) => all(records.len(), &describe(&error)),

@@ -139,10 +139,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         for (part, answer) in &failed {
             for sms in &part.messages {
                 for letter in lane.letters_of(&sms.id) {
-                    if !witnessed && !(lonely && hopeless(&letter)) {
+                    if witnessed || (lonely && hopeless(&letter)) {
+                        self.park(&letter, answer, lane).await?;
+                    } else {
                         return Err(Stop::FailsOnEverything);
                     }
-                    self.park(&letter, answer, lane).await?;
                 }
             }
             for update in &part.updates {

@@ -1,0 +1,240 @@
+//! Claiming a message: who may call Africa's Talking for it, and whether anybody may.
+
+use super::{LEDGER_TRIES, OutboundSender};
+use crate::domain::account::Permission;
+use crate::domain::fuse::{RecipientRow, Verdict};
+use crate::domain::message::{ClaimToken, FailureReason, MessageRow, NextStep, Sending};
+use crate::domain::phone_number::PhoneNumber;
+use crate::domain::segments::segments;
+use crate::evidence;
+use crate::journal::{Entry, Shown};
+use crate::ledger::{self, Rows};
+use crate::ports::{
+    AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Surroundings,
+};
+use crate::queue_messages::OutgoingSms;
+
+/// So much of a text's hash is enough to tell the texts of one recipient apart.
+const TEXT_HASH_DIGITS: usize = 16;
+
+/// What of a message can be compared without being kept.
+pub(super) struct Hashes {
+    number: String,
+    text: String,
+}
+
+/// What a copy of a message may do.
+pub(super) enum Claim {
+    /// Send it; `probing`, to see whether the account's trouble is over.
+    Ours {
+        /// The row as it is written.
+        row: Box<MessageRow>,
+        /// Whether sending is held, and this is the one message that tries.
+        probing: bool,
+    },
+    /// Come again, not before this time.
+    Wait(i64),
+    /// Nothing: it is settled.
+    Done,
+}
+
+/// What one look at the ledger says.
+enum Look {
+    Claim(Claim),
+    /// The row came nearer to its end: look again.
+    Changed(MessageRow),
+    /// The fuse has stopped it.
+    Fused {
+        row: MessageRow,
+        reason: &'static str,
+        alarm: bool,
+    },
+    /// Its outcome is unknown, and nobody has looked for evidence yet.
+    Unknown {
+        since_ms: i64,
+    },
+}
+
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Surroundings,
+{
+    /// The keyed hashes of the number and the text. Without them nothing can be counted or matched,
+    /// and nothing is sent.
+    pub(super) async fn hashes_of(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Option<Hashes> {
+        let number = self.hashes.hash(to.as_str()).await;
+        let text = self.hashes.hash(&sms.content).await;
+        match (number, text) {
+            (Ok(number), Ok(mut text)) => {
+                text.truncate(TEXT_HASH_DIGITS);
+                Some(Hashes { number, text })
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                self.surroundings.record(Entry::CredentialsTrouble {
+                    error: Shown::new(&error),
+                });
+                None
+            }
+        }
+    }
+
+    /// Claims the message, or finds out that there is nothing to claim. Tried again when the ledger
+    /// does not answer: a claim that took effect all the same is recognised by its token.
+    pub(super) async fn claim(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+        token: &ClaimToken,
+    ) -> Result<Claim, LedgerError> {
+        let mut errors = 0;
+        let mut looked = false;
+        loop {
+            match self.try_to_claim(sms, hashes, token, looked).await {
+                Ok(Look::Changed(row)) => {
+                    if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
+                        self.note_failure(sms, row.attempts, reason);
+                    }
+                }
+                Ok(Look::Fused { row, reason, alarm }) => {
+                    self.note_failure(sms, row.attempts, &FailureReason::new(reason));
+                    if alarm {
+                        self.surroundings.record(Entry::FuseBlown {
+                            message: Shown::new(&sms.id),
+                            reason,
+                        });
+                    }
+                    return Ok(Claim::Done);
+                }
+                Ok(Look::Unknown { since_ms }) => {
+                    if let Some(until_ms) = self.evidence_pending(hashes, since_ms).await? {
+                        return Ok(Claim::Wait(until_ms));
+                    }
+                    looked = true;
+                }
+                Ok(Look::Claim(claim)) => return Ok(claim),
+                Err(error) => {
+                    errors += 1;
+                    if errors >= LEDGER_TRIES {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adopts what evidence there is. Until when to wait for more: for a report that came while this
+    /// one waited, and could still be claimed by an answer.
+    async fn evidence_pending(
+        &self,
+        hashes: &Hashes,
+        since_ms: i64,
+    ) -> Result<Option<i64>, LedgerError> {
+        let over_ms = self.rules.call_over_after_ms;
+        let pending =
+            evidence::settle(&self.ledger, &hashes.number, over_ms, &self.surroundings).await?;
+        let waited_until_ms = since_ms.saturating_add(self.rules.resend_after_ms);
+        Ok(pending
+            .filter(|evidence| evidence.reported_at_ms <= waited_until_ms)
+            .map(|evidence| evidence.until_ms))
+    }
+
+    async fn try_to_claim(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+        token: &ClaimToken,
+        looked: bool,
+    ) -> Result<Look, LedgerError> {
+        let now_ms = self.surroundings.now_ms();
+        let recipient_key = Key::Recipient(hashes.number.clone());
+        let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
+        ledger::change(&self.ledger, &keys, |rows| {
+            let mut row = rows
+                .message(&sms.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+            row.segments = segments(&sms.content).count;
+            row.number_hash = Some(hashes.number.clone());
+            let unclaimed = row.clone();
+            match row.next_step(token, &self.rules, now_ms, looked) {
+                NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now_ms),
+                NextStep::CallNow(row) => {
+                    let probing = rows.account().hold.is_some();
+                    (
+                        Vec::new(),
+                        Look::Claim(Claim::Ours {
+                            row: Box::new(row),
+                            probing,
+                        }),
+                    )
+                }
+                NextStep::Write(row) => (vec![Row::Message(row.clone())], Look::Changed(row)),
+                NextStep::LookForEvidence => {
+                    let since_ms = match unclaimed.sending {
+                        Sending::Unknown { since_ms } => since_ms,
+                        _ => now_ms,
+                    };
+                    (Vec::new(), Look::Unknown { since_ms })
+                }
+                NextStep::WaitUntil(until_ms) => (Vec::new(), Look::Claim(Claim::Wait(until_ms))),
+                NextStep::Done => (Vec::new(), Look::Claim(Claim::Done)),
+            }
+        })
+        .await
+    }
+
+    /// Whether the account and the fuse let a claim through. What says so is written with the claim
+    /// in one transaction: one message at a time probes a held account, in the whole stack, and each
+    /// message is counted once.
+    fn permit(
+        &self,
+        rows: &Rows,
+        unclaimed: MessageRow,
+        claimed: MessageRow,
+        hashes: &Hashes,
+        now_ms: i64,
+    ) -> (Vec<Row>, Look) {
+        let mut writes = vec![Row::Message(claimed.clone())];
+        let probing = match rows.account().permission(now_ms) {
+            Permission::Free => false,
+            Permission::Probe(account) => {
+                writes.push(Row::Account(account));
+                true
+            }
+            Permission::HeldUntil(until_ms) => {
+                return (Vec::new(), Look::Claim(Claim::Wait(until_ms)));
+            }
+        };
+        if claimed.attempts == 1 {
+            let recipient = rows
+                .recipient(&hashes.number)
+                .cloned()
+                .unwrap_or_else(|| RecipientRow::new(hashes.number.clone()));
+            match recipient.count(&hashes.text, &self.fuse, now_ms) {
+                Verdict::Passes(recipient) => writes.push(Row::Recipient(recipient)),
+                Verdict::Blows { row, reason, alarm } => {
+                    let stopped = unclaimed.unsendable(FailureReason::new(reason));
+                    return (
+                        vec![Row::Message(stopped.clone()), Row::Recipient(row)],
+                        Look::Fused {
+                            row: stopped,
+                            reason,
+                            alarm,
+                        },
+                    );
+                }
+            }
+        }
+        (
+            writes,
+            Look::Claim(Claim::Ours {
+                row: Box::new(claimed),
+                probing,
+            }),
+        )
+    }
+}

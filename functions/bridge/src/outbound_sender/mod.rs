@@ -1,0 +1,229 @@
+//! `outbound-sender`: claims a message in the ledger, sends it with Africa's Talking, records what
+//! became of it.
+
+mod account;
+mod claim;
+mod outcome;
+
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+
+use crate::domain::account::AccountTrouble;
+use crate::domain::answer::Outcome;
+use crate::domain::fuse::FuseLimits;
+use crate::domain::message::{ClaimToken, FailureReason, MessageRow, SendingRules};
+use crate::domain::phone_number::PhoneNumber;
+use crate::domain::sender_ids::SenderIds;
+use crate::journal::{Entry, Shown};
+use crate::ledger;
+use crate::parking::{ParkingLot, give_back, park_or_give_back};
+use crate::ports::{
+    AfricasTalking, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Queue, Record,
+    Response, Row, Sms, Surroundings,
+};
+use crate::queue_messages::{OutboxMessage, OutgoingSms, decode};
+use claim::Claim;
+
+/// How often a write to the ledger is tried that can also be left to the next receive.
+const LEDGER_TRIES: u32 = 3;
+
+/// How long before the end of the invocation an answer in hand is no longer tried on the ledger but
+/// put into the queue, in milliseconds.
+const QUEUE_INSTEAD_MS: i64 = 8_000;
+
+/// The handler, with all that it needs.
+#[derive(Debug)]
+pub struct OutboundSender<L, Q, A, H, S> {
+    /// What is known of every message.
+    pub ledger: L,
+    /// The queue that the records come from.
+    pub outbox: Q,
+    /// Where it puts what cannot be processed.
+    pub parked: ParkingLot<Q>,
+    /// Who sends.
+    pub africas_talking: A,
+    /// Hashes of numbers and texts.
+    pub hashes: H,
+    /// Time, chance and a log.
+    pub surroundings: S,
+    /// The rules of sending.
+    pub rules: SendingRules,
+    /// What one recipient may get.
+    pub fuse: FuseLimits,
+    /// As whom to send.
+    pub sender_ids: Rc<SenderIds>,
+    /// The time-out of a call to Africa's Talking, in milliseconds.
+    pub call_timeout_ms: i64,
+}
+
+/// What happens to a record.
+enum Fate {
+    /// It can go.
+    Done,
+    /// It comes back, not before this time.
+    Wait(i64),
+}
+
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Surroundings,
+{
+    /// Works off a batch side by side; it must be over at `deadline_ms` (milliseconds since 1970).
+    /// Returns the message ids of what goes back into the queue.
+    pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
+        let fates = join_all(records.iter().map(|record| self.take(record, deadline_ms))).await;
+        let now_ms = self.surroundings.now_ms();
+        let undone: Vec<(&Record, i64)> = records
+            .iter()
+            .zip(&fates)
+            .filter_map(|(record, fate)| match fate {
+                Fate::Done => None,
+                Fate::Wait(until_ms) => Some((record, until_ms.saturating_sub(now_ms))),
+            })
+            .collect();
+        give_back(&self.outbox, &undone, &self.surroundings).await
+    }
+
+    async fn take(&self, record: &Record, deadline_ms: i64) -> Fate {
+        let fate = match decode(&record.body) {
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms).await,
+            Ok(OutboxMessage::Accepted(accepted)) => {
+                self.record_acceptance(&accepted).await.map(|()| Fate::Done)
+            }
+            Err(error) => {
+                let category = error.to_string();
+                let parked =
+                    park_or_give_back(&self.parked, record, &category, "", &self.surroundings)
+                        .await;
+                Ok(if parked {
+                    Fate::Done
+                } else {
+                    self.wait_a_little()
+                })
+            }
+        };
+        fate.unwrap_or_else(|error| {
+            self.surroundings.record(Entry::LedgerTrouble {
+                error: Shown::new(&error),
+            });
+            self.wait_a_little()
+        })
+    }
+
+    async fn send(&self, sms: &OutgoingSms, deadline_ms: i64) -> Result<Fate, LedgerError> {
+        let needed_ms = self.call_timeout_ms.saturating_add(QUEUE_INSTEAD_MS);
+        if self.surroundings.now_ms().saturating_add(needed_ms) > deadline_ms {
+            return Ok(self.wait_a_little());
+        }
+        let to = match recipient(sms) {
+            Ok(to) => to,
+            Err(reason) => return self.fail_unsendable(sms, &reason).await,
+        };
+        let Some(hashes) = self.hashes_of(sms, &to).await else {
+            return Ok(self.wait_a_little());
+        };
+        let token = ClaimToken(format!("{:016x}", self.surroundings.up_to(u64::MAX)));
+        match self.claim(sms, &hashes, &token).await? {
+            Claim::Ours { row, probing } => {
+                let outcome = self.call(sms, &to).await;
+                if probing && matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(_)) {
+                    self.resume().await;
+                }
+                self.settle(sms, &row, &token, outcome, deadline_ms).await
+            }
+            Claim::Wait(until_ms) => Ok(Fate::Wait(until_ms)),
+            Claim::Done => Ok(Fate::Done),
+        }
+    }
+
+    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Outcome {
+        let response = self
+            .africas_talking
+            .send(Sms {
+                to,
+                text: &sms.content,
+                from: self.sender_ids.for_number(to),
+            })
+            .await;
+        let not_sent = |reason| Outcome::NotSent {
+            reason: FailureReason::new(reason),
+            at_least_ms: 0,
+        };
+        match response {
+            Ok(Response::Answer { status, body }) => Outcome::of_answer(status, &body),
+            Ok(Response::NotConnected) => not_sent("no connection"),
+            Ok(Response::NoAnswer) => Outcome::Unknown(FailureReason::new("no answer")),
+            Err(error) => {
+                self.surroundings.record(Entry::CredentialsTrouble {
+                    error: Shown::new(&error),
+                });
+                match error {
+                    CredentialsError::Unusable(_) => {
+                        Outcome::AccountTrouble(AccountTrouble::CredentialsRefused)
+                    }
+                    CredentialsError::OutOfReach(_) => not_sent("no credentials"),
+                }
+            }
+        }
+    }
+
+    async fn fail_unsendable(
+        &self,
+        sms: &OutgoingSms,
+        reason: &FailureReason,
+    ) -> Result<Fate, LedgerError> {
+        self.change(sms, |row| row.unsendable(reason.clone()))
+            .await?;
+        self.note_failure(sms, 0, reason);
+        Ok(Fate::Done)
+    }
+
+    async fn change(
+        &self,
+        sms: &OutgoingSms,
+        step: impl Fn(MessageRow) -> MessageRow,
+    ) -> Result<(), LedgerError> {
+        let mut errors = 0;
+        loop {
+            let changed = ledger::change(&self.ledger, &[Key::Message(sms.id.clone())], |rows| {
+                let row = rows
+                    .message(&sms.id)
+                    .cloned()
+                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+                (vec![Row::Message(step(row))], ())
+            })
+            .await;
+            errors += 1;
+            if changed.is_ok() || errors >= LEDGER_TRIES {
+                return changed;
+            }
+        }
+    }
+
+    fn wait_a_little(&self) -> Fate {
+        Fate::Wait(self.surroundings.now_ms())
+    }
+
+    fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {
+        self.surroundings.record(Entry::SendFailed {
+            message: Shown::new(&sms.id),
+            attempt,
+            reason: reason.clone(),
+        });
+    }
+}
+
+/// To whom the message goes, if it can go anywhere at all.
+fn recipient(sms: &OutgoingSms) -> Result<PhoneNumber, FailureReason> {
+    let to = PhoneNumber::parse(&sms.to)
+        .map_err(|error| FailureReason::new(&format!("the recipient {error}")))?;
+    if sms.content.is_empty() {
+        return Err(FailureReason::new("the text is empty"));
+    }
+    Ok(to)
+}

@@ -1,0 +1,205 @@
+//! What became of a call: written down, so that it is known whatever happens next.
+
+use super::{Fate, OutboundSender, QUEUE_INSTEAD_MS};
+use crate::domain::answer::Outcome;
+use crate::domain::backoff::wait_ms;
+use crate::domain::ids::MedicMessageId;
+use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
+use crate::domain::sms::SmsRow;
+use crate::journal::{Entry, Shown};
+use crate::ledger;
+use crate::parking::note_trouble;
+use crate::ports::{
+    AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue, Row, Surroundings,
+};
+use crate::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};
+use crate::report_recorder::raised_by_reports;
+
+/// What is kept for the last acts of the invocation, in milliseconds.
+const LAST_ACTS_MS: i64 = 3_000;
+
+/// Between two tries to keep an answer, in milliseconds.
+const PAUSE_MS: u64 = 250;
+
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Surroundings,
+{
+    pub(super) async fn settle(
+        &self,
+        sms: &OutgoingSms,
+        row: &MessageRow,
+        token: &ClaimToken,
+        outcome: Outcome,
+        deadline_ms: i64,
+    ) -> Result<Fate, LedgerError> {
+        let now_ms = self.surroundings.now_ms();
+        match outcome {
+            Outcome::Accepted(acceptance) => {
+                self.note_acceptance(row, &acceptance);
+                let accepted = AcceptedSms {
+                    id: sms.id.clone(),
+                    first_offered_ms: row.first_offered_ms,
+                    called_at_ms: row.called_at_ms().unwrap_or(now_ms),
+                    segments: row.segments,
+                    acceptance,
+                };
+                Ok(self.keep_acceptance(&accepted, deadline_ms).await)
+            }
+            Outcome::Refused(reason) => {
+                self.note_failure(sms, row.attempts, &reason);
+                self.change(sms, |row| row.after_final_refusal(token, reason.clone()))
+                    .await?;
+                Ok(Fate::Done)
+            }
+            Outcome::AccountTrouble(trouble) => {
+                let until_ms = self.hold(trouble).await?;
+                self.change(sms, |row| row.after_account_trouble(token, until_ms))
+                    .await?;
+                Ok(Fate::Wait(until_ms))
+            }
+            Outcome::NotSent {
+                reason,
+                at_least_ms,
+            } => {
+                let tries = row.not_sent.saturating_add(1);
+                let until_ms =
+                    now_ms.saturating_add(wait_ms(tries, at_least_ms, &self.surroundings));
+                self.surroundings.record(Entry::SendPostponed {
+                    message: Shown::new(&sms.id),
+                    attempt: row.attempts,
+                    reason: reason.clone(),
+                });
+                self.change(sms, |row| {
+                    row.after_not_sent(token, reason.clone(), until_ms)
+                })
+                .await?;
+                Ok(Fate::Wait(until_ms))
+            }
+            Outcome::Unknown(reason) => {
+                self.surroundings.record(Entry::SendOutcomeUnknown {
+                    message: Shown::new(&sms.id),
+                    attempt: row.attempts,
+                    reason,
+                });
+                self.change(sms, |row| row.after_unknown_outcome(token, now_ms))
+                    .await?;
+                Ok(Fate::Wait(
+                    now_ms.saturating_add(self.rules.resend_after_ms),
+                ))
+            }
+        }
+    }
+
+    /// An answer in hand is never dropped: it is tried on the ledger until the invocation nears its
+    /// end, and then put into the queue.
+    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline_ms: i64) -> Fate {
+        let time_left_ms = || deadline_ms.saturating_sub(self.surroundings.now_ms());
+        loop {
+            match self.record_acceptance(accepted).await {
+                Ok(()) => return Fate::Done,
+                Err(error) => self.surroundings.record(Entry::LedgerTrouble {
+                    error: Shown::new(&error),
+                }),
+            }
+            if time_left_ms() <= QUEUE_INSTEAD_MS {
+                break;
+            }
+            self.surroundings.pause(PAUSE_MS).await;
+        }
+        while time_left_ms() > LAST_ACTS_MS {
+            let message = NewMessage {
+                body: encode(&OutboxMessage::Accepted(accepted.clone())),
+                fifo: None,
+            };
+            let sent = self.outbox.send(vec![message]).await;
+            note_trouble(&sent, &self.surroundings);
+            if sent.iter().all(Result::is_ok) {
+                self.surroundings.record(Entry::AcceptanceQueued {
+                    message: Shown::new(&accepted.id),
+                });
+                return Fate::Done;
+            }
+            self.surroundings.pause(PAUSE_MS).await;
+        }
+        self.wait_a_little()
+    }
+
+    /// Writes the message's row and the row that leads from Africa's Talking's id to it in one
+    /// transaction, with all that was reported of that id before. An id that another message had
+    /// adopted on evidence is taken back from it: an answer outweighs evidence.
+    pub(super) async fn record_acceptance(
+        &self,
+        accepted: &AcceptedSms,
+    ) -> Result<(), LedgerError> {
+        let mut rival = None;
+        while let Some(adopter) = self.try_to_record(accepted, rival.as_ref()).await? {
+            rival = Some(adopter);
+        }
+        if let (Some(rival), Some(at_id)) = (&rival, &accepted.acceptance.at_id) {
+            self.surroundings.record(Entry::IdTakenBack {
+                message: Shown::new(rival),
+                at_id: Shown::new(at_id),
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes it, unless the id is found adopted by another message than `rival`: that one then.
+    async fn try_to_record(
+        &self,
+        accepted: &AcceptedSms,
+        rival: Option<&MedicMessageId>,
+    ) -> Result<Option<MedicMessageId>, LedgerError> {
+        let at_id = accepted.acceptance.at_id.as_ref();
+        let keys: Vec<Key> = [Some(&accepted.id), rival]
+            .into_iter()
+            .flatten()
+            .map(|id| Key::Message(id.clone()))
+            .chain(at_id.map(|at_id| Key::Sms(at_id.clone())))
+            .collect();
+        ledger::change(&self.ledger, &keys, |rows| {
+            let mut message = rows
+                .message(&accepted.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(accepted.id.clone(), accepted.first_offered_ms));
+            message.segments = accepted.segments;
+            let message = message.after_acceptance(&accepted.acceptance, accepted.called_at_ms);
+            let Some(at_id) = at_id else {
+                return (vec![Row::Message(message)], None);
+            };
+            let mut sms = rows
+                .sms(at_id)
+                .cloned()
+                .unwrap_or_else(|| SmsRow::new(at_id.clone()));
+            let mut writes = Vec::new();
+            if let Some(owner) = sms.message.take_if(|owner| *owner != accepted.id) {
+                if rival != Some(&owner) {
+                    return (Vec::new(), Some(owner));
+                }
+                let loser = rows.message(&owner).cloned();
+                writes.extend(loser.map(|row| Row::Message(row.after_losing(at_id))));
+            }
+            let sms = sms.belonging_to(&accepted.id);
+            writes.push(Row::Message(raised_by_reports(message, &sms)));
+            writes.push(Row::Sms(sms));
+            (writes, None)
+        })
+        .await
+    }
+
+    fn note_acceptance(&self, row: &MessageRow, acceptance: &Acceptance) {
+        self.surroundings.record(Entry::SendAccepted {
+            message: Shown::new(&row.id),
+            at_id: acceptance.at_id.as_ref().map(Shown::new),
+            attempt: row.attempts,
+            status: acceptance.status,
+            cost: acceptance.cost.as_ref().map(Shown::new),
+            segments: row.segments,
+        });
+    }
+}
