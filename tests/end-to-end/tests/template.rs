@@ -157,7 +157,6 @@ fn report_recorder_may_do_what_its_arrows_show_and_nothing_else() {
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
             "dynamodb:Query ${Ledger.Arn}/index/unsettled",
-            "dynamodb:Query ${Ledger.Arn}/index/unsettled",
         ],
     );
 }
@@ -175,6 +174,7 @@ fn outbound_sender_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:SendMessage OutboxParkedQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
+            "dynamodb:Query ${Ledger.Arn}/index/unsettled",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
             "secretsmanager:GetSecretValue IncomingKeySecret.Id",
         ],
