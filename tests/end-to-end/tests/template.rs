@@ -373,7 +373,7 @@ fn a_fifo_queue_parks_into_a_fifo_queue() {
 #[test]
 fn whatever_is_parked_raises_an_alarm_that_reaches_the_topic_if_there_is_one() {
     let alarms = of_type("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), LANES.len());
+    assert_eq!(alarms.len(), LANES.len() + 4);
     let topic_if_any = json!({
         "Fn::If": ["AlarmsHaveATopic", [{ "Ref": "AlarmTopicArn" }], { "Ref": "AWS::NoValue" }]
     });
@@ -390,6 +390,27 @@ fn whatever_is_parked_raises_an_alarm_that_reaches_the_topic_if_there_is_one() {
         // An idle queue reports nothing, which is no reason to wake anybody.
         assert_eq!(alarm["TreatMissingData"], "notBreaching");
         assert_eq!(alarm["AlarmActions"], topic_if_any);
+    }
+}
+
+#[test]
+fn what_only_a_person_can_mend_raises_an_alarm_on_the_metric_that_the_functions_count() {
+    let alarms = of_type("AWS::CloudWatch::Alarm");
+    for (metric, function) in [
+        ("MedicRefusedCredentials", "MedicExchangeFunction"),
+        ("StatusRefused", "MedicExchangeFunction"),
+        ("SendingHeld", "OutboundSenderFunction"),
+        ("FuseBlown", "OutboundSenderFunction"),
+    ] {
+        let alarm = alarms.values().find(|alarm| alarm["MetricName"] == metric);
+        let alarm = alarm.unwrap_or_else(|| panic!("nobody hears of {metric}"));
+        assert_eq!(alarm["Namespace"], "cht-africastalking");
+        // Functions count under their own names: several stacks share an account.
+        let dimensions = json!([{ "Name": "function", "Value": { "Ref": function } }]);
+        assert_eq!(alarm["Dimensions"], dimensions);
+        assert_eq!(alarm["Statistic"], "Sum");
+        assert_eq!(alarm["TreatMissingData"], "notBreaching");
+        assert!(alarm["AlarmActions"].get("Fn::If").is_some(), "{metric}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::environment::optional;
 use crate::journal::{Entry, Journal};
 use crate::ports::{Clock, Dice};
 
@@ -12,15 +13,16 @@ use crate::ports::{Clock, Dice};
 /// where Lambda takes it from.
 #[derive(Debug)]
 pub struct System {
-    function: &'static str,
+    function: String,
     random: SystemRandom,
 }
 
 impl System {
-    /// For the function of this name.
+    /// For the function of this name; logs and counts under the name that it was deployed with, if
+    /// Lambda tells it: several stacks share an account.
     pub fn new(function: &'static str) -> Self {
         Self {
-            function,
+            function: optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| function.to_owned()),
             random: SystemRandom::new(),
         }
     }
@@ -65,7 +67,7 @@ impl Dice for &System {
 
 impl Journal for &System {
     fn record(&self, entry: Entry) {
-        let line = entry.to_line(self.function, now_ms());
+        let line = entry.to_line(&self.function, now_ms());
         // Nothing is left undone for a log line.
         let _ = writeln!(std::io::stdout(), "{line}");
     }

@@ -239,12 +239,21 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
 
     /// What goes back, and how long it waits at least.
     fn stopped<'a>(&self, stop: &Stop, lane: &Lane<'a>) -> Vec<(&'a Record, i64)> {
-        let trouble = Shown::new(stop);
         self.surroundings.record(match stop {
-            Stop::Refused(Refusal::Credentials(_)) | Stop::Credentials(_) => {
-                Entry::MedicRefusedCredentials { trouble }
+            Stop::Refused(refusal @ Refusal::Credentials(_)) => Entry::MedicRefusedCredentials {
+                trouble: Shown::new(refusal),
+            },
+            Stop::Credentials(error @ CredentialsError::Unusable(_)) => {
+                Entry::MedicRefusedCredentials {
+                    trouble: Shown::new(error),
+                }
             }
-            _ => Entry::MedicTrouble { trouble },
+            Stop::Credentials(error) => Entry::CredentialsTrouble {
+                error: Shown::new(error),
+            },
+            _ => Entry::MedicTrouble {
+                trouble: Shown::new(stop),
+            },
         });
         let wait_ms = match stop {
             Stop::Doubt(_) => self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
