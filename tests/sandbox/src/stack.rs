@@ -14,6 +14,7 @@
 mod aws;
 mod emulator;
 mod functions;
+mod queue_clock;
 pub mod template;
 mod wait;
 
@@ -26,9 +27,10 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-pub use aws::{Aws, QueueDepth, QueueMessage};
+pub use aws::{Aws, QueueDepth, QueueMessage, WaitingMessage};
 pub use emulator::Emulator;
-pub use functions::FUNCTIONS;
+pub use functions::{FUNCTIONS, program};
+pub use queue_clock::QueueClock;
 pub use wait::eventually;
 
 use crate::tools::{self, Tool, repository};
@@ -177,6 +179,14 @@ impl Stack {
         let body = json!({ "v": 1, "kind": "poll", "id": id }).to_string();
         let queue = &self.outputs.exchange_queue_url;
         self.aws.send(queue, &body, Some(EXCHANGE_GROUP)).await
+    }
+
+    /// What a resource of the template is called.
+    ///
+    /// # Errors
+    /// When there is no such resource.
+    pub async fn resource(&self, name: &str) -> anyhow::Result<String> {
+        self.aws.stack_resource(STACK_NAME, name).await
     }
 
     /// All rows of the ledger, as plain JSON.

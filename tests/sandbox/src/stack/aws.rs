@@ -16,6 +16,9 @@ pub const REGION: &str = "us-east-1";
 /// What the emulator takes as its owner's key id and secret.
 pub const ACCESS_KEY: &str = "test";
 
+/// CloudFormation's name and version.
+const CLOUDFORMATION: (&str, &str) = ("cloudformation", "2010-05-15");
+
 /// Longer than SQS's longest wait for a message.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 
@@ -28,6 +31,17 @@ pub struct QueueMessage {
     pub system_attributes: Value,
     /// Attributes that the sender gave it.
     pub attributes: Value,
+}
+
+/// A message that is in a queue.
+#[derive(Clone, Debug)]
+pub struct WaitingMessage {
+    /// Its text.
+    pub body: String,
+    /// How often it was received.
+    pub receives: u64,
+    /// When it can be received, in seconds since 1970, by the queues' clock.
+    pub visible_at_s: u64,
 }
 
 /// How many messages a queue holds.
@@ -109,23 +123,83 @@ impl Aws {
         Ok(())
     }
 
+    /// Calls one operation of a service that takes a form and answers with XML: IAM and
+    /// CloudFormation.
+    ///
+    /// # Errors
+    /// With the service's answer, when it refuses.
+    pub async fn query(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .append_pair("Version", version)
+            .extend_pairs(parameters)
+            .finish();
+        let answer = self
+            .signed(self.http.post(&self.url), service)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+            .send()
+            .await?;
+        successful(action, answer).await
+    }
+
     /// A stack's outputs, names and values.
     ///
     /// # Errors
     /// When there is no such stack.
     pub async fn stack_outputs(&self, name: &str) -> anyhow::Result<Vec<(String, String)>> {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", "DescribeStacks")
-            .append_pair("Version", "2010-05-15")
-            .append_pair("StackName", name)
-            .finish();
+        let parameters = [("StackName", name)];
         let answer = self
-            .signed(self.http.post(&self.url), "cloudformation")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(body)
-            .send()
+            .query(
+                CLOUDFORMATION.0,
+                CLOUDFORMATION.1,
+                "DescribeStacks",
+                &parameters,
+            )
             .await?;
-        Ok(outputs(&successful("DescribeStacks", answer).await?))
+        Ok(outputs(&answer))
+    }
+
+    /// What a resource of a stack is called outside of its template.
+    ///
+    /// # Errors
+    /// When there is no such stack or resource.
+    pub async fn stack_resource(&self, stack: &str, resource: &str) -> anyhow::Result<String> {
+        let parameters = [("StackName", stack), ("LogicalResourceId", resource)];
+        let action = "DescribeStackResource";
+        let answer = self
+            .query(CLOUDFORMATION.0, CLOUDFORMATION.1, action, &parameters)
+            .await?;
+        between(&answer, "PhysicalResourceId")
+            .with_context(|| format!("the stack has no resource {resource}"))
+    }
+
+    /// All messages of a queue, in order, without receiving them.
+    ///
+    /// # Errors
+    /// When the emulator does not tell.
+    pub async fn look_into(&self, queue: &str) -> anyhow::Result<Vec<WaitingMessage>> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("QueueUrl", queue)
+            .finish();
+        let url = format!("{}/_ministack/sqs/messages?{query}", self.url);
+        let answer = successful("the look", self.http.get(url).send().await?).await?;
+        let answer: Value = serde_json::from_str(&answer)?;
+        let number = |message: &Value, name: &str| message.get(name).and_then(Value::as_u64);
+        let messages = innermost_lists(&answer).into_iter().flatten();
+        Ok(messages
+            .map(|message| WaitingMessage {
+                body: text_at(message, "Body"),
+                receives: number(message, "ReceiveCount").unwrap_or_default(),
+                visible_at_s: number(message, "VisibleAt").unwrap_or_default(),
+            })
+            .collect())
     }
 
     /// Puts a message into a queue; a FIFO queue needs a `group`.
@@ -290,18 +364,22 @@ async fn successful(what: &str, answer: reqwest::Response) -> anyhow::Result<Str
     Ok(text)
 }
 
+/// The lists at the ends of objects in objects.
+fn innermost_lists(value: &Value) -> Vec<&Vec<Value>> {
+    match value {
+        Value::Array(list) => vec![list],
+        Value::Object(fields) => fields.values().flat_map(innermost_lists).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn text_at(value: &Value, name: &str) -> String {
     let text = value.get(name).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()
 }
 
-/// The outputs in the XML that answers `DescribeStacks`, the one call that needs XML.
+/// The outputs in the XML that answers `DescribeStacks`.
 fn outputs(xml: &str) -> Vec<(String, String)> {
-    let between = |text: &str, tag: &str| {
-        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
-        let (inner, _) = rest.split_once(&format!("</{tag}>"))?;
-        Some(unescaped(inner))
-    };
     xml.split("<OutputKey>")
         .skip(1)
         .filter_map(|output| {
@@ -309,6 +387,12 @@ fn outputs(xml: &str) -> Vec<(String, String)> {
             Some((unescaped(key), between(output, "OutputValue")?))
         })
         .collect()
+}
+
+fn between(text: &str, tag: &str) -> Option<String> {
+    let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+    let (inner, _) = rest.split_once(&format!("</{tag}>"))?;
+    Some(unescaped(inner))
 }
 
 fn unescaped(xml: &str) -> String {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use super::aws::{Aws, REGION};
+use super::queue_clock::QueueClock;
 use super::work_folder;
 use crate::tools::Tool;
 
@@ -34,6 +35,7 @@ pub struct Emulator {
     aws: Aws,
     /// For its temporary files; gone when it ends.
     folder: PathBuf,
+    queue_clock: QueueClock,
     log_file: PathBuf,
 }
 
@@ -68,6 +70,7 @@ impl Emulator {
         let log_file = log_folder().join(format!("{name}.log"));
         let log = File::create(&log_file)?;
         let url = format!("http://127.0.0.1:{port}");
+        let queue_clock = QueueClock::new(&folder);
         let mut process = Command::new(Tool::Emulator.python())
             .arg("-c")
             .arg(include_str!("emulator.py"))
@@ -85,6 +88,7 @@ impl Emulator {
             // The functions may do what their roles allow, and no more.
             .env("AUTH", "true")
             .env("TMPDIR", &folder)
+            .env(QueueClock::VARIABLE, queue_clock.file())
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
@@ -97,6 +101,7 @@ impl Emulator {
             lifeline,
             aws: Aws::new(url)?,
             folder,
+            queue_clock,
             log_file,
         };
         let runs = emulator.answers_before_it_ends().await?;
@@ -145,6 +150,12 @@ impl Emulator {
     #[must_use]
     pub fn aws(&self) -> &Aws {
         &self.aws
+    }
+
+    /// The time, as its queues see it.
+    #[must_use]
+    pub fn queue_clock(&self) -> &QueueClock {
+        &self.queue_clock
     }
 
     /// Where it writes what it does, and what the functions print.

@@ -61,6 +61,13 @@ pub fn build() -> anyhow::Result<PathBuf> {
     Ok(template)
 }
 
+/// The program of a function, as it is deployed; there when [`super::prepare`] is done.
+#[must_use]
+pub fn program(function: &str) -> PathBuf {
+    let functions = work_folder().join("deployment/target/lambda");
+    functions.join(function).join("bootstrap")
+}
+
 /// Compiles, and gives the name and place of each program.
 fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -86,7 +93,7 @@ fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
     ensure!(output.status.success(), "the functions do not compile");
     let programs: Vec<_> = String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter_map(|line| program(&serde_json::from_str(line).ok()?))
+        .filter_map(|line| built_program(&serde_json::from_str(line).ok()?))
         .collect();
     for name in FUNCTIONS {
         ensure!(
@@ -98,7 +105,7 @@ fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
 }
 
 /// The function's program of which cargo reports here that it was built, if it is one.
-fn program(message: &Value) -> Option<(String, PathBuf)> {
+fn built_program(message: &Value) -> Option<(String, PathBuf)> {
     let path = message.get("executable")?.as_str()?;
     let name = message.pointer("/target/name")?.as_str()?;
     FUNCTIONS

@@ -1,6 +1,5 @@
 //! Waiting without sleeping blindly.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -15,15 +14,11 @@ const INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When nothing was found `within` that time.
-pub async fn eventually<T, Look, Looking>(
+pub async fn eventually<T>(
     what: &str,
     within: Duration,
-    mut look: Look,
-) -> anyhow::Result<T>
-where
-    Look: FnMut() -> Looking,
-    Looking: Future<Output = anyhow::Result<Option<T>>>,
-{
+    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
     let begin = Instant::now();
     loop {
         let last = match look().await {
