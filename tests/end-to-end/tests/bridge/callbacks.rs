@@ -1,0 +1,494 @@
+//! What the two callbacks let in, and what they answer to everything else.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::ensure;
+use futures_util::future::try_join_all;
+use sandbox::africastalking;
+use serde_json::json;
+
+use crate::deployed::{
+    Answer, Bridge, Callback, FORM, MARK, answer, form, found, id, on_a_stack_of_its_own,
+    on_the_shared_stack,
+};
+
+use Callback::{DeliveryReports, IncomingMessages};
+
+/// The fields of a form.
+type Form<'a> = &'a [(&'a str, &'a str)];
+
+/// A good incoming message.
+async fn incoming(bridge: &Bridge, key: &str) -> anyhow::Result<Answer> {
+    let (id, phone, text) = (id(), number_of_all(), format!("{MARK} with a key"));
+    let fields = [("id", id.as_str()), ("from", phone), ("text", &text)];
+    bridge.post_with_key(IncomingMessages, key, &fields).await
+}
+
+/// A good delivery report, about an SMS that is nobody's.
+async fn report(bridge: &Bridge, key: &str) -> anyhow::Result<Answer> {
+    let at_id = format!("ATXid_{}", id());
+    let fields = [
+        ("id", at_id.as_str()),
+        ("status", "Success"),
+        ("phoneNumber", number_of_all()),
+    ];
+    bridge.post_with_key(DeliveryReports, key, &fields).await
+}
+
+/// For callbacks of which nobody looks where they go.
+fn number_of_all() -> &'static str {
+    "+254700000099"
+}
+
+/// A wrong key that no other test uses.
+fn wrong_key() -> String {
+    static USED: AtomicUsize = AtomicUsize::new(0);
+    format!("{MARK}-wrong-{}", USED.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits until a key is let in or not, at both callbacks. A wrong key each time has the functions
+/// read the secret again, as soon as they may.
+async fn until_answered(bridge: &Bridge, key: &str, status: u16) -> anyhow::Result<()> {
+    found(&format!("an answer {status}"), async || {
+        incoming(bridge, &wrong_key()).await?;
+        report(bridge, &wrong_key()).await?;
+        let answers = [incoming(bridge, key).await?, report(bridge, key).await?];
+        let all = answers.iter().all(|answer| answer.status == status);
+        Ok(all.then_some(()))
+    })
+    .await
+}
+
+async fn put_keys(bridge: &Bridge, keys: &serde_json::Value) -> anyhow::Result<()> {
+    let secret = &bridge.stack.outputs().incoming_key_secret_arn;
+    bridge.stack.aws().put_secret(secret, keys).await
+}
+
+/// Forbids a function something, as if its role did not allow it.
+async fn forbid(bridge: &Bridge, role: &str, action: &str) -> anyhow::Result<()> {
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Deny", "Action": action, "Resource": "*" }],
+    })
+    .to_string();
+    let role = bridge.stack.resource(role).await?;
+    let parameters = [
+        ("RoleName", role.as_str()),
+        ("PolicyName", "forbidden"),
+        ("PolicyDocument", &policy),
+    ];
+    let aws = bridge.stack.aws();
+    aws.query("iam", "2010-05-08", "PutRolePolicy", &parameters)
+        .await?;
+    Ok(())
+}
+
+/// Takes back what [`forbid`] did.
+async fn allow(bridge: &Bridge, role: &str) -> anyhow::Result<()> {
+    let role = bridge.stack.resource(role).await?;
+    let parameters = [("RoleName", role.as_str()), ("PolicyName", "forbidden")];
+    let aws = bridge.stack.aws();
+    aws.query("iam", "2010-05-08", "DeleteRolePolicy", &parameters)
+        .await?;
+    Ok(())
+}
+
+#[test]
+fn nobody_gets_in_without_the_right_key() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let right = &bridge.generated_key;
+        for callback in Callback::BOTH {
+            let url = bridge.url(callback);
+            let wrong = wrong_key();
+            let queries = [
+                String::new(),
+                "?".to_owned(),
+                "?key".to_owned(),
+                "?key=".to_owned(),
+                form(&[("key", &wrong)]),
+                form(&[("key", &right[1..])]),
+                form(&[("key", &right[..right.len() - 1])]),
+                form(&[("key", &format!("{right}{right}"))]),
+                form(&[("key", &format!("{right} "))]),
+                form(&[("KEY", right)]),
+                form(&[("k", right)]),
+                form(&[("key", &wrong), ("key", right)]),
+                form(&[("key[]", right)]),
+            ];
+            let id = id();
+            // Wherever else the right key is, it opens nothing.
+            let body = form(&[
+                ("key", right),
+                ("id", &id),
+                ("from", number_of_all()),
+                ("status", "Success"),
+            ]);
+            let answers = queries.map(|query| {
+                let url = format!("{url}?{}", query.trim_start_matches('?'));
+                let request = bridge.request_to(&url).header("content-type", FORM);
+                answer(request.header("x-key", right).body(body.clone()))
+            });
+            for answer in try_join_all(answers).await? {
+                ensure!(answer.status == 403, "{answer:?}");
+                ensure!(!answer.body.contains(MARK), "{answer:?}");
+            }
+            let journal = bridge.journal(callback.function()).await?;
+            let refusals = journal
+                .iter()
+                .filter(|entry| entry["event"] == "key_refused");
+            ensure!(refusals.count() >= 13, "refusals are logged and counted");
+            ensure!(bridge.copies_in_medic(&id).is_empty());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_key_is_exchanged_for_another_without_a_redeploy_and_without_losing_an_sms()
+-> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let old = bridge.generated_key.as_str();
+        let new = format!("{MARK}-new-key/+&=%");
+        ensure!(incoming(bridge, old).await?.status == 200);
+        ensure!(incoming(bridge, &new).await?.status == 403);
+
+        // Two keys are valid: within seconds, and not only when something else was asked for.
+        put_keys(bridge, &json!({ "key": new, "second_key": old })).await?;
+        let is_in = async || Ok((incoming(bridge, &new).await?.status == 200).then_some(()));
+        found("the new key let in", is_in).await?;
+        until_answered(bridge, &new, 200).await?;
+        until_answered(bridge, old, 200).await?;
+
+        // The dashboard of Africa's Talking gets the new one.
+        let incoming_url = bridge.url_with(IncomingMessages, &new);
+        bridge
+            .africastalking
+            .set_callbacks(incoming_url, bridge.url_with(DeliveryReports, &new));
+        let phone = bridge.number();
+        let id = bridge.sms(&phone, &format!("{MARK} new key")).await?;
+        bridge.stored(&id).await?;
+
+        // The old one is taken away.
+        put_keys(bridge, &json!({ "key": new })).await?;
+        until_answered(bridge, old, 403).await?;
+        let id = bridge.sms(&phone, &format!("{MARK} only key")).await?;
+        bridge.stored(&id).await?;
+
+        put_keys(bridge, &json!({ "key": old })).await?;
+        until_answered(bridge, old, 200).await?;
+        let (incoming_url, reports_url) = bridge.stack.callback_urls().await?;
+        bridge
+            .africastalking
+            .set_callbacks(incoming_url, reports_url);
+        Ok(())
+    })
+}
+
+#[test]
+fn without_any_key_nobody_gets_in_and_the_log_says_what_to_configure() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let key = bridge.generated_key.as_str();
+        put_keys(bridge, &json!({ "key": "" })).await?;
+        until_answered(bridge, key, 403).await?;
+        for callback in Callback::BOTH {
+            bridge
+                .until_logged(callback.function(), "key_not_configured", 1)
+                .await?;
+            let journal = bridge.journal(callback.function()).await?;
+            let mut entries = journal.iter();
+            let entry = entries.find(|entry| entry["event"] == "key_not_configured");
+            let advice = entry.unwrap()["advice"].to_string();
+            ensure!(advice.contains("IncomingKeySecretArn"), "{advice}");
+        }
+        put_keys(bridge, &json!({ "key": key })).await?;
+        until_answered(bridge, key, 200).await
+    })
+}
+
+#[test]
+fn while_the_secret_is_out_of_reach_known_keys_work_and_others_get_a_5xx() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let key = bridge.generated_key.as_str();
+        until_answered(bridge, key, 200).await?;
+        let roles = ["IncomingMessagesRole", "DeliveryReportsRole"];
+        for role in roles {
+            forbid(bridge, role, "secretsmanager:GetSecretValue").await?;
+        }
+        // It may be a new key: a refusal would lose the SMS that it came with.
+        until_answered(bridge, &wrong_key(), 503).await?;
+        ensure!(incoming(bridge, key).await?.status == 200);
+        ensure!(report(bridge, key).await?.status == 200);
+        for role in roles {
+            allow(bridge, role).await?;
+        }
+        until_answered(bridge, &wrong_key(), 403).await
+    })
+}
+
+#[test]
+fn what_a_role_does_not_allow_is_refused_and_what_the_queue_does_not_take_is_a_5xx()
+-> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let key = bridge.generated_key.as_str();
+        ensure!(incoming(bridge, key).await?.status == 200);
+        ensure!(report(bridge, key).await?.status == 200);
+        let roles = ["IncomingMessagesRole", "DeliveryReportsRole"];
+        for role in roles {
+            forbid(bridge, role, "sqs:SendMessage").await?;
+        }
+        let (id, phone, text) = (id(), bridge.number(), format!("{MARK} not taken"));
+        let fields = [("id", id.as_str()), ("from", &phone), ("text", &text)];
+        let answer = bridge.post(IncomingMessages, &fields).await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        let answer = report(bridge, key).await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        // Nor is what should be parked answered for.
+        let answer = bridge
+            .post(IncomingMessages, &[("text", text.as_str())])
+            .await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        for role in roles {
+            allow(bridge, role).await?;
+        }
+
+        // Africa's Talking tries again.
+        ensure!(bridge.copies_in_medic(&id).is_empty());
+        ensure!(bridge.post(IncomingMessages, &fields).await?.status == 200);
+        ensure!(bridge.stored(&id).await?.content == text);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_callback_that_names_no_message_is_a_400_and_parked_to_be_looked_at() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let outputs = bridge.stack.outputs();
+        let phone = bridge.number();
+        let too_long = "x".repeat(600);
+        // Which callback, its fields, and the field that the answer has to name.
+        let cases: [(Callback, Form, &str); 10] = [
+            (IncomingMessages, &[("from", &phone)], "id"),
+            (IncomingMessages, &[("id", ""), ("from", &phone)], "id"),
+            (IncomingMessages, &[("id", " "), ("from", &phone)], "id"),
+            (
+                IncomingMessages,
+                &[("id", &too_long), ("from", &phone)],
+                "id",
+            ),
+            (IncomingMessages, &[("id", "ID")], "from"),
+            (IncomingMessages, &[("id", "ID"), ("from", "")], "from"),
+            (IncomingMessages, &[("id", "ID"), ("from", " \t ")], "from"),
+            (DeliveryReports, &[("status", "Success")], "id"),
+            (DeliveryReports, &[("id", "ID")], "status"),
+            (DeliveryReports, &[("id", "ID"), ("status", " ")], "status"),
+        ];
+        let parkings = cases.map(|(callback, fields, field)| {
+            let unique = format!("{MARK} {}", id());
+            async move {
+                let queue = match callback {
+                    IncomingMessages => &outputs.exchange_parked_queue_url,
+                    DeliveryReports => &outputs.reports_parked_queue_url,
+                };
+                let fields: Vec<(&str, &str)> = [("text", unique.as_str())]
+                    .iter()
+                    .chain(fields)
+                    .copied()
+                    .collect();
+                let answer = bridge.post(callback, &fields).await?;
+                ensure!(answer.status == 400, "{fields:?}: {answer:?}");
+                let names_it = answer.body.split_whitespace().next() == Some(field);
+                ensure!(names_it, "{fields:?}: {answer:?}");
+                let encoded = form(&[("", &unique)]);
+                let parked = bridge.parked(queue, &encoded).await?;
+                ensure!(parked["body"] == form(&fields), "{parked}");
+                ensure!(parked["retryable"] == false, "{parked}");
+                let reason = parked["reason"].as_str().unwrap();
+                ensure!(reason.starts_with(field), "{parked}");
+                Ok(())
+            }
+        });
+        try_join_all(parkings).await?;
+        for callback in Callback::BOTH {
+            let journal = bridge.journal(callback.function()).await?;
+            let counted = journal.iter().filter(|entry| entry["CallbackRefused"] == 1);
+            ensure!(counted.count() >= 3, "they are counted");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_json_body_that_is_no_object_is_a_400_and_parked() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        for callback in Callback::BOTH {
+            let outputs = bridge.stack.outputs();
+            let queue = match callback {
+                IncomingMessages => &outputs.exchange_parked_queue_url,
+                DeliveryReports => &outputs.reports_parked_queue_url,
+            };
+            for (start, end) in [("[\"", "\"]"), ("{\"id\": \"", ""), ("", ""), ("\"", "\"")] {
+                let unique = id();
+                let request = bridge
+                    .request(callback)
+                    .header("content-type", "application/json");
+                let answer = answer(request.body(format!("{start}{unique}{end}"))).await?;
+                ensure!(answer.status == 400, "{start}…{end}: {answer:?}");
+                bridge.parked(queue, &unique).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_personal_is_in_the_attributes_of_what_is_parked() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let (phone, text) = (bridge.number(), format!("{MARK} parked"));
+        let fields = [("from", phone.as_str()), ("text", &text)];
+        ensure!(bridge.post(IncomingMessages, &fields).await?.status == 400);
+        let queue = &bridge.stack.outputs().exchange_parked_queue_url;
+        let parked = found("something parked", async || {
+            Ok(bridge.stack.aws().take_all(queue).await?.pop())
+        })
+        .await?;
+        let attributes = format!("{}{}", parked.attributes, parked.system_attributes);
+        ensure!(
+            !attributes.contains(&phone[1..]) && !attributes.contains(MARK),
+            "{attributes}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_body_over_64_kib_is_a_413_and_one_of_64_kib_is_not() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let phone = bridge.number();
+        let (id, other) = (id(), id());
+        let body = |id: &str, length: usize| {
+            let start = form(&[("id", id), ("from", &phone), ("text", "")]);
+            let rest = length - start.len();
+            format!("{start}{}", "x".repeat(rest))
+        };
+        for callback in Callback::BOTH {
+            for length in [64 * 1024 + 1, 1024 * 1024] {
+                let request = bridge.request(callback).header("content-type", FORM);
+                let answer = answer(request.body(body(&other, length))).await?;
+                ensure!(answer.status == 413, "{length}: {answer:?}");
+            }
+        }
+        let longest = body(&id, 64 * 1024);
+        let request = bridge
+            .request(IncomingMessages)
+            .header("content-type", FORM);
+        let answer = answer(request.body(longest.clone())).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        ensure!(longest.ends_with(&bridge.stored(&id).await?.content));
+        ensure!(bridge.copies_in_medic(&other).is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn hostile_requests_are_turned_down_and_nothing_breaks() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        for callback in Callback::BOTH {
+            let url = bridge.url(callback);
+            let queries = [
+                "key=%",
+                "key=%zz%00%ff",
+                "key=%F0%9F%98%80",
+                "&&&===;;;",
+                "key=a;key=b",
+                "%6bey=x",
+                "key=${jndi:ldap://x}&key[$ne]=1&__proto__[key]=1",
+                "key=%2e%2e%2f%2e%2e%2f",
+            ];
+            let long = format!("{}key=x", "a=b&".repeat(1000));
+            for query in queries.into_iter().chain([long.as_str()]) {
+                let request = bridge.request_to(&format!("{url}?{query}"));
+                let answer = answer(request.header("content-type", FORM).body("id=a")).await?;
+                ensure!((400..500).contains(&answer.status), "{query}: {answer:?}");
+            }
+            // With the right key, and a body that cannot be read.
+            let encodings = ["gzip", "br", "deflate", "zstd", "gzip, identity", "\u{e9}"];
+            for encoding in encodings {
+                let request = bridge
+                    .request(callback)
+                    .header("content-encoding", encoding);
+                let answer = answer(request.body("id=a&from=b&status=c")).await?;
+                ensure!(answer.status == 400, "{encoding}: {answer:?}");
+            }
+            for content_type in [
+                "",
+                ";;;",
+                "application/json;",
+                "multipart/form-data; boundary=x",
+            ] {
+                let request = bridge
+                    .request(callback)
+                    .header("content-type", content_type);
+                let answer = answer(request.body(vec![0, 159, 146, 150])).await?;
+                ensure!(answer.status == 400, "{content_type}: {answer:?}");
+            }
+            let no_body = answer(bridge.request(callback)).await?;
+            ensure!(no_body.status == 400, "{no_body:?}");
+            // And a good one after all of that.
+            let good = match callback {
+                IncomingMessages => incoming(bridge, &bridge.generated_key).await?,
+                DeliveryReports => report(bridge, &bridge.generated_key).await?,
+            };
+            ensure!(good.status == 200, "{good:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_served_at_other_paths_and_by_other_methods() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let key = bridge.generated_key.as_str();
+        for callback in Callback::BOTH {
+            let url = bridge.url_with(callback, key);
+            for method in [
+                "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANYTHING",
+            ] {
+                let method = reqwest::Method::from_bytes(method.as_bytes())?;
+                let answer = answer(bridge.request_by(method.clone(), &url)).await?;
+                let is_refused = matches!(answer.status, 404 | 405) || method == "OPTIONS";
+                ensure!(is_refused, "{method}: {answer:?}");
+                ensure!(answer.status < 500, "{method}: {answer:?}");
+            }
+            for path in [
+                "/",
+                "/other",
+                "/delivery-reports/x",
+                "/incoming-messages/x",
+                "/.env",
+            ] {
+                let url = bridge
+                    .url(callback)
+                    .replace("/africastalking/", "/africastalking/x/");
+                let url = format!("{url}{path}?{}", form(&[("key", key)]));
+                let answer = answer(bridge.request_to(&url)).await?;
+                ensure!(answer.status == 404, "{path}: {answer:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn africas_talking_is_answered_200_once_and_does_not_try_again() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let phone = bridge.number();
+        let id = bridge.sms(&phone, &format!("{MARK} answered")).await?;
+        let callbacks = bridge.africastalking.callbacks();
+        let mut ours = callbacks.iter().filter(|callback| callback.id == id);
+        let first = ours.next().unwrap();
+        ensure!(first.kind == africastalking::CallbackKind::Incoming);
+        ensure!(first.status == Some(200) && ours.next().is_none());
+        bridge.stored(&id).await?;
+        Ok(())
+    })
+}
