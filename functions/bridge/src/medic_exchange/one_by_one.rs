@@ -135,23 +135,28 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     ) -> Result<(), Stop> {
         let hopeless =
             |letter: &Letter| letter.record.receive_count >= PARK_UNWITNESSED_AFTER_RECEIVES;
-        let lonely = failed.len() == 1;
+        let messages = failed.iter().flat_map(|(part, _)| &part.messages).count();
+        let mut unsure = false;
         for (part, answer) in &failed {
             for sms in &part.messages {
                 for letter in lane.letters_of(&sms.id) {
-                    if witnessed || (lonely && hopeless(&letter)) {
+                    if witnessed || (messages == 1 && hopeless(&letter)) {
                         self.park(&letter, answer, lane).await?;
                     } else {
-                        return Err(Stop::FailsOnEverything);
+                        unsure = true;
                     }
                 }
             }
             for update in &part.updates {
-                if !witnessed {
-                    return Err(Stop::FailsOnEverything);
+                if witnessed {
+                    self.mark_refused(update, answer, round).await;
+                } else {
+                    unsure = true;
                 }
-                self.mark_refused(update, answer, round).await;
             }
+        }
+        if unsure {
+            return Err(Stop::FailsOnEverything);
         }
         Ok(())
     }
