@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use crate::domain::backoff::whole_seconds;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::status::Status;
-use crate::gateway::{Payload, Refusal, Reply};
+use crate::gateway::{Payload, Refusal, Reply, Update};
 use crate::journal::{Entry, Shown};
 use crate::parking::{MEDIC_GROUP, ParkingLot, give_back, note_trouble, park_or_give_back};
 use crate::ports::{
@@ -77,6 +77,15 @@ struct Round {
     /// What Medic was told. Nothing is told twice in an invocation, also when that could not be
     /// written down.
     told: BTreeSet<(MedicMessageId, Status)>,
+}
+
+impl Round {
+    /// Whether Medic was told a higher status than this one.
+    fn has_told_more(&self, update: &Update) -> bool {
+        self.told
+            .iter()
+            .any(|(id, status)| *id == update.id && *status > update.status)
+    }
 }
 
 /// Why the work stops before its end.

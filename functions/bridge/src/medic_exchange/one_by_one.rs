@@ -71,7 +71,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         let mut witnessed = false;
         let mut looked_again = false;
         loop {
-            let Some(part) = parts.pop_front() else {
+            let Some(mut part) = parts.pop_front() else {
                 if failed.is_empty() || looked_again {
                     break;
                 }
@@ -87,6 +87,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 }
                 continue;
             };
+            // The other that was stored may have been a later status of the same message.
+            part.updates.retain(|update| !round.has_told_more(update));
+            if part.is_empty() {
+                continue;
+            }
             match self.post(&part, lane, round).await {
                 Ok(Posted::Taken) => witnessed = true,
                 Ok(Posted::Poison(answer)) => split_or_fail(part, answer, &mut parts, &mut failed),
