@@ -2,6 +2,8 @@
 //!
 //! All of it was observed on the API of cht-core 5.2.0.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -196,15 +198,16 @@ fn offers(offered: &[Value]) -> Reply {
         _ => String::new(),
     };
     let mut offers: Vec<Offer> = Vec::new();
+    let mut seen = HashSet::new();
     let mut unreadable = 0;
     for entry in offered {
         match MedicMessageId::new(text(entry, "id")) {
-            Ok(id) if offers.iter().any(|offer| offer.id == id) => {}
-            Ok(id) => offers.push(Offer {
+            Ok(id) if seen.insert(id.clone()) => offers.push(Offer {
                 id,
                 to: text(entry, "to"),
                 content: text(entry, "content"),
             }),
+            Ok(_) => {}
             Err(_) => unreadable += 1,
         }
     }
