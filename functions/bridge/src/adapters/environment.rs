@@ -1,5 +1,6 @@
 //! The configuration of a function: its environment variables. The template sets them all.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// What is wrong with the configuration, by the name of the variable.
@@ -48,7 +49,14 @@ pub fn required(name: &'static str) -> Result<String, ConfigError> {
 /// # Errors
 /// When it is not set, or to something else.
 pub fn parsed<T: FromStr<Err: ToString>>(name: &'static str) -> Result<T, ConfigError> {
-    let value = required(name)?;
+    read(name, &required(name)?)
+}
+
+/// What a variable is set to, as something of a type.
+///
+/// # Errors
+/// When it is something else.
+pub fn read<T: FromStr<Err: ToString>>(name: &'static str, value: &str) -> Result<T, ConfigError> {
     value
         .trim()
         .parse()
@@ -62,9 +70,23 @@ pub fn parsed<T: FromStr<Err: ToString>>(name: &'static str) -> Result<T, Config
 pub fn duration_ms(
     name: &'static str,
     unit_ms: i64,
-    range: std::ops::RangeInclusive<i64>,
+    range: RangeInclusive<i64>,
 ) -> Result<i64, ConfigError> {
-    let value: i64 = parsed(name)?;
+    read_duration_ms(name, &required(name)?, unit_ms, range)
+}
+
+/// What a variable is set to, as a duration in some unit, in milliseconds. `unit_ms` is the unit's
+/// length.
+///
+/// # Errors
+/// When it is no whole number, or is outside the range (in units).
+pub fn read_duration_ms(
+    name: &'static str,
+    value: &str,
+    unit_ms: i64,
+    range: RangeInclusive<i64>,
+) -> Result<i64, ConfigError> {
+    let value: i64 = read(name, value)?;
     if range.contains(&value) {
         Ok(value.saturating_mul(unit_ms))
     } else {

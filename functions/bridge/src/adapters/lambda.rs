@@ -76,7 +76,7 @@ impl fmt::Display for UnreadableBatch {
 impl std::error::Error for UnreadableBatch {}
 
 /// The records of an event; none when one of them could not be answered for.
-fn records(event: &str) -> Option<Vec<Record>> {
+pub fn records(event: &str) -> Option<Vec<Record>> {
     let event = parse_lenient(event.as_bytes()).ok()?;
     let records = event.get("Records")?.as_array()?;
     records.iter().map(record).collect()

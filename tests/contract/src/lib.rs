@@ -1,0 +1,2 @@
+//! Nothing but tests, see `tests`: the ports and their fakes keep one contract, and no input, however
+//! hostile, does harm.

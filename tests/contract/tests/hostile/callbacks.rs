@@ -1,0 +1,403 @@
+//! What anybody on the internet may post: events of API Gateway with the two callbacks in them,
+//! through the whole handler.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bridge::callbacks::{CallbackHandler, HttpRequest, HttpResponse, IncomingKeys, MAX_BODY_BYTES};
+use bridge::domain::backoff::Dice;
+use bridge::journal::{Callback, Entry, Journal};
+use bridge::json::parse_lenient;
+use bridge::parking::ParkingLot;
+use bridge::ports::{Clock, NewMessage, Queue, QueueError, Record, SecretError, SecretStore};
+use bridge::queue_messages::{DeliveryReport, ExchangeMessage, Parked, decode, encode};
+use futures_util::FutureExt as _;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use crate::bending::{bent, bent_json, bent_json_bytes, text};
+use crate::{at_once, cases, is_a_mixture};
+
+const KEY: &str = "a-key-for-tests-only";
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json; charset=utf-8";
+
+/// The longest message that SQS takes, in bytes.
+const SQS_LIMIT: usize = 1024 * 1024;
+
+const INCOMING: [&str; 2] = [
+    include_str!("../../../../functions/bridge/tests/payloads/incoming-iso-date.form"),
+    include_str!("../../../../functions/bridge/tests/payloads/incoming-space-date.form"),
+];
+
+const REPORTS: [&str; 2] = [
+    include_str!("../../../../functions/bridge/tests/payloads/delivery-report-failed.form"),
+    include_str!("../../../../functions/bridge/tests/payloads/delivery-report-success.form"),
+];
+
+/// What the payloads have that no log, answer or attribute may show.
+const PERSONAL: [&str; 5] = [
+    "254700000001",
+    "254700000002",
+    "254700000003",
+    "heey",
+    "from a phone",
+];
+
+#[derive(Default)]
+struct Kept(RefCell<Vec<NewMessage>>);
+
+impl Queue for &Kept {
+    async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+        let results = messages.iter().map(|_| Ok(())).collect();
+        self.0.borrow_mut().extend(messages);
+        results
+    }
+
+    async fn hide(&self, _: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        panic!("a callback hides nothing")
+    }
+}
+
+struct Secret;
+
+impl SecretStore for Secret {
+    async fn fetch(&self) -> Result<String, SecretError> {
+        Ok(json!({ "key": KEY }).to_string())
+    }
+}
+
+#[derive(Default)]
+struct Surroundings(RefCell<Vec<String>>);
+
+impl Clock for &Surroundings {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000
+    }
+
+    async fn pause(&self, _: u64) {}
+}
+
+impl Dice for &Surroundings {
+    fn up_to(&self, limit: u64) -> u64 {
+        limit / 3
+    }
+}
+
+impl Journal for &Surroundings {
+    fn record(&self, entry: Entry) {
+        self.0.borrow_mut().push(entry.to_line("hostile", 0));
+    }
+}
+
+/// What became of a request.
+struct Served {
+    response: HttpResponse,
+    queued: Vec<NewMessage>,
+    parked: Vec<NewMessage>,
+    journal: Vec<String>,
+}
+
+fn serve(callback: Callback, event: &[u8]) -> Served {
+    let (queue, parked, surroundings) = (Kept::default(), Kept::default(), Surroundings::default());
+    let handler = CallbackHandler {
+        callback,
+        queue: &queue,
+        parked: ParkingLot {
+            queue: &parked,
+            is_fifo: callback == Callback::IncomingMessage,
+        },
+        keys: IncomingKeys::new(Secret),
+        surroundings: &surroundings,
+    };
+    // As the adapter for Lambda reads an event.
+    let event = parse_lenient(event).unwrap_or_default();
+    let request = HttpRequest::from_event(&event);
+    let response = handler.handle(&request).now_or_never().unwrap();
+    drop(handler);
+    Served {
+        response,
+        queued: queue.0.into_inner(),
+        parked: parked.0.into_inner(),
+        journal: surroundings.0.into_inner(),
+    }
+}
+
+fn path(callback: Callback) -> &'static str {
+    match callback {
+        Callback::IncomingMessage => "/api/v1/sms/africastalking/incoming-messages",
+        Callback::DeliveryReport => "/api/v1/sms/africastalking/delivery-reports",
+    }
+}
+
+fn event(callback: Callback, content_type: &str, body: &[u8], as_base64: bool) -> Value {
+    let text = std::str::from_utf8(body).ok().filter(|_| !as_base64);
+    json!({
+        "version": "2.0",
+        "routeKey": format!("POST {}", path(callback)),
+        "rawPath": path(callback),
+        "rawQueryString": format!("key={KEY}"),
+        "headers": { "content-type": content_type, "host": "example.org" },
+        "requestContext": { "http": { "method": "POST", "path": path(callback) }, "stage": "$default" },
+        "body": text.map_or_else(|| STANDARD.encode(body), str::to_owned),
+        "isBase64Encoded": text.is_none(),
+    })
+}
+
+fn payloads(callback: Callback) -> &'static [&'static str] {
+    match callback {
+        Callback::IncomingMessage => &INCOMING,
+        Callback::DeliveryReport => &REPORTS,
+    }
+}
+
+fn callback() -> impl Strategy<Value = Callback> {
+    select(vec![Callback::IncomingMessage, Callback::DeliveryReport])
+}
+
+/// A callback, and a form that is nearly one of it.
+fn form() -> impl Strategy<Value = (Callback, Vec<u8>)> {
+    callback().prop_flat_map(|callback| {
+        let body = select(payloads(callback))
+            .prop_flat_map(|payload| bent(payload.trim_end().as_bytes().to_vec()));
+        (Just(callback), body)
+    })
+}
+
+/// A callback, and the same fields as JSON, nearly.
+fn json_body() -> impl Strategy<Value = (Callback, Vec<u8>)> {
+    callback().prop_flat_map(|callback| {
+        let body = select(payloads(callback)).prop_flat_map(|payload| {
+            let fields = form_urlencoded::parse(payload.trim_end().as_bytes())
+                .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+                .collect();
+            bent_json_bytes(Value::Object(fields))
+        });
+        (Just(callback), body)
+    })
+}
+
+/// A callback, and an event that is nearly one of it.
+fn bent_event() -> impl Strategy<Value = (Callback, Vec<u8>)> {
+    (form(), any::<bool>()).prop_flat_map(|((callback, body), as_base64)| {
+        let event = event(callback, FORM, &body, as_base64);
+        (Just(callback), bent_json_bytes(event))
+    })
+}
+
+/// Where the length of an error's text has to be.
+const SENTENCE: Range<usize> = 1..80;
+
+/// Everything that holds for an answer, whatever was asked.
+fn check(callback: Callback, served: &Served) -> Result<(), TestCaseError> {
+    let Served {
+        response,
+        queued,
+        parked,
+        journal,
+    } = served;
+    let kept = (queued.len(), parked.len());
+    match response.status {
+        200 => prop_assert_eq!(kept, (1, 0)),
+        // Either nobody could say what it was, or there was no body to keep.
+        400 => prop_assert!(kept == (0, 1) || kept == (0, 0)),
+        403 | 404 | 405 | 413 => prop_assert_eq!(kept, (0, 0)),
+        status => prop_assert!(false, "an answer of {}", status),
+    }
+    prop_assert!(response.status == 200 || SENTENCE.contains(&response.body.len()));
+    let answer = response.to_event();
+    prop_assert_eq!(&answer["statusCode"], &json!(response.status));
+    for message in queued {
+        prop_assert!(fits_into_a_queue(message));
+        let comes_back = match callback {
+            Callback::IncomingMessage => comes_back::<ExchangeMessage>(&message.body),
+            Callback::DeliveryReport => comes_back::<DeliveryReport>(&message.body),
+        };
+        prop_assert!(comes_back);
+    }
+    for message in parked {
+        prop_assert!(fits_into_a_queue(message));
+        prop_assert!(comes_back::<Parked>(&message.body));
+    }
+    prop_assert_eq!(journal.len(), 1);
+    Ok(())
+}
+
+fn fits_into_a_queue(message: &NewMessage) -> bool {
+    let is_printable = message
+        .body
+        .bytes()
+        .all(|byte| (0x20..0x7f).contains(&byte));
+    let fifo = message.fifo.as_ref();
+    let fifo_fits = fifo.is_none_or(|fifo| {
+        let id = fifo.deduplication_id.as_bytes();
+        (1..=128).contains(&id.len())
+            && id.iter().all(u8::is_ascii_graphic)
+            && fifo.group == "medic"
+    });
+    is_printable && message.body.len() < SQS_LIMIT && fifo_fits
+}
+
+fn comes_back<T: serde::de::DeserializeOwned + serde::Serialize>(body: &str) -> bool {
+    decode::<T>(body).is_ok_and(|message| encode(&message) == body)
+}
+
+/// Nothing of what the payloads have in them is shown anywhere. An id may be, so none of the changes
+/// makes one of them out of a number.
+fn shows_nothing(served: &Served) -> bool {
+    let attributes = served.queued.iter().chain(&served.parked);
+    let attributes = attributes.filter_map(|message| message.fifo.as_ref());
+    let ids = attributes.map(|fifo| &fifo.deduplication_id);
+    let shown = served
+        .journal
+        .iter()
+        .chain(ids)
+        .chain([&served.response.body]);
+    !shown.into_iter().any(|shown| {
+        shown.contains(KEY) || PERSONAL.iter().any(|personal| shown.contains(personal))
+    })
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_form_is_queued_or_parked_whatever_is_in_it(
+        (callback, body) in form(), as_base64 in any::<bool>(),
+    ) {
+        let event = event(callback, FORM, &body, as_base64);
+        let served = at_once(|| serve(callback, event.to_string().as_bytes()));
+        check(callback, &served)?;
+        prop_assert!(shows_nothing(&served));
+        if body.len() <= MAX_BODY_BYTES {
+            prop_assert_eq!(served.queued.len() + served.parked.len(), 1);
+        }
+        for message in &served.parked {
+            let parked: Parked = decode(&message.body).unwrap();
+            prop_assert_eq!(parked.body, String::from_utf8_lossy(&body).into_owned());
+        }
+    }
+
+    #[test]
+    fn json_is_queued_or_parked_whatever_is_in_it(
+        (callback, body) in json_body(), as_base64 in any::<bool>(),
+    ) {
+        let event = event(callback, JSON, &body, as_base64);
+        let served = at_once(|| serve(callback, event.to_string().as_bytes()));
+        check(callback, &served)?;
+        prop_assert!(shows_nothing(&served));
+        prop_assert!(body.len() > MAX_BODY_BYTES || served.queued.len() + served.parked.len() == 1);
+    }
+
+    #[test]
+    fn any_event_gets_an_answer(
+        (callback, event) in bent_event(),
+    ) {
+        let served = at_once(|| serve(callback, &event));
+        check(callback, &served)?;
+    }
+
+    #[test]
+    fn what_comes_in_without_the_key_is_not_even_read(
+        (callback, body) in form(), query in text(),
+    ) {
+        let presented = form_urlencoded::parse(query.as_bytes()).any(|(_, value)| value == KEY);
+        prop_assume!(!presented);
+        let mut event = event(callback, FORM, &body, false);
+        event["rawQueryString"] = Value::String(query);
+        let served = serve(callback, event.to_string().as_bytes());
+        prop_assert_eq!(served.response.status, 403);
+        check(callback, &served)?;
+    }
+
+    #[test]
+    fn an_sms_comes_through_unchanged(
+        id in "[0-9a-f-]{1,40}", from in "\\+2547000000[0-9]{2}", content in any::<String>(),
+        bent_fields in bent_json(json!({ "linkId": "x", "to": "20880", "cost": null })),
+    ) {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("linkId", &bent_fields.to_string())
+            .append_pair("id", &id)
+            .append_pair("text", &content)
+            .append_pair("from", &from)
+            .finish();
+        let event = event(Callback::IncomingMessage, FORM, body.as_bytes(), false);
+        let served = serve(Callback::IncomingMessage, event.to_string().as_bytes());
+        check(Callback::IncomingMessage, &served)?;
+        let ExchangeMessage::Incoming(sms) = decode(&served.queued[0].body).unwrap() else {
+            panic!("an SMS")
+        };
+        prop_assert_eq!(sms.id.as_str(), id.as_str());
+        prop_assert_eq!(sms.from, from);
+        // Medic drops a message without any content.
+        prop_assert_eq!(sms.content.as_str(), if content.is_empty() { " " } else { content.as_str() });
+    }
+}
+
+#[test]
+fn the_largest_bodies_become_what_sqs_takes() {
+    // What grows most on its way: control characters and bytes that are no UTF-8.
+    for filling in [
+        &b"\x01"[..],
+        b"\xff",
+        "é".as_bytes(),
+        "\u{ffff}".as_bytes(),
+        b"\\",
+        b"\"",
+        b"&",
+    ] {
+        for begin in ["id=1&from=a&text=", "from=a&text=", ""] {
+            let mut body = begin.as_bytes().to_vec();
+            body.extend(filling.repeat((MAX_BODY_BYTES - body.len()) / filling.len()));
+            let event = event(Callback::IncomingMessage, "", &body, true);
+            let served = serve(Callback::IncomingMessage, event.to_string().as_bytes());
+            check(Callback::IncomingMessage, &served).unwrap();
+            assert_eq!(served.queued.len() + served.parked.len(), 1);
+            // Parked once more, because Medic refuses it.
+            for message in &served.queued {
+                let parked = Parked {
+                    reason: "x".repeat(600),
+                    retryable: true,
+                    parked_at_ms: i64::MAX,
+                    body: message.body.clone(),
+                };
+                assert!(encode(&parked).len() < SQS_LIMIT);
+            }
+        }
+    }
+}
+
+#[test]
+fn as_much_as_lambda_hands_over_is_answered_at_once() {
+    let body = vec![b'&'; 6 * 1024 * 1024];
+    let mut event = event(Callback::DeliveryReport, "application/json", &body, false);
+    let served = at_once(|| serve(Callback::DeliveryReport, event.to_string().as_bytes()));
+    assert_eq!(served.response.status, 413);
+    event["rawQueryString"] = Value::String("&k=%20".repeat(1024 * 1024));
+    let served = at_once(|| serve(Callback::DeliveryReport, event.to_string().as_bytes()));
+    assert_eq!(served.response.status, 403);
+}
+
+#[test]
+fn what_is_tried_is_a_mixture_of_good_and_bad() {
+    let is_taken = |callback, event: &[u8]| serve(callback, event).response.status == 200;
+    is_a_mixture("forms", form(), |(callback, body)| {
+        is_taken(
+            callback,
+            event(callback, FORM, &body, true).to_string().as_bytes(),
+        )
+    });
+    is_a_mixture("JSON", json_body(), |(callback, body)| {
+        is_taken(
+            callback,
+            event(callback, JSON, &body, true).to_string().as_bytes(),
+        )
+    });
+    is_a_mixture("events", bent_event(), |(callback, event)| {
+        is_taken(callback, &event)
+    });
+}

@@ -1,0 +1,143 @@
+//! What comes out of the queues and the ledger: events of SQS, bodies of the first version, rows.
+
+use bridge::adapters::lambda::records;
+use bridge::domain::message::MessageRow;
+use bridge::queue_messages::{
+    DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode, encode,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::bending::{bent_json_bytes, json_of, text};
+use crate::{at_once, cases, is_a_mixture};
+
+/// One of each kind and version that was ever written to a queue.
+const BODIES: [&str; 6] = [
+    include_str!("../../../../functions/bridge/tests/golden/exchange-incoming-v1.json"),
+    include_str!("../../../../functions/bridge/tests/golden/outbox-send-v1.json"),
+    include_str!("../../../../functions/bridge/tests/golden/outbox-accepted-v1.json"),
+    include_str!("../../../../functions/bridge/tests/golden/report-v1.json"),
+    include_str!("../../../../functions/bridge/tests/golden/parked-v1.json"),
+    r#"{"v":1,"kind":"poll","id":"3f2b"}"#,
+];
+
+fn body() -> impl Strategy<Value = String> {
+    select(BODIES.as_slice())
+        .prop_flat_map(|body| bent_json_bytes(json_of(body)))
+        .prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn event() -> impl Strategy<Value = Vec<u8>> {
+    let record = |number: usize| {
+        json!({
+            "messageId": format!("059f36b4-87a3-44ab-83d2-66197597513{number}"),
+            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+            "body": BODIES[number % BODIES.len()],
+            "attributes": {
+                "ApproximateReceiveCount": "3", "SentTimestamp": "1700000000000",
+                "MessageGroupId": "medic", "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            },
+            "messageAttributes": {},
+            "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+            "eventSource": "aws:sqs",
+        })
+    };
+    let batch: Vec<Value> = (0..4).map(record).collect();
+    bent_json_bytes(json!({ "Records": batch }))
+}
+
+/// What is read can be written, is then fit for SQS, and is the same when it is read again.
+fn survives<T: DeserializeOwned + Serialize + PartialEq>(body: &str) -> bool {
+    match at_once(|| decode::<T>(body)) {
+        Err(error) => shows_nothing(&error.to_string()),
+        Ok(message) => {
+            let written = encode(&message);
+            let is_printable = written.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+            is_printable
+                && written.len() <= 6 * body.len() + 200
+                && decode::<T>(&written) == Ok(message)
+        }
+    }
+}
+
+/// The golden files have one number and one text.
+fn shows_nothing(error: &str) -> bool {
+    error.len() < 200 && !error.contains("2547000") && !error.contains("clinic")
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_body_is_refused_or_survives_whatever_is_in_it(body in body()) {
+        prop_assert!(survives::<ExchangeMessage>(&body));
+        prop_assert!(survives::<OutboxMessage>(&body));
+        prop_assert!(survives::<DeliveryReport>(&body));
+        prop_assert!(survives::<Parked>(&body));
+    }
+
+    #[test]
+    fn a_row_of_the_ledger_is_refused_or_survives_whatever_is_in_it(
+        row in bent_json_bytes(json_of(include_str!(
+            "../../../../functions/bridge/tests/golden/message-row-v1.json"
+        ))),
+    ) {
+        if let Ok(row) = at_once(|| serde_json::from_slice::<MessageRow>(&row)) {
+            let written = serde_json::to_string(&row).unwrap();
+            prop_assert!(serde_json::from_str::<MessageRow>(&written).unwrap() == row);
+        }
+    }
+
+    #[test]
+    fn every_record_of_a_batch_can_be_answered_for_or_none_is_read(event in event()) {
+        let text = String::from_utf8_lossy(&event);
+        if let Some(records) = at_once(|| records(&text)) {
+            prop_assert!(records.len() <= text.len());
+            for record in &records {
+                prop_assert!(!record.message_id.is_empty() && !record.receipt_handle.is_empty());
+                let bytes = record.message_id.len() + record.receipt_handle.len() + record.body.len();
+                prop_assert!(bytes <= 3 * text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_of_sqs_comes_out_as_it_is(bodies in proptest::collection::vec(text(), 1..10)) {
+        let batch: Vec<Value> = bodies
+            .iter()
+            .map(|body| json!({ "messageId": "m", "receiptHandle": "r", "body": body }))
+            .collect();
+        let event = json!({ "Records": batch }).to_string();
+        let read: Vec<String> = records(&event).unwrap().into_iter().map(|record| record.body).collect();
+        prop_assert_eq!(read, bodies);
+    }
+}
+
+#[test]
+fn every_body_of_the_first_version_is_still_read() {
+    let reads = [
+        decode::<ExchangeMessage>(BODIES[0]).is_ok(),
+        decode::<OutboxMessage>(BODIES[1]).is_ok(),
+        decode::<OutboxMessage>(BODIES[2]).is_ok(),
+        decode::<DeliveryReport>(BODIES[3]).is_ok(),
+        decode::<Parked>(BODIES[4]).is_ok(),
+        decode::<ExchangeMessage>(BODIES[5]).is_ok(),
+    ];
+    assert_eq!(reads, [true; 6]);
+}
+
+#[test]
+fn what_is_tried_is_a_mixture_of_good_and_bad() {
+    is_a_mixture("bodies", body(), |body| {
+        decode::<ExchangeMessage>(&body).is_ok()
+            || decode::<OutboxMessage>(&body).is_ok()
+            || decode::<DeliveryReport>(&body).is_ok()
+            || decode::<Parked>(&body).is_ok()
+    });
+    is_a_mixture("events", event(), |event| {
+        records(&String::from_utf8_lossy(&event)).is_some()
+    });
+}
