@@ -30,8 +30,9 @@ pub const SHORT_CODE: &str = "20880";
 /// How long a POST to Medic may take. Short, so that a doubt is not long in coming.
 pub const MEDIC_TIMEOUT_S: u64 = 3;
 
-/// How long anything may take that takes a second or two on an idle machine.
-const SOON: Duration = Duration::from_secs(60);
+/// How long anything may take that takes a second or two on an idle machine, or waits for the minute's
+/// poll.
+const SOON: Duration = Duration::from_secs(120);
 
 /// How often Medic is polled while a test waits for a status; the schedule would do it every minute.
 const POLL_EVERY: Duration = Duration::from_millis(1500);

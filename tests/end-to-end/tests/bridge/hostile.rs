@@ -55,6 +55,7 @@ fn hostile_events(callback: Callback) -> Vec<String> {
         "/rawQueryString",
         "/headers",
         "/headers/content-type",
+        "/headers/host",
         "/requestContext",
         "/requestContext/http",
         "/requestContext/http/method",

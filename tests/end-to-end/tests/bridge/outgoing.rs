@@ -105,6 +105,22 @@ fn a_message_of_medic_goes_through_its_states() -> anyhow::Result<()> {
 }
 
 #[test]
+fn medic_is_asked_every_minute_what_it_wants_sent() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let phone = bridge.number();
+        let text = format!("{MARK} by the schedule alone");
+        let id = bridge.medic.queue(&phone, &text)?;
+        until("the SMS on the phone", || {
+            on_phone(bridge, &phone) == [text.clone()]
+        })
+        .await?;
+        let state = bridge.medic.state_of(&id);
+        ensure!(state != Some(MessageState::Pending), "{state:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn thirty_messages_at_once_are_each_sent_once_and_acknowledged_in_three_posts() -> anyhow::Result<()>
 {
     on_a_stack_of_its_own(async |bridge| {
@@ -294,40 +310,70 @@ fn a_send_whose_answer_is_lost_is_not_sent_again_at_once() -> anyhow::Result<()>
 }
 
 #[test]
-fn out_of_credit_holds_everything_and_fails_nothing() -> anyhow::Result<()> {
-    on_a_stack_of_its_own(async |bridge| {
-        let all = Scope::UntilCleared;
-        bridge.africastalking.fault(Fault::OutOfCredit, all).await;
-        let first = bridge.number();
-        let held = bridge.send(&first, &format!("{MARK} no credit")).await?;
-        bridge.until_sending_is(&held, "waiting").await?;
-        let account = bridge.row("account").await?.unwrap();
-        ensure!(
-            account["hold"]["trouble"] == "insufficient_balance",
-            "{account}"
-        );
-        bridge
-            .until_logged("outbound-sender", "sending_held", 1)
-            .await?;
-
-        // One was enough to know: what comes now waits for the probe without asking.
-        let second = bridge.number();
-        let waiting = bridge
-            .send(&second, &format!("{MARK} no credit either"))
-            .await?;
+fn what_surely_was_not_sent_waits_as_long_as_its_reason_asks_for() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
         let outbox = &bridge.stack.outputs().outbox_queue_url;
-        bridge.until_waiting(outbox, &waiting, 5..=75).await?;
-        ensure!(bridge.sends_to(&first).len() == 1);
-        ensure!(bridge.sends_to(&second).is_empty());
-        for id in [&held, &waiting] {
+        let cases = [
+            (Fault::Http400, "HTTP 400", 1..=9),
+            (Fault::Http429, "HTTP 429", 20..=44),
+            (Fault::DoNotDisturb, "DoNotDisturbRejection", 1700..=2600),
+        ];
+        let sends = cases.map(|(fault, reason, waits_s)| async move {
+            let phone = bridge.number();
+            let his = Scope::Matching(phone.clone());
+            bridge.africastalking.fault(fault, his).await;
+            let id = bridge.send(&phone, &format!("{MARK} later")).await?;
+            let row = bridge.until_sending_is(&id, "waiting").await?;
+            ensure!(row["sending"]["reason"] == reason, "{row}");
+            bridge.until_waiting(outbox, &id, waits_s).await?;
             bridge
-                .until_medic_shows(id, MessageState::ReceivedByGateway)
+                .until_medic_shows(&id, MessageState::ReceivedByGateway)
                 .await?;
+            ensure!(on_phone(bridge, &phone).is_empty());
+            Ok(())
+        });
+        try_join_all(sends).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn trouble_of_the_account_holds_everything_and_fails_nothing() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        for (fault, trouble) in [
+            (Fault::OutOfCredit, "insufficient_balance"),
+            (Fault::NoRecipients, "invalid_sender_id"),
+            (Fault::Http401, "credentials_refused"),
+        ] {
+            let all = Scope::UntilCleared;
+            bridge.africastalking.fault(fault, all).await;
+            let first = bridge.number();
+            let held = bridge.send(&first, &format!("{MARK} held")).await?;
+            bridge.until_sending_is(&held, "waiting").await?;
+            let account = bridge.row("account").await?.unwrap();
+            ensure!(account["hold"]["trouble"] == trouble, "{account}");
+
+            // One was enough to know: what comes now waits for the probe without asking.
+            let second = bridge.number();
+            let waiting = bridge.send(&second, &format!("{MARK} held, too")).await?;
+            let outbox = &bridge.stack.outputs().outbox_queue_url;
+            bridge.until_waiting(outbox, &waiting, 5..=75).await?;
+            ensure!(bridge.sends_to(&first).len() == 1, "{fault:?}");
+            ensure!(bridge.sends_to(&second).is_empty(), "{fault:?}");
+            for id in [&held, &waiting] {
+                bridge
+                    .until_medic_shows(id, MessageState::ReceivedByGateway)
+                    .await?;
+            }
+            // And what comes in is not held up.
+            let id = bridge.sms(&second, &format!("{MARK} incoming")).await?;
+            bridge.stored(&id).await?;
+            bridge.africastalking.clear_fault(fault).await;
+            forget_the_outbox(bridge).await?;
         }
-        // And what comes in is not held up.
-        let id = bridge.sms(&second, &format!("{MARK} incoming")).await?;
-        bridge.stored(&id).await?;
-        forget_the_outbox(bridge).await
+        bridge
+            .until_logged("outbound-sender", "sending_held", 3)
+            .await
     })
 }
 

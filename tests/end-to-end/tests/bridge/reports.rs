@@ -140,6 +140,13 @@ fn a_status_that_nobody_knows_is_kept_and_changes_nothing_in_medic() -> anyhow::
         bridge
             .until_logged("report-recorder", "unknown_report_status", 1)
             .await?;
+        let journal = bridge.journal("report-recorder").await?;
+        ensure!(
+            journal
+                .iter()
+                .any(|entry| entry["UnknownReportStatus"] == 1),
+            "it is counted"
+        );
         // Whatever there is to be told is told with the next message.
         let next = send(bridge, &[]).await?;
         bridge.until_medic_shows(&next, Delivered).await?;

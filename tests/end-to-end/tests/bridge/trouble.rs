@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use sandbox::faults::Scope;
-use sandbox::medic::{Fault, Post};
+use sandbox::medic::{Fault, MessageState, Post};
 
 use crate::deployed::{Bridge, MARK, MEDIC_TIMEOUT_S, found, id, on_a_stack_of_its_own, until};
 
@@ -246,6 +246,63 @@ fn a_refused_password_is_not_tried_again_and_again_and_nothing_is_lost() -> anyh
         until_stored(bridge, &ids).await?;
         let order = order_in_medic(bridge, &[&ids[0], &ids[2]]);
         ensure!(order == [ids[0].clone(), ids[2].clone()], "{order:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_status_whose_answer_is_lost_is_told_again_and_the_message_is_sent_once() -> anyhow::Result<()>
+{
+    on_a_stack_of_its_own(async |bridge| {
+        // Medic has written what it was told, or has not and offers the message again.
+        for fault in [Fault::CommittedClose, Fault::Close] {
+            let phone = bridge.number();
+            let id = bridge.medic.queue(&phone, &format!("{MARK} told"))?;
+            let its = Scope::Matching(id.clone());
+            bridge.medic.fault(fault, its).await;
+            let before = bridge.medic.posts().len();
+            bridge.stack.poll().await?;
+            until("the POST that tells it", || {
+                let posts = bridge.posts_since(before);
+                posts.iter().any(|post| post.fault == Some(fault))
+            })
+            .await?;
+            until("the SMS", || !bridge.sends_to(&phone).is_empty()).await?;
+            bridge.medic.clear_fault(fault).await;
+            bridge.pass_time()?;
+            bridge
+                .until_medic_shows(&id, MessageState::Delivered)
+                .await?;
+            ensure!(bridge.sends_to(&phone).len() == 1, "{fault:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() -> anyhow::Result<()>
+{
+    on_a_stack_of_its_own(async |bridge| {
+        let (refused_phone, phone) = (bridge.number(), bridge.number());
+        let refused = bridge
+            .medic
+            .queue(&refused_phone, &format!("{MARK} refused"))?;
+        let only_it = Scope::Matching(refused.clone());
+        bridge.medic.fault(Fault::PoisonUpdate, only_it).await;
+        let good = bridge.send(&phone, &format!("{MARK} good")).await?;
+        bridge
+            .until_medic_shows(&good, MessageState::Delivered)
+            .await?;
+        until("the SMS", || !bridge.sends_to(&refused_phone).is_empty()).await?;
+        bridge.until_logged(EXCHANGE, "status_refused", 1).await?;
+        let row = bridge.row(&format!("message#{refused}")).await?.unwrap();
+        ensure!(
+            row["refusal"]["answer"]
+                .to_string()
+                .contains("Server error"),
+            "{row}"
+        );
+        ensure!(bridge.sends_to(&refused_phone).len() == 1);
         Ok(())
     })
 }
