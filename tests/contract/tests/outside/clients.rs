@@ -1,0 +1,179 @@
+//! The two clients, with what they need around them.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::time::Duration;
+
+use bridge::adapters::africas_talking::{
+    AfricasTalkingAccount, AfricasTalkingApi, SEND_TIMEOUT_MS,
+};
+use bridge::adapters::credentials::OutsideCredentials;
+use bridge::adapters::medic::{MedicApi, MedicServer};
+use bridge::domain::phone_number::PhoneNumber;
+use bridge::ports::{
+    AfricasTalking as _, Clock, CredentialsError, Medic as _, Response, SecretError, SecretStore,
+    Sms,
+};
+use serde_json::json;
+
+pub const API_KEY: &str = "an-api-key-for-tests-only";
+pub const USER: &str = "gateway";
+pub const PASSWORD: &str = "a pässword: for tests only";
+pub const NUMBER: &str = "+254700000001";
+pub const TEXT: &str = "1 + 1 = 2 & é 😀\n100%";
+pub const BODY: &str = r#"{"messages":[],"updates":[]}"#;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Medic,
+    AfricasTalking,
+}
+
+impl Side {
+    /// How long it waits for an answer.
+    pub fn time_limit(self) -> Duration {
+        let milliseconds = match self {
+            Self::Medic => MEDIC_TIMEOUT_MS,
+            Self::AfricasTalking => SEND_TIMEOUT_MS,
+        };
+        Duration::from_millis(milliseconds.unsigned_abs())
+    }
+
+    /// The path at its server.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Medic => "/api/sms",
+            Self::AfricasTalking => "/version1/messaging",
+        }
+    }
+}
+
+const MEDIC_TIMEOUT_MS: i64 = 60_000;
+
+/// A secret store that counts.
+pub struct Secret {
+    pub text: RefCell<Result<String, SecretError>>,
+    pub reads: Cell<u32>,
+}
+
+impl Secret {
+    pub fn filled_in() -> Self {
+        Self::with(&json!({
+            "africastalking_api_key": API_KEY, "medic_username": USER, "medic_password": PASSWORD,
+        }))
+    }
+
+    pub fn with(secret: &serde_json::Value) -> Self {
+        Self {
+            text: RefCell::new(Ok(secret.to_string())),
+            reads: Cell::new(0),
+        }
+    }
+}
+
+impl SecretStore for &Secret {
+    async fn fetch(&self) -> Result<String, SecretError> {
+        self.reads.set(self.reads.get() + 1);
+        self.text.borrow().clone()
+    }
+}
+
+#[derive(Debug)]
+pub struct Stopped;
+
+impl Clock for Stopped {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000
+    }
+
+    async fn pause(&self, _: u64) {}
+}
+
+pub type Credentials<'a> = OutsideCredentials<&'a Secret, Stopped>;
+
+pub fn credentials(secret: &Secret) -> Credentials<'_> {
+    OutsideCredentials::new(secret, Stopped)
+}
+
+/// What is the same for all invocations of a function.
+pub enum Place {
+    Medic(MedicServer),
+    AfricasTalking(AfricasTalkingAccount),
+}
+
+impl Place {
+    pub fn new(side: Side, url: &str) -> Self {
+        match side {
+            Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT_MS).unwrap()),
+            Side::AfricasTalking => Self::AfricasTalking(
+                AfricasTalkingAccount::new("sandbox".to_owned(), Some(url)).unwrap(),
+            ),
+        }
+    }
+
+    /// A client, as each invocation opens one.
+    pub fn open<'a>(&'a self, credentials: &'a Credentials<'a>) -> Client<'a> {
+        match self {
+            Self::Medic(server) => Client::Medic(MedicApi::open(server, credentials).unwrap()),
+            Self::AfricasTalking(account) => {
+                Client::AfricasTalking(AfricasTalkingApi::open(account, credentials).unwrap())
+            }
+        }
+    }
+}
+
+/// One of the two, opened.
+pub enum Client<'a> {
+    Medic(MedicApi<'a, &'a Secret, Stopped>),
+    AfricasTalking(AfricasTalkingApi<'a, &'a Secret, Stopped>),
+}
+
+impl Client<'_> {
+    /// One call, always the same.
+    pub async fn call(&self) -> Result<Response, CredentialsError> {
+        self.call_as(Some("20880")).await
+    }
+
+    pub async fn call_as(&self, from: Option<&str>) -> Result<Response, CredentialsError> {
+        match self {
+            Self::Medic(medic) => medic.post(BODY.to_owned()).await,
+            Self::AfricasTalking(api) => {
+                let to = PhoneNumber::parse(NUMBER).unwrap();
+                api.send(Sms {
+                    to: &to,
+                    text: TEXT,
+                    from,
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// Calls once, with a client of its own.
+pub async fn call(side: Side, url: &str) -> Response {
+    let secret = Secret::filled_in();
+    let credentials = credentials(&secret);
+    let place = Place::new(side, url);
+    place.open(&credentials).call().await.unwrap()
+}
+
+/// The status and the text of an answer.
+pub fn answer(response: Response) -> (u16, String) {
+    match response {
+        Response::Answer { status, body } => (status, String::from_utf8(body).unwrap()),
+        Response::NotConnected => panic!("no connection"),
+        Response::NoAnswer => panic!("no answer"),
+    }
+}
+
+/// Runs a test on a thread of its own for the client: its clock can be stopped and turned while the
+/// servers' goes on.
+pub fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}
