@@ -1,6 +1,6 @@
 //! Settling unknown outcomes by delivery reports: reading what there is, deciding, writing it down.
 
-use crate::domain::evidence::{Ownership, first_report_ms, ownership};
+use crate::domain::evidence::{Ownership, ownership};
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
@@ -12,8 +12,8 @@ use crate::report_recorder::raised_by_reports;
 /// So many rows to one number are looked at. A number with more that are unsettled proves nothing.
 const ROWS_LOOKED_AT: usize = 50;
 
-/// Adopts every unclaimed SMS to this number that can only be one message's. Gives back the evidence
-/// whose time has not come, that which comes first.
+/// Adopts every unclaimed SMS to this number that can only be one message's. If another one could be,
+/// once no answer to a send can claim it any more: until when to wait, in milliseconds since 1970.
 ///
 /// # Errors
 /// When the ledger does not answer.
@@ -22,7 +22,7 @@ pub async fn settle(
     number_hash: &str,
     call_over_after_ms: i64,
     surroundings: &impl Surroundings,
-) -> Result<Option<Pending>, LedgerError> {
+) -> Result<Option<i64>, LedgerError> {
     // Each adoption changes what the others are decided upon, and leaves one SMS less.
     for _ in 0..ROWS_LOOKED_AT {
         match look(store, number_hash, call_over_after_ms, surroundings).await? {
@@ -35,7 +35,7 @@ pub async fn settle(
 
 enum Look {
     Adopted,
-    Pending(Option<Pending>),
+    Pending(Option<i64>),
 }
 
 async fn look(
@@ -52,7 +52,7 @@ async fn look(
     let rows = ledger::read(store, &keys).await?;
     let (messages, unclaimed) = rows.unsettled();
     let now_ms = surroundings.now_ms();
-    let mut pending: Option<Pending> = None;
+    let mut pending: Option<i64> = None;
     for sms in &unclaimed {
         match ownership(sms, &unclaimed, &messages, call_over_after_ms, now_ms) {
             Ownership::Nobody => {}
@@ -60,14 +60,7 @@ async fn look(
                 at_id: Shown::new(&sms.id),
             }),
             Ownership::TooEarly(until_ms) => {
-                let reported_at_ms = first_report_ms(sms).unwrap_or(now_ms);
-                let evidence = Pending {
-                    until_ms,
-                    reported_at_ms,
-                };
-                pending = pending
-                    .filter(|earlier| earlier.until_ms <= until_ms)
-                    .or(Some(evidence));
+                pending = Some(pending.map_or(until_ms, |earlier| earlier.min(until_ms)));
             }
             Ownership::Of {
                 message,
@@ -84,15 +77,6 @@ async fn look(
         }
     }
     Ok(Look::Pending(pending))
-}
-
-/// Evidence whose time has not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// Until when to wait, in milliseconds since 1970.
-    pub until_ms: i64,
-    /// When the report came, in milliseconds since 1970.
-    pub reported_at_ms: i64,
 }
 
 /// Writes the message's row and the row of the SMS in one transaction, if both are still unsettled.

@@ -132,7 +132,7 @@ pub enum Reply {
         /// How many entries of the answer had no id to speak of.
         unreadable: usize,
     },
-    /// Medic's own error 500, with its answer: the messages that could be stored are, it has ended
+    /// Medic's own error (500, or another with which its database failed), with its answer: the messages that could be stored are, it has ended
     /// its work, and what came after the failing part was not done.
     Poison(String),
     /// Nothing was done, and why.
@@ -178,17 +178,25 @@ impl Reply {
                 None => Self::Doubt("HTTP 200 without messages".to_owned()),
             },
             (200, None) => Self::Doubt("HTTP 200 that is no JSON".to_owned()),
-            (500, Some(answer)) if answer.get("code").and_then(Value::as_u64) == Some(500) => {
-                Self::Poison(String::from_utf8_lossy(&body).chars().take(500).collect())
-            }
             (401 | 403 | 429, _) => Self::Refused(Refusal::Credentials(status)),
             (425 | 503, _) => Self::Refused(Refusal::NotReady(status)),
+            (413, _) => Self::Refused(Refusal::Request(status)),
+            // Medic passes errors of its database on with their own status: its work has ended, and
+            // part of it is done, as with its 500.
+            (400..=500, Some(answer)) if is_medics_own(&answer, status) => {
+                Self::Poison(String::from_utf8_lossy(&body).chars().take(500).collect())
+            }
             (300..=399 | 404, _) => Self::Refused(Refusal::WrongAddress(status)),
             // 408 is a time-out: somebody may still be working.
             (400..=407 | 409..=499, _) => Self::Refused(Refusal::Request(status)),
             _ => Self::Doubt(format!("HTTP {status}")),
         }
     }
+}
+
+/// Whether it is Medic itself that answers, and not a server in front of it.
+fn is_medics_own(answer: &Value, status: u16) -> bool {
+    answer.get("code").and_then(Value::as_u64) == Some(u64::from(status))
 }
 
 fn offers(offered: &[Value]) -> Reply {
@@ -293,6 +301,10 @@ mod tests {
     fn a_500_is_poison_only_in_medics_own_json() {
         assert!(matches!(
             answer(500, r#"{"code":500,"error":"Server error"}"#),
+            Reply::Poison(_)
+        ));
+        assert!(matches!(
+            answer(409, r#"{"code":409,"error":"Document update conflict"}"#),
             Reply::Poison(_)
         ));
         assert!(matches!(answer(500, "<html>"), Reply::Doubt(_)));

@@ -167,6 +167,9 @@ pub enum Entry {
     MedicTrouble {
         trouble: Shown,
     },
+    MedicNeedsMending {
+        trouble: Shown,
+    },
     MedicRefusedCredentials {
         trouble: Shown,
     },
@@ -177,6 +180,9 @@ pub enum Entry {
         reason: Shown,
     },
     LedgerTrouble {
+        error: Shown,
+    },
+    RowUnreadable {
         error: Shown,
     },
     QueueTrouble {
@@ -196,7 +202,9 @@ impl Entry {
             | Self::SendingHeld { .. }
             | Self::FuseBlown { .. }
             | Self::StatusRefused { .. }
+            | Self::MedicNeedsMending { .. }
             | Self::MedicRefusedCredentials { .. }
+            | Self::RowUnreadable { .. }
             | Self::Parked { .. }
             | Self::CredentialsTrouble { .. }
             | Self::BatchUnreadable => Level::Error,
@@ -238,7 +246,9 @@ impl Entry {
             Self::SendingHeld { .. } => Some("SendingHeld"),
             Self::FuseBlown { .. } => Some("FuseBlown"),
             Self::StatusRefused { .. } => Some("StatusRefused"),
+            Self::MedicNeedsMending { .. } => Some("MedicNeedsMending"),
             Self::MedicRefusedCredentials { .. } => Some("MedicRefusedCredentials"),
+            Self::RowUnreadable { .. } => Some("RowUnreadable"),
             Self::Parked { .. } => Some("Parked"),
             _ => None,
         }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::lane::LaneRow;
 use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Version, Write, Written};
 
-/// How often a change is tried when others change the same rows: three parties do at most.
-const TRIES: u32 = 12;
+/// How often a change is tried when others change the same rows. The worst is a storm to one
+/// recipient, whose row thirty senders count in at once: one of them wins each time.
+const TRIES: u32 = 40;
 
 /// Rows as they were read together.
 #[derive(Debug, Default)]
@@ -55,6 +57,14 @@ impl Rows {
             }
         }
         (messages, unclaimed)
+    }
+
+    /// The lane's row.
+    pub fn lane(&self) -> LaneRow {
+        match self.0.get(&Key::Lane) {
+            Some((Row::Lane(row), _)) => row.clone(),
+            _ => LaneRow::default(),
+        }
     }
 
     /// The account's row.

@@ -105,8 +105,8 @@ pub async fn park_or_give_back(
     }
 }
 
-/// Gives records back to their queue: the last act of an invocation, the same for all that is given
-/// back. Each waits at least as long as said, more the more often it came, and a little at random.
+/// Gives records back to their queue: the last act of an invocation. Each waits at least as long as
+/// said, more the more often it came, and a little at random.
 ///
 /// A wait that cannot be set is no reason to fail: the record then comes back when the visibility
 /// time-out of its queue is over.
@@ -124,6 +124,29 @@ pub async fn give_back(
             let wait = wait_ms(record.receive_count, *at_least_ms, surroundings);
             (*record, whole_seconds(wait))
         })
+        .collect();
+    note_trouble(&queue.hide(&waits).await, surroundings);
+    records
+        .iter()
+        .map(|(record, _)| record.message_id.clone())
+        .collect()
+}
+
+/// Gives records back that have to come again together: all wait the same time.
+pub async fn give_back_as_one(
+    queue: &impl Queue,
+    records: &[(&Record, i64)],
+    surroundings: &impl Surroundings,
+) -> Vec<String> {
+    let receives = records.iter().map(|(record, _)| record.receive_count).max();
+    let at_least_ms = records.iter().map(|(_, at_least_ms)| *at_least_ms).max();
+    let (Some(receives), Some(at_least_ms)) = (receives, at_least_ms) else {
+        return Vec::new();
+    };
+    let seconds = whole_seconds(wait_ms(receives, at_least_ms, surroundings));
+    let waits: Vec<(&Record, i32)> = records
+        .iter()
+        .map(|(record, _)| (*record, seconds))
         .collect();
     note_trouble(&queue.hide(&waits).await, surroundings);
     records

@@ -6,6 +6,7 @@
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::lane::LaneRow;
 use crate::domain::message::MessageRow;
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::sms::SmsRow;
@@ -89,6 +90,8 @@ pub enum Key {
     Account,
     /// A recipient, by the keyed hash of the number.
     Recipient(String),
+    /// The lane to Medic.
+    Lane,
 }
 
 /// A row.
@@ -102,6 +105,8 @@ pub enum Row {
     Account(AccountRow),
     /// A recipient.
     Recipient(RecipientRow),
+    /// The lane to Medic.
+    Lane(LaneRow),
 }
 
 impl Row {
@@ -112,6 +117,7 @@ impl Row {
             Self::Sms(row) => Key::Sms(row.id.clone()),
             Self::Account(_) => Key::Account,
             Self::Recipient(row) => Key::Recipient(row.number_hash.clone()),
+            Self::Lane(_) => Key::Lane,
         }
     }
 }
@@ -147,7 +153,9 @@ pub struct LedgerError(pub String);
 /// The ledger: what is known of every outgoing message.
 #[allow(async_fn_in_trait)]
 pub trait LedgerStore {
-    /// The rows that there are at these keys, strongly consistent, in any order.
+    /// The rows that there are at these keys, strongly consistent, in any order. A row that cannot be
+    /// read (written by a later version, or by hand) is left out; no write takes its place, for a
+    /// write where there is no row is conditioned upon there being none.
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError>;
 
     /// Writes all of them or none. A write that took effect although its answer was lost is `Done`

@@ -90,9 +90,8 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
             // It is nobody's yet. If it could settle an unknown outcome, the report comes back when
             // the answer to the send cannot come any more; else it has left its queue.
             let over_ms = self.call_over_after_ms;
-            let pending =
+            back_at_ms =
                 evidence::settle(&self.ledger, number_hash, over_ms, &self.surroundings).await?;
-            back_at_ms = pending.map(|evidence| evidence.until_ms);
         }
         self.surroundings.record(Entry::ReportRecorded {
             at_id: Shown::new(&report.id),

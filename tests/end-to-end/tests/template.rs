@@ -373,7 +373,7 @@ fn a_fifo_queue_parks_into_a_fifo_queue() {
 #[test]
 fn whatever_is_parked_raises_an_alarm_that_reaches_the_topic_if_there_is_one() {
     let alarms = of_type("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), LANES.len() + 4);
+    assert_eq!(alarms.len(), LANES.len() + 8);
     let topic_if_any = json!({
         "Fn::If": ["AlarmsHaveATopic", [{ "Ref": "AlarmTopicArn" }], { "Ref": "AWS::NoValue" }]
     });
@@ -388,7 +388,7 @@ fn whatever_is_parked_raises_an_alarm_that_reaches_the_topic_if_there_is_one() {
         assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
         assert_eq!(number(&alarm["Threshold"]), 0);
         // An idle queue reports nothing, which is no reason to wake anybody.
-        assert_eq!(alarm["TreatMissingData"], "notBreaching");
+        assert_eq!(alarm["TreatMissingData"], "ignore");
         assert_eq!(alarm["AlarmActions"], topic_if_any);
     }
 }
@@ -397,6 +397,7 @@ fn whatever_is_parked_raises_an_alarm_that_reaches_the_topic_if_there_is_one() {
 fn what_only_a_person_can_mend_raises_an_alarm_on_the_metric_that_the_functions_count() {
     let alarms = of_type("AWS::CloudWatch::Alarm");
     for (metric, function) in [
+        ("MedicNeedsMending", "MedicExchangeFunction"),
         ("MedicRefusedCredentials", "MedicExchangeFunction"),
         ("StatusRefused", "MedicExchangeFunction"),
         ("SendingHeld", "OutboundSenderFunction"),
@@ -412,6 +413,39 @@ fn what_only_a_person_can_mend_raises_an_alarm_on_the_metric_that_the_functions_
         assert_eq!(alarm["TreatMissingData"], "notBreaching");
         assert!(alarm["AlarmActions"].get("Fn::If").is_some(), "{metric}");
     }
+}
+
+#[test]
+fn what_does_not_flow_raises_an_alarm_whatever_the_reason() {
+    for (name, queue) in [
+        ("ExchangeLateAlarm", "ExchangeQueue"),
+        ("OutboxLateAlarm", "OutboxQueue"),
+    ] {
+        let alarm = properties(name);
+        assert_eq!(alarm["MetricName"], "ApproximateAgeOfOldestMessage");
+        let dimensions =
+            json!([{ "Name": "QueueName", "Value": { "Fn::GetAtt": [queue, "QueueName"] } }]);
+        assert_eq!(alarm["Dimensions"], dimensions);
+    }
+}
+
+#[test]
+fn the_errors_of_every_function_raise_an_alarm() {
+    let metrics = list(&properties("FunctionErrorsAlarm")["Metrics"]);
+    let watched: BTreeSet<String> = metrics
+        .iter()
+        .filter_map(|metric| {
+            metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"].as_str()
+        })
+        .map(str::to_owned)
+        .collect();
+    let functions = of_type("AWS::Lambda::Function");
+    assert_eq!(
+        watched,
+        functions.keys().map(|name| (*name).to_owned()).collect()
+    );
+    let sum = metrics[0]["Expression"].as_str().unwrap();
+    assert_eq!(sum.split(" + ").count(), functions.len());
 }
 
 #[test]
@@ -465,11 +499,9 @@ fn the_generated_key_is_alone_in_its_secret_and_fits_into_a_url() {
 }
 
 #[test]
-fn no_update_overwrites_the_credentials_because_their_first_value_never_changes() {
-    // CloudFormation writes this whenever it changes, over what the operator has filled in.
-    let first = r#"{"africastalking_api_key":"","medic_username":"","medic_password":""}"#;
+fn no_update_overwrites_the_credentials_because_cloudformation_never_wrote_them() {
     let secret = properties("CredentialsSecret");
-    assert_eq!(secret["SecretString"], first);
+    assert!(secret.get("SecretString").is_none());
     assert!(secret.get("GenerateSecretString").is_none());
     assert_eq!(of_type("AWS::SecretsManager::Secret").len(), 2);
 }

@@ -21,13 +21,14 @@ use super::environment::{ConfigError, optional, required};
 use super::outside::client_builder;
 
 /// One attempt of a call. All of them answer in milliseconds when they answer.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A call with its retries: the shortest function has 15 s.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A call with its retries. The shortest function has 15 s for two calls; and the sender must have
+/// time for a read, a write and a call to the queue when the ledger hangs with an answer in hand.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Attempts of a call, the first included.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 3;
 
 /// The access to AWS of this function.
 #[derive(Clone)]

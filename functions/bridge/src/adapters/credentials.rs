@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::json::parse_lenient;
-use crate::ports::{Clock, CredentialsError, SecretStore};
+use crate::ports::{Clock, CredentialsError, SecretError, SecretStore};
 
 /// How long they are believed without asking again, in milliseconds.
 const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
@@ -85,7 +85,7 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
             .store
             .fetch()
             .await
-            .map_err(|error| CredentialsError::OutOfReach(error.to_string()))?;
+            .map_err(|error| unreadable(&error))?;
         let secret = parse_lenient(text.as_bytes())
             .map_err(|_| CredentialsError::Unusable("it is no JSON".to_owned()))?;
         *self.kept.borrow_mut() = Some((secret.clone(), now_ms));
@@ -93,10 +93,18 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
     }
 }
 
+fn unreadable(error: &SecretError) -> CredentialsError {
+    // So AWS says that a secret has no value, as this one has not before it is filled in.
+    if error.0 == "ResourceNotFoundException" {
+        CredentialsError::Unusable("it is not filled in".to_owned())
+    } else {
+        CredentialsError::OutOfReach(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::SecretError;
     use std::cell::Cell;
 
     struct Store(RefCell<Result<String, SecretError>>, Cell<u32>);

@@ -4,7 +4,7 @@
 //!
 //! | attribute | |
 //! |---|---|
-//! | `pk` | `message#…`, `sms#…`, `recipient#…` or `account` |
+//! | `pk` | `message#…`, `sms#…`, `recipient#…`, `account` or `lane` |
 //! | `version` | another after every write; what a write is conditioned upon |
 //! | `untold` | only while Medic has not been told the message's status: the sparse index's key |
 //! | `unsettled` | the keyed hash of the number, while the row waits to be matched by evidence: the other sparse index's key |
@@ -26,9 +26,11 @@ use super::aws::describe;
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::lane::LaneRow;
 use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
-use crate::ports::{Clock, Dice, Key, LedgerError, LedgerStore, Row, Version, Write, Written};
+use crate::journal::{Entry, Shown};
+use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -60,7 +62,7 @@ pub struct LedgerTable<S> {
     surroundings: S,
 }
 
-impl<S: Clock + Dice> LedgerTable<S> {
+impl<S: Surroundings> LedgerTable<S> {
     /// The table of this name, whose rows are kept so many milliseconds after their last
     /// change.
     pub fn new(client: Client, table: String, retention_ms: i64, surroundings: S) -> Self {
@@ -124,6 +126,7 @@ impl<S: Clock + Dice> LedgerTable<S> {
                 serde_dynamo::to_item(sms).map_err(unwritable)?
             }
             Row::Account(account) => serde_dynamo::to_item(account).map_err(unwritable)?,
+            Row::Lane(lane) => serde_dynamo::to_item(lane).map_err(unwritable)?,
             Row::Recipient(recipient) => {
                 retention_ms = RECIPIENT_RETENTION_MS;
                 serde_dynamo::to_item(recipient).map_err(unwritable)?
@@ -137,7 +140,7 @@ impl<S: Clock + Dice> LedgerTable<S> {
         }
         item.extend(primary_key(&row.key()));
         item.insert("version".to_owned(), AttributeValue::S(version.to_owned()));
-        if !matches!(row, Row::Account(_)) {
+        if !matches!(row, Row::Account(_) | Row::Lane(_)) {
             let expires_at_s = self.surroundings.now_ms().saturating_add(retention_ms) / 1000;
             item.insert(
                 "expires_at_s".to_owned(),
@@ -224,12 +227,17 @@ impl<S: Clock + Dice> LedgerTable<S> {
     }
 }
 
-impl<S: Clock + Dice> LedgerStore for LedgerTable<S> {
+impl<S: Surroundings> LedgerStore for LedgerTable<S> {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let mut rows = Vec::with_capacity(keys.len());
         for some in keys.chunks(KEYS_A_READ) {
             for item in self.read_some(some).await? {
-                rows.push(row(item)?);
+                match row(item) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => self.surroundings.record(Entry::RowUnreadable {
+                        error: Shown::new(&error),
+                    }),
+                }
             }
         }
         Ok(rows)
@@ -314,6 +322,7 @@ fn primary_key(key: &Key) -> Item {
         Key::Message(id) => format!("message#{}", id.as_str()),
         Key::Sms(id) => format!("sms#{}", id.as_str()),
         Key::Account => "account".to_owned(),
+        Key::Lane => "lane".to_owned(),
         Key::Recipient(number_hash) => format!("recipient#{number_hash}"),
     };
     HashMap::from([("pk".to_owned(), AttributeValue::S(pk))])
@@ -337,6 +346,8 @@ fn row(item: Item) -> Result<(Row, Version), LedgerError> {
         Row::Sms(serde_dynamo::from_item::<Item, SmsRow>(item).map_err(unreadable)?)
     } else if pk.starts_with("recipient#") {
         Row::Recipient(serde_dynamo::from_item::<Item, RecipientRow>(item).map_err(unreadable)?)
+    } else if pk == "lane" {
+        Row::Lane(serde_dynamo::from_item::<Item, LaneRow>(item).map_err(unreadable)?)
     } else {
         Row::Account(serde_dynamo::from_item::<Item, AccountRow>(item).map_err(unreadable)?)
     };

@@ -153,7 +153,7 @@ impl<K: SecretStore> IncomingKeys<K> {
         match (&kept.keys, &kept.error) {
             (Some(keys), _) if !keys.number_hash_key.is_empty() => Ok(keys.number_hash_key.clone()),
             (_, Some(error)) => Err(error.clone()),
-            _ => Err(SecretError("no incoming key is configured".to_owned())),
+            _ => Err(SecretError("the incoming key is not there yet".to_owned())),
         }
     }
 

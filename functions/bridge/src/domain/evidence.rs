@@ -10,7 +10,7 @@
 //! | more unclaimed reports than calls that could own them (another application sends to the same number) | none is adopted |
 //! | a report left over from before the call (another integration's) | it is nobody's |
 //! | the report of the first attempt after the resend | adopted by the message, joined with the second attempt's |
-//! | the sender comes later with an answer for an adopted id | the id is its own; who had adopted it keeps its status, and its outcome is unknown again |
+//! | the sender comes later with an answer for an adopted id | the id is its own; who had adopted it keeps a status that Medic was told and fails as `outcome unknown` if that was no delivery |
 
 use super::message::MessageRow;
 use super::sms::SmsRow;
@@ -86,7 +86,7 @@ pub fn ownership<'a>(
 }
 
 /// When the first report of an SMS came.
-pub fn first_report_ms(sms: &SmsRow) -> Option<i64> {
+fn first_report_ms(sms: &SmsRow) -> Option<i64> {
     sms.reports.iter().map(|report| report.received_at_ms).min()
 }
 

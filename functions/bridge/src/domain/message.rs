@@ -18,25 +18,18 @@ use super::status::Status;
 pub struct FailureReason(String);
 
 impl FailureReason {
-    /// The reason, shortened to 100 characters. What could be a phone number in it (six digits in a
-    /// row or more) is masked, and control characters are dropped: reasons come from outside, and
-    /// are shown.
+    /// The reason, shortened to 100 characters and without control characters. When it has so many
+    /// digits that a phone number could be in it, however that is written, every digit is masked:
+    /// reasons come from outside, and are shown.
     pub fn new(reason: &str) -> Self {
-        let mut kept = String::new();
-        let mut digits = String::new();
-        let flush = |digits: &mut String, kept: &mut String| {
-            kept.push_str(if digits.len() >= 6 { "…" } else { digits });
-            digits.clear();
+        let short = reason.trim().chars().filter(|c| !c.is_control()).take(100);
+        let kept: String = if reason.chars().filter(char::is_ascii_digit).count() >= 7 {
+            short
+                .map(|c| if c.is_ascii_digit() { '…' } else { c })
+                .collect()
+        } else {
+            short.collect()
         };
-        for character in reason.trim().chars().filter(|c| !c.is_control()).take(100) {
-            if character.is_ascii_digit() {
-                digits.push(character);
-            } else {
-                flush(&mut digits, &mut kept);
-                kept.push(character);
-            }
-        }
-        flush(&mut digits, &mut kept);
         Self(kept)
     }
 
@@ -288,8 +281,9 @@ impl MessageRow {
     /// The row with its status joined with another. A reason comes with the status that it explains.
     #[must_use]
     pub fn raised(mut self, status: Status, reason: Option<FailureReason>) -> Self {
-        if status > self.status {
-            self.status = status;
+        let joined = self.status.join(status);
+        if joined != self.status {
+            self.status = joined;
             self.failure_reason = reason;
         }
         self
@@ -393,6 +387,21 @@ impl MessageRow {
         self.at_ids.retain(|id| id != at_id);
         if self.at_ids.is_empty() && self.sending == Sending::Accepted {
             self.failed(FailureReason::new(OUTCOME_UNKNOWN))
+        } else {
+            self
+        }
+    }
+
+    /// The row of a message that was claimed and then not even tried.
+    #[must_use]
+    pub fn after_no_call(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
+        if self.is_claimed_by(claim) {
+            self.attempts = self.attempts.saturating_sub(1);
+            let reason = FailureReason::new("no time was left");
+            self.with_sending(Sending::Waiting {
+                reason,
+                until_ms: now_ms,
+            })
         } else {
             self
         }

@@ -7,6 +7,7 @@ pub mod cost;
 pub mod evidence;
 pub mod fuse;
 pub mod ids;
+pub mod lane;
 pub mod message;
 pub mod phone_number;
 pub mod segments;

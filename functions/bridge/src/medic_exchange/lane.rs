@@ -170,7 +170,7 @@ mod tests {
     fn ids(letters: &[Letter]) -> Vec<String> {
         letters
             .iter()
-            .map(|letter| letter.sms.id.to_string())
+            .map(|letter| letter.sms.id.as_str().to_owned())
             .collect()
     }
 

@@ -7,6 +7,7 @@
 //! that one batch is out at any time; this module sees to the rest.
 
 mod lane;
+mod memory;
 mod offers;
 mod one_by_one;
 mod statuses;
@@ -15,10 +16,11 @@ use std::collections::BTreeSet;
 
 use crate::domain::backoff::whole_seconds;
 use crate::domain::ids::MedicMessageId;
+use crate::domain::lane::{LaneRow, Suspect};
 use crate::domain::status::Status;
 use crate::gateway::{Payload, Refusal, Reply, Update};
 use crate::journal::{Entry, Shown};
-use crate::parking::{MEDIC_GROUP, ParkingLot, give_back, note_trouble, park_or_give_back};
+use crate::parking::{MEDIC_GROUP, ParkingLot, give_back_as_one, note_trouble, park_or_give_back};
 use crate::ports::{
     CredentialsError, Fifo, LedgerStore, Medic, NewMessage, Queue, Record, Surroundings,
 };
@@ -77,6 +79,12 @@ struct Round {
     /// What Medic was told. Nothing is told twice in an invocation, also when that could not be
     /// written down.
     told: BTreeSet<(MedicMessageId, Status)>,
+    /// What earlier invocations have learned of the lane.
+    memory: LaneRow,
+    /// What the last POST brought.
+    in_hand: Payload,
+    /// Whether Medic has taken anything in this invocation.
+    witnessed: bool,
 }
 
 impl Round {
@@ -105,6 +113,13 @@ enum Stop {
     NotParked,
 }
 
+impl Stop {
+    /// Whether what was brought can be the reason. Nothing that is the account's or the server's is.
+    fn may_be_the_payloads_fault(&self) -> bool {
+        matches!(self, Self::Doubt(_) | Self::Refused(Refusal::Request(_)))
+    }
+}
+
 /// How a POST ended, if the work can go on.
 enum Posted {
     Taken,
@@ -125,13 +140,27 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         let mut lane = Lane::sort(records, self.surroundings.now_ms());
         let mut back: Vec<(&Record, i64)> = self.park_unreadable(&mut lane).await;
         if lane.has_work() {
-            match self.work(&mut lane, deadline_ms).await {
+            let memory = self.recall().await;
+            let mut round = Round {
+                deadline_ms,
+                offered: BTreeSet::new(),
+                tell: Vec::new(),
+                told: BTreeSet::new(),
+                memory: memory.clone(),
+                in_hand: Payload::default(),
+                witnessed: false,
+            };
+            match self.work(&mut lane, &mut round).await {
                 Ok(true) => self.send_continue(records).await,
                 Ok(false) => {}
-                Err(stop) => back.extend(self.stopped(&stop, &lane)),
+                Err(stop) => {
+                    round.note(&stop);
+                    back.extend(self.stopped(&stop, &lane));
+                }
             }
+            self.remember(memory, round.memory).await;
         }
-        give_back(&self.exchange, &back, &self.surroundings).await
+        give_back_as_one(&self.exchange, &back, &self.surroundings).await
     }
 
     /// The first act: the batch is ours for longer than this invocation can live. A visibility
@@ -159,20 +188,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     }
 
     /// Everything that the batch asks for. Whether there is more to do than was done.
-    async fn work(&self, lane: &mut Lane<'_>, deadline_ms: i64) -> Result<bool, Stop> {
-        let mut round = Round {
-            deadline_ms,
-            offered: BTreeSet::new(),
-            tell: Vec::new(),
-            told: BTreeSet::new(),
-        };
+    async fn work(&self, lane: &mut Lane<'_>, round: &mut Round) -> Result<bool, Stop> {
         let mut posts = 0;
-        if lane.was_received_before() {
-            self.ask_whether_medic_answers(lane, &mut round).await?;
+        let brings_statuses = round.memory.status_failures == 0 || !lane.has_letters();
+        if lane.was_received_before() || round.memory.status_failures > 0 {
+            self.ask_whether_medic_answers(lane, round).await?;
             posts += 1;
         }
         while lane.receives() >= ALONE_AFTER_RECEIVES && lane.has_letters() {
-            self.deliver_one_by_one(lane, &mut round).await?;
+            self.deliver_one_by_one(lane, round).await?;
         }
         loop {
             let payload = Payload {
@@ -181,16 +205,23 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     .into_iter()
                     .map(|letter| letter.sms)
                     .collect(),
-                updates: self.updates(&round).await,
+                // What has ended POSTs does not stand before messages.
+                updates: match brings_statuses {
+                    true => self.updates(round).await,
+                    false => Vec::new(),
+                },
             };
             if posts > 0 && payload.is_empty() {
+                if brings_statuses {
+                    round.memory.status_failures = 0;
+                }
                 return Ok(false);
             }
             if posts >= POSTS_AT_MOST && payload.messages.is_empty() {
                 return Ok(true);
             }
-            if let Posted::Poison(answer) = self.post(&payload, lane, &mut round).await? {
-                self.find_poison(payload, answer, lane, &mut round).await?;
+            if let Posted::Poison(answer) = self.post(&payload, lane, round).await? {
+                self.find_poison(payload, answer, lane, round).await?;
             }
             posts += 1;
         }
@@ -219,6 +250,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         if self.surroundings.now_ms().saturating_add(needed_ms) > round.deadline_ms {
             return Err(Stop::OutOfTime);
         }
+        round.in_hand = payload.clone();
         let response = self.medic.post(payload.to_json()).await?;
         match Reply::of(response) {
             Reply::Taken { offers, unreadable } => {
@@ -227,8 +259,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     updates: payload.updates.len(),
                     offers: offers.len(),
                 });
+                round.witnessed |= !payload.is_empty();
                 for sms in &payload.messages {
                     lane.mark_stored(&sms.id);
+                    round.memory.forget(&Suspect::Message(sms.id.clone()));
                     self.surroundings.record(Entry::MessageStored {
                         id: Shown::new(&sms.id),
                     });
@@ -259,6 +293,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             }
             Stop::Credentials(error) => Entry::CredentialsTrouble {
                 error: Shown::new(error),
+            },
+            Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
+            | Stop::FailsOnEverything => Entry::MedicNeedsMending {
+                trouble: Shown::new(stop),
             },
             _ => Entry::MedicTrouble {
                 trouble: Shown::new(stop),

@@ -59,14 +59,21 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         }
         for sms in self.send_to_outbox(to_send).await {
             let key = Key::Message(sms.id.clone());
-            ledger::change(&self.ledger, &[key], |rows| {
+            let begun = ledger::change(&self.ledger, &[key], |rows| {
                 let row = rows
                     .message(&sms.id)
                     .cloned()
                     .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
                 (vec![Row::Message(row)], ())
             })
-            .await?;
+            .await;
+            if let Err(error) = begun {
+                // Not acknowledged: Medic offers it again.
+                self.surroundings.record(Entry::LedgerTrouble {
+                    error: Shown::new(&error),
+                });
+                continue;
+            }
             self.surroundings.record(Entry::MessageOffered {
                 message: Shown::new(&sms.id),
             });

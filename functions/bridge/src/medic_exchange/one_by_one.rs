@@ -7,17 +7,25 @@ use std::collections::VecDeque;
 
 use super::lane::{Lane, Letter};
 use super::{MedicExchange, Posted, Round, Stop};
-use crate::gateway::{Payload, Refusal};
+use crate::domain::lane::Suspect;
+use crate::gateway::Payload;
 use crate::parking::park_or_give_back;
 use crate::ports::{LedgerStore, Medic, Queue, Surroundings};
 
-/// A message that ended every POST it was alone in, so many times, is parked when another one was
-/// stored beside it.
-const PARK_AFTER_RECEIVES: u32 = 10;
+/// What ended so many POSTs in which it was alone, without an answer that says why, is put aside
+/// when Medic has taken something else in the same invocation.
+pub(super) const HOPELESS_AFTER: u32 = 5;
 
-/// A message that fails alone and has no other beside it to show that Medic can store anything is
-/// parked after so many receives: at the longest wait that is a day.
-const PARK_UNWITNESSED_AFTER_RECEIVES: u32 = 100;
+/// What has no other beside it to show that Medic can take anything is put aside after so many: at
+/// the longest wait that is a day.
+pub(super) const HOPELESS_UNWITNESSED_AFTER: u32 = 100;
+
+impl Round {
+    fn failures_of(&self, letter: &Letter<'_>) -> u32 {
+        self.memory
+            .failures_of(&Suspect::Message(letter.sms.id.clone()))
+    }
+}
 
 /// What failed alone, with Medic's answer.
 type Failed = Vec<(Payload, String)>;
@@ -39,25 +47,39 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         self.try_parts(parts, failed, lane, round).await
     }
 
-    /// Something in the batch ended POST after POST without an answer that says what. Everything is
-    /// tried alone, each time beginning with another, so that what is good gets through.
+    /// Something in the batch ended POST after POST without an answer that says what. Every message is
+    /// tried alone, those last that have ended most of them, so that what is good gets through.
     pub(super) async fn deliver_one_by_one(
         &self,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
-        let updates = Payload {
-            messages: Vec::new(),
-            updates: self.updates(round).await,
-        };
         let mut letters = lane.next_letters();
-        let turn = usize::try_from(lane.receives()).unwrap_or(0) % letters.len().max(1);
-        letters.rotate_left(turn);
-        let parts = std::iter::once(updates)
-            .filter(|updates| !updates.is_empty())
-            .chain(letters.into_iter().map(alone))
-            .collect();
-        self.try_parts(parts, Failed::new(), lane, round).await
+        letters.sort_by_key(|letter| round.failures_of(letter));
+        let alone_in_batch = letters.len() == 1;
+        for letter in letters {
+            if lane.letters_of(&letter.sms.id).is_empty() {
+                // Stored meanwhile, as a witness against another.
+                continue;
+            }
+            let failures = round.failures_of(&letter);
+            let hopeless = failures >= HOPELESS_AFTER && round.witnessed;
+            let hopeless_alone = failures >= HOPELESS_UNWITNESSED_AFTER && alone_in_batch;
+            if hopeless || hopeless_alone {
+                // Not tried once more: that would end in doubt again, and hold up the others.
+                self.park_all(
+                    &letter,
+                    "it ended every POST in which it was alone",
+                    lane,
+                    round,
+                )
+                .await?;
+            } else {
+                let parts = VecDeque::from([alone(letter)]);
+                self.try_parts(parts, Failed::new(), lane, round).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Tries part after part, and puts aside what fails alone, before another was stored and after.
@@ -92,15 +114,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             if part.is_empty() {
                 continue;
             }
-            match self.post(&part, lane, round).await {
-                Ok(Posted::Taken) => witnessed = true,
-                Ok(Posted::Poison(answer)) => split_or_fail(part, answer, &mut parts, &mut failed),
-                Err(stop) => {
-                    if may_be_its_fault(&stop) {
-                        self.park_if_hopeless(&part, &stop, witnessed, lane).await;
-                    }
-                    return Err(stop);
-                }
+            match self.post(&part, lane, round).await? {
+                Posted::Taken => witnessed = true,
+                Posted::Poison(answer) => split_or_fail(part, answer, &mut parts, &mut failed),
             }
         }
         self.put_aside(failed, witnessed, lane, round).await
@@ -109,7 +125,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     /// Something else to bring, to see whether Medic can store anything at all: a message that was
     /// not tried, or statuses. Not of a sender whose message failed: were that no poison after all,
     /// the later message would be in Medic before it.
-    async fn witness(&self, failed: &Failed, lane: &Lane<'_>, round: &Round) -> Option<Payload> {
+    async fn witness(
+        &self,
+        failed: &Failed,
+        lane: &Lane<'_>,
+        round: &mut Round,
+    ) -> Option<Payload> {
         let has_failed = |letter: &Letter| {
             failed
                 .iter()
@@ -138,8 +159,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
-        let hopeless =
-            |letter: &Letter| letter.record.receive_count >= PARK_UNWITNESSED_AFTER_RECEIVES;
+        let hopeless = |letter: &Letter| letter.record.receive_count >= HOPELESS_UNWITNESSED_AFTER;
         let messages = failed.iter().flat_map(|(part, _)| &part.messages).count();
         let mut unsure = false;
         for (part, answer) in &failed {
@@ -166,30 +186,21 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         Ok(())
     }
 
-    /// A message that ended this POST without an answer, as it did before: parked when it came often
-    /// enough, and another was stored beside it or there is no other.
-    async fn park_if_hopeless(
+    /// Parks every record that brings this message.
+    async fn park_all(
         &self,
-        part: &Payload,
-        stop: &Stop,
-        witnessed: bool,
+        letter: &Letter<'_>,
+        answer: &str,
         lane: &mut Lane<'_>,
-    ) {
-        let [sms] = part.messages.as_slice() else {
-            return;
-        };
-        let limit = if witnessed {
-            PARK_AFTER_RECEIVES
-        } else {
-            PARK_UNWITNESSED_AFTER_RECEIVES
-        };
-        let lonely = lane.next_but(|letter| letter.sms.id == sms.id).is_none();
-        for letter in lane.letters_of(&sms.id) {
-            if letter.record.receive_count >= limit && (witnessed || lonely) {
-                // When it cannot be parked it goes back with the others.
-                let _ = self.park(&letter, &stop.to_string(), lane).await;
-            }
+        round: &mut Round,
+    ) -> Result<(), Stop> {
+        for letter in lane.letters_of(&letter.sms.id) {
+            self.park(&letter, answer, lane).await?;
         }
+        round
+            .memory
+            .forget(&Suspect::Message(letter.sms.id.clone()));
+        Ok(())
     }
 
     async fn park(
@@ -236,10 +247,4 @@ fn split_or_fail(
     } else if !part.is_empty() {
         failed.push((part, answer));
     }
-}
-
-/// Whether a message can be the reason for such an end. Nothing that is the account's or the
-/// server's is.
-fn may_be_its_fault(stop: &Stop) -> bool {
-    matches!(stop, Stop::Doubt(_) | Stop::Refused(Refusal::Request(_)))
 }

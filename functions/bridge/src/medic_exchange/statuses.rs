@@ -2,8 +2,10 @@
 
 use futures_util::stream::{self, StreamExt};
 
+use super::one_by_one::{HOPELESS_AFTER, HOPELESS_UNWITNESSED_AFTER};
 use super::{MedicExchange, Round};
 use crate::domain::ids::MedicMessageId;
+use crate::domain::lane::Suspect;
 use crate::domain::message::MessageRow;
 use crate::gateway::Update;
 use crate::journal::{Entry, Shown};
@@ -21,9 +23,17 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     /// The statuses for the next POST. The index only names candidates: each row is read strongly
     /// consistent. When the ledger does not answer there are none, and incoming messages do not wait
     /// for it.
-    pub(super) async fn updates(&self, round: &Round) -> Vec<Update> {
+    ///
+    /// POSTs with statuses that ended without an answer make for smaller ones, down to a single
+    /// status, those last that have ended most; what has ended too many of them alone is put aside.
+    pub(super) async fn updates(&self, round: &mut Round) -> Vec<Update> {
+        let limit = UPDATES_A_POST >> round.memory.status_failures.min(7);
         match self.untold(round).await {
-            Ok(updates) => updates,
+            Ok(mut updates) => {
+                updates.sort_by_key(|update| round.failures_of_status(update));
+                updates.truncate(limit.max(1));
+                self.put_hopeless_aside(updates, round).await
+            }
             Err(error) => {
                 self.surroundings.record(Entry::LedgerTrouble {
                     error: Shown::new(&error),
@@ -33,15 +43,34 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         }
     }
 
+    /// All but a lone status that is hopeless: that is marked refused, without being tried once more.
+    async fn put_hopeless_aside(&self, updates: Vec<Update>, round: &mut Round) -> Vec<Update> {
+        let [update] = updates.as_slice() else {
+            return updates;
+        };
+        let failures = round.failures_of_status(update);
+        let hopeless = (failures >= HOPELESS_AFTER && round.witnessed)
+            || failures >= HOPELESS_UNWITNESSED_AFTER;
+        if !hopeless {
+            return updates;
+        }
+        self.mark_refused(update, "it ended every POST in which it was alone", round)
+            .await;
+        round.memory.forget(&Suspect::Status(update.id.clone()));
+        Vec::new()
+    }
+
     async fn untold(&self, round: &Round) -> Result<Vec<Update>, LedgerError> {
         let mut ids: Vec<MedicMessageId> = Vec::new();
+        // The index may not know yet what was told a moment ago.
+        let page = UPDATES_A_POST.saturating_add(round.told.len());
         for id in round
             .tell
             .iter()
             .cloned()
-            .chain(self.ledger.untold(UPDATES_A_POST).await?)
+            .chain(self.ledger.untold(page).await?)
         {
-            if ids.len() < UPDATES_A_POST && !ids.contains(&id) {
+            if !ids.contains(&id) {
                 ids.push(id);
             }
         }
@@ -52,6 +81,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             .filter_map(|id| rows.message(id))
             .filter(|row| row.is_untold() || (round.tell.contains(&row.id) && !row.is_refused()))
             .filter(|row| !round.told.contains(&(row.id.clone(), row.status)))
+            .take(UPDATES_A_POST)
             .map(update)
             .collect())
     }
@@ -62,6 +92,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         for update in updates {
             round.told.insert((update.id.clone(), update.status));
             round.tell.retain(|id| *id != update.id);
+            round.memory.forget(&Suspect::Status(update.id.clone()));
             self.surroundings.record(Entry::StatusTold {
                 message: Shown::new(&update.id),
                 status: update.status,
@@ -109,6 +140,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 error: Shown::new(error),
             });
         }
+    }
+}
+
+impl Round {
+    fn failures_of_status(&self, update: &Update) -> u32 {
+        self.memory.failures_of(&Suspect::Status(update.id.clone()))
     }
 }
 

@@ -50,9 +50,7 @@ enum Look {
         alarm: bool,
     },
     /// Its outcome is unknown, and nobody has looked for evidence yet.
-    Unknown {
-        since_ms: i64,
-    },
+    Unknown,
 }
 
 impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
@@ -109,8 +107,8 @@ where
                     }
                     return Ok(Claim::Done);
                 }
-                Ok(Look::Unknown { since_ms }) => {
-                    if let Some(until_ms) = self.evidence_pending(hashes, since_ms).await? {
+                Ok(Look::Unknown) => {
+                    if let Some(until_ms) = self.evidence_pending(hashes).await? {
                         return Ok(Claim::Wait(until_ms));
                     }
                     looked = true;
@@ -126,20 +124,13 @@ where
         }
     }
 
-    /// Adopts what evidence there is. Until when to wait for more: for a report that came while this
-    /// one waited, and could still be claimed by an answer.
-    async fn evidence_pending(
-        &self,
-        hashes: &Hashes,
-        since_ms: i64,
-    ) -> Result<Option<i64>, LedgerError> {
+    /// Adopts what evidence there is. Until when to wait for more: a report is there, and an answer
+    /// to the send could still claim it.
+    async fn evidence_pending(&self, hashes: &Hashes) -> Result<Option<i64>, LedgerError> {
         let over_ms = self.rules.call_over_after_ms;
         let pending =
             evidence::settle(&self.ledger, &hashes.number, over_ms, &self.surroundings).await?;
-        let waited_until_ms = since_ms.saturating_add(self.rules.resend_after_ms);
-        Ok(pending
-            .filter(|evidence| evidence.reported_at_ms <= waited_until_ms)
-            .map(|evidence| evidence.until_ms))
+        Ok(pending)
     }
 
     async fn try_to_claim(
@@ -173,13 +164,7 @@ where
                     )
                 }
                 NextStep::Write(row) => (vec![Row::Message(row.clone())], Look::Changed(row)),
-                NextStep::LookForEvidence => {
-                    let since_ms = match unclaimed.sending {
-                        Sending::Unknown { since_ms } => since_ms,
-                        _ => now_ms,
-                    };
-                    (Vec::new(), Look::Unknown { since_ms })
-                }
+                NextStep::LookForEvidence => (Vec::new(), Look::Unknown),
                 NextStep::WaitUntil(until_ms) => (Vec::new(), Look::Claim(Claim::Wait(until_ms))),
                 NextStep::Done => (Vec::new(), Look::Claim(Claim::Done)),
             }

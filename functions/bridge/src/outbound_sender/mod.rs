@@ -29,8 +29,9 @@ use claim::Claim;
 const LEDGER_TRIES: u32 = 3;
 
 /// How long before the end of the invocation an answer in hand is no longer tried on the ledger but
-/// put into the queue, in milliseconds.
-const QUEUE_INSTEAD_MS: i64 = 8_000;
+/// put into the queue, in milliseconds: a try that began just before may take a read and a write of
+/// six seconds each, and the queue another six.
+const QUEUE_INSTEAD_MS: i64 = 25_000;
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
@@ -116,8 +117,7 @@ where
     }
 
     async fn send(&self, sms: &OutgoingSms, deadline_ms: i64) -> Result<Fate, LedgerError> {
-        let needed_ms = self.call_timeout_ms.saturating_add(QUEUE_INSTEAD_MS);
-        if self.surroundings.now_ms().saturating_add(needed_ms) > deadline_ms {
+        if !self.has_time_to_call(deadline_ms) {
             return Ok(self.wait_a_little());
         }
         let to = match recipient(sms) {
@@ -130,11 +130,19 @@ where
         let token = ClaimToken(format!("{:016x}", self.surroundings.up_to(u64::MAX)));
         match self.claim(sms, &hashes, &token).await? {
             Claim::Ours { row, probing } => {
+                if !self.has_time_to_call(deadline_ms) {
+                    let now_ms = self.surroundings.now_ms();
+                    self.change(sms, |row| row.after_no_call(&token, now_ms))
+                        .await?;
+                    return Ok(self.wait_a_little());
+                }
                 let outcome = self.call(sms, &to).await;
-                if probing && matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(_)) {
+                let is_over = matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(_));
+                let fate = self.settle(sms, &row, &token, outcome, deadline_ms).await;
+                if probing && is_over {
                     self.resume().await;
                 }
-                self.settle(sms, &row, &token, outcome, deadline_ms).await
+                fate
             }
             Claim::Wait(until_ms) => Ok(Fate::Wait(until_ms)),
             Claim::Done => Ok(Fate::Done),
@@ -203,6 +211,12 @@ where
                 return changed;
             }
         }
+    }
+
+    /// Whether a call and all that can follow it fit into what is left of the invocation.
+    fn has_time_to_call(&self, deadline_ms: i64) -> bool {
+        let needed_ms = self.call_timeout_ms.saturating_add(QUEUE_INSTEAD_MS);
+        self.surroundings.now_ms().saturating_add(needed_ms) <= deadline_ms
     }
 
     fn wait_a_little(&self) -> Fate {

@@ -52,13 +52,17 @@ where
             }
             Outcome::Refused(reason) => {
                 self.note_failure(sms, row.attempts, &reason);
-                self.change(sms, |row| row.after_final_refusal(token, reason.clone()))
+                let step = |row: MessageRow| row.after_final_refusal(token, reason.clone());
+                self.insist(deadline_ms, async || self.change(sms, step).await)
                     .await?;
                 Ok(Fate::Done)
             }
             Outcome::AccountTrouble(trouble) => {
-                let until_ms = self.hold(trouble).await?;
-                self.change(sms, |row| row.after_account_trouble(token, until_ms))
+                let until_ms = self
+                    .insist(deadline_ms, async || self.hold(trouble).await)
+                    .await?;
+                let step = |row: MessageRow| row.after_account_trouble(token, until_ms);
+                self.insist(deadline_ms, async || self.change(sms, step).await)
                     .await?;
                 Ok(Fate::Wait(until_ms))
             }
@@ -74,10 +78,9 @@ where
                     attempt: row.attempts,
                     reason: reason.clone(),
                 });
-                self.change(sms, |row| {
-                    row.after_not_sent(token, reason.clone(), until_ms)
-                })
-                .await?;
+                let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until_ms);
+                self.insist(deadline_ms, async || self.change(sms, step).await)
+                    .await?;
                 Ok(Fate::Wait(until_ms))
             }
             Outcome::Unknown(reason) => {
@@ -98,20 +101,13 @@ where
     /// An answer in hand is never dropped: it is tried on the ledger until the invocation nears its
     /// end, and then put into the queue.
     async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline_ms: i64) -> Fate {
-        let time_left_ms = || deadline_ms.saturating_sub(self.surroundings.now_ms());
-        loop {
-            match self.record_acceptance(accepted).await {
-                Ok(()) => return Fate::Done,
-                Err(error) => self.surroundings.record(Entry::LedgerTrouble {
-                    error: Shown::new(&error),
-                }),
-            }
-            if time_left_ms() <= QUEUE_INSTEAD_MS {
-                break;
-            }
-            self.surroundings.pause(PAUSE_MS).await;
+        let recorded = self
+            .insist(deadline_ms, async || self.record_acceptance(accepted).await)
+            .await;
+        if recorded.is_ok() {
+            return Fate::Done;
         }
-        while time_left_ms() > LAST_ACTS_MS {
+        while deadline_ms.saturating_sub(self.surroundings.now_ms()) > LAST_ACTS_MS {
             let message = NewMessage {
                 body: encode(&OutboxMessage::Accepted(accepted.clone())),
                 fifo: None,
@@ -127,6 +123,28 @@ where
             self.surroundings.pause(PAUSE_MS).await;
         }
         self.wait_a_little()
+    }
+
+    /// Does something with the ledger, again and again until the invocation nears its end: what came
+    /// of a call would otherwise be forgotten, and the message sent again.
+    async fn insist<T>(
+        &self,
+        deadline_ms: i64,
+        act: impl AsyncFn() -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        loop {
+            let error = match act().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            self.surroundings.record(Entry::LedgerTrouble {
+                error: Shown::new(&error),
+            });
+            if deadline_ms.saturating_sub(self.surroundings.now_ms()) <= QUEUE_INSTEAD_MS {
+                return Err(error);
+            }
+            self.surroundings.pause(PAUSE_MS).await;
+        }
     }
 
     /// Writes the message's row and the row that leads from Africa's Talking's id to it in one

@@ -1,0 +1,63 @@
+//! What one invocation tells the next one of the lane.
+
+use super::{MedicExchange, Round, Stop};
+use crate::domain::lane::{LaneRow, Suspect};
+use crate::journal::{Entry, Shown};
+use crate::ledger;
+use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Surroundings};
+
+impl Round {
+    /// Notes what the last POST brought, if that can be why it ended so.
+    pub(super) fn note(&mut self, stop: &Stop) {
+        if !stop.may_be_the_payloads_fault() {
+            return;
+        }
+        if !self.in_hand.updates.is_empty() {
+            self.memory.status_failures = self.memory.status_failures.saturating_add(1);
+        }
+        match (
+            self.in_hand.messages.as_slice(),
+            self.in_hand.updates.as_slice(),
+        ) {
+            ([sms], []) => self.memory.note_failure(&Suspect::Message(sms.id.clone())),
+            ([], [update]) => self
+                .memory
+                .note_failure(&Suspect::Status(update.id.clone())),
+            _ => {}
+        }
+    }
+}
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M, S> {
+    /// What earlier invocations have learned. Without the ledger, nothing: the lane works all the
+    /// same.
+    pub(super) async fn recall(&self) -> LaneRow {
+        match ledger::read(&self.ledger, &[Key::Lane]).await {
+            Ok(rows) => rows.lane(),
+            Err(error) => {
+                self.note_ledger_trouble(&error);
+                LaneRow::default()
+            }
+        }
+    }
+
+    /// Writes down what was learned. There is one exchange at a time: nobody else writes this row.
+    pub(super) async fn remember(&self, before: LaneRow, now: LaneRow) {
+        if before == now {
+            return;
+        }
+        let written = ledger::change(&self.ledger, &[Key::Lane], |_| {
+            (vec![Row::Lane(now.clone())], ())
+        })
+        .await;
+        if let Err(error) = written {
+            self.note_ledger_trouble(&error);
+        }
+    }
+
+    fn note_ledger_trouble(&self, error: &LedgerError) {
+        self.surroundings.record(Entry::LedgerTrouble {
+            error: Shown::new(error),
+        });
+    }
+}
