@@ -1,0 +1,459 @@
+//! Africa's Talking and the phones behind it: answers by its table, outcomes that nobody hears of,
+//! reports early, late, reordered, repeated or never, callbacks that are tried again.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use bridge::callbacks::HttpRequest;
+use bridge::ports::{Response, Sms};
+use serde_json::json;
+
+use crate::executor::{Slot, TaskId};
+use crate::lambda::{self, Function};
+use crate::plan::{SECRET_KEY, SECRET_TEXT};
+use crate::world::World;
+
+/// What Africa's Talking does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It takes it, with this `statusCode`.
+    Accepted(u16),
+    /// It takes it, and gives no id.
+    AcceptedWithoutId,
+    /// It takes it, and answers after so many milliseconds.
+    AcceptedSlowly(i64),
+    /// It does not, with this `statusCode`.
+    Rejected(u16),
+    /// 201 with no recipient, and this message.
+    NoRecipient(&'static str),
+    /// An HTTP status and plain text; whether it was taken.
+    Http(u16, bool),
+    /// `statusCode` 500; whether it was taken.
+    Code500(bool),
+    /// A 201 that cannot be read; whether it was taken.
+    Unreadable(bool),
+    /// No answer; whether it was taken.
+    NoAnswer(bool),
+    /// No connection.
+    NotConnected,
+}
+
+impl Verdict {
+    /// Whether the SMS goes out.
+    pub fn is_taken(self) -> bool {
+        match self {
+            Self::Accepted(_) | Self::AcceptedWithoutId | Self::AcceptedSlowly(_) => true,
+            Self::Http(_, taken)
+            | Self::Code500(taken)
+            | Self::Unreadable(taken)
+            | Self::NoAnswer(taken) => taken,
+            Self::Rejected(_) | Self::NoRecipient(_) | Self::NotConnected => false,
+        }
+    }
+
+    /// Whether whoever gets this answer can know what was done.
+    pub fn is_clear(self) -> bool {
+        match self {
+            Self::Http(status, _) => status < 500 && status != 408,
+            Self::AcceptedSlowly(_)
+            | Self::Code500(_)
+            | Self::Unreadable(_)
+            | Self::NoAnswer(_) => false,
+            Self::NoRecipient(message) => message == "InvalidSenderId",
+            _ => true,
+        }
+    }
+}
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct SendCall {
+    /// Medic's id for the message, which every text ends with.
+    pub message: String,
+    /// When it came.
+    pub at_ms: i64,
+    /// Whose call it was.
+    pub task: TaskId,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The id, if it was taken.
+    pub at_id: Option<String>,
+    /// To whom, as whom, what.
+    pub sms: (String, Option<String>, String),
+}
+
+/// An SMS that a phone sent.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Africa's Talking's id.
+    pub id: String,
+    /// From whom.
+    pub from: String,
+    /// The text.
+    pub text: String,
+    /// What the callbacks were answered.
+    pub answers: Vec<u16>,
+}
+
+/// A report of an SMS.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// The word.
+    pub word: String,
+    /// What the callbacks were answered.
+    pub answers: Vec<u16>,
+}
+
+/// What is wrong with the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Nothing.
+    Good,
+    /// Every send is answered like this.
+    Trouble(Verdict),
+}
+
+/// Africa's Talking.
+pub struct AfricasTalkingModel {
+    /// Every request to send, in order.
+    pub calls: Vec<SendCall>,
+    /// What becomes of the next requests; by chance after that.
+    pub script: VecDeque<Verdict>,
+    /// The account.
+    pub account: Account,
+    /// Whether SMS are reported on by themselves.
+    pub reporting: bool,
+    /// The key in the callback URLs.
+    pub key: String,
+    /// What phones sent.
+    pub incoming: BTreeMap<String, Incoming>,
+    /// What was reported, by id.
+    pub reports: BTreeMap<String, Vec<Reported>>,
+    /// Callbacks that are still to come.
+    pub pending: usize,
+    /// When the last of them comes.
+    pub last_callback_ms: i64,
+    ids: u64,
+}
+
+impl Default for AfricasTalkingModel {
+    fn default() -> Self {
+        Self {
+            calls: Vec::new(),
+            script: VecDeque::new(),
+            account: Account::Good,
+            reporting: true,
+            key: format!("{SECRET_KEY}-1"),
+            incoming: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            pending: 0,
+            last_callback_ms: 0,
+            ids: 0,
+        }
+    }
+}
+
+impl AfricasTalkingModel {
+    /// The requests to send this message.
+    pub fn calls_for(&self, message: &str) -> Vec<&SendCall> {
+        self.calls
+            .iter()
+            .filter(|call| call.message == message)
+            .collect()
+    }
+
+    /// How often a phone got this message.
+    pub fn taken(&self, message: &str) -> usize {
+        self.calls_for(message)
+            .iter()
+            .filter(|call| call.at_id.is_some())
+            .count()
+    }
+}
+
+/// A request to send reaches Africa's Talking. The slot is filled with what the client gets.
+pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>> {
+    let verdict = verdict(world);
+    let mut at = world.africas_talking.borrow_mut();
+    let at_id = verdict.is_taken().then(|| {
+        at.ids += 1;
+        format!("ATXid_{:05}", at.ids)
+    });
+    let message = sms.text.rsplit(' ').next().unwrap_or_default().to_owned();
+    world.note(|| format!("#{task} Africa's Talking gets {message}: {verdict:?} {at_id:?}"));
+    world.count(|| format!("Africa's Talking: {verdict:?}"));
+    let slot = Slot::new();
+    let after_ms = match verdict {
+        Verdict::AcceptedSlowly(milliseconds) => milliseconds,
+        Verdict::NoAnswer(_) => i64::MAX / 4,
+        _ => world.random.between(20, 3_000),
+    };
+    let response = response(verdict, at_id.as_deref(), sms.to.as_str());
+    at.calls.push(SendCall {
+        message,
+        at_ms: world.now_ms(),
+        task,
+        verdict,
+        at_id: at_id.clone(),
+        sms: (
+            sms.to.as_str().to_owned(),
+            sms.from.map(str::to_owned),
+            sms.text.to_owned(),
+        ),
+    });
+    let reporting = at.reporting;
+    drop(at);
+    let timeout_ms = world.settings.call_timeout_ms;
+    let filled = Rc::clone(&slot);
+    if after_ms < timeout_ms {
+        world.after(after_ms, move |_| filled.fill(response));
+    } else {
+        world.after(timeout_ms, move |_| filled.fill(Response::NoAnswer));
+    }
+    if let Some(at_id) = at_id
+        && reporting
+        // What has no id is never heard of again.
+        && verdict != Verdict::AcceptedWithoutId
+    {
+        report_by_chance(world, &at_id, sms.to.as_str());
+    }
+    slot
+}
+
+fn verdict(world: &World) -> Verdict {
+    let mut at = world.africas_talking.borrow_mut();
+    if let Some(verdict) = at.script.pop_front() {
+        return verdict;
+    }
+    if let Account::Trouble(verdict) = at.account {
+        return verdict;
+    }
+    let random = &world.random;
+    let rates = world.faults.rates.borrow();
+    let taken = random.chance(500_000);
+    if random.chance(rates.at_unknown) {
+        *random.pick(&[
+            Verdict::NoAnswer(taken),
+            Verdict::Http(503, taken),
+            Verdict::Http(500, taken),
+            Verdict::Code500(taken),
+            Verdict::Unreadable(taken),
+            Verdict::NoRecipient("Sent to 0/1"),
+            Verdict::AcceptedSlowly(45_000),
+        ])
+    } else if random.chance(rates.at_not_sent) {
+        *random.pick(&[
+            Verdict::NotConnected,
+            Verdict::Http(429, false),
+            Verdict::Http(400, false),
+            Verdict::Rejected(409),
+            Verdict::Rejected(501),
+            Verdict::Rejected(502),
+        ])
+    } else if random.chance(rates.at_refuses) {
+        Verdict::Rejected(*random.pick(&[401, 403, 404, 406, 407]))
+    } else if random.chance(rates.at_refuses / 4) {
+        Verdict::AcceptedWithoutId
+    } else {
+        Verdict::Accepted(*random.pick(&[100, 101, 101, 102]))
+    }
+}
+
+fn response(verdict: Verdict, at_id: Option<&str>, number: &str) -> Response {
+    let of = |status: u16, body: String| Response::Answer {
+        status,
+        body: body.into_bytes(),
+    };
+    let recipient = |code: u16, id: &str, cost: &str| {
+        let recipients = json!([{"statusCode": code, "number": number, "status": "word", "cost": cost, "messageId": id}]);
+        let body = json!({"SMSMessageData": {"Message": "Sent to 1/1", "Recipients": recipients}});
+        of(201, body.to_string())
+    };
+    match verdict {
+        Verdict::Accepted(code) => recipient(code, at_id.unwrap_or("None"), "KES 0.8000"),
+        Verdict::AcceptedSlowly(_) => recipient(101, at_id.unwrap_or("None"), "KES 0.8000"),
+        Verdict::AcceptedWithoutId => recipient(101, "None", "KES 0.8000"),
+        Verdict::Rejected(code) => recipient(code, "None", "0"),
+        Verdict::Code500(_) => recipient(500, "None", "0"),
+        Verdict::NoRecipient(message) => {
+            let data = json!({"SMSMessageData": {"Message": message, "Recipients": []}});
+            of(201, data.to_string())
+        }
+        Verdict::Http(status, _) => of(status, format!("something is wrong with {number}")),
+        Verdict::Unreadable(_) => of(201, format!("<html>{number}</html>")),
+        Verdict::NoAnswer(_) => Response::NoAnswer,
+        Verdict::NotConnected => Response::NotConnected,
+    }
+}
+
+/// A phone sends an SMS.
+pub fn phone_sends(world: &Rc<World>, id: &str, from: &str, text: &str) {
+    let incoming = Incoming {
+        id: id.to_owned(),
+        from: from.to_owned(),
+        text: text.to_owned(),
+        answers: Vec::new(),
+    };
+    let body = form(&[
+        ("id", id),
+        ("from", from),
+        ("to", "20880"),
+        ("text", text),
+        ("date", "2027-01-15 08:00:00"),
+        ("linkId", "0"),
+    ]);
+    world.note(|| format!("a phone sends {id}"));
+    world
+        .africas_talking
+        .borrow_mut()
+        .incoming
+        .insert(id.to_owned(), incoming);
+    call_back(
+        world,
+        Function::IncomingMessages,
+        body,
+        About::Incoming(id.to_owned()),
+    );
+}
+
+/// The network reports on an SMS.
+pub fn report(world: &Rc<World>, at_id: &str, number: &str, word: &str) {
+    let failure = matches!(word, "Failed" | "Rejected");
+    // The words of networks may hold anything.
+    let reason = format!("DeliveryFailure {number}");
+    let mut fields = vec![
+        ("phoneNumber", number),
+        ("status", word),
+        ("id", at_id),
+        ("networkCode", "63902"),
+    ];
+    if failure {
+        fields.push(("failureReason", &reason));
+    }
+    let mut at = world.africas_talking.borrow_mut();
+    let reports = at.reports.entry(at_id.to_owned()).or_default();
+    reports.push(Reported {
+        word: word.to_owned(),
+        answers: Vec::new(),
+    });
+    let about = About::Report(at_id.to_owned(), reports.len() - 1);
+    drop(at);
+    call_back(world, Function::DeliveryReports, form(&fields), about);
+}
+
+fn report_by_chance(world: &Rc<World>, at_id: &str, number: &str) {
+    const STORIES: [&[&str]; 9] = [
+        &["Sent", "Submitted", "Buffered", "Success"],
+        &["Sent", "Success"],
+        &["Success"],
+        &["Submitted", "Failed"],
+        &["Rejected"],
+        &["Buffered", "Expired", "Success"],
+        &["AbsentSubscriber"],
+        &["Teleported", "Buffered"],
+        &[],
+    ];
+    let random = &world.random;
+    let mut at_ms = 0;
+    let in_order = random.chance(500_000);
+    for word in *random.pick(&STORIES) {
+        let step_ms = match random.between(0, 9) {
+            0..=5 => random.between(0, 2_000),
+            6..=8 => random.between(1_000, 120_000),
+            _ => random.between(60_000, 1_800_000),
+        };
+        at_ms = if in_order { at_ms + step_ms } else { step_ms };
+        let times = if random.chance(100_000) { 2 } else { 1 };
+        for repeat in 0..times {
+            let at_ms = at_ms + repeat * random.between(0, 400_000);
+            let (at_id, number, word) = (at_id.to_owned(), number.to_owned(), (*word).to_owned());
+            will_call(world, at_ms);
+            world.after(at_ms, move |world| {
+                world.africas_talking.borrow_mut().pending -= 1;
+                report(world, &at_id, &number, &word);
+            });
+        }
+    }
+}
+
+#[derive(Clone)]
+enum About {
+    Incoming(String),
+    Report(String, usize),
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(fields).finish()
+}
+
+fn will_call(world: &World, after_ms: i64) {
+    let mut at = world.africas_talking.borrow_mut();
+    at.pending += 1;
+    at.last_callback_ms = at.last_callback_ms.max(world.now_ms() + after_ms);
+}
+
+fn call_back(world: &Rc<World>, function: Function, body: String, about: About) {
+    let tries = Rc::new(Cell::new(world.random.between(2, 6)));
+    will_call(world, 0);
+    try_callback(world, function, Rc::new(body), about, tries);
+}
+
+fn try_callback(
+    world: &Rc<World>,
+    function: Function,
+    body: Rc<String>,
+    about: About,
+    tries: Rc<Cell<i64>>,
+) {
+    let key = world.africas_talking.borrow().key.clone();
+    let request = request(function, &key, &body);
+    lambda::serve(world, function, request, move |world, status| {
+        let mut at = world.africas_talking.borrow_mut();
+        match &about {
+            About::Incoming(id) => {
+                at.incoming
+                    .get_mut(id)
+                    .expect("it was sent")
+                    .answers
+                    .push(status);
+            }
+            About::Report(id, n) => at.reports.get_mut(id).expect("reported")[*n]
+                .answers
+                .push(status),
+        }
+        at.pending -= 1;
+        drop(at);
+        world.count(|| format!("{} answers {status}", function.name()));
+        tries.set(tries.get() - 1);
+        let repeated = world
+            .random
+            .chance(world.faults.rates.borrow().callback_repeated);
+        if tries.get() > 0 && (status != 200 || repeated) {
+            let after_ms = world.random.between(10, 600_000);
+            will_call(world, after_ms);
+            world.after(after_ms, move |world| {
+                try_callback(world, function, body, about, tries);
+            });
+        }
+    });
+}
+
+/// A callback as API Gateway hands it over.
+pub fn request(function: Function, key: &str, body: &str) -> HttpRequest {
+    HttpRequest::from_event(&json!({
+        "version": "2.0",
+        "rawPath": format!("/api/v1/sms/africastalking/{}", function.name()),
+        "rawQueryString": form(&[("key", key)]),
+        "headers": { "content-type": "application/x-www-form-urlencoded" },
+        "requestContext": { "http": { "method": "POST" } },
+        "body": body,
+        "isBase64Encoded": false,
+    }))
+}
+
+/// A text of which the message's id is the end.
+pub fn text_for(id: &str) -> String {
+    format!("{SECRET_TEXT} {id}")
+}

@@ -1,0 +1,253 @@
+//! Deliberately broken variants of the system, each by a port that lies or bends: the proof that the
+//! simulation would notice. Nothing of this is in the library.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use bridge::digest::sha256_hex;
+use bridge::domain::ids::MedicMessageId;
+use bridge::domain::status::Status;
+use bridge::ports::{
+    AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
+    QueueError, Record, Response, Row, Sms, Version, Write, Written,
+};
+use serde_json::{Value, json};
+
+use crate::lambda::Function;
+use crate::ports::{Ctx, SimAfricasTalking, SimLedger, SimMedic, SimQueue};
+use crate::world::QueueName;
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Africa's Talking gets its 200 whether or not SQS holds the event.
+    AcknowledgedBeforeQueued,
+    /// Whoever writes to the ledger wins: the claim of a message stops nobody.
+    NoClaim,
+    /// The last report wins.
+    NoRank,
+    /// The message group does not lock: two batches, two POSTs.
+    TwoPosts,
+    /// What Medic offers is acknowledged before the ledger is looked at.
+    UnsentWithoutLedger,
+    /// What is returned comes back at once.
+    RetryAtOnce,
+    /// No empty POST after a doubt.
+    NoControlPost,
+    /// What the index says is told, without reading the row.
+    StaleIndexBelieved,
+    /// What fails is parked though nothing else was stored beside it.
+    PoisonParkedWithoutWitness,
+    /// HTTP 503 of Africa's Talking is taken for "surely not sent".
+    Http503TakenForNotSent,
+    /// What is parked a second time has the deduplication id of the first.
+    DeduplicationIdReused,
+}
+
+impl Variant {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::AcknowledgedBeforeQueued,
+        Self::NoClaim,
+        Self::NoRank,
+        Self::TwoPosts,
+        Self::UnsentWithoutLedger,
+        Self::RetryAtOnce,
+        Self::NoControlPost,
+        Self::StaleIndexBelieved,
+        Self::PoisonParkedWithoutWitness,
+        Self::Http503TakenForNotSent,
+        Self::DeduplicationIdReused,
+    ];
+}
+
+fn is(ctx: &Ctx, variant: Variant) -> bool {
+    ctx.world.settings.variant == Some(variant)
+}
+
+/// A queue, perhaps broken.
+pub struct BentQueue {
+    port: SimQueue,
+    hidden: Cell<bool>,
+}
+
+impl BentQueue {
+    /// The queue of this name.
+    pub fn new(ctx: &Rc<Ctx>, name: QueueName) -> Self {
+        Self {
+            port: SimQueue {
+                ctx: Rc::clone(ctx),
+                name,
+            },
+            hidden: Cell::new(false),
+        }
+    }
+}
+
+impl Queue for BentQueue {
+    async fn send(&self, mut messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+        let ctx = &self.port.ctx;
+        if is(ctx, Variant::DeduplicationIdReused) && self.port.name == QueueName::ExchangeParked {
+            for message in &mut messages {
+                let parked: Value = serde_json::from_str(&message.body).unwrap_or_default();
+                let body = parked["body"].as_str().unwrap_or_default();
+                if let Some(fifo) = &mut message.fifo {
+                    fifo.deduplication_id = sha256_hex(body.as_bytes());
+                }
+            }
+        }
+        let count = messages.len();
+        let sent = self.port.send(messages).await;
+        let webhook = ctx.function == Function::IncomingMessages;
+        if is(ctx, Variant::AcknowledgedBeforeQueued) && webhook {
+            return vec![Ok(()); count];
+        }
+        sent
+    }
+
+    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        let first = !self.hidden.replace(true);
+        if is(&self.port.ctx, Variant::RetryAtOnce) && !first {
+            let at_once: Vec<_> = records.iter().map(|(record, _)| (*record, 0)).collect();
+            return self.port.hide(&at_once).await;
+        }
+        self.port.hide(records).await
+    }
+}
+
+/// The ledger, perhaps broken.
+pub struct BentLedger {
+    port: SimLedger,
+    stale: RefCell<Vec<Row>>,
+}
+
+impl BentLedger {
+    /// The ledger.
+    pub fn new(ctx: &Rc<Ctx>) -> Self {
+        Self {
+            port: SimLedger(Rc::clone(ctx)),
+            stale: RefCell::new(Vec::new()),
+        }
+    }
+}
+
+impl LedgerStore for BentLedger {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
+        let ctx = &self.port.0;
+        let mut rows = self.port.read(keys).await?;
+        if is(ctx, Variant::NoRank) && ctx.function == Function::ReportRecorder {
+            for (row, _) in &mut rows {
+                match row {
+                    Row::Sms(row) => row.reports.clear(),
+                    Row::Message(row) => row.status = Status::Unsent,
+                    Row::Account(_) | Row::Recipient(_) => {}
+                }
+            }
+        }
+        for stale in self.stale.borrow_mut().drain(..) {
+            if let Some((row, _)) = rows.iter_mut().find(|(row, _)| row.key() == stale.key()) {
+                *row = stale;
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn write(&self, mut writes: Vec<Write>) -> Result<Written, LedgerError> {
+        let ctx = &self.port.0;
+        if is(ctx, Variant::NoClaim) && ctx.function == Function::OutboundSender {
+            for write in &mut writes {
+                let now = ctx.world.ledger.borrow().read(&[write.row.key()]);
+                write.expected = now.into_iter().next().map(|(_, version)| version);
+            }
+        }
+        self.port.write(writes).await
+    }
+
+    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+        let named = self.port.named(limit).await?;
+        if is(&self.port.0, Variant::StaleIndexBelieved) {
+            let rows = named.iter().cloned().map(Row::Message);
+            *self.stale.borrow_mut() = rows.collect();
+        }
+        Ok(named.into_iter().map(|row| row.id).collect())
+    }
+
+    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
+        self.port.unsettled(number_hash, limit).await
+    }
+}
+
+/// Medic, perhaps called wrongly.
+pub struct BentMedic {
+    port: SimMedic,
+    posted: Cell<bool>,
+}
+
+impl BentMedic {
+    /// Medic.
+    pub fn new(ctx: &Rc<Ctx>) -> Self {
+        Self {
+            port: SimMedic(Rc::clone(ctx)),
+            posted: Cell::new(false),
+        }
+    }
+
+    async fn acknowledge(&self, response: &Response) -> Result<(), CredentialsError> {
+        let Response::Answer { status: 200, body } = response else {
+            return Ok(());
+        };
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let offers = answer["messages"].as_array().cloned().unwrap_or_default();
+        let updates: Vec<Value> = offers
+            .iter()
+            .map(|offer| json!({"id": offer["id"], "status": "UNSENT"}))
+            .collect();
+        if !updates.is_empty() {
+            let body = json!({"messages": [], "updates": updates}).to_string();
+            self.port.post(body).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Medic for BentMedic {
+    async fn post(&self, body: String) -> Result<Response, CredentialsError> {
+        let ctx = &self.port.0;
+        let first = !self.posted.replace(true);
+        let is_control = first && ctx.received_before.get() && !body.contains("\"id\"");
+        if is(ctx, Variant::NoControlPost) && is_control {
+            return Ok(Response::Answer {
+                status: 200,
+                body: br#"{"messages":[]}"#.to_vec(),
+            });
+        }
+        let response = self.port.post(body).await?;
+        if is(ctx, Variant::UnsentWithoutLedger) {
+            self.acknowledge(&response).await?;
+        }
+        Ok(response)
+    }
+}
+
+/// Africa's Talking, perhaps misunderstood.
+pub struct BentAfricasTalking(SimAfricasTalking);
+
+impl BentAfricasTalking {
+    /// Africa's Talking.
+    pub fn new(ctx: &Rc<Ctx>) -> Self {
+        Self(SimAfricasTalking(Rc::clone(ctx)))
+    }
+}
+
+impl AfricasTalking for BentAfricasTalking {
+    async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError> {
+        let response = self.0.send(sms).await?;
+        let ctx = &self.0.0;
+        Ok(match response {
+            Response::Answer { status: 503, body } if is(ctx, Variant::Http503TakenForNotSent) => {
+                Response::Answer { status: 400, body }
+            }
+            other => other,
+        })
+    }
+}

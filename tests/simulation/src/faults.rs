@@ -1,0 +1,173 @@
+//! What goes wrong between a function and a port: by chance, or as a test has written down.
+
+use std::cell::{Cell, RefCell};
+
+use crate::lambda::Function;
+use crate::random::Random;
+
+/// A port call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Sending to a queue.
+    Send,
+    /// Changing visibility.
+    Hide,
+    /// Reading rows.
+    Read,
+    /// Writing rows.
+    Write,
+    /// Asking the index.
+    Untold,
+    /// Asking the other index.
+    Unsettled,
+    /// Posting to Medic.
+    Post,
+    /// Sending an SMS.
+    Sms,
+    /// Reading a secret.
+    Secret,
+}
+
+/// What becomes of a port call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It does what it says.
+    Fine,
+    /// An error, and nothing was done.
+    FailsBefore,
+    /// An error, though it was done.
+    FailsAfter,
+    /// The invocation ends, before it was done.
+    DiesBefore,
+    /// The invocation ends, after it was done and before anybody heard of it.
+    DiesAfter,
+}
+
+/// How often what goes wrong, in a million calls.
+#[derive(Clone, Debug, Default)]
+pub struct Rates {
+    /// Errors of queue, ledger and secret store with nothing done.
+    pub fails_before: u32,
+    /// Errors after the effect.
+    pub fails_after: u32,
+    /// Deaths before the effect.
+    pub dies_before: u32,
+    /// Deaths after the effect.
+    pub dies_after: u32,
+    /// Calls that take seconds, or longer than the function may live.
+    pub slow: u32,
+    /// A conditional write that conflicts with nobody, as transactions do.
+    pub conflict: u32,
+    /// One entry of a batch is refused.
+    pub entry_fails: u32,
+    /// A deletion that gets lost after the handler's return.
+    pub delete_lost: u32,
+    /// A standard queue hands a message out twice.
+    pub delivered_twice: u32,
+    /// The index learns late.
+    pub index_lags: u32,
+    /// The clock of an invocation is wrong by seconds.
+    pub clock_wrong: u32,
+    /// Credentials cannot be read.
+    pub no_credentials: u32,
+    /// Medic, by POST: slow, answer lost, reset, 502 or 504 while it works on, and ends outright.
+    pub medic_slow: u32,
+    /// The answer to a POST is lost.
+    pub medic_answer_lost: u32,
+    /// The proxy gives up though Medic works on.
+    pub medic_gateway_error: u32,
+    /// No connection.
+    pub medic_unreachable: u32,
+    /// Africa's Talking accepts and does not answer, or answers in a way that says nothing.
+    pub at_unknown: u32,
+    /// Africa's Talking is not reached, or too busy, or refuses for now.
+    pub at_not_sent: u32,
+    /// Africa's Talking refuses for good.
+    pub at_refuses: u32,
+    /// A callback is repeated though it got its 200.
+    pub callback_repeated: u32,
+}
+
+struct Scripted {
+    function: Function,
+    call: Call,
+    skip: u32,
+    fate: Fate,
+    times: u32,
+}
+
+/// What goes wrong.
+#[derive(Default)]
+pub struct Faults {
+    /// How often; all zero when faults have stopped.
+    pub rates: RefCell<Rates>,
+    /// The ledger refuses everything while this is set.
+    pub ledger_out: Cell<bool>,
+    /// SQS refuses everything while this is set.
+    pub queues_out: Cell<bool>,
+    /// The secret store refuses everything while this is set.
+    pub secrets_out: Cell<bool>,
+    script: RefCell<Vec<Scripted>>,
+}
+
+impl Faults {
+    /// Writes down what becomes of a call of a function, after so many others of its kind, and how
+    /// often.
+    pub fn script(&self, function: Function, call: Call, skip: u32, fate: Fate, times: u32) {
+        self.script.borrow_mut().push(Scripted {
+            function,
+            call,
+            skip,
+            fate,
+            times,
+        });
+    }
+
+    /// What becomes of this call.
+    pub fn fate(&self, function: Function, call: Call, random: &Random) -> Fate {
+        if let Some(fate) = self.scripted(function, call) {
+            return fate;
+        }
+        let is_out = match call {
+            Call::Send | Call::Hide => self.queues_out.get(),
+            Call::Read | Call::Write | Call::Untold | Call::Unsettled => self.ledger_out.get(),
+            Call::Secret => self.secrets_out.get(),
+            Call::Post | Call::Sms => false,
+        };
+        if is_out {
+            return Fate::FailsBefore;
+        }
+        let rates = self.rates.borrow();
+        // Medic and Africa's Talking have failures of their own.
+        let fails = u32::from(!matches!(call, Call::Post | Call::Sms));
+        if random.chance(rates.dies_before) {
+            Fate::DiesBefore
+        } else if random.chance(rates.dies_after) {
+            Fate::DiesAfter
+        } else if random.chance(rates.fails_before * fails) {
+            Fate::FailsBefore
+        } else if random.chance(rates.fails_after * fails) {
+            Fate::FailsAfter
+        } else {
+            Fate::Fine
+        }
+    }
+
+    fn scripted(&self, function: Function, call: Call) -> Option<Fate> {
+        let mut script = self.script.borrow_mut();
+        let at = script
+            .iter()
+            .position(|line| line.function == function && line.call == call)?;
+        let line = &mut script[at];
+        if line.skip > 0 {
+            line.skip -= 1;
+            return None;
+        }
+        let fate = line.fate;
+        line.times = line.times.saturating_sub(1);
+        if line.times == 0 {
+            script.remove(at);
+        }
+        Some(fate)
+    }
+}

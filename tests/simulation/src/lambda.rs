@@ -1,0 +1,396 @@
+//! Lambda: functions with time-outs, event source mappings with partial batch responses, and the two
+//! functions behind HTTP.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use bridge::callbacks::{CallbackHandler, HttpRequest, IncomingKeys};
+use bridge::journal::Callback;
+use bridge::medic_exchange::MedicExchange;
+use bridge::outbound_sender::OutboundSender;
+use bridge::parking::ParkingLot;
+use bridge::ports::Record;
+use bridge::report_recorder::ReportRecorder;
+
+use crate::broken::{BentAfricasTalking, BentLedger, BentMedic, BentQueue, Variant};
+use crate::executor::TaskId;
+use crate::ports::{Ctx, SimHash, SimSecret, SimSurroundings};
+use crate::queue::BATCH;
+use crate::world::{QueueName, World};
+
+/// A function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Function {
+    /// `incoming-messages`.
+    IncomingMessages,
+    /// `delivery-reports`.
+    DeliveryReports,
+    /// `report-recorder`.
+    ReportRecorder,
+    /// `outbound-sender`.
+    OutboundSender,
+    /// `medic-exchange`.
+    MedicExchange,
+}
+
+impl Function {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IncomingMessages => "incoming-messages",
+            Self::DeliveryReports => "delivery-reports",
+            Self::ReportRecorder => "report-recorder",
+            Self::OutboundSender => "outbound-sender",
+            Self::MedicExchange => "medic-exchange",
+        }
+    }
+
+    /// Its time-out, as in the template.
+    pub fn timeout_ms(self) -> i64 {
+        match self {
+            Self::IncomingMessages | Self::DeliveryReports => 15_000,
+            Self::ReportRecorder => 30_000,
+            Self::OutboundSender => 60_000,
+            Self::MedicExchange => 300_000,
+        }
+    }
+
+    /// How many run at a time, as in the template.
+    fn concurrency(self) -> usize {
+        match self {
+            Self::OutboundSender => 5,
+            _ => 2,
+        }
+    }
+
+    /// The queue that wakes it.
+    pub fn queue(self) -> QueueName {
+        match self {
+            Self::ReportRecorder => QueueName::Reports,
+            Self::OutboundSender => QueueName::Outbox,
+            _ => QueueName::Exchange,
+        }
+    }
+
+    fn of(queue: QueueName) -> Option<Self> {
+        match queue {
+            QueueName::Exchange => Some(Self::MedicExchange),
+            QueueName::Outbox => Some(Self::OutboundSender),
+            QueueName::Reports => Some(Self::ReportRecorder),
+            QueueName::ExchangeParked | QueueName::OutboxParked | QueueName::ReportsParked => None,
+        }
+    }
+}
+
+type Webhook = CallbackHandler<BentQueue, SimSecret, SimSurroundings>;
+
+struct Environment {
+    ctx: Rc<Ctx>,
+    webhook: Webhook,
+}
+
+/// What Lambda knows.
+#[derive(Default)]
+pub struct Lambda {
+    in_flight: BTreeMap<Function, usize>,
+    look_at_ms: BTreeMap<Function, i64>,
+    idle: BTreeMap<Function, Vec<Rc<Environment>>>,
+    /// Mappings that are switched off, for tests that look at a queue.
+    pub off: Vec<Function>,
+}
+
+impl Lambda {
+    /// Whether an invocation of this function is running.
+    pub fn is_running(&self, function: Function) -> bool {
+        self.in_flight
+            .get(&function)
+            .is_some_and(|count| *count > 0)
+    }
+
+    /// Lets go of every environment.
+    pub fn forget(&mut self) {
+        self.idle.clear();
+    }
+}
+
+/// A queue has changed: looks at it when there will be something to receive.
+pub fn look(world: &Rc<World>, queue: QueueName) {
+    let Some(function) = Function::of(queue) else {
+        return;
+    };
+    let Some(at_ms) = world.queue(queue).borrow().next_receivable_ms() else {
+        return;
+    };
+    let at_ms = at_ms.max(world.now_ms()) + world.random.between(1, 120);
+    let mut lambda = world.lambda.borrow_mut();
+    let known = lambda.look_at_ms.get(&function);
+    if known.is_some_and(|known| *known <= at_ms) {
+        return;
+    }
+    lambda.look_at_ms.insert(function, at_ms);
+    drop(lambda);
+    world.at_time(at_ms, move |world| {
+        let mut lambda = world.lambda.borrow_mut();
+        if lambda.look_at_ms.get(&function) == Some(&at_ms) {
+            lambda.look_at_ms.remove(&function);
+            drop(lambda);
+            receive(world, function);
+        }
+    });
+}
+
+fn receive(world: &Rc<World>, function: Function) {
+    let lambda = world.lambda.borrow();
+    let in_flight = lambda.in_flight.get(&function).copied().unwrap_or(0);
+    if in_flight >= function.concurrency() || lambda.off.contains(&function) {
+        return;
+    }
+    drop(lambda);
+    let limit = match function {
+        // A standard queue often hands out fewer than it has.
+        Function::OutboundSender | Function::ReportRecorder => world.random.between(1, 10) as usize,
+        _ => BATCH,
+    };
+    let queue = world.queue(function.queue());
+    let (records, dead) = queue
+        .borrow_mut()
+        .receive(world.now_ms(), limit, &world.random);
+    if !dead.is_empty() {
+        world.count(|| "SQS: moved to the dead-letter queue".to_owned());
+        world
+            .dead
+            .borrow_mut()
+            .extend(dead.into_iter().map(|m| m.body));
+    }
+    if !records.is_empty() {
+        start(world, function, records);
+    }
+    look(world, function.queue());
+}
+
+fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
+    let task = world.next_number();
+    world.note(|| {
+        let records: Vec<String> = records
+            .iter()
+            .map(|r| format!("{}({})", r.message_id, r.receive_count))
+            .collect();
+        format!("#{task} {} begins with {records:?}", function.name())
+    });
+    world.count(|| format!("invocations of {}", function.name()));
+    let ctx = Ctx::new(world, function, task);
+    let received_before = records.iter().any(|record| record.receive_count > 1);
+    ctx.received_before.set(received_before);
+    let deadline_ms = world.now_ms() + function.timeout_ms();
+    let receipts: Vec<(String, String)> = records
+        .iter()
+        .map(|record| (record.message_id.clone(), record.receipt_handle.clone()))
+        .collect();
+    deliver_twice(world, function, &receipts);
+    let mut records = records;
+    if world.settings.variant == Some(Variant::PoisonParkedWithoutWitness) {
+        for record in &mut records {
+            record.receive_count = record.receive_count.max(100);
+        }
+    }
+    let work = worker(&ctx, function, records, deadline_ms);
+    *world
+        .lambda
+        .borrow_mut()
+        .in_flight
+        .entry(function)
+        .or_default() += 1;
+    let at = Rc::clone(world);
+    world.spawn(
+        task,
+        async move {
+            let back = work.await;
+            returned(&at, function, &receipts, &back);
+            at.note(|| format!("#{task} {} ends, returns {back:?}", function.name()));
+            ended(&at, function);
+        },
+        move |world| {
+            world.note(|| format!("#{task} {} is dead", function.name()));
+            world.count(|| format!("deaths of {}", function.name()));
+            ended(world, function);
+        },
+    );
+    world.at_time(deadline_ms, move |world| world.kill(task));
+}
+
+fn deliver_twice(world: &Rc<World>, function: Function, receipts: &[(String, String)]) {
+    let chance = world.faults.rates.borrow().delivered_twice;
+    if function == Function::MedicExchange || !world.random.chance(chance) {
+        return;
+    }
+    world.count(|| "SQS: handed out twice".to_owned());
+    let receipt = receipts[0].1.clone();
+    let soon_ms = world.random.between(0, 2_000);
+    world.after(soon_ms, move |world| {
+        let now_ms = world.now_ms();
+        let queue = world.queue(function.queue());
+        queue.borrow_mut().deliver_again(&receipt, now_ms);
+        look(world, function.queue());
+    });
+}
+
+/// What is not returned is deleted.
+fn returned(world: &Rc<World>, function: Function, receipts: &[(String, String)], back: &[String]) {
+    let now_ms = world.now_ms();
+    for (id, receipt) in receipts {
+        if back.contains(id) {
+            continue;
+        }
+        let lost = world.faults.rates.borrow().delete_lost;
+        if world.random.chance(lost) {
+            world.count(|| "SQS: deletion lost".to_owned());
+        } else {
+            let queue = world.queue(function.queue());
+            queue.borrow_mut().delete(receipt, now_ms);
+        }
+    }
+}
+
+fn ended(world: &Rc<World>, function: Function) {
+    if let Some(count) = world.lambda.borrow_mut().in_flight.get_mut(&function) {
+        *count -= 1;
+    }
+    look(world, function.queue());
+}
+
+type Work = Pin<Box<dyn Future<Output = Vec<String>>>>;
+
+fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: i64) -> Work {
+    let surroundings = SimSurroundings(Rc::clone(ctx));
+    let settings = &ctx.world.settings;
+    let ledger = BentLedger::new(ctx);
+    let parked = |name, is_fifo| ParkingLot {
+        queue: BentQueue::new(ctx, name),
+        is_fifo,
+    };
+    match function {
+        Function::MedicExchange => {
+            let handler = MedicExchange {
+                ledger,
+                exchange: BentQueue::new(ctx, QueueName::Exchange),
+                outbox: BentQueue::new(ctx, QueueName::Outbox),
+                parked: parked(QueueName::ExchangeParked, true),
+                medic: BentMedic::new(ctx),
+                surroundings,
+                post_timeout_ms: settings.post_timeout_ms,
+            };
+            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+        }
+        Function::OutboundSender => {
+            let handler = OutboundSender {
+                ledger,
+                outbox: BentQueue::new(ctx, QueueName::Outbox),
+                parked: parked(QueueName::OutboxParked, false),
+                africas_talking: BentAfricasTalking::new(ctx),
+                hashes: SimHash(Rc::clone(ctx)),
+                fuse: settings.fuse,
+                surroundings,
+                rules: settings.rules,
+                sender_ids: Rc::clone(&settings.sender_ids),
+                call_timeout_ms: settings.call_timeout_ms,
+            };
+            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+        }
+        _ => {
+            let handler = ReportRecorder {
+                ledger,
+                reports: BentQueue::new(ctx, QueueName::Reports),
+                parked: parked(QueueName::ReportsParked, false),
+                surroundings,
+                call_over_after_ms: settings.rules.call_over_after_ms,
+            };
+            Box::pin(async move { handler.handle(&records).await })
+        }
+    }
+}
+
+/// Serves an HTTP request; what happens then is told the status that the caller gets.
+pub fn serve(
+    world: &Rc<World>,
+    function: Function,
+    request: HttpRequest,
+    then: impl FnOnce(&Rc<World>, u16) + 'static,
+) {
+    let task: TaskId = world.next_number();
+    let environment = environment(world, function, task);
+    environment.ctx.begin(task);
+    let then: Rc<Cell<Option<Then>>> = Rc::new(Cell::new(Some(Box::new(then))));
+    let answered = Rc::clone(&then);
+    let at = Rc::clone(world);
+    world.spawn(
+        task,
+        async move {
+            let response = environment.webhook.handle(&request).await;
+            at.note(|| {
+                let name = function.name();
+                format!("#{task} {name} answers {}", response.status)
+            });
+            at.lambda
+                .borrow_mut()
+                .idle
+                .entry(function)
+                .or_default()
+                .push(environment);
+            if let Some(then) = answered.take() {
+                then(&at, response.status);
+            }
+        },
+        move |world| {
+            world.note(|| format!("#{task} {} is dead", function.name()));
+            world.count(|| format!("deaths of {}", function.name()));
+            if let Some(then) = then.take() {
+                then(world, 502);
+            }
+        },
+    );
+    world.after(function.timeout_ms(), move |world| world.kill(task));
+}
+
+type Then = Box<dyn FnOnce(&Rc<World>, u16)>;
+
+/// A warm environment, or a new one.
+fn environment(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Environment> {
+    let idle = world
+        .lambda
+        .borrow_mut()
+        .idle
+        .get_mut(&function)
+        .and_then(Vec::pop);
+    if let Some(environment) = idle {
+        return environment;
+    }
+    let ctx = Ctx::new(world, function, task);
+    let (callback, queue, parked, is_fifo) = match function {
+        Function::IncomingMessages => (
+            Callback::IncomingMessage,
+            QueueName::Exchange,
+            QueueName::ExchangeParked,
+            true,
+        ),
+        _ => (
+            Callback::DeliveryReport,
+            QueueName::Reports,
+            QueueName::ReportsParked,
+            false,
+        ),
+    };
+    let webhook = CallbackHandler {
+        callback,
+        queue: BentQueue::new(&ctx, queue),
+        parked: ParkingLot {
+            queue: BentQueue::new(&ctx, parked),
+            is_fifo,
+        },
+        keys: IncomingKeys::new(SimSecret(Rc::clone(&ctx))),
+        surroundings: SimSurroundings(Rc::clone(&ctx)),
+    };
+    Rc::new(Environment { ctx, webhook })
+}

@@ -1,0 +1,145 @@
+//! `cargo simulate`: runs seeds of the simulation, and replays one.
+//!
+//! `--seeds N` runs so many, `--start S` from this one on; `--seed S --trace` replays one, with the
+//! trace of the SMS whose promise was broken, or of `--about ID`; `--broken NAME` runs a variant that
+//! is broken on purpose.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a command line: what it prints is what it is for"
+)]
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use simulation::broken::Variant;
+use simulation::run::{Run, run, run_many};
+
+#[derive(Default)]
+struct Options {
+    seeds: Option<u64>,
+    start: u64,
+    seed: Option<u64>,
+    trace: bool,
+    about: Option<String>,
+    broken: Option<Variant>,
+}
+
+fn main() -> ExitCode {
+    let kept = options().map(|options| match options.seed {
+        Some(seed) => replay(seed, &options),
+        None => many(&options),
+    });
+    match kept {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options {
+        start: 1,
+        ..Options::default()
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .with_context(|| format!("{argument} needs a value"))
+        };
+        match argument.as_str() {
+            "--seeds" => options.seeds = Some(value()?.parse()?),
+            "--start" => options.start = value()?.parse()?,
+            "--seed" => options.seed = Some(value()?.parse()?),
+            "--about" => options.about = Some(value()?),
+            "--trace" => options.trace = true,
+            "--broken" => {
+                let name = value()?;
+                let found = Variant::ALL.into_iter().find(|v| format!("{v:?}") == name);
+                options.broken = Some(found.with_context(|| format!("one of {:?}", Variant::ALL))?);
+            }
+            other => bail!(
+                "{other} is not known: --seeds N --start S, or --seed S [--trace] [--about ID], [--broken NAME]"
+            ),
+        }
+    }
+    Ok(options)
+}
+
+/// Whether every promise was kept.
+fn many(options: &Options) -> bool {
+    let seeds = options.seeds.unwrap_or(1_000);
+    let began = Instant::now();
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut virtual_ms = 0_i128;
+    let mut failed = 0_u64;
+    run_many(
+        options.start..options.start.saturating_add(seeds),
+        options.broken,
+        |run| {
+            virtual_ms += i128::from(run.virtual_ms);
+            for (what, count) in &run.counts {
+                *counts.entry(what.clone()).or_default() += count;
+            }
+            if !run.breaches.is_empty() {
+                failed += 1;
+                if failed <= 10 {
+                    tell(&run, options.broken);
+                }
+            }
+            failed < 100
+        },
+    );
+    for (what, count) in &counts {
+        println!("{count:>12}  {what}");
+    }
+    let took = began.elapsed();
+    let days = virtual_ms / (24 * 60 * 60 * 1000);
+    println!(
+        "{seeds} seeds from {} on, {days} days of virtual time, in {:.1} s: {failed} failed",
+        options.start,
+        took.as_secs_f32()
+    );
+    failed == 0
+}
+
+fn tell(run: &Run, broken: Option<Variant>) {
+    println!("seed {} breaks a promise:", run.seed);
+    for breach in &run.breaches {
+        println!(
+            "  promise {}: {} {}",
+            breach.promise, breach.about, breach.what
+        );
+    }
+    let broken = broken.map_or(String::new(), |variant| format!(" --broken {variant:?}"));
+    println!(
+        "  replay it: cargo simulate --seed {} --trace{broken}",
+        run.seed
+    );
+}
+
+fn replay(seed: u64, options: &Options) -> bool {
+    let run = run(seed, options.broken, true);
+    if options.trace {
+        let about = options.about.clone().or_else(|| {
+            let named = run.breaches.iter().find(|breach| !breach.about.is_empty());
+            named.map(|breach| breach.about.clone())
+        });
+        for line in run.trace_about(about.as_deref()) {
+            println!("{line}");
+        }
+    }
+    if run.breaches.is_empty() {
+        println!("seed {seed} keeps every promise");
+    } else {
+        tell(&run, options.broken);
+    }
+    run.breaches.is_empty()
+}

@@ -1,0 +1,412 @@
+//! How Medic works on a POST: step by step, each some time after the last, whoever still listens.
+
+use std::rc::Rc;
+
+use bridge::domain::status::Status;
+use bridge::ports::Response;
+use serde_json::{Value, json};
+
+use super::{CRASHER, Logged, Mode, OFFERS_AT_MOST, POISON, Post, PostFate, REPLY, State, Stored};
+use crate::executor::Slot;
+use crate::world::World;
+
+/// What is left to do for a POST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// See which messages are there already.
+    Check,
+    /// Write this one, if it was not.
+    Write(usize),
+    /// Apply the updates.
+    Update,
+    /// See what is to be offered.
+    Read,
+    /// Mark it as offered.
+    Mark,
+    Answer,
+}
+
+/// A POST reaches Medic. The slot is filled with what the client gets.
+pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>> {
+    let slot = Slot::new();
+    let fate = fate(world);
+    if let Some(response) = refused(world, fate) {
+        world.count(|| format!("Medic: {}", refusal_name(&response)));
+        slot.fill(response);
+        return slot;
+    }
+    let timed_out = Rc::clone(&slot);
+    world.after(timeout_ms, move |world| {
+        if !timed_out.is_filled() {
+            world.count(|| "Medic: no answer in time".to_owned());
+            timed_out.fill(Response::NoAnswer);
+        }
+    });
+    let Some((messages, updates)) = read(body) else {
+        slot.fill(own_500());
+        return slot;
+    };
+    let steps = i64::try_from(messages.len()).unwrap_or(0) + 5;
+    let mut pace_ms = world.random.between(5, 90);
+    let mut answer_lost = false;
+    match fate {
+        PostFate::Slow(total_ms) => {
+            world.count(|| "Medic: slow".to_owned());
+            pace_ms = total_ms / steps;
+        }
+        PostFate::Proxy(status, after_ms, total_ms) => {
+            world.count(|| format!("Medic: its proxy answers {status}"));
+            pace_ms = total_ms / steps;
+            let slot = Rc::clone(&slot);
+            world.after(after_ms, move |_| {
+                slot.fill(answer(status, &json!({"type": "ERROR", "code": status})));
+            });
+        }
+        PostFate::AnswerLost => {
+            world.count(|| "Medic: answer lost".to_owned());
+            answer_lost = true;
+        }
+        _ => {}
+    }
+    let number = world.next_number();
+    let mut medic = world.medic.borrow_mut();
+    let others_open = medic
+        .posts
+        .values()
+        .filter(|post| !post.slot.is_filled())
+        .count();
+    medic.log.push(Logged {
+        at_ms: world.now_ms(),
+        messages: messages.iter().map(|message| message.id.clone()).collect(),
+        updates: updates
+            .iter()
+            .map(|(id, status, _)| (id.clone(), status.clone()))
+            .collect(),
+        others_open,
+    });
+    medic.posts.insert(
+        number,
+        Post {
+            fresh: Vec::new(),
+            messages,
+            updates,
+            stalled: false,
+            failed: false,
+            full_disk: fate == PostFate::FullDisk,
+            pace_ms,
+            answer_lost,
+            offered: Vec::new(),
+            slot: Rc::clone(&slot),
+        },
+    );
+    drop(medic);
+    next(world, number, Step::Check);
+    slot
+}
+
+/// Medic's process ends and begins again: what it was working on is left where it was.
+pub fn restart(world: &Rc<World>) {
+    let posts = std::mem::take(&mut world.medic.borrow_mut().posts);
+    for post in posts.into_values() {
+        post.slot.fill(Response::NoAnswer);
+    }
+    world.medic.borrow_mut().hangs_until_ms = 0;
+}
+
+fn fate(world: &World) -> PostFate {
+    if let Some(fate) = world.medic.borrow_mut().script.pop_front() {
+        return fate;
+    }
+    let random = &world.random;
+    let rates = world.faults.rates.borrow();
+    if random.chance(rates.medic_slow) {
+        // Longer than the client waits, and shorter than any batch comes back.
+        PostFate::Slow(random.between(1_000, 90_000))
+    } else if random.chance(rates.medic_answer_lost) {
+        PostFate::AnswerLost
+    } else if random.chance(rates.medic_gateway_error) {
+        let after_ms = random.between(10, 40_000);
+        // Who was answered by the proxy waits for 65 seconds.
+        let more_ms = random.between(0, 60_000);
+        PostFate::Proxy(*random.pick(&[502, 504]), after_ms, after_ms + more_ms)
+    } else if random.chance(rates.medic_unreachable) {
+        *random.pick(&[
+            PostFate::Unreachable,
+            PostFate::Refused(503),
+            PostFate::Refused(429),
+            PostFate::Refused(401),
+            PostFate::Refused(413),
+            PostFate::Html,
+        ])
+    } else {
+        PostFate::Fine
+    }
+}
+
+fn refused(world: &World, fate: PostFate) -> Option<Response> {
+    let html = || Response::Answer {
+        status: 200,
+        body: b"<html><body>Medic is starting</body></html>".to_vec(),
+    };
+    match (world.medic.borrow().mode, fate) {
+        (Mode::Down, _) | (_, PostFate::Unreachable) => Some(Response::NotConnected),
+        (Mode::Answers(status), _) | (_, PostFate::Refused(status)) => {
+            Some(answer(status, &json!({"code": status, "error": "refused"})))
+        }
+        (Mode::Html, _) | (_, PostFate::Html) => Some(html()),
+        (Mode::Up, _) => None,
+    }
+}
+
+fn refusal_name(response: &Response) -> String {
+    match response {
+        Response::Answer { status: 200, .. } => "a page of HTML".to_owned(),
+        Response::Answer { status, .. } => format!("answers {status}"),
+        _ => "not reached".to_owned(),
+    }
+}
+
+type Read = (Vec<Stored>, Vec<(String, String, Option<String>)>);
+
+fn read(body: &str) -> Option<Read> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let text = |value: &Value, field: &str| {
+        let value = value.get(field).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let messages = body.get("messages")?.as_array()?;
+    let updates = body.get("updates")?.as_array()?;
+    Some((
+        messages
+            .iter()
+            .map(|message| Stored {
+                id: text(message, "id"),
+                from: text(message, "from"),
+                content: text(message, "content"),
+            })
+            // Medic drops what has a falsy field, and says nothing.
+            .filter(|m| !m.id.is_empty() && !m.from.is_empty() && !m.content.is_empty())
+            .collect(),
+        updates
+            .iter()
+            .map(|update| {
+                let reason = update.get("reason").and_then(Value::as_str);
+                (
+                    text(update, "id"),
+                    text(update, "status"),
+                    reason.map(str::to_owned),
+                )
+            })
+            .collect(),
+    ))
+}
+
+fn answer(status: u16, body: &Value) -> Response {
+    Response::Answer {
+        status,
+        body: body.to_string().into_bytes(),
+    }
+}
+
+fn own_500() -> Response {
+    answer(500, &json!({"code": 500, "error": "Server error"}))
+}
+
+/// A step comes after the POST's pace; when the database hangs, after that.
+fn next(world: &Rc<World>, number: u64, step: Step) {
+    let pace_ms = match world.medic.borrow().posts.get(&number) {
+        Some(post) => post.pace_ms,
+        None => return,
+    };
+    let jitter_ms = world.random.between(0, 20);
+    world.after(pace_ms + jitter_ms, move |world| {
+        take(world, number, step);
+    });
+}
+
+fn later(world: &Rc<World>, number: u64, step: Step, at_ms: i64) {
+    world.at_time(at_ms, move |world| take(world, number, step));
+}
+
+fn take(world: &Rc<World>, number: u64, step: Step) {
+    let hangs_until_ms = world.medic.borrow().hangs_until_ms;
+    if hangs_until_ms > world.now_ms() && step != Step::Answer {
+        if let Some(post) = world.medic.borrow_mut().posts.get_mut(&number) {
+            post.stalled = true;
+        }
+        let jitter_ms = world.random.between(1, 400);
+        later(world, number, step, hangs_until_ms + jitter_ms);
+        return;
+    }
+    match step {
+        Step::Check => check(world, number),
+        Step::Write(at) => write(world, number, at),
+        Step::Update => update(world, number),
+        Step::Read => read_outgoing(world, number),
+        Step::Mark => mark(world, number),
+        Step::Answer => finish(world, number),
+    }
+}
+
+fn check(world: &Rc<World>, number: u64) {
+    let mut medic = world.medic.borrow_mut();
+    let Some(mut post) = medic.posts.remove(&number) else {
+        return;
+    };
+    post.fresh = post
+        .messages
+        .iter()
+        .map(|message| medic.copies(&message.id) == 0)
+        .collect();
+    let first = if post.messages.is_empty() {
+        Step::Update
+    } else {
+        Step::Write(0)
+    };
+    medic.posts.insert(number, post);
+    drop(medic);
+    next(world, number, first);
+}
+
+fn write(world: &Rc<World>, number: u64, at: usize) {
+    let mut medic = world.medic.borrow_mut();
+    let full = medic.disk_full;
+    let Some(post) = medic.posts.get_mut(&number) else {
+        return;
+    };
+    let full = full || post.full_disk;
+    let message = post.messages[at].clone();
+    let last = at + 1 == post.messages.len();
+    if message.content.contains(CRASHER) {
+        world.count(|| "Medic: ends without an answer over a message".to_owned());
+        medic.posts.remove(&number);
+        return;
+    }
+    if full || message.content.contains(POISON) {
+        post.failed = true;
+    } else if post.fresh[at] {
+        world.note(|| format!("Medic stores {}", message.id));
+        if message.content.contains(REPLY) {
+            let id = format!("reply-to-{}", message.id);
+            let content = format!("{} {id}", crate::plan::SECRET_TEXT);
+            let from = message.from.clone();
+            // Its own check keeps a second reply from having the same id.
+            let id = match medic.copies(&message.id) {
+                0 => id,
+                n => format!("{id}-{n}"),
+            };
+            medic.wants(&id, &from, &content);
+        }
+        medic.stored.push(message);
+    }
+    drop(medic);
+    let step = if last {
+        Step::Update
+    } else {
+        Step::Write(at + 1)
+    };
+    next(world, number, step);
+}
+
+fn update(world: &Rc<World>, number: u64) {
+    let mut medic = world.medic.borrow_mut();
+    let full = medic.disk_full;
+    let Some(post) = medic.posts.get_mut(&number) else {
+        return;
+    };
+    if (full || post.full_disk) && !(post.messages.is_empty() && post.updates.is_empty()) {
+        world.count(|| "Medic: its disk is full".to_owned());
+        post.failed = true;
+    }
+    if post.failed {
+        drop(medic);
+        return next(world, number, Step::Answer);
+    }
+    for (id, word, reason) in post.updates.clone() {
+        let status = Status::ALL.iter().find(|s| s.medic_name() == word);
+        let refuses = medic.outgoing(&id).and_then(|message| message.refuses);
+        if status.is_some() && refuses == status.copied() {
+            if let Some(post) = medic.posts.get_mut(&number) {
+                post.failed = true;
+            }
+            drop(medic);
+            return next(world, number, Step::Answer);
+        }
+        world.note(|| format!("Medic is told {id} {word}"));
+        medic.apply(&id, &word, reason);
+    }
+    drop(medic);
+    next(world, number, Step::Read);
+}
+
+/// What is offered is read from a view, which is up to date when the database has worked off what
+/// hung in it: so an empty POST that is answered after a hang comes after all that hung before it.
+fn read_outgoing(world: &Rc<World>, number: u64) {
+    let mut medic = world.medic.borrow_mut();
+    let hung_before = medic
+        .posts
+        .iter()
+        .any(|(other, post)| *other < number && post.stalled);
+    if hung_before {
+        drop(medic);
+        let at_ms = world.now_ms() + 50;
+        return later(world, number, Step::Read, at_ms);
+    }
+    let offered: Vec<String> = medic
+        .waiting()
+        .take(OFFERS_AT_MOST)
+        .map(|message| message.id.clone())
+        .collect();
+    if let Some(post) = medic.posts.get_mut(&number) {
+        post.offered = offered;
+    }
+    drop(medic);
+    next(world, number, Step::Mark);
+}
+
+fn mark(world: &Rc<World>, number: u64) {
+    let mut medic = world.medic.borrow_mut();
+    let Some(post) = medic.posts.get(&number) else {
+        return;
+    };
+    for id in post.offered.clone() {
+        if let Some(message) = medic.outgoing_mut(&id) {
+            message.state = State::Forwarded;
+            message.offers += 1;
+        }
+    }
+    drop(medic);
+    next(world, number, Step::Answer);
+}
+
+fn finish(world: &Rc<World>, number: u64) {
+    let mut medic = world.medic.borrow_mut();
+    let Some(post) = medic.posts.remove(&number) else {
+        return;
+    };
+    let response = if post.failed {
+        own_500()
+    } else {
+        let offers: Vec<Value> = post
+            .offered
+            .iter()
+            .filter_map(|id| medic.outgoing(id))
+            .map(|o| json!({"id": o.id, "to": o.to, "content": o.content}))
+            .collect();
+        answer(200, &json!({ "messages": offers }))
+    };
+    drop(medic);
+    world.note(|| {
+        format!(
+            "Medic has done POST {number}: {:?} {}, offers {:?}",
+            post.messages.iter().map(|m| &m.id).collect::<Vec<_>>(),
+            if post.failed { "failed" } else { "taken" },
+            post.offered
+        )
+    });
+    post.slot.fill(if post.answer_lost {
+        Response::NoAnswer
+    } else {
+        response
+    });
+}

@@ -1,0 +1,356 @@
+//! What happens in a run by its seed: who sends what, what goes wrong how often, and when.
+
+use std::rc::Rc;
+
+use bridge::domain::message::UnknownOutcomePolicy;
+use bridge::domain::sender_ids::SenderIds;
+use bridge::domain::status::Status;
+use bridge::queue_messages::{Parked, decode};
+
+use crate::africas_talking::{self, Account, Verdict};
+use crate::broken::Variant;
+use crate::faults::Rates;
+use crate::lambda::{self, Function};
+use crate::medic::{self, CRASHER, Mode, POISON, REPLY};
+use crate::random::Random;
+use crate::world::{BEGIN_MS, MINUTE_MS, QueueName, Settings, World};
+
+/// In every text. Nobody may ever see it outside of a body.
+pub const SECRET_TEXT: &str = "pReGnAnT";
+/// In every phone number, in its two forms.
+pub const SECRET_NUMBERS: [&str; 2] = ["25471155", "0711559901"];
+/// In every incoming key.
+pub const SECRET_KEY: &str = "kEy-of-AT";
+
+/// The settings of a seed.
+pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
+    let random = Random::new(seed ^ 0xC0FF_EE00);
+    let mut settings = Settings {
+        variant,
+        traced,
+        ..Settings::default()
+    };
+    if random.chance(150_000) {
+        settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
+        settings.rules.max_age_ms = random.between(1, 4) * 60 * MINUTE_MS;
+    } else if random.chance(150_000) {
+        settings.rules.max_age_ms = random.between(1, 3) * 60 * MINUTE_MS;
+    }
+    if random.chance(300_000) {
+        let list = "MYORG,+254=20880";
+        settings.sender_ids = Rc::new(SenderIds::parse(list).expect("a list"));
+    }
+    settings
+}
+
+/// Lets everything of this seed happen. When faults stop, in milliseconds since 1970.
+pub fn schedule(world: &Rc<World>) -> i64 {
+    let minutes = if world.random.chance(50_000) {
+        world.random.between(60, 600)
+    } else {
+        world.random.between(5, 40)
+    };
+    let end_ms = BEGIN_MS + minutes * MINUTE_MS;
+    *world.faults.rates.borrow_mut() = rates(&world.random);
+    phones(world, end_ms);
+    wishes(world, end_ms);
+    windows(world, end_ms);
+    world.at_time(end_ms, end_of_faults);
+    if world.random.chance(800_000) {
+        life_goes_on(world, end_ms);
+    }
+    end_ms
+}
+
+/// Each seed has some kinds of faults and not others: what one kind hides, another run shows.
+fn rates(random: &Random) -> Rates {
+    let rate = |most: i64| {
+        if random.chance(500_000) {
+            u32::try_from(random.between(0, most)).unwrap_or(0)
+        } else {
+            0
+        }
+    };
+    if random.chance(30_000) {
+        return Rates::default();
+    }
+    Rates {
+        fails_before: rate(60_000),
+        fails_after: rate(60_000),
+        dies_before: rate(15_000),
+        dies_after: rate(15_000),
+        slow: rate(20_000),
+        conflict: rate(50_000),
+        entry_fails: rate(50_000),
+        delete_lost: rate(100_000),
+        delivered_twice: rate(200_000),
+        index_lags: rate(500_000),
+        clock_wrong: rate(300_000),
+        no_credentials: rate(30_000),
+        medic_slow: rate(150_000),
+        medic_answer_lost: rate(150_000),
+        medic_gateway_error: rate(100_000),
+        medic_unreachable: rate(150_000),
+        at_unknown: rate(300_000),
+        at_not_sent: rate(300_000),
+        at_refuses: rate(200_000),
+        callback_repeated: rate(300_000),
+    }
+}
+
+/// Phones send SMS, some senders several, some texts what Medic cannot take.
+fn phones(world: &Rc<World>, end_ms: i64) {
+    let random = &world.random;
+    let senders = random.between(1, 5);
+    let count = if random.chance(50_000) {
+        random.between(20, 60)
+    } else {
+        random.between(0, 14)
+    };
+    let burst = random.chance(400_000);
+    let poison = if random.chance(200_000) { 150_000 } else { 0 };
+    let crasher = if random.chance(10_000) { 100_000 } else { 0 };
+    for number in 0..count {
+        let at_ms = if burst {
+            BEGIN_MS + random.between(0, 20_000)
+        } else {
+            random.between(BEGIN_MS, end_ms - 1)
+        };
+        let from = match random.between(0, senders) {
+            0 => "MTN Info".to_owned(),
+            n => format!("+{}{n:04}", SECRET_NUMBERS[0]),
+        };
+        let id = format!("in-{number}-{:08x}", random.next() as u32);
+        let special = if random.chance(poison) {
+            POISON
+        } else if random.chance(crasher) {
+            CRASHER
+        } else if random.chance(250_000) {
+            REPLY
+        } else {
+            "é"
+        };
+        let text = if random.chance(20_000) {
+            String::new()
+        } else {
+            format!("{SECRET_TEXT} {special} {number}")
+        };
+        world.at_time(at_ms, move |world| {
+            africas_talking::phone_sends(world, &id, &from, &text);
+        });
+    }
+}
+
+/// After the faults two more SMS come: good ones beside which poison can be told from a Medic that
+/// takes nothing.
+fn life_goes_on(world: &Rc<World>, end_ms: i64) {
+    for number in 1..=2 {
+        let at_ms = end_ms + number * 30 * MINUTE_MS;
+        let id = format!("in-later-{number}");
+        let from = format!("+{}999{number}", SECRET_NUMBERS[0]);
+        world.africas_talking.borrow_mut().pending += 1;
+        world.at_time(at_ms, move |world| {
+            world.africas_talking.borrow_mut().pending -= 1;
+            africas_talking::phone_sends(world, &id, &from, &format!("{SECRET_TEXT} later"));
+        });
+    }
+}
+
+/// Medic wants messages sent: single ones, or a campaign.
+fn wishes(world: &Rc<World>, end_ms: i64) {
+    let random = &world.random;
+    let campaign = random.chance(40_000);
+    let count = if campaign {
+        random.between(100, 260)
+    } else {
+        random.between(0, 12)
+    };
+    let campaign_ms = random.between(BEGIN_MS, end_ms - 1);
+    let refusing = random.chance(30_000);
+    for number in 0..count {
+        let at_ms = if campaign {
+            campaign_ms
+        } else {
+            random.between(BEGIN_MS, end_ms - 1)
+        };
+        let to = match random.between(0, 40) {
+            0 => "Safaricom".to_owned(),
+            1 => SECRET_NUMBERS[1].to_owned(),
+            n => format!("+{}{n:04}", SECRET_NUMBERS[0]),
+        };
+        let refuses = (refusing && random.chance(200_000))
+            .then(|| *random.pick(&[Status::Unsent, Status::Sent, Status::Failed]));
+        world.at_time(at_ms, move |world| {
+            let id = format!("out-{number}");
+            let mut medic = world.medic.borrow_mut();
+            medic.wants(&id, &to, &africas_talking::text_for(&id));
+            if let Some(message) = medic.outgoing.last_mut() {
+                message.refuses = refuses;
+            }
+        });
+    }
+}
+
+/// Times of trouble.
+fn windows(world: &Rc<World>, end_ms: i64) {
+    let random = &world.random;
+    for _ in 0..random.between(0, 4) {
+        let from_ms = random.between(BEGIN_MS, end_ms - 1);
+        let length_ms = match random.between(0, 9) {
+            0..=3 => random.between(1_000, 60_000),
+            4..=8 => random.between(30_000, 10 * MINUTE_MS),
+            _ => random.between(10 * MINUTE_MS, 60 * MINUTE_MS),
+        };
+        let to_ms = (from_ms + length_ms).min(end_ms);
+        let kind = random.between(0, 12);
+        world.at_time(from_ms, move |world| begin_trouble(world, kind, to_ms));
+        if (1..=9).contains(&kind) {
+            world.at_time(to_ms, move |world| end_trouble(world, kind));
+        }
+    }
+    if random.chance(300_000) {
+        world.at_time(random.between(BEGIN_MS, end_ms - 1), rotate_key);
+    }
+    if random.chance(300_000) {
+        world.at_time(random.between(BEGIN_MS, end_ms - 1), put_back_often);
+    }
+}
+
+/// A disk that fills up between two POSTs of one round looks like poison to whoever sees that round
+/// only; what is parked then by mistake is not lost. Here it fills up between rounds.
+fn may_begin(world: &World, kind: i64) -> bool {
+    kind != 5 || !world.lambda.borrow().is_running(Function::MedicExchange)
+}
+
+fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
+    if !may_begin(world, kind) {
+        if world.now_ms() + 1_000 < to_ms {
+            world.after(1_000, move |world| begin_trouble(world, kind, to_ms));
+        }
+        return;
+    }
+    let name = match kind {
+        0 | 10 | 11 => {
+            let mut medic = world.medic.borrow_mut();
+            medic.hangs_until_ms = medic.hangs_until_ms.max(to_ms);
+            "Medic hangs"
+        }
+        1 => {
+            medic::restart(world);
+            world.medic.borrow_mut().mode = Mode::Down;
+            "Medic is down"
+        }
+        2 => {
+            world.medic.borrow_mut().mode = Mode::Answers(503);
+            "Medic answers 503"
+        }
+        3 => {
+            world.medic.borrow_mut().mode = Mode::Html;
+            "Medic answers HTML"
+        }
+        4 => {
+            world.medic.borrow_mut().mode = Mode::Answers(401);
+            "Medic answers 401"
+        }
+        5 => {
+            world.medic.borrow_mut().disk_full = true;
+            "Medic's disk is full"
+        }
+        6 => {
+            world.faults.ledger_out.set(true);
+            "the ledger is out"
+        }
+        7 => {
+            world.faults.queues_out.set(true);
+            "SQS is out"
+        }
+        8 => {
+            world.faults.secrets_out.set(true);
+            "the secret store is out"
+        }
+        9 => {
+            let trouble = *world.random.pick(&[
+                Verdict::Rejected(402),
+                Verdict::Rejected(405),
+                Verdict::NoRecipient("InvalidSenderId"),
+                Verdict::Http(401, false),
+            ]);
+            world.africas_talking.borrow_mut().account = Account::Trouble(trouble);
+            "the account is in trouble"
+        }
+        _ => {
+            medic::restart(world);
+            "Medic restarts"
+        }
+    };
+    world.count(|| format!("window: {name}"));
+    world.note(|| format!("=== {name}, until {}", (to_ms - BEGIN_MS) / 1000));
+}
+
+fn end_trouble(world: &Rc<World>, kind: i64) {
+    match kind {
+        1..=4 => world.medic.borrow_mut().mode = Mode::Up,
+        5 => world.medic.borrow_mut().disk_full = false,
+        6 => world.faults.ledger_out.set(false),
+        7 => world.faults.queues_out.set(false),
+        8 => world.faults.secrets_out.set(false),
+        9 => world.africas_talking.borrow_mut().account = Account::Good,
+        _ => {}
+    }
+    world.note(|| "=== over".to_owned());
+}
+
+/// A key is added, then used, then the old one is taken away.
+fn rotate_key(world: &Rc<World>) {
+    let (old, new) = (format!("{SECRET_KEY}-1"), format!("{SECRET_KEY}-2"));
+    world.count(|| "window: the key is changed".to_owned());
+    *world.secret.borrow_mut() =
+        format!("{{\"key\":\"{new}\",\"second_key\":\"{old}\",\"number_hash_key\":\"{old}\"}}");
+    let dashboard = new.clone();
+    world.after(world.random.between(1_000, 60_000), move |world| {
+        world.africas_talking.borrow_mut().key = dashboard;
+    });
+    world.after(10 * MINUTE_MS, move |world| {
+        *world.secret.borrow_mut() = format!("{{\"key\":\"{new}\",\"number_hash_key\":\"{old}\"}}");
+    });
+}
+
+/// An operator puts back what was parked, a few times, whether or not it was mended.
+fn put_back_often(world: &Rc<World>) {
+    for _ in 0..world.random.between(1, 4) {
+        let after_ms = world.random.between(0, 8 * MINUTE_MS);
+        world.after(after_ms, put_back);
+    }
+}
+
+/// The operator's command: what was parked goes back, under a deduplication id of its own life.
+pub fn put_back(world: &Rc<World>) {
+    let parked = world
+        .queue(QueueName::ExchangeParked)
+        .borrow_mut()
+        .take_all();
+    for message in parked {
+        let parked: Parked = decode(&message.body).expect("parked by us");
+        if parked.retryable {
+            world.count(|| "the operator: put back".to_owned());
+            let id = format!("put-back-{}", message.id);
+            world.put_into_exchange(parked.body, id);
+        }
+    }
+}
+
+fn end_of_faults(world: &Rc<World>) {
+    *world.faults.rates.borrow_mut() = Rates::default();
+    for kind in 1..=9 {
+        // Some may never have begun.
+        end_trouble(world, kind);
+    }
+    world.note(|| "=== faults stop".to_owned());
+    for function in [
+        Function::MedicExchange,
+        Function::OutboundSender,
+        Function::ReportRecorder,
+    ] {
+        lambda::look(world, function.queue());
+    }
+}

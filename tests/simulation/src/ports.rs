@@ -1,0 +1,365 @@
+//! The ports of the bridge, in memory: each call takes a moment of virtual time, and may fail before
+//! or after its effect, take long, or be the last thing that its invocation did.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use bridge::digest::hmac_hex;
+use bridge::domain::backoff::Dice;
+use bridge::domain::ids::MedicMessageId;
+use bridge::domain::message::MessageRow;
+use bridge::journal::{Entry, Journal};
+use bridge::ports::{
+    AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
+    NewMessage, Queue, QueueError, Record, Response, Row, SecretError, SecretStore, Sms, Version,
+    Write, Written,
+};
+
+use crate::executor::TaskId;
+use crate::faults::{Call, Fate};
+use crate::lambda::{self, Function};
+use crate::plan::SECRET_KEY;
+use crate::queue::BATCH;
+use crate::world::{QueueName, World};
+use crate::{africas_talking, medic};
+
+/// Who is calling.
+pub struct Ctx {
+    /// The world.
+    pub world: Rc<World>,
+    /// The function.
+    pub function: Function,
+    /// Its invocation.
+    pub task: Cell<TaskId>,
+    /// Whether its batch was received before.
+    pub received_before: Cell<bool>,
+    skew_ms: Cell<i64>,
+}
+
+impl Ctx {
+    /// An environment of a function, for an invocation.
+    pub fn new(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Self> {
+        let ctx = Rc::new(Self {
+            world: Rc::clone(world),
+            function,
+            task: Cell::new(task),
+            received_before: Cell::new(false),
+            skew_ms: Cell::new(0),
+        });
+        ctx.begin(task);
+        ctx
+    }
+
+    /// Another invocation in the same environment; its clock may have jumped meanwhile.
+    pub fn begin(&self, task: TaskId) {
+        self.task.set(task);
+        let chance = self.world.faults.rates.borrow().clock_wrong;
+        let wrong = self.world.random.chance(chance);
+        self.skew_ms.set(if wrong {
+            self.world.count(|| "clock: wrong by seconds".to_owned());
+            self.world.random.between(-5_000, 5_000)
+        } else {
+            0
+        });
+    }
+
+    /// The time by this environment's clock.
+    pub fn now_ms(&self) -> i64 {
+        self.world.now_ms() + self.skew_ms.get()
+    }
+
+    /// A call. `None` when it fails.
+    async fn call<T>(&self, call: Call, effect: impl FnOnce() -> T) -> Option<T> {
+        let world = &self.world;
+        let fate = world.faults.fate(self.function, call, &world.random);
+        if fate != Fate::Fine {
+            world.count(|| format!("{} {call:?}: {fate:?}", self.function.name()));
+            world.note(|| format!("#{} {call:?} {fate:?}", self.task.get()));
+        }
+        // Whoever calls Medic or Africa's Talking has set a time to that, connecting included.
+        let is_outside = matches!(call, Call::Post | Call::Sms);
+        self.pass(if is_outside { 4_000 } else { i64::MAX }).await;
+        match fate {
+            Fate::FailsBefore => return None,
+            Fate::DiesBefore => world.die(self.task.get()).await,
+            _ => {}
+        }
+        let result = effect();
+        if fate == Fate::DiesAfter {
+            world.die(self.task.get()).await;
+        }
+        self.pass(i64::MAX).await;
+        (fate != Fate::FailsAfter).then_some(result)
+    }
+
+    async fn pass(&self, longest_ms: i64) {
+        let random = &self.world.random;
+        let slow = self.world.faults.rates.borrow().slow;
+        let wait_ms = if random.chance(slow) {
+            self.world.count(|| "a port: slow".to_owned());
+            // Seconds mostly; now and then longer than any function may live.
+            if random.chance(200_000) {
+                random.between(10_000, 320_000)
+            } else {
+                random.between(200, 8_000)
+            }
+        } else {
+            random.between(1, 30)
+        };
+        self.world.sleep(wait_ms.min(longest_ms)).await;
+    }
+}
+
+/// A queue.
+pub struct SimQueue {
+    /// Who is calling.
+    pub ctx: Rc<Ctx>,
+    /// Which.
+    pub name: QueueName,
+}
+
+impl Queue for SimQueue {
+    async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+        let mut results = Vec::new();
+        let mut rest = messages.into_iter().peekable();
+        while rest.peek().is_some() {
+            let batch: Vec<NewMessage> = rest.by_ref().take(BATCH).collect();
+            let count = batch.len();
+            let sent = self.ctx.call(Call::Send, || {
+                batch
+                    .into_iter()
+                    .map(|message| self.send_one(message))
+                    .collect::<Vec<_>>()
+            });
+            let failed = || vec![Err(QueueError("no answer".to_owned())); count];
+            results.extend(sent.await.unwrap_or_else(failed));
+        }
+        results
+    }
+
+    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        let mut results = Vec::new();
+        for batch in records.chunks(BATCH) {
+            let world = &self.ctx.world;
+            let hidden = self.ctx.call(Call::Hide, || {
+                let mut queue = world.queue(self.name).borrow_mut();
+                batch
+                    .iter()
+                    .map(|(record, seconds)| {
+                        if self.entry_fails() {
+                            return Err(QueueError("ServiceUnavailable".to_owned()));
+                        }
+                        queue.hide(&record.receipt_handle, *seconds, world.now_ms())
+                    })
+                    .collect::<Vec<_>>()
+            });
+            let failed = || vec![Err(QueueError("no answer".to_owned())); batch.len()];
+            results.extend(hidden.await.unwrap_or_else(failed));
+            lambda::look(world, self.name);
+        }
+        results
+    }
+}
+
+impl SimQueue {
+    fn send_one(&self, message: NewMessage) -> Result<(), QueueError> {
+        let world = &self.ctx.world;
+        if self.entry_fails() {
+            return Err(QueueError("ServiceUnavailable".to_owned()));
+        }
+        if let Some(fifo) = &message.fifo {
+            world.shown(&fifo.deduplication_id);
+            world.shown(&fifo.group);
+        }
+        let sent = world
+            .queue(self.name)
+            .borrow_mut()
+            .send(message, world.now_ms());
+        lambda::look(world, self.name);
+        sent
+    }
+
+    fn entry_fails(&self) -> bool {
+        let world = &self.ctx.world;
+        let fails = world.random.chance(world.faults.rates.borrow().entry_fails);
+        if fails {
+            world.count(|| "SQS: one entry of a batch fails".to_owned());
+        }
+        fails
+    }
+}
+
+/// The ledger.
+pub struct SimLedger(pub Rc<Ctx>);
+
+impl LedgerStore for SimLedger {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
+        let world = &self.0.world;
+        let rows = self.0.call(Call::Read, || world.ledger.borrow().read(keys));
+        rows.await
+            .ok_or_else(|| LedgerError("no answer".to_owned()))
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+        let world = &self.0.world;
+        let written = self.0.call(Call::Write, || {
+            if world.random.chance(world.faults.rates.borrow().conflict) {
+                world.count(|| "ledger: conflict with nobody".to_owned());
+                return Written::Conflict;
+            }
+            let (written, changed) = world.ledger.borrow_mut().write(writes);
+            for (version, row) in changed {
+                if let Row::Message(row) = &row {
+                    world.note(|| {
+                        let (id, sending, told) = (row.id.as_str(), &row.sending, &row.told);
+                        let (task, status) = (self.0.task.get(), row.status);
+                        format!("#{task} writes {id}: {sending:?} {status:?} told {told:?}")
+                    });
+                }
+                let lags = world.random.chance(world.faults.rates.borrow().index_lags);
+                let lag_ms = world.random.between(1, if lags { 90_000 } else { 300 });
+                world.after(lag_ms, move |world| {
+                    world.ledger.borrow_mut().index(version, row);
+                });
+            }
+            written
+        });
+        written
+            .await
+            .ok_or_else(|| LedgerError("no answer".to_owned()))
+    }
+
+    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+        let named = self.named(limit).await?;
+        Ok(named.into_iter().map(|row| row.id).collect())
+    }
+
+    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
+        let world = &self.0.world;
+        let named = self.0.call(Call::Unsettled, || {
+            world.ledger.borrow().unsettled(number_hash, limit)
+        });
+        named
+            .await
+            .ok_or_else(|| LedgerError("no answer".to_owned()))
+    }
+}
+
+impl SimLedger {
+    /// What the index names, with the rows as it remembers them.
+    pub async fn named(&self, limit: usize) -> Result<Vec<MessageRow>, LedgerError> {
+        let world = &self.0.world;
+        let named = self
+            .0
+            .call(Call::Untold, || world.ledger.borrow().untold(limit));
+        named
+            .await
+            .ok_or_else(|| LedgerError("no answer".to_owned()))
+    }
+}
+
+/// Medic's API.
+pub struct SimMedic(pub Rc<Ctx>);
+
+impl Medic for SimMedic {
+    async fn post(&self, body: String) -> Result<Response, CredentialsError> {
+        let world = &self.0.world;
+        credentials(world)?;
+        let timeout_ms = world.settings.post_timeout_ms;
+        let sent = self.0.call(Call::Post, || {
+            world.note(|| format!("#{} posts {body}", self.0.task.get()));
+            medic::post(world, &body, timeout_ms)
+        });
+        match sent.await {
+            Some(slot) => Ok(slot.wait().await),
+            None => Ok(Response::NotConnected),
+        }
+    }
+}
+
+/// Africa's Talking's API.
+pub struct SimAfricasTalking(pub Rc<Ctx>);
+
+impl AfricasTalking for SimAfricasTalking {
+    async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError> {
+        let world = &self.0.world;
+        credentials(world)?;
+        let task = self.0.task.get();
+        let sent = self
+            .0
+            .call(Call::Sms, || africas_talking::send(world, task, &sms));
+        match sent.await {
+            Some(slot) => Ok(slot.wait().await),
+            None => Ok(Response::NotConnected),
+        }
+    }
+}
+
+fn credentials(world: &World) -> Result<(), CredentialsError> {
+    if world
+        .random
+        .chance(world.faults.rates.borrow().no_credentials)
+    {
+        world.count(|| "credentials: out of reach".to_owned());
+        return Err(CredentialsError::OutOfReach("no answer".to_owned()));
+    }
+    Ok(())
+}
+
+/// The incoming key's secret.
+pub struct SimSecret(pub Rc<Ctx>);
+
+impl SecretStore for SimSecret {
+    async fn fetch(&self) -> Result<String, SecretError> {
+        let world = &self.0.world;
+        let secret = self.0.call(Call::Secret, || {
+            world.count(|| "the secret is read".to_owned());
+            world.secret.borrow().clone()
+        });
+        secret
+            .await
+            .ok_or_else(|| SecretError("no answer".to_owned()))
+    }
+}
+
+/// Hashes under the key that the callbacks hash with.
+pub struct SimHash(pub Rc<Ctx>);
+
+impl KeyedHash for SimHash {
+    async fn hash(&self, text: &str) -> Result<String, SecretError> {
+        let key = format!("{SECRET_KEY}-1");
+        let hash = self
+            .0
+            .call(Call::Secret, || hmac_hex(key.as_bytes(), text.as_bytes()));
+        hash.await
+            .ok_or_else(|| SecretError("no answer".to_owned()))
+    }
+}
+
+/// Time, chance and the journal.
+pub struct SimSurroundings(pub Rc<Ctx>);
+
+impl Clock for SimSurroundings {
+    fn now_ms(&self) -> i64 {
+        self.0.now_ms()
+    }
+
+    async fn pause(&self, milliseconds: u64) {
+        let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+        self.0.world.sleep(milliseconds).await;
+    }
+}
+
+impl Dice for SimSurroundings {
+    fn up_to(&self, limit: u64) -> u64 {
+        let number = self.0.world.random.next();
+        limit.checked_add(1).map_or(number, |width| number % width)
+    }
+}
+
+impl Journal for SimSurroundings {
+    fn record(&self, entry: Entry) {
+        let line = entry.to_line(self.0.function.name(), self.0.now_ms());
+        self.0.world.journal(self.0.task.get(), &line);
+    }
+}

@@ -1,0 +1,359 @@
+//! The promises, as assertions over a world that has come to rest.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bridge::domain::message::{MessageRow, Sending, UnknownOutcomePolicy};
+use bridge::domain::status::{Status, reported_status};
+use bridge::queue_messages::{ExchangeMessage, Parked, decode};
+
+use crate::africas_talking::{SendCall, Verdict};
+use crate::medic::{CRASHER, Outgoing, POISON, State};
+use crate::world::{QueueName, World};
+
+/// What the clocks of two invocations may differ by, in milliseconds.
+const CLOCKS_DIFFER_MS: i64 = 10_000;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Which, by its number.
+    pub promise: u8,
+    /// The SMS concerned.
+    pub about: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+fn breach(promise: u8, about: &str, what: impl Into<String>) -> Breach {
+    Breach {
+        promise,
+        about: about.to_owned(),
+        what: what.into(),
+    }
+}
+
+/// Every promise that this world breaks.
+pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
+    let mut found = incoming(world);
+    found.extend(order(world));
+    let medic = world.medic.borrow();
+    for message in &medic.outgoing {
+        found.extend(sent(world, message));
+        found.extend(told(world, message));
+    }
+    if let Some(post) = medic.log.iter().find(|post| post.others_open > 0) {
+        let what = "a POST began while another was open";
+        found.push(breach(2, post.messages.first().map_or("", |id| id), what));
+    }
+    drop(medic);
+    if let Err((about, what)) = at_rest(world) {
+        found.push(breach(4, &about, what));
+    }
+    found.extend(world.leaks.borrow().iter().map(|leak| breach(5, "", leak)));
+    found
+}
+
+/// What is parked of `exchange`: the reason, by the id of the message.
+pub fn parked(world: &World) -> BTreeMap<String, String> {
+    let queue = world.queue(QueueName::ExchangeParked).borrow();
+    queue
+        .messages()
+        .filter_map(|message| {
+            let parked: Parked = decode(&message.body).ok()?;
+            match decode(&parked.body) {
+                Ok(ExchangeMessage::Incoming(sms)) => {
+                    Some((sms.id.as_str().to_owned(), parked.reason))
+                }
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn ever_parked(world: &World) -> Vec<String> {
+    let queue = world.queue(QueueName::ExchangeParked).borrow();
+    let ids = queue.taken.iter().filter_map(|body| {
+        let parked: Parked = decode(body).ok()?;
+        match decode(&parked.body) {
+            Ok(ExchangeMessage::Incoming(sms)) => Some(sms.id.as_str().to_owned()),
+            _ => None,
+        }
+    });
+    ids.collect()
+}
+
+/// 1: what got a 200 is in Medic exactly once, or parked with a reason.
+fn incoming(world: &World) -> Vec<Breach> {
+    let mut found = Vec::new();
+    let medic = world.medic.borrow();
+    let parked = parked(world);
+    for sms in world.africas_talking.borrow().incoming.values() {
+        let copies = medic.copies(&sms.id);
+        let is_parked = parked.get(&sms.id).is_some_and(|reason| !reason.is_empty());
+        if copies > 1 {
+            found.push(breach(1, &sms.id, format!("is in Medic {copies} times")));
+        }
+        if sms.answers.contains(&200) && copies == 0 && !is_parked {
+            found.push(breach(1, &sms.id, "got a 200 and is lost"));
+        }
+        // Only Medic's own word condemns. What ended again and again in doubt is parked by number
+        // of tries: Medic may have it, and recognises it when it is put back.
+        let is_poison = sms.text.contains(POISON) || sms.text.contains(CRASHER);
+        let reason = parked.get(&sms.id);
+        let condemned = reason.is_some_and(|reason| reason.contains("\"code\":500"));
+        if condemned && (copies > 0 || !is_poison) {
+            found.push(breach(
+                1,
+                &sms.id,
+                "is parked, and Medic would have taken it",
+            ));
+        }
+    }
+    for stored in &medic.stored {
+        let sms = world
+            .africas_talking
+            .borrow()
+            .incoming
+            .get(&stored.id)
+            .cloned();
+        let sms = sms.expect("only phones send");
+        let text = if sms.text.is_empty() { " " } else { &sms.text };
+        if stored.content != text || stored.from != sms.from {
+            found.push(breach(1, &sms.id, "is another text or sender in Medic"));
+        }
+    }
+    for body in world.dead.borrow().iter() {
+        found.push(breach(1, body, "was moved to a dead-letter queue by SQS"));
+    }
+    found
+}
+
+/// 1: one sender's messages are in Medic in the order in which SQS accepted them.
+fn order(world: &World) -> Vec<Breach> {
+    let medic = world.medic.borrow();
+    let exchange = world.queue(QueueName::Exchange).borrow();
+    let mut accepted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for body in &exchange.taken {
+        if let Ok(ExchangeMessage::Incoming(sms)) = decode(body) {
+            let ids = accepted.entry(sms.from).or_default();
+            if !ids.iter().any(|id| id == sms.id.as_str()) {
+                ids.push(sms.id.as_str().to_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let put_aside = ever_parked(world);
+    for (from, accepted) in accepted {
+        let mut stored: Vec<&str> = Vec::new();
+        // What was parked and put back has lost its place.
+        let kept = |id: &str| !put_aside.iter().any(|parked| parked == id);
+        let of_sender = medic.stored.iter().filter(|message| message.from == from);
+        for message in of_sender.filter(|message| kept(&message.id)) {
+            if !stored.contains(&message.id.as_str()) {
+                stored.push(&message.id);
+            }
+        }
+        let expected = accepted.iter().filter(|id| stored.contains(&id.as_str()));
+        if let Some((is, should)) = stored
+            .iter()
+            .zip(expected)
+            .find(|(is, should)| is != should)
+        {
+            found.push(breach(
+                1,
+                is,
+                format!("is in Medic where {should} should be"),
+            ));
+        }
+    }
+    found
+}
+
+/// 2: what Medic offered was sent once; twice at most, if nobody could know; or it failed, with a
+/// reason.
+fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
+    let mut found = Vec::new();
+    let at = world.africas_talking.borrow();
+    let calls = at.calls_for(&message.id);
+    let ledger = world.ledger.borrow();
+    let row = ledger.message(&message.id);
+    let taken = at.taken(&message.id);
+    let unheard = calls
+        .iter()
+        .filter(|call| !is_heard(world, row, call))
+        .count();
+    let resends = world.settings.rules.unknown_outcome == UnknownOutcomePolicy::ResendOnce;
+    let allowed = if unheard > 0 && resends { 2 } else { 1 };
+    if taken > allowed {
+        found.push(breach(
+            2,
+            &message.id,
+            format!("was sent {taken} times, {unheard} unheard"),
+        ));
+    }
+    let unknown = calls.iter().filter(|call| !call.verdict.is_clear()).count();
+    if unknown > if resends { 2 } else { 1 } {
+        found.push(breach(
+            2,
+            &message.id,
+            format!("was tried after {unknown} unknown outcomes"),
+        ));
+    }
+    if taken == 0 && message.refuses.is_none() {
+        match &message.state {
+            State::Told(Status::Failed, Some(reason)) if !reason.is_empty() => {}
+            state => found.push(breach(
+                2,
+                &message.id,
+                format!("was never sent, and is {state:?}"),
+            )),
+        }
+    }
+    for (n, call) in calls.iter().enumerate().skip(1) {
+        let before = calls[..n]
+            .iter()
+            .rfind(|call| call.verdict.is_taken() || !call.verdict.is_clear());
+        let too_soon = before.is_some_and(|before| {
+            call.at_ms - before.at_ms < world.settings.rules.resend_after_ms - CLOCKS_DIFFER_MS
+        });
+        if too_soon {
+            found.push(breach(
+                2,
+                &message.id,
+                "was sent again too soon after an unknown outcome",
+            ));
+        }
+    }
+    if calls
+        .iter()
+        .any(|call| call.sms.0 != message.to.trim() || call.sms.2 != message.content)
+    {
+        found.push(breach(
+            2,
+            &message.id,
+            "was sent to another number, or with another text",
+        ));
+    }
+    found
+}
+
+/// Whether somebody heard what became of the call, in time and for certain.
+fn is_heard(world: &World, row: Option<&MessageRow>, call: &SendCall) -> bool {
+    let kept = match &call.at_id {
+        Some(at_id) if call.verdict != Verdict::AcceptedWithoutId => {
+            row.is_some_and(|row| row.at_ids.iter().any(|id| id.as_str() == at_id))
+        }
+        Some(_) => row.is_some_and(|row| row.unknown_outcomes == 0),
+        None => true,
+    };
+    call.verdict.is_clear() && !world.was_killed(call.task) && kept
+}
+
+/// 3: Medic's last word is the join of everything that was reported, and its words never fell.
+fn told(world: &World, message: &Outgoing) -> Vec<Breach> {
+    let mut found = Vec::new();
+    if message.history.windows(2).any(|two| two[1] < two[0]) {
+        found.push(breach(
+            3,
+            &message.id,
+            format!("was told {:?}", message.history),
+        ));
+    }
+    let ledger = world.ledger.borrow();
+    let Some(row) = ledger.message(&message.id) else {
+        return found;
+    };
+    let at = world.africas_talking.borrow();
+    let mut least = Status::Unsent;
+    let mut most = Status::Unsent;
+    if row.sending == Sending::Failed {
+        least = Status::Failed;
+        most = Status::Failed;
+    }
+    if row.status == Status::Failed && row.unknown_outcomes > 0 {
+        // Said before evidence for an earlier call came; only a delivery overrides it.
+        most = Status::Failed;
+    }
+    for call in at.calls_for(&message.id) {
+        let Some(at_id) = &call.at_id else { continue };
+        let accepted = match call.verdict {
+            Verdict::Accepted(100) => Status::Pending,
+            Verdict::Accepted(102) => Status::Unsent,
+            _ => Status::Sent,
+        };
+        let known = row.at_ids.iter().any(|id| id.as_str() == at_id);
+        most = most.join(accepted);
+        if known && call.verdict.is_clear() && !world.was_killed(call.task) {
+            least = least.join(accepted);
+        }
+        for report in at.reports.get(at_id).into_iter().flatten() {
+            let Some(status) = reported_status(&report.word) else {
+                continue;
+            };
+            most = most.join(status);
+            if known && report.answers.contains(&200) {
+                least = least.join(status);
+            }
+        }
+    }
+    if row.status < least || row.status > most {
+        let what = format!(
+            "is {:?} in the ledger, reported were {least:?} to {most:?}",
+            row.status
+        );
+        found.push(breach(3, &message.id, what));
+    }
+    let last_word = matches!(&message.state, State::Told(status, _) if *status == row.status);
+    if !last_word && message.refuses.is_none() {
+        let what = format!(
+            "is {:?} in Medic and {:?} in the ledger",
+            message.state, row.status
+        );
+        found.push(breach(3, &message.id, what));
+    }
+    found
+}
+
+/// 4: nothing is left to do.
+///
+/// # Errors
+/// The SMS that still waits, and what for.
+pub fn at_rest(world: &World) -> Result<(), (String, String)> {
+    let waits = |about: &str, what: &str| Err((about.to_owned(), what.to_owned()));
+    if world.africas_talking.borrow().pending > 0 {
+        return waits("", "callbacks are still to come");
+    }
+    let medic = world.medic.borrow();
+    if medic.is_busy() || world.running() > 0 {
+        return waits("", "somebody is working");
+    }
+    for message in world.queue(QueueName::Exchange).borrow().messages() {
+        if let Ok(ExchangeMessage::Incoming(sms)) = decode(&message.body) {
+            return waits(sms.id.as_str(), "waits in exchange");
+        }
+    }
+    for name in [QueueName::Outbox, QueueName::Reports] {
+        if let Some(message) = world.queue(name).borrow().messages().next() {
+            return waits(&message.body, &format!("waits in {name:?}"));
+        }
+    }
+    let refuses = |id: &str| {
+        medic
+            .outgoing(id)
+            .is_some_and(|message| message.refuses.is_some())
+    };
+    if let Some(message) = medic.waiting().find(|message| !refuses(&message.id)) {
+        return waits(&message.id, "waits in Medic");
+    }
+    for row in world.ledger.borrow().messages() {
+        let id = row.id.as_str();
+        if row.is_untold() && !refuses(id) {
+            return waits(id, "was not told");
+        }
+        if !matches!(row.sending, Sending::Accepted | Sending::Failed) {
+            return waits(id, "waits in the ledger");
+        }
+    }
+    Ok(())
+}

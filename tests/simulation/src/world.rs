@@ -1,0 +1,221 @@
+//! Everything there is in a run: time, functions, queues, ledger, Medic, Africa's Talking, and what
+//! goes wrong.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bridge::domain::fuse::FuseLimits;
+use bridge::domain::message::{SendingRules, UnknownOutcomePolicy};
+use bridge::domain::sender_ids::SenderIds;
+use bridge::parking::MEDIC_GROUP;
+use bridge::ports::{Fifo, NewMessage};
+
+use crate::africas_talking::AfricasTalkingModel;
+use crate::broken::Variant;
+use crate::executor::{Executor, TaskId};
+use crate::faults::Faults;
+use crate::lambda::{self, Lambda};
+use crate::ledger::LedgerModel;
+use crate::medic::MedicModel;
+use crate::plan::{SECRET_KEY, SECRET_NUMBERS, SECRET_TEXT};
+use crate::queue::QueueModel;
+use crate::random::Random;
+
+/// When every run begins, in milliseconds since 1970.
+pub const BEGIN_MS: i64 = 1_800_000_000_000;
+
+/// A minute, in milliseconds.
+pub const MINUTE_MS: i64 = 60_000;
+
+/// A queue of the deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueName {
+    /// What goes to Medic.
+    Exchange,
+    /// What goes to phones.
+    Outbox,
+    /// Delivery reports.
+    Reports,
+    /// Put aside by `incoming-messages` and `medic-exchange`.
+    ExchangeParked,
+    /// Put aside by `outbound-sender`.
+    OutboxParked,
+    /// Put aside by `delivery-reports` and `report-recorder`.
+    ReportsParked,
+}
+
+/// What is configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Medic's time-out.
+    pub post_timeout_ms: i64,
+    /// Africa's Talking's time-out.
+    pub call_timeout_ms: i64,
+    /// The rules of sending.
+    pub rules: SendingRules,
+    /// What one recipient may get.
+    pub fuse: FuseLimits,
+    /// As whom to send.
+    pub sender_ids: Rc<SenderIds>,
+    /// What is broken on purpose.
+    pub variant: Option<Variant>,
+    /// Whether every step is written down.
+    pub traced: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            post_timeout_ms: 60_000,
+            call_timeout_ms: 30_000,
+            rules: SendingRules {
+                unknown_outcome: UnknownOutcomePolicy::ResendOnce,
+                resend_after_ms: 120_000,
+                max_age_ms: 72 * 60 * MINUTE_MS,
+                call_over_after_ms: 90_000,
+            },
+            fuse: FuseLimits {
+                messages_an_hour: 60,
+                same_text_a_day: 20,
+            },
+            sender_ids: Rc::new(SenderIds::default()),
+            variant: None,
+            traced: false,
+        }
+    }
+}
+
+/// Everything there is.
+pub struct World {
+    /// What is configured.
+    pub settings: Settings,
+    /// Chance.
+    pub random: Random,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Time and tasks.
+    pub executor: Executor,
+    /// Functions.
+    pub lambda: RefCell<Lambda>,
+    /// The ledger.
+    pub ledger: RefCell<LedgerModel>,
+    /// Medic.
+    pub medic: RefCell<MedicModel>,
+    /// Africa's Talking, and the phones behind it.
+    pub africas_talking: RefCell<AfricasTalkingModel>,
+    /// The incoming key's secret.
+    pub secret: RefCell<String>,
+    /// Whether the schedule sends its polls.
+    pub polling: Cell<bool>,
+    /// Bodies that SQS moved to a dead-letter queue by itself.
+    pub dead: RefCell<Vec<String>>,
+    /// What was seen in the journal or in a queue's attributes and must not be there.
+    pub leaks: RefCell<Vec<String>>,
+    /// Every line of the journal, if steps are written down.
+    pub trace: RefCell<Vec<String>>,
+    /// How often what happened.
+    pub counts: RefCell<BTreeMap<String, u64>>,
+    queues: [RefCell<QueueModel>; 6],
+}
+
+impl World {
+    /// A world without faults, in which nothing is to happen yet.
+    pub fn new(seed: u64, settings: Settings) -> Rc<Self> {
+        let mut exchange = QueueModel::fifo("exchange", 330_000);
+        exchange.group_lock = settings.variant != Some(Variant::TwoPosts);
+        let world = Rc::new(Self {
+            settings,
+            random: Random::new(seed),
+            faults: Faults::default(),
+            executor: Executor::new(BEGIN_MS),
+            lambda: RefCell::default(),
+            ledger: RefCell::default(),
+            medic: RefCell::default(),
+            africas_talking: RefCell::default(),
+            secret: RefCell::new(format!("{{\"key\":\"{SECRET_KEY}-1\"}}")),
+            polling: Cell::new(true),
+            dead: RefCell::default(),
+            leaks: RefCell::default(),
+            trace: RefCell::default(),
+            counts: RefCell::default(),
+            queues: [
+                RefCell::new(exchange),
+                RefCell::new(QueueModel::standard("outbox", 90_000)),
+                RefCell::new(QueueModel::standard("reports", 60_000)),
+                RefCell::new(QueueModel::fifo("exchange-parked", 30_000)),
+                RefCell::new(QueueModel::standard("outbox-parked", 30_000)),
+                RefCell::new(QueueModel::standard("reports-parked", 30_000)),
+            ],
+        });
+        world.after(1_000, poll);
+        world
+    }
+
+    /// A queue.
+    pub fn queue(&self, name: QueueName) -> &RefCell<QueueModel> {
+        &self.queues[name as usize]
+    }
+
+    /// Puts a body into `exchange` by hand, as the schedule and the operator do.
+    pub fn put_into_exchange(self: &Rc<Self>, body: String, deduplication_id: String) {
+        let message = NewMessage {
+            body,
+            fifo: Some(Fifo {
+                group: MEDIC_GROUP.to_owned(),
+                deduplication_id,
+            }),
+        };
+        let now_ms = self.now_ms();
+        let sent = self
+            .queue(QueueName::Exchange)
+            .borrow_mut()
+            .send(message, now_ms);
+        sent.expect("what was in a queue can be in it again");
+        lambda::look(self, QueueName::Exchange);
+    }
+
+    /// Writes down a step.
+    pub fn note(&self, text: impl FnOnce() -> String) {
+        if self.settings.traced {
+            let at_ms = self.now_ms() - BEGIN_MS;
+            let (seconds, milliseconds) = (at_ms / 1000, at_ms % 1000);
+            let line = format!("{seconds:>6}.{milliseconds:03} {}", text());
+            self.trace.borrow_mut().push(line);
+        }
+    }
+
+    /// Counts something.
+    pub fn count(&self, what: impl FnOnce() -> String) {
+        *self.counts.borrow_mut().entry(what()).or_default() += 1;
+    }
+
+    /// A line of the journal.
+    pub fn journal(&self, task: TaskId, line: &str) {
+        self.shown(line);
+        let event = line.split("\"event\":\"").nth(1);
+        let event = event.and_then(|rest| rest.split('"').next()).unwrap_or("?");
+        self.count(|| format!("journal: {event}"));
+        self.note(|| format!("#{task} journal {line}"));
+    }
+
+    /// Something that anybody may see: nothing planted may be in it.
+    pub fn shown(&self, text: &str) {
+        let planted = SECRET_NUMBERS.iter().chain([&SECRET_TEXT, &SECRET_KEY]);
+        for secret in planted {
+            if text.contains(secret) {
+                self.leaks.borrow_mut().push(format!("{secret} in {text}"));
+            }
+        }
+    }
+}
+
+/// The minute's poll.
+fn poll(world: &Rc<World>) {
+    if world.polling.get() {
+        let number = world.now_ms() / MINUTE_MS;
+        let body = format!("{{\"v\":1,\"kind\":\"poll\",\"id\":\"{number}\"}}");
+        world.put_into_exchange(body.clone(), body);
+    }
+    world.after(MINUTE_MS, poll);
+}

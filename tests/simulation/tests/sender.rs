@@ -1,0 +1,346 @@
+//! `outbound-sender`, row by row of its table.
+
+use std::rc::Rc;
+
+use bridge::domain::message::{Sending, UnknownOutcomePolicy};
+use bridge::domain::sender_ids::SenderIds;
+use bridge::domain::status::Status;
+use simulation::africas_talking::{Account, Verdict};
+use simulation::faults::{Call, Fate};
+use simulation::lambda::Function;
+use simulation::scene::{OTHER_PHONE, PHONE, Scene};
+use simulation::world::{MINUTE_MS, QueueName, Settings};
+
+fn hold(max_age_minutes: i64) -> Settings {
+    let mut settings = Settings::default();
+    settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
+    settings.rules.max_age_ms = max_age_minutes * MINUTE_MS;
+    settings
+}
+
+#[test]
+fn each_acceptance_raises_the_status_as_far_as_it_says() {
+    for (code, status) in [
+        (100, Status::Pending),
+        (101, Status::Sent),
+        (102, Status::Unsent),
+    ] {
+        let scene = Scene::default();
+        scene.verdicts(&[Verdict::Accepted(code)]);
+        scene.wants("out-1");
+        scene.rest(1);
+        assert_eq!(scene.told("out-1"), Some(status), "{code}");
+        let row = scene.row("out-1").unwrap();
+        assert_eq!(row.sending, Sending::Accepted);
+        assert_eq!(row.at_ids.len(), 1);
+        assert_eq!(row.cost.unwrap().micros, 800_000);
+        assert_eq!(row.segments, 1);
+        scene.keeps_its_promises();
+    }
+}
+
+#[test]
+fn a_final_refusal_fails_with_africas_talkings_reason_and_is_not_tried_again() {
+    for (code, reason) in [
+        (401, "RiskHold"),
+        (403, "InvalidPhoneNumber"),
+        (404, "UnsupportedNumberType"),
+        (406, "UserInBlacklist"),
+        (407, "CouldNotRoute"),
+    ] {
+        let scene = Scene::default();
+        scene.verdicts(&[Verdict::Rejected(code)]);
+        scene.wants("out-1");
+        scene.rest(1);
+        scene.minutes(120);
+        assert_eq!(scene.told("out-1"), Some(Status::Failed));
+        assert_eq!(scene.reason("out-1").as_deref(), Some(reason));
+        assert_eq!(scene.calls("out-1"), 1);
+        scene.keeps_its_promises();
+    }
+}
+
+#[test]
+fn what_goes_to_no_number_fails_without_a_call() {
+    for to in ["Safaricom", "20880", "0711000001", ""] {
+        let scene = Scene::default();
+        scene.wants_to("out-1", to);
+        scene.rest(1);
+        assert_eq!(scene.told("out-1"), Some(Status::Failed), "{to}");
+        assert!(scene.reason("out-1").is_some());
+        assert_eq!(scene.calls("out-1"), 0);
+    }
+}
+
+const ACCOUNT_WIDE: [Verdict; 5] = [
+    Verdict::Rejected(402),
+    Verdict::Rejected(405),
+    Verdict::NoRecipient("InvalidSenderId"),
+    Verdict::Http(401, false),
+    Verdict::Http(403, false),
+];
+
+#[test]
+fn trouble_of_the_account_holds_all_fails_none_and_alarms_once() {
+    for trouble in ACCOUNT_WIDE {
+        let scene = Scene::default();
+        scene.africas_talking.borrow_mut().account = Account::Trouble(trouble);
+        for n in 0..8 {
+            scene.wants_to(&format!("out-{n}"), OTHER_PHONE);
+        }
+        scene.minutes(6 * 60);
+        for n in 0..8 {
+            assert_eq!(
+                scene.told(&format!("out-{n}")),
+                Some(Status::Unsent),
+                "{trouble:?}"
+            );
+        }
+        assert_eq!(scene.events("sending_held"), 1);
+        // The first ones all at once; then 1, 2, 4 … 60 minutes apart.
+        let calls = scene.africas_talking.borrow().calls.len();
+        assert!(calls <= 8 + 12, "{trouble:?}: {calls} calls");
+        scene.africas_talking.borrow_mut().account = Account::Good;
+        scene.rest(3);
+        assert_eq!(scene.events("sending_resumed"), 1);
+        scene.keeps_its_promises();
+    }
+}
+
+#[test]
+fn a_held_account_is_probed_by_one_message_at_a_time() {
+    let scene = Scene::default();
+    scene.africas_talking.borrow_mut().account = Account::Trouble(Verdict::Rejected(405));
+    scene.wants("out-0");
+    scene.minutes(1);
+    for n in 1..30 {
+        scene.wants_to(&format!("out-{n}"), OTHER_PHONE);
+    }
+    scene.minutes(12 * 60);
+    let at = scene.africas_talking.borrow();
+    let gaps = at.calls.windows(2).map(|two| two[1].at_ms - two[0].at_ms);
+    let shortest = gaps.min().unwrap();
+    assert!(shortest >= 55_000, "two probes within {shortest} ms");
+    assert!(at.calls.len() < 22, "{}", at.calls.len());
+}
+
+#[test]
+fn what_surely_was_not_sent_is_sent_later_and_once() {
+    for verdict in [
+        Verdict::NotConnected,
+        Verdict::Http(400, false),
+        Verdict::Http(429, false),
+        Verdict::Rejected(501),
+        Verdict::Rejected(502),
+    ] {
+        let scene = Scene::default();
+        scene.verdicts(&[verdict; 3]);
+        scene.wants("out-1");
+        scene.rest(1);
+        assert_eq!(scene.calls("out-1"), 4, "{verdict:?}");
+        assert_eq!(scene.africas_talking.borrow().taken("out-1"), 1);
+        scene.keeps_its_promises();
+    }
+}
+
+#[test]
+fn a_promotional_message_is_tried_until_a_nigerian_night_is_over() {
+    let scene = Scene::default();
+    scene.verdicts(&[Verdict::Rejected(409); 18]);
+    scene.wants("out-1");
+    let minutes = scene.rest(16);
+    assert!(minutes > 9 * 60, "{minutes}");
+    assert_eq!(scene.africas_talking.borrow().taken("out-1"), 1);
+}
+
+const UNKNOWN: [Verdict; 6] = [
+    Verdict::NoAnswer(false),
+    Verdict::Http(500, false),
+    Verdict::Http(503, false),
+    Verdict::Code500(false),
+    Verdict::Unreadable(false),
+    Verdict::NoRecipient("Sent to 0/1"),
+];
+
+#[test]
+fn an_unknown_outcome_is_sent_once_more_and_not_before_two_minutes() {
+    for verdict in UNKNOWN {
+        let scene = Scene::default();
+        scene.verdicts(&[verdict]);
+        scene.wants("out-1");
+        scene.rest(1);
+        let at = scene.africas_talking.borrow();
+        let calls = at.calls_for("out-1");
+        assert_eq!(calls.len(), 2, "{verdict:?}");
+        assert!(calls[1].at_ms - calls[0].at_ms >= 120_000);
+        assert_eq!(scene.row("out-1").unwrap().sending, Sending::Accepted);
+    }
+}
+
+#[test]
+fn a_second_unknown_outcome_is_a_failure_that_a_late_success_overrides() {
+    let scene = Scene::default();
+    scene.verdicts(&[Verdict::Http(503, false), Verdict::NoAnswer(true)]);
+    scene.wants("out-1");
+    scene.rest(1);
+    assert_eq!(scene.reason("out-1").as_deref(), Some("outcome unknown"));
+    assert_eq!(scene.calls("out-1"), 2);
+    scene.report("out-1", "Success");
+    scene.rest(1);
+    assert_eq!(scene.told("out-1"), Some(Status::Delivered));
+    assert_eq!(scene.calls("out-1"), 2);
+}
+
+#[test]
+fn a_report_to_that_number_settles_an_unknown_outcome_and_nothing_is_resent() {
+    let scene = Scene::default();
+    scene.verdicts(&[Verdict::NoAnswer(true)]);
+    scene.wants("out-1");
+    scene.seconds(60);
+    scene.report("out-1", "Success");
+    scene.rest(1);
+    assert_eq!(scene.calls("out-1"), 1);
+    assert_eq!(scene.told("out-1"), Some(Status::Delivered));
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn held_by_policy_an_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
+    let scene = Scene::new(hold(90));
+    scene.verdicts(&[Verdict::NoAnswer(false)]);
+    scene.wants("out-1");
+    scene.minutes(85);
+    assert_eq!(scene.told("out-1"), Some(Status::Unsent));
+    scene.rest(2);
+    assert_eq!(scene.calls("out-1"), 1);
+    assert_eq!(scene.reason("out-1").as_deref(), Some("outcome unknown"));
+}
+
+#[test]
+fn what_is_held_expires_by_its_age_and_is_not_sent_afterwards() {
+    let mut settings = Settings::default();
+    settings.rules.max_age_ms = 2 * 60 * MINUTE_MS;
+    let scene = Scene::new(settings);
+    scene.africas_talking.borrow_mut().account = Account::Trouble(Verdict::Rejected(405));
+    scene.wants("out-1");
+    scene.minutes(110);
+    scene.wants_to("out-2", OTHER_PHONE);
+    // At two hours, and then up to a probe's interval later.
+    scene.minutes(85);
+    assert_eq!(scene.reason("out-1").as_deref(), Some("expired"));
+    assert_eq!(scene.told("out-2"), Some(Status::Unsent));
+    scene.africas_talking.borrow_mut().account = Account::Good;
+    scene.rest(3);
+    assert_eq!(scene.africas_talking.borrow().taken("out-1"), 0);
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn copies_in_two_senders_at_once_are_one_sms() {
+    for _ in 0..20 {
+        let scene = Scene::default();
+        for _ in 0..6 {
+            scene.copy_into_outbox("out-1");
+        }
+        scene.minutes(30);
+        assert_eq!(scene.calls("out-1"), 1);
+        assert_eq!(scene.length(QueueName::Outbox), 0);
+    }
+}
+
+#[test]
+fn a_copy_that_meets_a_call_waits_and_does_not_vanish() {
+    let scene = Scene::default();
+    scene.copy_into_outbox("out-1");
+    scene
+        .faults
+        .script(Function::OutboundSender, Call::Sms, 0, Fate::DiesBefore, 1);
+    scene.seconds(5);
+    scene.copy_into_outbox("out-1");
+    scene.seconds(70);
+    assert_eq!(scene.length(QueueName::Outbox), 2);
+    scene.minutes(30);
+    assert_eq!(scene.calls("out-1"), 1);
+    assert_eq!(scene.length(QueueName::Outbox), 0);
+}
+
+#[test]
+fn a_claim_of_which_the_answer_was_lost_is_recognised_as_ones_own() {
+    let scene = Scene::default();
+    scene.faults.script(
+        Function::OutboundSender,
+        Call::Write,
+        0,
+        Fate::FailsAfter,
+        1,
+    );
+    scene.wants("out-1");
+    scene.seconds(20);
+    assert_eq!(scene.calls("out-1"), 1);
+    assert_eq!(scene.row("out-1").unwrap().attempts, 1);
+    scene.rest(1);
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn a_sender_that_dies_after_its_call_leaves_an_unknown_outcome_and_at_most_a_second_sms() {
+    let scene = Scene::default();
+    scene
+        .faults
+        .script(Function::OutboundSender, Call::Sms, 0, Fate::DiesAfter, 1);
+    scene.wants("out-1");
+    scene.rest(1);
+    assert_eq!(scene.calls("out-1"), 2);
+    let row = scene.row("out-1").unwrap();
+    assert_eq!((row.unknown_outcomes, row.attempts), (1, 2));
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn an_id_in_hand_is_kept_through_an_outage_of_the_ledger() {
+    let scene = Scene::default();
+    scene.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+    scene.wants("out-1");
+    scene.seconds(5);
+    assert_eq!(scene.calls("out-1"), 1);
+    scene.faults.ledger_out.set(true);
+    scene.minutes(30);
+    assert_eq!(scene.events("acceptance_queued"), 1);
+    scene.faults.ledger_out.set(false);
+    scene.rest(1);
+    assert_eq!(scene.calls("out-1"), 1);
+    assert_eq!(scene.told("out-1"), Some(Status::Sent));
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn a_message_goes_out_unchanged_under_the_sender_id_of_its_prefix() {
+    let settings = Settings {
+        sender_ids: Rc::new(SenderIds::parse("MYORG,+256=20880").unwrap()),
+        ..Settings::default()
+    };
+    let scene = Scene::new(settings);
+    scene.wants("out-1");
+    scene.wants_to("out-2", "+256711550001");
+    scene.rest(1);
+    let at = scene.africas_talking.borrow();
+    assert_eq!(at.calls_for("out-1")[0].sms.1.as_deref(), Some("MYORG"));
+    assert_eq!(at.calls_for("out-2")[0].sms.1.as_deref(), Some("20880"));
+    assert_eq!(at.calls_for("out-1")[0].sms.0, PHONE);
+    drop(at);
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn a_loop_with_a_robot_ends_at_the_fuse() {
+    let mut settings = Settings::default();
+    settings.fuse.messages_an_hour = 5;
+    let scene = Scene::new(settings);
+    for n in 0..12 {
+        scene.wants(&format!("out-{n}"));
+    }
+    scene.rest(1);
+    let sent = scene.africas_talking.borrow().calls.len();
+    assert_eq!(sent, 5);
+    scene.keeps_its_promises();
+}

@@ -1,0 +1,260 @@
+//! The two callbacks, row by row of what may come.
+
+use bridge::callbacks::HttpRequest;
+use bridge::domain::status::Status;
+use bridge::queue_messages::{Parked, decode};
+use serde_json::{Value, json};
+use simulation::africas_talking::request;
+use simulation::faults::{Call, Fate};
+use simulation::lambda::Function;
+use simulation::plan::{SECRET_KEY, put_back};
+use simulation::scene::{PHONE, Scene};
+use simulation::world::QueueName;
+
+const GOOD: &str = "id=in-1&from=%2B254711550001&to=20880&text=hello&date=2021-01-14+08%3A10%3A15";
+const IN: Function = Function::IncomingMessages;
+
+/// A request with a key, and with what `change` makes of it.
+fn with(change: impl FnOnce(&mut Value)) -> HttpRequest {
+    let mut event = json!({
+        "rawPath": "/api/v1/sms/africastalking/incoming-messages",
+        "rawQueryString": format!("key={SECRET_KEY}-1"),
+        "headers": { "content-type": "application/x-www-form-urlencoded" },
+        "requestContext": { "http": { "method": "POST" } },
+        "body": GOOD,
+        "isBase64Encoded": false,
+    });
+    change(&mut event);
+    HttpRequest::from_event(&event)
+}
+
+/// What Medic stores of a request: from whom, and the text.
+fn stored(request: HttpRequest) -> (String, String) {
+    let scene = Scene::default();
+    assert_eq!(scene.call(IN, request), 200);
+    scene.rest(1);
+    let mut stored = std::mem::take(&mut scene.medic.borrow_mut().stored);
+    assert_eq!(stored.len(), 1);
+    let message = stored.pop();
+    message.map_or_else(Default::default, |sms| (sms.from, sms.content))
+}
+
+fn stored_of(body: &str) -> (String, String) {
+    stored(with(|event| event["body"] = json!(body)))
+}
+
+#[test]
+fn a_200_comes_after_sqs_has_confirmed_and_never_before() {
+    let scene = Scene::default();
+    scene.switch_off(Function::MedicExchange);
+    assert_eq!(scene.call_with(IN, GOOD), 200);
+    assert_eq!(scene.waiting(), ["in-1"]);
+    for fate in [
+        Fate::FailsBefore,
+        Fate::FailsAfter,
+        Fate::DiesBefore,
+        Fate::DiesAfter,
+    ] {
+        scene.faults.script(IN, Call::Send, 0, fate, 1);
+        let body = GOOD.replace("in-1", &format!("{fate:?}"));
+        assert!(scene.call_with(IN, &body) >= 500, "{fate:?}");
+        assert_eq!(scene.call_with(IN, &body), 200, "again, {fate:?}");
+    }
+    scene.switch_on(Function::MedicExchange);
+    scene.rest(1);
+    assert_eq!(scene.stored().len(), 5);
+}
+
+#[test]
+fn no_key_and_a_wrong_one_are_403_and_nothing_of_them_is_logged() {
+    let scene = Scene::default();
+    for query in [
+        "",
+        "key=",
+        "key=wr0ng-key",
+        "KEY=x",
+        "key=a&key=b",
+        "key=%FF%00%",
+    ] {
+        let status = scene.call(IN, with(|event| event["rawQueryString"] = json!(query)));
+        assert_eq!(status, 403, "{query}");
+    }
+    assert!(scene.waiting().is_empty());
+    assert!(!scene.was_written("wr0ng"));
+    assert!(scene.leaks.borrow().is_empty());
+    assert!(scene.was_written("\"KeyRefused\":1"));
+}
+
+#[test]
+fn a_key_that_is_added_works_within_seconds_beside_the_old_one() {
+    let scene = Scene::default();
+    assert_eq!(scene.call_with(IN, GOOD), 200);
+    *scene.secret.borrow_mut() = format!("{{\"key\":\"new\",\"second_key\":\"{SECRET_KEY}-1\"}}");
+    let new = || with(|event| event["rawQueryString"] = json!("key=new"));
+    assert_eq!(scene.call(IN, new()), 200);
+    assert_eq!(scene.call_with(IN, GOOD), 200);
+}
+
+#[test]
+fn wrong_keys_cannot_make_a_function_hammer_the_secret_store() {
+    let scene = Scene::default();
+    for _ in 0..300 {
+        simulation::lambda::serve(&scene, IN, request(IN, "wrong", GOOD), |_, _| {});
+        scene.run_until(scene.now_ms() + 200);
+    }
+    let reads = scene.counts.borrow()["the secret is read"];
+    assert!(reads <= 14, "{reads} reads in a minute");
+}
+
+#[test]
+fn no_key_configured_is_a_403_that_says_what_to_do_and_a_store_out_of_reach_a_5xx() {
+    let scene = Scene::default();
+    *scene.secret.borrow_mut() = "{}".to_owned();
+    assert_eq!(scene.call_with(IN, GOOD), 403);
+    assert!(scene.was_written("IncomingKeySecretArn"));
+    let scene = Scene::default();
+    scene.faults.secrets_out.set(true);
+    assert_eq!(scene.call_with(IN, GOOD), 503);
+    assert!(scene.waiting().is_empty());
+}
+
+#[test]
+fn forms_in_every_shape_are_accepted() {
+    let hello = (PHONE.to_owned(), "hello".to_owned());
+    assert_eq!(stored(with(|_| {})), hello);
+    // The same in base64.
+    let base64 = "aWQ9aW4tMSZmcm9tPSUyQjI1NDcxMTU1MDAwMSZ0ZXh0PWhlbGxv";
+    let encoded = with(|event| {
+        event["body"] = json!(base64);
+        event["isBase64Encoded"] = json!(true);
+    });
+    assert_eq!(stored(encoded), hello);
+    for body in [
+        "text=hello&from=%2B254711550001&id=in-1",
+        "text=hello&x=1&from=%2B254711550001&id=in-1&y=&linkId=0&cost=None",
+        "id=&id=in-1&from=%2B254711550001&text=hello&text=other",
+        "id=in-1&from=%2B254711550001&text=hello&date=yesterday",
+        "id=in-1&from=+254711550001&text=hello",
+    ] {
+        assert_eq!(stored_of(body), hello, "{body}");
+    }
+    assert_eq!(stored_of("id=in-1&from=x&text=a%FFb").1, "a\u{fffd}b");
+}
+
+#[test]
+fn json_with_the_same_fields_is_accepted() {
+    let body = r#"{"id":"in-1","from":"+254711550001","text":"hi \ud800 \uffff","linkId":null}"#;
+    let json = with(|event| {
+        event["headers"]["content-type"] = json!("application/json");
+        event["body"] = json!(body);
+    });
+    assert_eq!(
+        stored(json),
+        (PHONE.to_owned(), "hi \u{fffd} \u{ffff}".to_owned())
+    );
+}
+
+#[test]
+fn every_text_and_sender_reaches_medic_unchanged() {
+    for (text, expected) in [
+        ("", " "),
+        ("%00%01%07%0B%1F%7F", "\0\u{1}\u{7}\u{b}\u{1f}\u{7f}"),
+        ("%EF%BF%BE%EF%BF%BF", "\u{fffe}\u{ffff}"),
+        ("%F0%9F%98%80+%22%5C%0A", "😀 \"\\\n"),
+    ] {
+        let body = format!("id=in-1&from=Airtel+Money&text={text}");
+        assert_eq!(
+            stored_of(&body),
+            ("Airtel Money".to_owned(), expected.to_owned())
+        );
+    }
+    assert_eq!(
+        stored_of("id=in-1&from=MTN"),
+        ("MTN".to_owned(), " ".to_owned())
+    );
+}
+
+#[test]
+fn what_names_no_message_is_a_400_with_the_field_is_parked_and_never_put_back() {
+    for (body, field) in [
+        ("from=%2B254711550001&text=x", "id"),
+        ("id=&from=%2B254711550001&text=x", "id"),
+        ("id=in-1&text=x", "from"),
+        ("id=in-1&from=++&text=x", "from"),
+    ] {
+        let scene = Scene::default();
+        assert_eq!(scene.call_with(IN, body), 400);
+        let queue = scene.queue(QueueName::ExchangeParked).borrow();
+        let parked: Parked = decode(&queue.messages().next().unwrap().body).unwrap();
+        assert!(parked.reason.starts_with(field), "{}", parked.reason);
+        assert_eq!(parked.body, body);
+        assert!(!parked.retryable);
+        drop(queue);
+        put_back(&scene);
+        assert!(scene.waiting().is_empty());
+        assert!(scene.was_written("\"CallbackRefused\":1"));
+    }
+}
+
+#[test]
+fn a_report_without_id_or_status_is_a_400_and_parked() {
+    let function = Function::DeliveryReports;
+    for body in ["status=Success", "id=ATXid_1", "id=ATXid_1&status=", ""] {
+        let scene = Scene::default();
+        assert_eq!(scene.call_with(function, body), 400, "{body}");
+        assert_eq!(scene.length(QueueName::ReportsParked), 1);
+        assert_eq!(scene.length(QueueName::Reports), 0);
+    }
+}
+
+#[test]
+fn a_400_that_could_not_be_parked_is_a_5xx() {
+    let scene = Scene::default();
+    scene.faults.script(IN, Call::Send, 0, Fate::FailsBefore, 1);
+    assert_eq!(scene.call_with(IN, "text=x"), 503);
+}
+
+#[test]
+fn an_unknown_report_status_is_a_200_and_changes_nothing_that_medic_shows() {
+    let scene = Scene::default();
+    scene.wants("out-1");
+    scene.rest(1);
+    let told = scene.told("out-1");
+    let body = "id=ATXid_00001&status=Teleported&phoneNumber=%2B254711550001";
+    assert_eq!(scene.call_with(Function::DeliveryReports, body), 200);
+    scene.minutes(5);
+    assert_eq!(scene.told("out-1"), told);
+    assert!(told < Some(Status::Failed));
+}
+
+#[test]
+fn what_is_too_large_hostile_or_elsewhere_is_refused_without_a_crash_or_its_query_in_the_log() {
+    let scene = Scene::default();
+    let large = format!("{GOOD}&x={}", "y".repeat(64 * 1024));
+    assert_eq!(scene.call_with(IN, &large), 413);
+    let encoded = |event: &mut Value| {
+        event["isBase64Encoded"] = json!(true);
+        event["body"] = json!("%%%");
+    };
+    assert_eq!(scene.call(IN, with(encoded)), 400);
+    let gzip = |event: &mut Value| event["headers"]["content-encoding"] = json!("gzip");
+    assert_eq!(scene.call(IN, with(gzip)), 400);
+    let elsewhere = |event: &mut Value| event["rawPath"] = json!("/admin.php");
+    assert_eq!(scene.call(IN, with(elsewhere)), 404);
+    let get = |event: &mut Value| event["requestContext"]["http"]["method"] = json!("GET");
+    assert_eq!(scene.call(IN, with(get)), 405);
+    assert_eq!(scene.call(IN, HttpRequest::from_event(&json!(null))), 404);
+    assert!(scene.waiting().is_empty());
+    assert!(scene.leaks.borrow().is_empty());
+}
+
+#[test]
+fn a_callback_that_is_repeated_is_one_message_in_medic() {
+    let scene = Scene::default();
+    for minutes in [0, 1, 4, 10, 60] {
+        scene.minutes(minutes);
+        assert_eq!(scene.call_with(IN, GOOD), 200);
+    }
+    scene.rest(1);
+    assert_eq!(scene.stored(), ["in-1"]);
+}
