@@ -15,17 +15,20 @@ const ROWS_LOOKED_AT: usize = 50;
 /// Adopts every unclaimed SMS to this number that can only be one message's. If another one could be,
 /// once no answer to a send can claim it any more: until when to wait, in milliseconds since 1970.
 ///
+/// `known` is a row to this number that the caller knows of: the index may not yet.
+///
 /// # Errors
 /// When the ledger does not answer.
 pub async fn settle(
     store: &impl LedgerStore,
     number_hash: &str,
+    known: &Key,
     call_over_after_ms: i64,
     surroundings: &impl Surroundings,
 ) -> Result<Option<i64>, LedgerError> {
     // Each adoption changes what the others are decided upon, and leaves one SMS less.
     for _ in 0..ROWS_LOOKED_AT {
-        match look(store, number_hash, call_over_after_ms, surroundings).await? {
+        match look(store, number_hash, known, call_over_after_ms, surroundings).await? {
             Look::Adopted => {}
             Look::Pending(pending) => return Ok(pending),
         }
@@ -41,12 +44,16 @@ enum Look {
 async fn look(
     store: &impl LedgerStore,
     number_hash: &str,
+    known: &Key,
     call_over_after_ms: i64,
     surroundings: &impl Surroundings,
 ) -> Result<Look, LedgerError> {
-    let keys = store.unsettled(number_hash, ROWS_LOOKED_AT).await?;
+    let mut keys = store.unsettled(number_hash, ROWS_LOOKED_AT).await?;
     if keys.len() >= ROWS_LOOKED_AT {
         return Ok(Look::Pending(None));
+    }
+    if !keys.contains(known) {
+        keys.push(known.clone());
     }
     // The index only names candidates.
     let rows = ledger::read(store, &keys).await?;

@@ -91,7 +91,14 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
             // the answer to the send cannot come any more; else it has left its queue.
             let over_ms = self.call_over_after_ms;
             back_at_ms =
-                evidence::settle(&self.ledger, number_hash, over_ms, &self.surroundings).await?;
+                evidence::settle(
+                &self.ledger,
+                number_hash,
+                &sms_key,
+                over_ms,
+                &self.surroundings,
+            )
+            .await?;
         }
         self.surroundings.record(Entry::ReportRecorded {
             at_id: Shown::new(&report.id),

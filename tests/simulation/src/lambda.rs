@@ -53,7 +53,7 @@ impl Function {
         match self {
             Self::IncomingMessages | Self::DeliveryReports => 15_000,
             Self::ReportRecorder => 30_000,
-            Self::OutboundSender => 60_000,
+            Self::OutboundSender => 90_000,
             Self::MedicExchange => 300_000,
         }
     }

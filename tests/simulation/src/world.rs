@@ -73,7 +73,7 @@ impl Default for Settings {
                 unknown_outcome: UnknownOutcomePolicy::ResendOnce,
                 resend_after_ms: 120_000,
                 max_age_ms: 72 * 60 * MINUTE_MS,
-                call_over_after_ms: 90_000,
+                call_over_after_ms: 120_000,
             },
             fuse: FuseLimits {
                 messages_an_hour: 60,
@@ -141,7 +141,7 @@ impl World {
             counts: RefCell::default(),
             queues: [
                 RefCell::new(exchange),
-                RefCell::new(QueueModel::standard("outbox", 90_000)),
+                RefCell::new(QueueModel::standard("outbox", 120_000)),
                 RefCell::new(QueueModel::standard("reports", 60_000)),
                 RefCell::new(QueueModel::fifo("exchange-parked", 30_000)),
                 RefCell::new(QueueModel::standard("outbox-parked", 30_000)),

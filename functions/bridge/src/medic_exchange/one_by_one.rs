@@ -56,7 +56,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     ) -> Result<(), Stop> {
         let mut letters = lane.next_letters();
         letters.sort_by_key(|letter| round.failures_of(letter));
-        let alone_in_batch = letters.len() == 1;
+        // Each of them ends an invocation: together they have a day.
+        let senders = u32::try_from(letters.len()).unwrap_or(1).max(1);
+        let unwitnessed = (HOPELESS_UNWITNESSED_AFTER / senders).max(HOPELESS_AFTER);
         for letter in letters {
             if lane.letters_of(&letter.sms.id).is_empty() {
                 // Stored meanwhile, as a witness against another.
@@ -64,8 +66,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             }
             let failures = round.failures_of(&letter);
             let hopeless = failures >= HOPELESS_AFTER && round.witnessed;
-            let hopeless_alone = failures >= HOPELESS_UNWITNESSED_AFTER && alone_in_batch;
-            if hopeless || hopeless_alone {
+            if hopeless || failures >= unwitnessed {
                 // Not tried once more: that would end in doubt again, and hold up the others.
                 self.park_all(
                     &letter,
@@ -159,13 +160,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
-        let hopeless = |letter: &Letter| letter.record.receive_count >= HOPELESS_UNWITNESSED_AFTER;
-        let messages = failed.iter().flat_map(|(part, _)| &part.messages).count();
+        // Without a witness one message at the most is put aside, and only after a day of it.
+        let mut may_park_one = !witnessed;
         let mut unsure = false;
         for (part, answer) in &failed {
             for sms in &part.messages {
                 for letter in lane.letters_of(&sms.id) {
-                    if witnessed || (messages == 1 && hopeless(&letter)) {
+                    let hopeless = letter.record.receive_count >= HOPELESS_UNWITNESSED_AFTER;
+                    if witnessed || (hopeless && may_park_one) {
+                        may_park_one = false;
                         self.park(&letter, answer, lane).await?;
                     } else {
                         unsure = true;

@@ -108,7 +108,7 @@ where
                     return Ok(Claim::Done);
                 }
                 Ok(Look::Unknown) => {
-                    if let Some(until_ms) = self.evidence_pending(hashes).await? {
+                    if let Some(until_ms) = self.evidence_pending(sms, hashes).await? {
                         return Ok(Claim::Wait(until_ms));
                     }
                     looked = true;
@@ -126,11 +126,19 @@ where
 
     /// Adopts what evidence there is. Until when to wait for more: a report is there, and an answer
     /// to the send could still claim it.
-    async fn evidence_pending(&self, hashes: &Hashes) -> Result<Option<i64>, LedgerError> {
-        let over_ms = self.rules.call_over_after_ms;
-        let pending =
-            evidence::settle(&self.ledger, &hashes.number, over_ms, &self.surroundings).await?;
-        Ok(pending)
+    async fn evidence_pending(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+    ) -> Result<Option<i64>, LedgerError> {
+        evidence::settle(
+            &self.ledger,
+            &hashes.number,
+            &Key::Message(sms.id.clone()),
+            self.rules.call_over_after_ms,
+            &self.surroundings,
+        )
+        .await
     }
 
     async fn try_to_claim(
