@@ -147,10 +147,11 @@ pub struct LedgerError(pub String);
 /// The ledger: what is known of every outgoing message.
 #[allow(async_fn_in_trait)]
 pub trait LedgerStore {
-    /// The rows that there are at these keys, strongly consistent, in any order.
+    /// The rows that there are at these keys, strongly consistent, in any order; each once, however
+    /// often its key is given.
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError>;
 
-    /// Writes all of them or none. A write that took effect although its answer was lost is `Done`
+    /// Writes all of them or none; each row at most once. A write that took effect although its answer was lost is `Done`
     /// when it is repeated inside the call. An error leaves open whether it took effect.
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError>;
 
