@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::FailureReason;
 use crate::domain::status::Status;
-use crate::json::{parse_lenient, to_ascii};
+use crate::json::{parse_answer, to_ascii};
 use crate::ports::Response;
 use crate::queue_messages::IncomingSms;
 
@@ -171,7 +171,7 @@ impl Reply {
             Response::NoAnswer => return Self::Doubt("no answer".to_owned()),
             Response::Answer { status, body } => (status, body),
         };
-        let json = parse_lenient(&body).ok();
+        let json = parse_answer(&body).ok();
         match (status, json) {
             (200, Some(answer)) => match answer.get("messages").and_then(Value::as_array) {
                 Some(offered) => offers(offered),

@@ -15,6 +15,44 @@ pub fn parse_lenient(bytes: &[u8]) -> Result<Value, serde_json::Error> {
         .or_else(|_| serde_json::from_str(&mend_surrogates(&String::from_utf8_lossy(bytes))))
 }
 
+/// The most values, and names of fields, that an answer may have. A good one has some hundreds; in
+/// memory each can take hundreds of times the bytes that it has in JSON, so that a megabyte of small
+/// ones is more than a function has.
+const MAX_VALUES_OF_AN_ANSWER: usize = 10_000;
+
+/// Reads what a server answered, as [`parse_lenient`] does.
+///
+/// # Errors
+/// When it is no JSON, or has more values than any good answer.
+pub fn parse_answer(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    if values(bytes) > MAX_VALUES_OF_AN_ANSWER {
+        return Err(serde::de::Error::custom("more values than any answer has"));
+    }
+    parse_lenient(bytes)
+}
+
+/// How many values and names JSON has, or what precedes its first error, at most one too few.
+fn values(json: &[u8]) -> usize {
+    let mut count = 0;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' | b',' | b':' => count += 1,
+            b'"' => {
+                while let Some(inside) = bytes.next() {
+                    match inside {
+                        b'"' => break,
+                        b'\\' => drop(bytes.next()),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    count
+}
+
 /// Writes JSON with everything outside ASCII escaped: SQS refuses some characters (U+FFFE, U+FFFF,
 /// most control characters), and no escape sequence is one of them. U+007F is escaped too.
 pub fn to_ascii(value: &impl Serialize) -> String {
@@ -116,6 +154,17 @@ mod tests {
         assert!(parse_lenient(b"<html>").is_err());
         assert!(parse_lenient(b"{\"a\":\"\\ud800").is_err());
         assert!(parse_lenient(b"").is_err());
+    }
+
+    #[test]
+    fn an_answer_of_more_values_than_a_good_one_is_not_read() {
+        let many = |count: usize, item: &str| format!("[{}0]", item.repeat(count)).into_bytes();
+        assert!(parse_answer(&many(MAX_VALUES_OF_AN_ANSWER - 1, "0,")).is_ok());
+        assert!(parse_answer(&many(MAX_VALUES_OF_AN_ANSWER, "0,")).is_err());
+        assert!(parse_answer(&many(MAX_VALUES_OF_AN_ANSWER / 2, "{\"\":0},")).is_err());
+        // What is in a text is text.
+        let text = many(1, &format!("\"{}\",", r#"[{,:\"\\"#.repeat(10_000)));
+        assert!(parse_answer(&text).is_ok());
     }
 
     #[test]

@@ -153,12 +153,13 @@ pub struct LedgerError(pub String);
 /// The ledger: what is known of every outgoing message.
 #[allow(async_fn_in_trait)]
 pub trait LedgerStore {
-    /// The rows that there are at these keys, strongly consistent, in any order. A row that cannot be
-    /// read (written by a later version, or by hand) is left out; no write takes its place, for a
-    /// write where there is no row is conditioned upon there being none.
+    /// The rows that there are at these keys, strongly consistent, in any order; each once, however
+    /// often its key is given. A row that cannot be read (written by a later version, or by hand) is
+    /// left out; no write takes its place, for a write where there is no row is conditioned upon
+    /// there being none.
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError>;
 
-    /// Writes all of them or none. A write that took effect although its answer was lost is `Done`
+    /// Writes all of them or none; each row at most once. A write that took effect although its answer was lost is `Done`
     /// when it is repeated inside the call. An error leaves open whether it took effect.
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError>;
 

@@ -90,8 +90,7 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
             // It is nobody's yet. If it could settle an unknown outcome, the report comes back when
             // the answer to the send cannot come any more; else it has left its queue.
             let over_ms = self.call_over_after_ms;
-            back_at_ms =
-                evidence::settle(
+            back_at_ms = evidence::settle(
                 &self.ledger,
                 number_hash,
                 &sms_key,

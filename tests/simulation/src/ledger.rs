@@ -1,7 +1,7 @@
 //! The ledger as DynamoDB keeps its contract: conditional writes, transactions, reads that are
 //! strongly consistent, and an index that is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
@@ -24,7 +24,8 @@ pub struct LedgerModel {
 impl LedgerModel {
     /// The rows at these keys.
     pub fn read(&self, keys: &[Key]) -> Vec<(Row, Version)> {
-        keys.iter()
+        let keys: BTreeSet<&Key> = keys.iter().collect();
+        keys.into_iter()
             .filter_map(|key| self.rows.get(key))
             .map(|(row, version)| (row.clone(), Version(version.to_string())))
             .collect()

@@ -2,6 +2,7 @@
 //! or after its effect, take long, or be the last thing that its invocation did.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bridge::digest::hmac_hex;
@@ -202,6 +203,11 @@ impl LedgerStore for SimLedger {
 
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
         let world = &self.0.world;
+        let keys: BTreeSet<Key> = writes.iter().map(|write| write.row.key()).collect();
+        if keys.len() < writes.len() {
+            // As DynamoDB does.
+            return Err(LedgerError("ValidationException".to_owned()));
+        }
         let written = self.0.call(Call::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());

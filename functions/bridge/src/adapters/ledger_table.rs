@@ -229,6 +229,10 @@ impl<S: Surroundings> LedgerTable<S> {
 
 impl<S: Surroundings> LedgerStore for LedgerTable<S> {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
+        // DynamoDB refuses a read that names a key twice.
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
         let mut rows = Vec::with_capacity(keys.len());
         for some in keys.chunks(KEYS_A_READ) {
             for item in self.read_some(some).await? {

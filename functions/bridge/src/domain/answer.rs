@@ -10,7 +10,7 @@ use super::cost::Cost;
 use super::ids::AtMessageId;
 use super::message::{Acceptance, FailureReason};
 use super::status::Status;
-use crate::json::parse_lenient;
+use crate::json::parse_answer;
 
 /// What became of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Outcome {
 }
 
 fn of_body(body: &[u8]) -> Outcome {
-    let Ok(answer) = parse_lenient(body) else {
+    let Ok(answer) = parse_answer(body) else {
         return Outcome::unknown("unreadable answer");
     };
     let Some(data) = answer.get("SMSMessageData") else {

@@ -149,42 +149,60 @@ fn as_long_as_can_be(begin: &str, item: &str, end: &str) -> Vec<u8> {
     let mut body = begin.to_owned();
     let mut number = 0;
     while body.len() + item.len() + end.len() + 10 < LONGEST_ANSWER {
-        body.push_str(&item.replace("@", &number.to_string()));
-        body.push(',');
+        body.push_str(&item.replace('@', &number.to_string()));
         number += 1;
     }
+    // Every item ends with what stands between two of them.
     body.pop();
     body.push_str(end);
     body.into_bytes()
 }
 
+/// Small things in an answer of Medic as long as can be: hundreds of megabytes, if they were kept.
 #[test]
-fn the_longest_answer_of_medic_is_read_at_once() {
+fn the_longest_answer_of_medic_is_given_up_at_once() {
     for item in [
-        r#"{"id":"@"}"#,
-        r#"{"id":"same"}"#,
-        "0",
-        r#"{"":0}"#,
-        r#""\ud800""#,
+        r#"{"id":"@"},"#,
+        r#"{"id":"same"},"#,
+        "0,",
+        r#"{"":0},"#,
+        "[],",
+        r#""\ud800","#,
     ] {
         let body = as_long_as_can_be(r#"{"messages":["#, item, "]}");
         let reply = in_time(A_MINUTE, move || {
             Reply::of(Response::Answer { status: 200, body })
         });
-        assert!(matches!(reply, Reply::Taken { .. }), "{item}");
+        assert!(matches!(reply, Reply::Doubt(_)), "{item}");
     }
 }
 
 #[test]
-fn the_longest_answer_of_africas_talking_is_read_at_once() {
+fn the_longest_text_of_medic_is_read_at_once() {
+    for letters in ["x ", ", ", r"\n ", r"\ud800 ", "é "] {
+        let begin = r#"{"messages":[{"id":"1","content":""#;
+        let body = as_long_as_can_be(begin, letters, r#""}]}"#);
+        let reply = in_time(A_MINUTE, move || {
+            Reply::of(Response::Answer { status: 200, body })
+        });
+        let Reply::Taken { offers, .. } = reply else {
+            panic!("it is taken")
+        };
+        assert!(offers[0].content.len() <= LONGEST_ANSWER);
+    }
+}
+
+#[test]
+fn the_longest_answer_of_africas_talking_is_given_up_at_once() {
     let begin = r#"{"SMSMessageData":{"Recipients":["#;
     for item in [
-        r#"{"statusCode":101,"messageId":"ATXid_@"}"#,
-        "0",
-        r#"{"":0}"#,
+        r#"{"statusCode":101,"messageId":"ATXid_@"},"#,
+        "0,",
+        r#"{"":0},"#,
     ] {
         let body = as_long_as_can_be(begin, item, "]}}");
-        in_time(A_MINUTE, move || Outcome::of_answer(201, &body));
+        let outcome = in_time(A_MINUTE, move || Outcome::of_answer(201, &body));
+        assert!(matches!(outcome, Outcome::Unknown(_)), "{item}");
     }
 }
 

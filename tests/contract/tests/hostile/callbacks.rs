@@ -325,6 +325,7 @@ proptest! {
             .append_pair("text", &content)
             .append_pair("from", &from)
             .finish();
+        prop_assume!(body.len() <= MAX_BODY_BYTES);
         let event = event(Callback::IncomingMessage, FORM, body.as_bytes(), false);
         let served = serve(Callback::IncomingMessage, event.to_string().as_bytes());
         check(Callback::IncomingMessage, &served)?;

@@ -1,0 +1,145 @@
+//! The simulation's ports, in a world without faults.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bridge::ports::{Clock as _, Record};
+use simulation::lambda::Function;
+use simulation::ports::{Ctx, SimLedger, SimQueue, SimSecret, SimSurroundings};
+use simulation::scene::Scene;
+use simulation::world::{QueueName, Settings, World};
+
+use crate::emulator_differences::Difference;
+use crate::{ledger, queue, secret};
+
+/// Runs a test as an invocation in a world of its own, in virtual time.
+fn run<B, F: Future<Output = ()> + 'static>(
+    bench: impl FnOnce(Rc<Ctx>) -> B,
+    test: impl FnOnce(B) -> F,
+) {
+    let scene = Scene::new(Settings::default());
+    scene.polling.set(false);
+    let task = scene.next_number();
+    let ctx = Ctx::new(&scene, Function::OutboundSender, task);
+    let is_over = Rc::new(Cell::new(false));
+    let over = Rc::clone(&is_over);
+    let test = test(bench(ctx));
+    let invocation = async move {
+        test.await;
+        over.set(true);
+    };
+    scene.spawn(task, invocation, |_| panic!("killed"));
+    while !is_over.get() {
+        assert!(scene.step(), "it waits for something that never comes");
+    }
+}
+
+async fn pass(ctx: &Rc<Ctx>, time: Duration) {
+    let milliseconds = u64::try_from(time.as_millis()).unwrap();
+    SimSurroundings(Rc::clone(ctx)).pause(milliseconds).await;
+}
+
+pub struct LedgerBench(Rc<Ctx>);
+
+impl ledger::Bench for LedgerBench {
+    type Store = SimLedger;
+
+    fn store(&self) -> SimLedger {
+        SimLedger(Rc::clone(&self.0))
+    }
+
+    async fn wait(&self) {
+        pass(&self.0, Duration::from_secs(1)).await;
+    }
+}
+
+pub fn on_a_ledger<F: Future<Output = ()> + 'static>(test: impl FnOnce(LedgerBench) -> F) {
+    run(LedgerBench, test);
+}
+
+/// A queue that wakes no function: those for what was parked.
+pub struct QueueBench {
+    ctx: Rc<Ctx>,
+    name: QueueName,
+}
+
+impl QueueBench {
+    fn world(&self) -> &World {
+        &self.ctx.world
+    }
+}
+
+impl queue::Bench for QueueBench {
+    type Queue = SimQueue;
+
+    fn queue(&self) -> SimQueue {
+        SimQueue {
+            ctx: Rc::clone(&self.ctx),
+            name: self.name,
+        }
+    }
+
+    async fn receive(&self, limit: usize) -> Vec<Record> {
+        let world = self.world();
+        let mut queue = world.queue(self.name).borrow_mut();
+        queue.receive(world.now_ms(), limit, &world.random).0
+    }
+
+    async fn delete(&self, record: &Record) {
+        let world = self.world();
+        let mut queue = world.queue(self.name).borrow_mut();
+        assert!(queue.delete(&record.receipt_handle, world.now_ms()));
+    }
+
+    async fn pass(&self, time: Duration) {
+        pass(&self.ctx, time).await;
+    }
+
+    async fn now_ms(&self) -> i64 {
+        self.world().now_ms()
+    }
+
+    fn differs(&self, _: Difference) -> bool {
+        false
+    }
+}
+
+pub fn on_a_standard_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(QueueBench) -> F) {
+    run(
+        |ctx| QueueBench {
+            ctx,
+            name: QueueName::OutboxParked,
+        },
+        test,
+    );
+}
+
+pub fn on_a_fifo_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(QueueBench) -> F) {
+    run(
+        |ctx| QueueBench {
+            ctx,
+            name: QueueName::ExchangeParked,
+        },
+        test,
+    );
+}
+
+pub struct SecretBench(Rc<Ctx>);
+
+impl secret::Bench for SecretBench {
+    type Store = SimSecret;
+
+    async fn put(&self, secret: &str) {
+        *self.0.world.secret.borrow_mut() = secret.to_owned();
+    }
+
+    fn store(&self) -> SimSecret {
+        SimSecret(Rc::clone(&self.0))
+    }
+}
+
+pub fn on_a_secret<F: Future<Output = ()> + 'static>(test: impl FnOnce(SecretBench) -> F) {
+    run(SecretBench, test);
+}

@@ -1,0 +1,137 @@
+//! Rows to be written, of every kind, with everything in them that there can be.
+
+use bridge::domain::account::{AccountRow, AccountTrouble, Hold};
+use bridge::domain::cost::Cost;
+use bridge::domain::fuse::{FuseLimits, RecipientRow, Verdict};
+use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
+use bridge::domain::message::{ClaimToken, FailureReason, MessageRow, Refusal, Sending};
+use bridge::domain::sms::{Report, SmsRow};
+use bridge::domain::status::Status;
+use bridge::ports::Row;
+
+/// What a careless program loses or changes.
+pub const STRANGE: &str = "é 😀 \u{0} \u{7f} \u{feff} \u{fffe} \u{ffff} \\ \" #";
+
+pub fn medic_id(id: &str) -> MedicMessageId {
+    MedicMessageId::new(id).unwrap()
+}
+
+pub fn at_id(id: &str) -> AtMessageId {
+    AtMessageId::new(id).unwrap()
+}
+
+/// A message of which nothing is known yet.
+pub fn message(id: &str) -> MessageRow {
+    MessageRow::new(medic_id(id), 1_700_000_000_000)
+}
+
+/// An SMS that is nobody's.
+pub fn sms(id: &str) -> SmsRow {
+    SmsRow::new(at_id(id))
+}
+
+/// A message with every field filled.
+fn full_message(id: &str, sending: Sending) -> MessageRow {
+    MessageRow {
+        sending,
+        number_hash: Some("98aca5c7".to_owned()),
+        open_calls: vec![1_700_000_000_500, i64::MIN, i64::MAX],
+        attempts: u32::MAX,
+        unknown_outcomes: 1,
+        not_sent: 2,
+        status: Status::Failed,
+        failure_reason: Some(FailureReason::new("é 😀")),
+        told: Some(Status::Sent),
+        refusal: Some(Refusal {
+            status: Status::Pending,
+            answer: FailureReason::new("{\"code\":500}"),
+        }),
+        at_ids: vec![
+            at_id("ATXid_1"),
+            at_id(STRANGE),
+            at_id(&"x".repeat(MAX_ID_BYTES)),
+        ],
+        cost: Some(Cost {
+            currency: None,
+            micros: i64::MAX,
+        }),
+        parts: Some(7),
+        segments: 9,
+        ..message(id)
+    }
+}
+
+fn full_report(number: usize) -> Report {
+    Report {
+        status: format!("{STRANGE} {number}"),
+        failure_reason: Some(FailureReason::new("")),
+        network_code: Some("63902".to_owned()),
+        received_at_ms: i64::MIN,
+    }
+}
+
+fn full_recipient(number_hash: &str) -> RecipientRow {
+    let limits = FuseLimits {
+        messages_an_hour: 30,
+        same_text_a_day: 3,
+    };
+    let mut row = RecipientRow::new(number_hash.to_owned());
+    for number in 0..40 {
+        let text_hash = format!("hash {}", number % 11);
+        row = match row.count(&text_hash, &limits, 1_700_000_000_000 + number) {
+            Verdict::Passes(row) | Verdict::Blows { row, .. } => row,
+        };
+    }
+    row
+}
+
+/// One row of every kind, and of every state that a message can be in.
+pub fn of_every_kind() -> Vec<Row> {
+    let sendings = [
+        Sending::Queued,
+        Sending::Waiting {
+            reason: FailureReason::new("HTTP 429"),
+            until_ms: 1_700_000_060_000,
+        },
+        Sending::Calling {
+            claim: ClaimToken(STRANGE.to_owned()),
+            since_ms: 1,
+        },
+        Sending::Unknown { since_ms: 0 },
+        Sending::Accepted,
+        Sending::Failed,
+    ];
+    let mut rows: Vec<Row> = sendings
+        .into_iter()
+        .enumerate()
+        .map(|(number, sending)| Row::Message(full_message(&format!("full-{number}"), sending)))
+        .collect();
+    let many_reports = (0..100).fold(sms("ATXid_many"), |row, number| {
+        row.with_report(full_report(number), Some("98aca5c7".to_owned()))
+    });
+    rows.extend([
+        Row::Message(message("empty")),
+        Row::Message(message(STRANGE)),
+        Row::Message(message(&"x".repeat(MAX_ID_BYTES))),
+        Row::Sms(sms("ATXid_empty")),
+        Row::Sms(sms(STRANGE)),
+        Row::Sms(many_reports.belonging_to(&medic_id(STRANGE))),
+        Row::Recipient(RecipientRow::new("empty".to_owned())),
+        Row::Recipient(full_recipient("full")),
+        Row::Account(AccountRow {
+            hold: Some(Hold {
+                trouble: AccountTrouble::InsufficientBalance,
+                since_ms: 1,
+                probes: u32::MAX,
+                next_probe_ms: i64::MAX,
+            }),
+        }),
+        // Where a key of one kind could be taken for one of another.
+        Row::Message(message("account")),
+        Row::Message(message("sms#1")),
+        Row::Sms(sms("1")),
+        Row::Message(message("1")),
+        Row::Recipient(RecipientRow::new("1".to_owned())),
+    ]);
+    rows
+}
