@@ -24,7 +24,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::deployed::{Callback, MARK};
+use crate::deployed::MARK;
+use crate::driving::Callback;
 
 /// Longer than the functions' own time-out: an answer that takes longer never comes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);

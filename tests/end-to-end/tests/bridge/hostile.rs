@@ -7,7 +7,8 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::alone::{Alone, Queues, key, status_of};
-use crate::deployed::{Callback, MARK, form, run, until};
+use crate::deployed::{MARK, run};
+use crate::driving::{Callback, form, until};
 
 /// An event of the HTTP API.
 fn event(callback: Callback, query: &str, body: &str) -> Value {

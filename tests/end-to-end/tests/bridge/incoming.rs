@@ -6,10 +6,8 @@ use anyhow::ensure;
 use futures_util::future::try_join_all;
 use sandbox::tools::repository;
 
-use crate::deployed::{
-    Bridge, Callback, FORM, MARK, answer, form, id, on_a_stack_of_its_own, on_the_shared_stack,
-    until,
-};
+use crate::deployed::{Bridge, MARK, id, on_a_stack_of_its_own, on_the_shared_stack};
+use crate::driving::{Callback, FORM, answer, form, until};
 
 const INCOMING: Callback = Callback::IncomingMessages;
 

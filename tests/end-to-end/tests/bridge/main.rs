@@ -15,8 +15,10 @@
 mod alone;
 mod callbacks;
 mod deployed;
+mod driving;
 mod hostile;
 mod incoming;
+mod keys;
 mod outgoing;
 mod reports;
 mod trouble;

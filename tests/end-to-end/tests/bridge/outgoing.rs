@@ -8,8 +8,8 @@ use sandbox::medic::{MessageState, OFFERED_AT_MOST};
 
 use crate::deployed::{
     Bridge, CLINIC, CLINIC_PREFIX, MARK, SHORT_CODE, on_a_stack_of_its_own, on_the_shared_stack,
-    until,
 };
+use crate::driving::until;
 
 /// The texts that a phone received.
 fn on_phone(bridge: &Bridge, number: &str) -> Vec<String> {

@@ -9,7 +9,8 @@ use sandbox::faults::Scope;
 use sandbox::medic::{MessageState, Outgoing};
 use sandbox::tools::repository;
 
-use crate::deployed::{Bridge, Callback, FORM, MARK, answer, found, id, on_the_shared_stack};
+use crate::deployed::{Bridge, MARK, id, on_the_shared_stack};
+use crate::driving::{Callback, FORM, answer, found};
 
 use MessageState::{Delivered, Failed, ReceivedByGateway, Sent};
 

@@ -4,7 +4,8 @@ use anyhow::ensure;
 use sandbox::faults::Scope;
 use sandbox::medic::{Fault, MessageState, Post};
 
-use crate::deployed::{Bridge, MARK, MEDIC_TIMEOUT_S, found, id, on_a_stack_of_its_own, until};
+use crate::deployed::{Bridge, MARK, MEDIC_TIMEOUT_S, id, on_a_stack_of_its_own};
+use crate::driving::{found, until};
 
 const EXCHANGE: &str = "medic-exchange";
 
@@ -221,19 +222,22 @@ fn a_refused_password_is_not_tried_again_and_again_and_nothing_is_lost() -> anyh
         }
         // Ten refusals in ten seconds lock the user name: two in ten minutes do not.
         for refusals in 1..=2 {
-            if refusals == 2 {
-                bridge.pass_time()?;
-            }
-            let count = refused_before + refusals;
+            let count = refused_before + usize::try_from(refusals)?;
             bridge
                 .until_logged(EXCHANGE, "medic_refused_credentials", count)
                 .await?;
-            bridge
-                .until_waiting(exchange_queue(bridge), &ids[0], 270..=360)
-                .await?;
-            let posts = bridge.posts_since(posts_before);
-            let refused = posts.iter().filter(|post| post.status == Some(401));
-            ensure!(refused.count() == refusals, "{posts:?}");
+            let (receives, waits_s) = bridge.waiting(exchange_queue(bridge), "").await?;
+            ensure!(receives == refusals, "{receives} receives");
+            ensure!((270..=360).contains(&waits_s), "it waits {waits_s} s");
+            let posts = bridge.posts_since(posts_before).into_iter();
+            let refused = posts.filter(|post| post.status == Some(401)).count();
+            ensure!(
+                u64::try_from(refused)? == refusals,
+                "{refused} refused POSTs"
+            );
+            if refusals == 1 {
+                bridge.pass_time()?;
+            }
         }
         ensure!(ids.iter().all(|id| bridge.copies_in_medic(id).is_empty()));
 
