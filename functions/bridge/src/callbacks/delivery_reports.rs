@@ -17,7 +17,8 @@ const MAX_WORD: usize = 64;
 /// Reads the callback. The number goes no further than this: a hash of it under a key of this
 /// deployment is kept in its place.
 pub fn read(fields: &Fields, number_hash_key: &str, now_ms: i64) -> Result<Accepted, BadField> {
-    let id = AtMessageId::new(fields.get("id").unwrap_or_default()).map_err(bad_id)?;
+    // Compared with the id in the answer to a send, where white space would make another of it.
+    let id = AtMessageId::new(fields.get("id").unwrap_or_default().trim()).map_err(bad_id)?;
     let status = fields
         .get("status")
         .filter(|status| !status.trim().is_empty())

@@ -92,6 +92,7 @@ fn of_body(body: &[u8]) -> Outcome {
 fn of_recipient(recipient: &Value) -> Outcome {
     let name = text(recipient, "status").unwrap_or_default();
     let at_id = text(recipient, "messageId")
+        .map(|id| id.trim().to_owned())
         .filter(|id| !id.eq_ignore_ascii_case("none"))
         .and_then(|id| AtMessageId::new(id).ok());
     // Old answers have no `statusCode`; their `status` has the names.
