@@ -357,6 +357,15 @@ fn a_message_that_ends_every_post_is_parked_in_the_end_and_the_others_get_throug
 }
 
 #[test]
+fn what_ends_posts_is_not_brought_to_see_whether_another_is_poison() {
+    let scene = Scene::default();
+    scene.batch(&[("bad", PHONE, "POISON"), ("worse", OTHER_PHONE, "CRASHER")]);
+    scene.minutes(4 * 24 * 60);
+    let parked = parked(&scene);
+    assert!(parked.contains_key("bad") && parked.contains_key("worse"));
+}
+
+#[test]
 fn a_status_that_fails_alone_is_marked_alarmed_and_left_alone_until_a_higher_one_comes() {
     let scene = Scene::default();
     scene.wants("out-1");

@@ -138,7 +138,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 .flat_map(|(part, _)| &part.messages)
                 .any(|sms| sms.id == letter.sms.id || sms.from == letter.sms.from)
         };
-        if let Some(letter) = lane.next_but(has_failed) {
+        // One that has ended POSTs would end this one too, and show nothing.
+        let is_suspect = |letter: &Letter| round.failures_of(letter) > 0;
+        if let Some(letter) = lane.next_but(|letter| has_failed(letter) || is_suspect(letter)) {
             return Some(alone(letter));
         }
         let updates: Vec<_> = self
