@@ -30,7 +30,8 @@ impl FailureReason {
         } else {
             short.collect()
         };
-        Self(kept)
+        // A reason that is read again is cut no further.
+        Self(kept.trim().to_owned())
     }
 
     /// The text of it.

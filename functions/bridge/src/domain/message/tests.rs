@@ -266,6 +266,20 @@ fn any_event() -> impl Strategy<Value = u8> {
     0_u8..9
 }
 
+#[test]
+fn a_reason_is_the_same_when_it_is_read_again() {
+    let cut_at_a_space = format!("{} x", "x".repeat(99));
+    for reason in [
+        cut_at_a_space.as_str(),
+        "\u{1} x",
+        "x \u{1}",
+        " 1234567 \u{7}",
+    ] {
+        let reason = FailureReason::new(reason);
+        assert_eq!(FailureReason::new(reason.as_str()), reason);
+    }
+}
+
 proptest! {
     /// Whatever happens in whatever order: the status never falls, at most two calls are made after
     /// which anybody could have got the SMS, and a settled message is never called for again.
