@@ -238,16 +238,11 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
     found
 }
 
-/// Whether somebody heard what became of the call, in time and for certain.
+/// Whether somebody heard what became of the call, in time and for certain. A second copy that finds
+/// the claim long over and no answer in the ledger did not: the answer may be waiting in `outbox`.
 fn is_heard(world: &World, row: Option<&MessageRow>, call: &SendCall) -> bool {
-    let kept = match &call.at_id {
-        Some(at_id) if call.verdict != Verdict::AcceptedWithoutId => {
-            row.is_some_and(|row| row.at_ids.iter().any(|id| id.as_str() == at_id))
-        }
-        Some(_) => row.is_some_and(|row| row.unknown_outcomes == 0),
-        None => true,
-    };
-    call.verdict.is_clear() && !world.was_killed(call.task) && kept
+    let is_known = row.is_some_and(|row| row.unknown_outcomes == 0);
+    call.at_id.is_none() || (is_known && call.verdict.is_clear() && !world.was_killed(call.task))
 }
 
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.

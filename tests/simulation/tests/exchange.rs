@@ -366,6 +366,26 @@ fn what_ends_posts_is_not_brought_to_see_whether_another_is_poison() {
 }
 
 #[test]
+fn what_was_sent_after_a_message_that_ended_posts_is_not_brought_before_it() {
+    let scene = Scene::without_polls();
+    let (fine, doubt) = (PostFate::Fine, PostFate::Html);
+    scene.fates(&[doubt]);
+    for _ in 2..=5 {
+        scene.fates(&[fine, doubt]);
+    }
+    // From now on one by one: the poison, and the first of the other sender as its witness.
+    scene.fates(&[fine, fine, doubt]);
+    scene.batch(&[
+        ("bad", OTHER_PHONE, "POISON"),
+        ("a1", PHONE, "1"),
+        ("a2", PHONE, "2"),
+    ]);
+    scene.rest(2);
+    assert_eq!(scene.stored(), ["a1", "a2"]);
+    assert!(parked(&scene).contains_key("bad"));
+}
+
+#[test]
 fn a_status_that_fails_alone_is_marked_alarmed_and_left_alone_until_a_higher_one_comes() {
     let scene = Scene::default();
     scene.wants("out-1");

@@ -101,11 +101,6 @@ impl<'a> Lane<'a> {
         chosen
     }
 
-    /// The first message that is still to be brought, those left out that `skipped` names.
-    pub fn next_but(&self, skipped: impl Fn(&Letter<'a>) -> bool) -> Option<Letter<'a>> {
-        self.waiting.iter().find(|letter| !skipped(letter)).cloned()
-    }
-
     /// The records that still wait with this message.
     pub fn letters_of(&self, id: &IncomingId) -> Vec<Letter<'a>> {
         let of_id = self.waiting.iter().filter(|letter| letter.sms.id == *id);

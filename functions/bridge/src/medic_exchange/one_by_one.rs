@@ -27,6 +27,9 @@ impl Round {
     }
 }
 
+/// Why such a message is parked.
+const ENDED_EVERY_POST: &str = "it ended every POST in which it was alone";
+
 /// What failed alone, with Medic's answer.
 type Failed = Vec<(Payload, String)>;
 
@@ -59,22 +62,23 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         // Each of them ends an invocation: together they have a day.
         let senders = u32::try_from(letters.len()).unwrap_or(1).max(1);
         let unwitnessed = (HOPELESS_UNWITNESSED_AFTER / senders).max(HOPELESS_AFTER);
+        // Those first that nobody tries any more: a round that ends early never comes to the last.
+        let (given_up, letters): (Vec<_>, Vec<_>) = letters
+            .into_iter()
+            .partition(|letter| round.failures_of(letter) >= unwitnessed);
+        for letter in given_up {
+            self.park_all(&letter, ENDED_EVERY_POST, lane, round)
+                .await?;
+        }
         for letter in letters {
             if lane.letters_of(&letter.sms.id).is_empty() {
                 // Stored meanwhile, as a witness against another.
                 continue;
             }
-            let failures = round.failures_of(&letter);
-            let hopeless = failures >= HOPELESS_AFTER && round.witnessed;
-            if hopeless || failures >= unwitnessed {
+            if round.failures_of(&letter) >= HOPELESS_AFTER && round.witnessed {
                 // Not tried once more: that would end in doubt again, and hold up the others.
-                self.park_all(
-                    &letter,
-                    "it ended every POST in which it was alone",
-                    lane,
-                    round,
-                )
-                .await?;
+                self.park_all(&letter, ENDED_EVERY_POST, lane, round)
+                    .await?;
             } else {
                 let parts = VecDeque::from([alone(letter)]);
                 self.try_parts(parts, Failed::new(), lane, round).await?;
@@ -138,9 +142,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 .flat_map(|(part, _)| &part.messages)
                 .any(|sms| sms.id == letter.sms.id || sms.from == letter.sms.from)
         };
-        // One that has ended POSTs would end this one too, and show nothing.
-        let is_suspect = |letter: &Letter| round.failures_of(letter) > 0;
-        if let Some(letter) = lane.next_but(|letter| has_failed(letter) || is_suspect(letter)) {
+        // The first of its sender's, so that none overtakes another; and rather one that has not
+        // ended POSTs before.
+        let firsts = lane.next_letters().into_iter();
+        let untried = firsts.filter(|letter| !has_failed(letter));
+        if let Some(letter) = untried.min_by_key(|letter| round.failures_of(letter)) {
             return Some(alone(letter));
         }
         let updates: Vec<_> = self
