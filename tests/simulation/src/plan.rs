@@ -18,7 +18,7 @@ use crate::world::{BEGIN_MS, MINUTE_MS, QueueName, Settings, World};
 /// In every text. Nobody may ever see it outside of a body.
 pub const SECRET_TEXT: &str = "pReGnAnT";
 /// In every phone number, in its two forms.
-pub const SECRET_NUMBERS: [&str; 2] = ["25471155", "0711559901"];
+pub const SECRET_NUMBERS: [&str; 2] = ["25470000", "0700009901"];
 /// In every incoming key.
 pub const SECRET_KEY: &str = "kEy-of-AT";
 

@@ -17,11 +17,11 @@ use crate::promises;
 use crate::world::{MINUTE_MS, QueueName, Settings, World};
 
 /// A phone.
-pub const PHONE: &str = "+254711550001";
+pub const PHONE: &str = "+254700000001";
 /// Another.
-pub const OTHER_PHONE: &str = "+254711550002";
+pub const OTHER_PHONE: &str = "+254700000002";
 /// A third.
-pub const THIRD_PHONE: &str = "+254711550003";
+pub const THIRD_PHONE: &str = "+254700000003";
 
 /// A scenario's world.
 pub struct Scene(pub Rc<World>);

@@ -249,7 +249,7 @@ fn nothing_is_brought_until_the_empty_post_is_answered() {
 #[test]
 fn poison_is_found_among_good_ones_within_seconds_and_parked_with_medics_answer() {
     let scene = Scene::without_polls();
-    let phones: Vec<String> = (1..=9).map(|n| format!("+25471155010{n}")).collect();
+    let phones: Vec<String> = (1..=9).map(|n| format!("+25470000010{n}")).collect();
     let mut batch: Vec<(String, &str, &str)> = Vec::new();
     for (n, phone) in phones.iter().enumerate() {
         let text = if n == 4 { "POISON" } else { "good" };
@@ -297,7 +297,7 @@ fn a_full_disk_parks_nothing_and_refuses_no_status() {
     scene.wants("out-1");
     scene.medic.borrow_mut().disk_full = true;
     for n in 0..12 {
-        scene.phone_sends(&format!("in-{n}"), &format!("+2547115502{n:02}"), "hello");
+        scene.phone_sends(&format!("in-{n}"), &format!("+2547000002{n:02}"), "hello");
     }
     scene.minutes(180);
     assert!(scene.stored().is_empty());

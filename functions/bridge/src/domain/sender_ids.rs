@@ -92,10 +92,10 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_wins() {
-        let ids = SenderIds::parse("MYORG, +256=20880,+25677=MTN UG").unwrap();
+        let ids = SenderIds::parse("MYORG, +256=20880,+25670=MTN UG").unwrap();
         assert_eq!(ids.for_number(&to("+254700000001")), Some("MYORG"));
-        assert_eq!(ids.for_number(&to("+256700000001")), Some("20880"));
-        assert_eq!(ids.for_number(&to("+256770000001")), Some("MTN UG"));
+        assert_eq!(ids.for_number(&to("+256100000001")), Some("20880"));
+        assert_eq!(ids.for_number(&to("+256700000001")), Some("MTN UG"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn bent_text(good: &str) -> impl Strategy<Value = String> + use<> {
 }
 
 fn list() -> impl Strategy<Value = String> {
-    bent_text("MYORG, +256=20880,+25677=MTN UG")
+    bent_text("MYORG, +256=20880,+25670=MTN UG")
 }
 
 fn number() -> impl Strategy<Value = PhoneNumber> {

@@ -61,7 +61,7 @@ async fn many_recipients_each_have_a_line_and_an_invalid_number_is_echoed() {
     let stand_in = stand_in().await;
     let data = data(send(
         &stand_in,
-        &format!("{PHONE},0711000000,{OTHER}"),
+        &format!("{PHONE},0700000000,{OTHER}"),
         "hello",
     ))
     .await;
@@ -71,7 +71,7 @@ async fn many_recipients_each_have_a_line_and_an_invalid_number_is_echoed() {
     assert_eq!(bad["status"], "InvalidPhoneNumber");
     assert_eq!(bad["messageId"], "None");
     assert_eq!(bad["cost"], "0");
-    assert_eq!(bad["number"], "0711000000");
+    assert_eq!(bad["number"], "0700000000");
     assert_ne!(
         data["Recipients"][0]["messageId"],
         data["Recipients"][2]["messageId"]
