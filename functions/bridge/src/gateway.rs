@@ -45,15 +45,14 @@ impl Payload {
         self.len() == 0
     }
 
-    /// The two halves of it, messages first.
+    /// The two parts of it: messages and statuses, or the halves of what is of one kind.
     pub fn halves(mut self) -> (Self, Self) {
-        let half = self.len().div_ceil(2);
         let mut second = Self::default();
-        if half < self.messages.len() {
-            second.messages = self.messages.split_off(half);
+        if !self.messages.is_empty() && !self.updates.is_empty() {
             second.updates = std::mem::take(&mut self.updates);
         } else {
-            second.updates = self.updates.split_off(half - self.messages.len());
+            second.messages = self.messages.split_off(self.messages.len().div_ceil(2));
+            second.updates = self.updates.split_off(self.updates.len().div_ceil(2));
         }
         (self, second)
     }

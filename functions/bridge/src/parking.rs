@@ -1,6 +1,6 @@
 //! Putting aside what cannot be processed, with its reason; and giving records back to their queue.
 
-use crate::domain::backoff::{wait_ms, whole_seconds};
+use crate::domain::backoff::{Wait, longest_wait_ms, whole_seconds};
 use crate::journal::{Entry, Shown};
 use crate::ports::{Fifo, NewMessage, Queue, QueueError, Record, Surroundings};
 use crate::queue_messages::{Parked, encode};
@@ -105,51 +105,57 @@ pub async fn park_or_give_back(
     }
 }
 
-/// Gives records back to their queue: the last act of an invocation. Each waits at least as long as
-/// said, more the more often it came, and a little at random.
+/// Gives records back to their queue: the last act of an invocation. Each waits as said, and a little
+/// more at random.
 ///
 /// A wait that cannot be set is no reason to fail: the record then comes back when the visibility
 /// time-out of its queue is over.
 pub async fn give_back(
     queue: &impl Queue,
-    records: &[(&Record, i64)],
+    records: &[(&Record, Wait)],
     surroundings: &impl Surroundings,
 ) -> Vec<String> {
-    if records.is_empty() {
-        return Vec::new();
-    }
-    let waits: Vec<(&Record, i32)> = records
-        .iter()
-        .map(|(record, at_least_ms)| {
-            let wait = wait_ms(record.receive_count, *at_least_ms, surroundings);
-            (*record, whole_seconds(wait))
-        })
-        .collect();
-    note_trouble(&queue.hide(&waits).await, surroundings);
-    records
-        .iter()
-        .map(|(record, _)| record.message_id.clone())
-        .collect()
+    let waits = records.iter().filter_map(|one| {
+        Some((
+            one.0,
+            longest_seconds(std::slice::from_ref(one), surroundings)?,
+        ))
+    });
+    hide_all(queue, waits.collect(), surroundings).await
 }
 
-/// Gives records back that have to come again together: all wait the same time.
+/// Gives records back that have to come again together: all wait as long as the one that waits
+/// longest.
 pub async fn give_back_as_one(
     queue: &impl Queue,
-    records: &[(&Record, i64)],
+    records: &[(&Record, Wait)],
     surroundings: &impl Surroundings,
 ) -> Vec<String> {
-    let receives = records.iter().map(|(record, _)| record.receive_count).max();
-    let at_least_ms = records.iter().map(|(_, at_least_ms)| *at_least_ms).max();
-    let (Some(receives), Some(at_least_ms)) = (receives, at_least_ms) else {
+    let Some(seconds) = longest_seconds(records, surroundings) else {
         return Vec::new();
     };
-    let seconds = whole_seconds(wait_ms(receives, at_least_ms, surroundings));
-    let waits: Vec<(&Record, i32)> = records
-        .iter()
-        .map(|(record, _)| (*record, seconds))
-        .collect();
-    note_trouble(&queue.hide(&waits).await, surroundings);
-    records
+    let waits = records.iter().map(|(record, _)| (*record, seconds));
+    hide_all(queue, waits.collect(), surroundings).await
+}
+
+fn longest_seconds(records: &[(&Record, Wait)], surroundings: &impl Surroundings) -> Option<i32> {
+    let now_ms = surroundings.now_ms();
+    let waits = records.iter().map(|(record, wait)| {
+        let age_ms = now_ms.saturating_sub(record.sent_at_ms);
+        (*wait, record.receive_count, age_ms)
+    });
+    longest_wait_ms(waits, surroundings).map(whole_seconds)
+}
+
+async fn hide_all(
+    queue: &impl Queue,
+    waits: Vec<(&Record, i32)>,
+    surroundings: &impl Surroundings,
+) -> Vec<String> {
+    if !waits.is_empty() {
+        note_trouble(&queue.hide(&waits).await, surroundings);
+    }
+    waits
         .iter()
         .map(|(record, _)| record.message_id.clone())
         .collect()

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 
+use crate::domain::backoff::Wait;
 use crate::domain::message::MessageRow;
 use crate::domain::sms::{Report, SmsRow};
 use crate::domain::status::reported_status;
@@ -33,10 +34,13 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
     pub async fn handle(&self, records: &[Record]) -> Vec<String> {
         let fates = join_all(records.iter().map(|record| self.take(record))).await;
         let now_ms = self.surroundings.now_ms();
-        let undone: Vec<(&Record, i64)> = records
+        let undone: Vec<(&Record, Wait)> = records
             .iter()
             .zip(fates)
-            .filter_map(|(record, back_at_ms)| Some((record, back_at_ms?.saturating_sub(now_ms))))
+            .filter_map(|(record, back_at_ms)| {
+                let at_least_ms = back_at_ms?.saturating_sub(now_ms);
+                Some((record, Wait::Growing { at_least_ms }))
+            })
             .collect();
         give_back(&self.reports, &undone, &self.surroundings).await
     }

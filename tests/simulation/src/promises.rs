@@ -176,13 +176,8 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
     let mut found = Vec::new();
     let at = world.africas_talking.borrow();
     let calls = at.calls_for(&message.id);
-    let ledger = world.ledger.borrow();
-    let row = ledger.message(&message.id);
     let taken = at.taken(&message.id);
-    let unheard = calls
-        .iter()
-        .filter(|call| !is_heard(world, row, call))
-        .count();
+    let unheard = calls.iter().filter(|call| !is_heard(world, call)).count();
     let resends = world.settings.rules.unknown_outcome == UnknownOutcomePolicy::ResendOnce;
     let allowed = if unheard > 0 && resends { 2 } else { 1 };
     if taken > allowed {
@@ -238,11 +233,9 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
     found
 }
 
-/// Whether somebody heard what became of the call, in time and for certain. A second copy that finds
-/// the claim long over and no answer in the ledger did not: the answer may be waiting in `outbox`.
-fn is_heard(world: &World, row: Option<&MessageRow>, call: &SendCall) -> bool {
-    let is_known = row.is_some_and(|row| row.unknown_outcomes == 0);
-    call.at_id.is_none() || (is_known && call.verdict.is_clear() && !world.was_killed(call.task))
+/// Whether somebody heard what became of the call, in time and for certain.
+fn is_heard(world: &World, call: &SendCall) -> bool {
+    call.at_id.is_none() || (call.verdict.is_clear() && !world.was_killed(call.task))
 }
 
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.

@@ -314,6 +314,42 @@ fn an_id_in_hand_is_kept_through_an_outage_of_the_ledger() {
 }
 
 #[test]
+fn an_id_in_hand_is_kept_also_before_another_copy_of_its_message() {
+    for minutes in [5, 30, 120] {
+        let scene = Scene::default();
+        scene.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+        scene.wants("out-1");
+        scene.seconds(5);
+        scene.faults.ledger_out.set(true);
+        scene.copy_into_outbox("out-1");
+        scene.minutes(minutes);
+        assert_eq!(scene.events("acceptance_queued"), 1);
+        scene.faults.ledger_out.set(false);
+        scene.rest(2);
+        assert_eq!(scene.calls("out-1"), 1, "after {minutes} minutes");
+        assert_eq!(scene.told("out-1"), Some(Status::Sent));
+    }
+}
+
+#[test]
+fn a_text_that_no_sms_can_hold_fails_with_a_reason_and_stands_before_nobody() {
+    let scene = Scene::default();
+    let long = "é".repeat(60_000);
+    scene.medic.borrow_mut().wants("out-1", PHONE, &long);
+    scene.wants("out-2");
+    scene.rest(1);
+    assert_eq!(scene.calls("out-1"), 0);
+    assert_eq!(scene.told("out-1"), Some(Status::Failed));
+    assert!(
+        scene
+            .reason("out-1")
+            .unwrap()
+            .contains("longer than an SMS")
+    );
+    assert_eq!(scene.calls("out-2"), 1);
+}
+
+#[test]
 fn a_message_goes_out_unchanged_under_the_sender_id_of_its_prefix() {
     let settings = Settings {
         sender_ids: Rc::new(SenderIds::parse("MYORG,+256=20880").unwrap()),

@@ -16,18 +16,62 @@ pub const LONGEST_VISIBILITY_MS: i64 = 11 * 60 * 60 * 1000;
 
 const FIRST_WAIT_MS: i64 = 5_000;
 
-/// The wait, in milliseconds, after the given number of tries (1 for the first).
+/// The shortest brief wait.
+const BRIEF_WAIT_MS: i64 = 20_000;
+
+/// How long something waits before it comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The longer the more often it came: exponential from five seconds up to [`LONGEST_WAIT_MS`].
+    Growing {
+        /// Never less than this, in milliseconds.
+        at_least_ms: i64,
+    },
+    /// Twenty seconds, and a hundredth of its age when that is more: for what others wait behind,
+    /// while whom it goes to is well.
+    Brief {
+        /// Never more than this, in milliseconds.
+        at_most_ms: i64,
+    },
+}
+
+impl Wait {
+    /// The wait in milliseconds, jitter apart, of what came so often (1 for the first time) and is so
+    /// old.
+    fn without_jitter_ms(self, receives: u32, age_ms: i64) -> i64 {
+        match self {
+            Self::Growing { at_least_ms } => {
+                let doublings = receives.saturating_sub(1).min(16);
+                (FIRST_WAIT_MS << doublings)
+                    .min(LONGEST_WAIT_MS)
+                    .max(at_least_ms)
+            }
+            Self::Brief { at_most_ms } => (age_ms / 100).max(BRIEF_WAIT_MS).min(at_most_ms),
+        }
+    }
+}
+
+/// The longest of the waits of what has to come again together, with jitter: what waits, how often it
+/// came, and how old it is in milliseconds. None, if there is nothing.
 ///
-/// Exponential from five seconds up to [`LONGEST_WAIT_MS`], never less than `at_least_ms`, and then
-/// up to a fifth more at random, so that what failed together does not come back together. The
+/// Up to a fifth is added at random, so that what failed together does not come back together. The
 /// jitter is on top, never under: a wait that keeps clear of Medic's own time-out stays clear of it.
-pub fn wait_ms(tries: u32, at_least_ms: i64, dice: &impl Dice) -> i64 {
-    let doublings = tries.saturating_sub(1).min(16);
-    let exponential = (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS);
-    let wait = exponential.max(at_least_ms);
+pub fn longest_wait_ms(
+    waits: impl Iterator<Item = (Wait, u32, i64)>,
+    dice: &impl Dice,
+) -> Option<i64> {
+    let wait = waits
+        .map(|(wait, receives, age_ms)| wait.without_jitter_ms(receives, age_ms))
+        .max()?;
     let jitter = dice.up_to(u64::try_from(wait / 5).unwrap_or(0));
-    wait.saturating_add(i64::try_from(jitter).unwrap_or(0))
-        .min(LONGEST_VISIBILITY_MS)
+    let wait = wait.saturating_add(i64::try_from(jitter).unwrap_or(0));
+    Some(wait.min(LONGEST_VISIBILITY_MS))
+}
+
+/// The growing wait, in milliseconds with jitter, after the given number of tries (1 for the first).
+pub fn wait_ms(tries: u32, at_least_ms: i64, dice: &impl Dice) -> i64 {
+    let wait = Wait::Growing { at_least_ms };
+    longest_wait_ms(std::iter::once((wait, tries, 0)), dice).unwrap_or(at_least_ms)
 }
 
 /// A wait in whole seconds, as SQS takes it, rounded up.
@@ -72,6 +116,49 @@ mod tests {
     fn a_thousand_receives_are_ten_days() {
         let total: i64 = (1..=1000).map(|tries| wait_ms(tries, 0, &Lowest)).sum();
         assert!(total >= 10 * 24 * 3600 * 1000, "{total}");
+    }
+
+    #[test]
+    fn brief_waits_grow_with_age_and_ten_days_of_them_are_no_thousand() {
+        let half_an_hour_ms = 30 * 60 * 1000;
+        let brief = |age_ms, at_most_ms| {
+            let wait = std::iter::once((Wait::Brief { at_most_ms }, 900, age_ms));
+            longest_wait_ms(wait, &Lowest).unwrap()
+        };
+        assert_eq!(brief(0, half_an_hour_ms), 20_000);
+        assert_eq!(brief(3_600_000, half_an_hour_ms), 36_000);
+        assert_eq!(brief(i64::MAX, 60_000), 60_000);
+        let mut age_ms = 0;
+        let mut receives = 0;
+        while age_ms < 10 * 24 * 3600 * 1000 {
+            age_ms += brief(age_ms, half_an_hour_ms);
+            receives += 1;
+        }
+        assert!(receives < 1000, "{receives}");
+    }
+
+    #[test]
+    fn what_comes_together_waits_as_long_as_the_longest() {
+        let waits = [
+            (Wait::Growing { at_least_ms: 0 }, 1, 0),
+            (
+                Wait::Growing {
+                    at_least_ms: 65_000,
+                },
+                1,
+                0,
+            ),
+            (
+                Wait::Brief {
+                    at_most_ms: LONGEST_WAIT_MS,
+                },
+                1,
+                0,
+            ),
+        ];
+        assert_eq!(longest_wait_ms(waits.into_iter(), &Lowest), Some(65_000));
+        assert_eq!(longest_wait_ms(waits.into_iter(), &Highest), Some(78_000));
+        assert_eq!(longest_wait_ms(std::iter::empty(), &Lowest), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is remembered of the lane to Medic from one invocation to the next.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,17 +10,25 @@ use super::ids::{IncomingId, MedicMessageId};
 /// So many suspects are remembered; a batch has ten messages at most.
 const SUSPECTS_REMEMBERED: usize = 40;
 
-/// The ledger's one row for the lane: what ended POSTs without an answer that says why (a hang, a
-/// reset, a refusal of the request). A receive count cannot tell that: it also grows while Medic is
-/// away.
+/// The ledger's one row for the lane: what failed alone. A receive count cannot tell that: it also
+/// grows while Medic is away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneRow {
-    /// How many POSTs that brought statuses ended so, since all statuses were last told.
+    /// How many POSTs that brought statuses ended without an answer that says why (a hang, a reset,
+    /// a refusal of the request), since all statuses were last told.
     #[serde(default)]
     pub status_failures: u32,
-    /// How often a message or a status ended a POST so in which it was alone.
     #[serde(default)]
-    lone_failures: BTreeMap<String, u32>,
+    suspicions: BTreeMap<String, Suspicion>,
+}
+
+/// What is known of something that failed alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Suspicion {
+    /// How many POSTs in which it was alone ended without an answer that says why.
+    doubts: u32,
+    /// When it first failed alone, in milliseconds since 1970.
+    since_ms: i64,
 }
 
 /// Something that can be brought to Medic alone.
@@ -41,29 +50,48 @@ impl Suspect {
 }
 
 impl LaneRow {
-    /// How often it ended a POST in which it was alone.
-    pub fn failures_of(&self, suspect: &Suspect) -> u32 {
-        self.lone_failures.get(&suspect.key()).copied().unwrap_or(0)
+    /// How many POSTs in which it was alone ended without an answer that says why.
+    pub fn doubts(&self, suspect: &Suspect) -> u32 {
+        let suspicion = self.suspicions.get(&suspect.key());
+        suspicion.map_or(0, |suspicion| suspicion.doubts)
     }
 
-    /// It ended a POST in which it was alone.
-    pub fn note_failure(&mut self, suspect: &Suspect) {
-        let failures = self.failures_of(suspect).saturating_add(1);
-        self.lone_failures.insert(suspect.key(), failures);
-        if self.lone_failures.len() > SUSPECTS_REMEMBERED {
+    /// For how long it has failed alone, in milliseconds, if it has.
+    pub fn failing_for_ms(&self, suspect: &Suspect, now_ms: i64) -> Option<i64> {
+        let suspicion = self.suspicions.get(&suspect.key());
+        suspicion.map(|suspicion| now_ms.saturating_sub(suspicion.since_ms))
+    }
+
+    /// A POST in which it was alone ended without an answer that says why.
+    pub fn note_doubt(&mut self, suspect: &Suspect, now_ms: i64) {
+        self.note(suspect, 1, now_ms);
+    }
+
+    /// Medic answered that it failed, and it was alone.
+    pub fn note_failure(&mut self, suspect: &Suspect, now_ms: i64) {
+        self.note(suspect, 0, now_ms);
+    }
+
+    fn note(&mut self, suspect: &Suspect, doubts: u32, now_ms: i64) {
+        let suspicion = self.suspicions.entry(suspect.key()).or_insert(Suspicion {
+            doubts: 0,
+            since_ms: now_ms,
+        });
+        suspicion.doubts = suspicion.doubts.saturating_add(doubts);
+        if self.suspicions.len() > SUSPECTS_REMEMBERED {
             let least = self
-                .lone_failures
+                .suspicions
                 .iter()
-                .min_by_key(|(_, failures)| **failures);
+                .min_by_key(|(_, suspicion)| (suspicion.doubts, Reverse(suspicion.since_ms)));
             if let Some(least) = least.map(|(key, _)| key.clone()) {
-                self.lone_failures.remove(&least);
+                self.suspicions.remove(&least);
             }
         }
     }
 
     /// Medic took it, or it was put aside.
     pub fn forget(&mut self, suspect: &Suspect) {
-        self.lone_failures.remove(&suspect.key());
+        self.suspicions.remove(&suspect.key());
     }
 }
 
@@ -71,20 +99,35 @@ impl LaneRow {
 mod tests {
     use super::*;
 
+    fn status(n: i64) -> Suspect {
+        Suspect::Status(MedicMessageId::new(format!("s{n}")).unwrap())
+    }
+
     #[test]
-    fn a_suspect_is_remembered_until_it_is_settled_and_no_row_grows_for_ever() {
+    fn a_suspect_is_remembered_until_it_is_settled() {
         let mut lane = LaneRow::default();
         let bad = Suspect::Message(IncomingId::new("bad").unwrap());
-        lane.note_failure(&bad);
-        lane.note_failure(&bad);
-        for n in 0..200 {
-            lane.note_failure(&Suspect::Status(
-                MedicMessageId::new(format!("s{n}")).unwrap(),
-            ));
-        }
-        assert_eq!(lane.failures_of(&bad), 2);
-        assert!(lane.lone_failures.len() <= SUSPECTS_REMEMBERED);
+        assert_eq!(lane.failing_for_ms(&bad, 5_000), None);
+        lane.note_failure(&bad, 1_000);
+        lane.note_doubt(&bad, 2_000);
+        lane.note_doubt(&bad, 3_000);
+        assert_eq!(lane.doubts(&bad), 2);
+        assert_eq!(lane.failing_for_ms(&bad, 5_000), Some(4_000));
         lane.forget(&bad);
-        assert_eq!(lane.failures_of(&bad), 0);
+        assert_eq!(lane.doubts(&bad), 0);
+        assert_eq!(lane.failing_for_ms(&bad, 5_000), None);
+    }
+
+    #[test]
+    fn the_row_does_not_grow_for_ever_and_keeps_what_is_known_longest() {
+        let mut lane = LaneRow::default();
+        lane.note_doubt(&status(1_000), 9_000);
+        for n in 0..200 {
+            lane.note_failure(&status(n), n);
+        }
+        assert_eq!(lane.suspicions.len(), SUSPECTS_REMEMBERED);
+        assert_eq!(lane.doubts(&status(1_000)), 1);
+        assert_eq!(lane.failing_for_ms(&status(0), 500), Some(500));
+        assert_eq!(lane.failing_for_ms(&status(199), 500), None);
     }
 }

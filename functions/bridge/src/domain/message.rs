@@ -87,7 +87,7 @@ pub enum Sending {
     },
     /// Nobody knows whether Africa's Talking has it.
     Unknown {
-        /// When the call was over at the latest, in milliseconds since 1970.
+        /// Since when the ledger says so, in milliseconds since 1970.
         since_ms: i64,
     },
     /// Africa's Talking has it.
@@ -315,7 +315,8 @@ impl MessageRow {
                 if now_ms < over_ms {
                     NextStep::WaitUntil(over_ms)
                 } else {
-                    NextStep::Write(self.unknown(over_ms))
+                    // The wait for evidence begins now: while the ledger was away, none could come.
+                    NextStep::Write(self.unknown(now_ms))
                 }
             }
             Sending::Unknown { since_ms } => {
@@ -465,6 +466,12 @@ impl MessageRow {
             Sending::Queued | Sending::Waiting { .. } => self.failed(reason),
             _ => self,
         }
+    }
+
+    /// The row of a message that no SMS can hold.
+    #[must_use]
+    pub fn too_long(self) -> Self {
+        self.unsendable(FailureReason::new("the text is longer than an SMS can be"))
     }
 
     fn is_claimed_by(&self, claim: &ClaimToken) -> bool {

@@ -1,6 +1,7 @@
 //! One batch of the `exchange` queue: what in it is still to be done, and what comes next.
 
 use crate::domain::ids::IncomingId;
+use crate::domain::lane::Suspect;
 use crate::ports::Record;
 use crate::queue_messages::{ExchangeMessage, IncomingSms, UnreadableMessage, decode};
 
@@ -20,6 +21,13 @@ pub struct Letter<'a> {
     pub sms: IncomingSms,
 }
 
+impl Letter<'_> {
+    /// It, as what may be to blame when a POST fails.
+    pub fn suspect(&self) -> Suspect {
+        Suspect::Message(self.sms.id.clone())
+    }
+}
+
 /// A batch, in the order of its queue.
 pub struct Lane<'a> {
     waiting: Vec<Letter<'a>>,
@@ -28,7 +36,6 @@ pub struct Lane<'a> {
     wakes: Vec<&'a Record>,
     unreadable: Vec<(&'a Record, UnreadableMessage)>,
     received_before: bool,
-    receives: u32,
 }
 
 impl<'a> Lane<'a> {
@@ -40,11 +47,6 @@ impl<'a> Lane<'a> {
             wakes: Vec::new(),
             unreadable: Vec::new(),
             received_before: records.iter().any(|record| record.receive_count > 1),
-            receives: records
-                .iter()
-                .map(|record| record.receive_count)
-                .max()
-                .unwrap_or(1),
         };
         for record in records {
             match decode(&record.body) {
@@ -80,9 +82,10 @@ impl<'a> Lane<'a> {
         self.received_before
     }
 
-    /// How often the most often received of it was.
+    /// How often the most often received of its waiting messages was.
     pub fn receives(&self) -> u32 {
-        self.receives
+        let receives = self.waiting.iter().map(|l| l.record.receive_count);
+        receives.max().unwrap_or(0)
     }
 
     /// The messages that may be in the next POST: each id once, one of each sender, in order.

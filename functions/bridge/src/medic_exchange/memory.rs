@@ -8,7 +8,7 @@ use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Surrounding
 
 impl Round {
     /// Notes what the last POST brought, if that can be why it ended so.
-    pub(super) fn note(&mut self, stop: &Stop) {
+    pub(super) fn note(&mut self, stop: &Stop, now_ms: i64) {
         if !stop.may_be_the_payloads_fault() {
             return;
         }
@@ -19,10 +19,12 @@ impl Round {
             self.in_hand.messages.as_slice(),
             self.in_hand.updates.as_slice(),
         ) {
-            ([sms], []) => self.memory.note_failure(&Suspect::Message(sms.id.clone())),
+            ([sms], []) => self
+                .memory
+                .note_doubt(&Suspect::Message(sms.id.clone()), now_ms),
             ([], [update]) => self
                 .memory
-                .note_failure(&Suspect::Status(update.id.clone())),
+                .note_doubt(&Suspect::Status(update.id.clone()), now_ms),
             _ => {}
         }
     }

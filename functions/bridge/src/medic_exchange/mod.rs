@@ -14,7 +14,7 @@ mod statuses;
 
 use std::collections::BTreeSet;
 
-use crate::domain::backoff::whole_seconds;
+use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::lane::{LaneRow, Suspect};
 use crate::domain::status::Status;
@@ -45,6 +45,10 @@ const CREDENTIALS_WAIT_MS: i64 = 5 * 60 * 1000;
 
 /// A wrong address, a refused request, missing credentials: somebody has to mend something.
 const MENDING_WAIT_MS: i64 = 60_000;
+
+/// What fails while Medic answers comes back after seconds, in the end after this: ten days of such
+/// waits are fewer than a thousand receives.
+const FAILING_WAIT_AT_MOST_MS: i64 = 30 * 60 * 1000;
 
 /// From so many receives on, the messages of a batch are tried one by one: something in it ends
 /// every POST.
@@ -103,6 +107,8 @@ enum Stop {
     Doubt(String),
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error("Medic fails on an empty POST")]
+    FailsOnNothing,
     #[error("Medic answers, and fails on everything that is brought to it")]
     FailsOnEverything,
     #[error("no time is left for another POST")]
@@ -138,7 +144,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 .collect();
         }
         let mut lane = Lane::sort(records, self.surroundings.now_ms());
-        let mut back: Vec<(&Record, i64)> = self.park_unreadable(&mut lane).await;
+        let mut back: Vec<(&Record, Wait)> = self.park_unreadable(&mut lane).await;
         if lane.has_work() {
             let memory = self.recall().await;
             let mut round = Round {
@@ -154,7 +160,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 Ok(true) => self.send_continue(records).await,
                 Ok(false) => {}
                 Err(stop) => {
-                    round.note(&stop);
+                    round.note(&stop, self.surroundings.now_ms());
                     back.extend(self.stopped(&stop, &lane));
                 }
             }
@@ -176,12 +182,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         held.iter().all(Result::is_ok)
     }
 
-    async fn park_unreadable<'a>(&self, lane: &mut Lane<'a>) -> Vec<(&'a Record, i64)> {
+    async fn park_unreadable<'a>(&self, lane: &mut Lane<'a>) -> Vec<(&'a Record, Wait)> {
         let mut back = Vec::new();
         for (record, error) in lane.take_unreadable() {
             let category = error.to_string();
             if !park_or_give_back(&self.parked, record, &category, "", &self.surroundings).await {
-                back.push((record, 0));
+                back.push((record, Wait::Growing { at_least_ms: 0 }));
             }
         }
         back
@@ -195,7 +201,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             self.ask_whether_medic_answers(lane, round).await?;
             posts += 1;
         }
-        while lane.receives() >= ALONE_AFTER_RECEIVES && lane.has_letters() {
+        while lane.receives() >= ALONE_AFTER_RECEIVES {
             self.deliver_one_by_one(lane, round).await?;
         }
         loop {
@@ -235,7 +241,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     ) -> Result<(), Stop> {
         match self.post(&Payload::default(), lane, round).await? {
             Posted::Taken => Ok(()),
-            Posted::Poison(_) => Err(Stop::FailsOnEverything),
+            Posted::Poison(_) => Err(Stop::FailsOnNothing),
         }
     }
 
@@ -281,7 +287,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     }
 
     /// What goes back, and how long it waits at least.
-    fn stopped<'a>(&self, stop: &Stop, lane: &Lane<'a>) -> Vec<(&'a Record, i64)> {
+    fn stopped<'a>(&self, stop: &Stop, lane: &Lane<'a>) -> Vec<(&'a Record, Wait)> {
         self.surroundings.record(match stop {
             Stop::Refused(refusal @ Refusal::Credentials(_)) => Entry::MedicRefusedCredentials {
                 trouble: Shown::new(refusal),
@@ -295,6 +301,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 error: Shown::new(error),
             },
             Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
+            | Stop::FailsOnNothing
             | Stop::FailsOnEverything => Entry::MedicNeedsMending {
                 trouble: Shown::new(stop),
             },
@@ -302,21 +309,31 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 trouble: Shown::new(stop),
             },
         });
-        let wait_ms = match stop {
-            Stop::Doubt(_) => self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
-            Stop::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
+        let wait = match stop {
+            // Medic is well but for what was brought: nobody waits long behind it.
+            Stop::FailsOnEverything => Wait::Brief {
+                at_most_ms: FAILING_WAIT_AT_MOST_MS,
+            },
+            Stop::Doubt(_) => Wait::Growing {
+                at_least_ms: self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
+            },
+            Stop::Refused(Refusal::Credentials(_)) => Wait::Growing {
+                at_least_ms: CREDENTIALS_WAIT_MS,
+            },
             Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
-            | Stop::Credentials(_) => MENDING_WAIT_MS,
+            | Stop::Credentials(_) => Wait::Growing {
+                at_least_ms: MENDING_WAIT_MS,
+            },
             Stop::Refused(Refusal::Unreachable | Refusal::NotReady(_))
-            | Stop::FailsOnEverything
+            | Stop::FailsOnNothing
             | Stop::OutOfTime
-            | Stop::NotParked => 0,
+            | Stop::NotParked => Wait::Growing { at_least_ms: 0 },
         };
         let back = match stop {
             Stop::Doubt(_) => lane.all_but_parked(),
             _ => lane.undone(),
         };
-        back.into_iter().map(|record| (record, wait_ms)).collect()
+        back.into_iter().map(|record| (record, wait)).collect()
     }
 
     /// Asks for another turn, behind everything that came in meanwhile. If the queue does not take

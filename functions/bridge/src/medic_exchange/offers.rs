@@ -5,8 +5,13 @@ use crate::domain::message::{MessageRow, Sending};
 use crate::gateway::Offer;
 use crate::journal::{Entry, Shown};
 use crate::ledger;
+use crate::parking::note_trouble;
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, NewMessage, Queue, Row, Surroundings};
 use crate::queue_messages::{OutboxMessage, OutgoingSms, encode};
+
+/// The largest body for `outbox`, in bytes. An SMS has at most 255 parts, which is 39,015 characters,
+/// and each of them is at most six bytes in a body; SQS takes a mebibyte.
+const LARGEST_BODY: usize = 256 * 1024;
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M, S> {
     /// Takes what was offered. When the ledger does not answer nothing is taken, and Medic offers it
@@ -46,57 +51,70 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             let row = rows.message(&offer.id);
             if row.is_none_or(|row| row.sending == Sending::Queued) {
                 let first_offered_ms = row.map_or(now_ms, |row| row.first_offered_ms);
-                to_send.push(OutgoingSms {
+                let sms = OutgoingSms {
                     id: offer.id,
                     to: offer.to,
                     content: offer.content,
                     first_offered_ms,
-                });
+                };
+                let body = encode(&OutboxMessage::Send(sms.clone()));
+                if body.len() > LARGEST_BODY {
+                    self.begin(&sms, round, MessageRow::too_long).await;
+                } else {
+                    to_send.push((sms, body));
+                }
             } else {
                 round.offered.insert(offer.id.clone());
                 round.tell.push(offer.id);
             }
         }
         for sms in self.send_to_outbox(to_send).await {
-            let key = Key::Message(sms.id.clone());
-            let begun = ledger::change(&self.ledger, &[key], |rows| {
-                let row = rows
-                    .message(&sms.id)
-                    .cloned()
-                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
-                (vec![Row::Message(row)], ())
-            })
-            .await;
-            if let Err(error) = begun {
-                // Not acknowledged: Medic offers it again.
-                self.surroundings.record(Entry::LedgerTrouble {
-                    error: Shown::new(&error),
-                });
-                continue;
-            }
-            self.surroundings.record(Entry::MessageOffered {
-                message: Shown::new(&sms.id),
-            });
-            round.offered.insert(sms.id.clone());
-            round.tell.push(sms.id);
+            self.begin(&sms, round, |row| row).await;
         }
         Ok(())
     }
 
-    /// Those that the queue has taken.
-    async fn send_to_outbox(&self, messages: Vec<OutgoingSms>) -> Vec<OutgoingSms> {
-        if messages.is_empty() {
-            return messages;
+    /// Begins the message's row, and goes one step with it. It is acknowledged in the next POST.
+    async fn begin(
+        &self,
+        sms: &OutgoingSms,
+        round: &mut Round,
+        step: impl Fn(MessageRow) -> MessageRow,
+    ) {
+        let key = Key::Message(sms.id.clone());
+        let begun = ledger::change(&self.ledger, &[key], |rows| {
+            let row = rows
+                .message(&sms.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+            (vec![Row::Message(step(row))], ())
+        })
+        .await;
+        if let Err(error) = begun {
+            // Not acknowledged: Medic offers it again.
+            self.surroundings.record(Entry::LedgerTrouble {
+                error: Shown::new(&error),
+            });
+            return;
         }
-        let bodies = messages
-            .iter()
-            .map(|sms| NewMessage {
-                body: encode(&OutboxMessage::Send(sms.clone())),
-                fifo: None,
-            })
-            .collect();
+        self.surroundings.record(Entry::MessageOffered {
+            message: Shown::new(&sms.id),
+        });
+        round.offered.insert(sms.id.clone());
+        round.tell.push(sms.id.clone());
+    }
+
+    /// Those that the queue has taken.
+    async fn send_to_outbox(&self, messages: Vec<(OutgoingSms, String)>) -> Vec<OutgoingSms> {
+        if messages.is_empty() {
+            return Vec::new();
+        }
+        let (messages, bodies): (Vec<_>, Vec<_>) = messages
+            .into_iter()
+            .map(|(sms, body)| (sms, NewMessage { body, fifo: None }))
+            .unzip();
         let sent = self.outbox.send(bodies).await;
-        crate::parking::note_trouble(&sent, &self.surroundings);
+        note_trouble(&sent, &self.surroundings);
         messages
             .into_iter()
             .zip(sent)

@@ -3,35 +3,85 @@
 //! Only what fails alone while another was stored beside it is put aside: a Medic with a full disk
 //! answers control and refuses everything, and none of that is poison.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::lane::{Lane, Letter};
 use super::{MedicExchange, Posted, Round, Stop};
+use crate::domain::ids::{IncomingId, MedicMessageId};
 use crate::domain::lane::Suspect;
-use crate::gateway::Payload;
+use crate::gateway::{Payload, Update};
 use crate::parking::park_or_give_back;
 use crate::ports::{LedgerStore, Medic, Queue, Surroundings};
+use crate::queue_messages::IncomingSms;
 
-/// What ended so many POSTs in which it was alone, without an answer that says why, is put aside
-/// when Medic has taken something else in the same invocation.
-pub(super) const HOPELESS_AFTER: u32 = 5;
+/// What ended so many POSTs in which it was alone, without an answer that says why, is not brought
+/// again when Medic has taken something else in the same invocation: it is put aside.
+const HOPELESS_AFTER_DOUBTS: u32 = 5;
 
-/// What has no other beside it to show that Medic can take anything is put aside after so many: at
-/// the longest wait that is a day.
-pub(super) const HOPELESS_UNWITNESSED_AFTER: u32 = 100;
+/// What has no other beside it to show that Medic can take anything is put aside after a day of
+/// failing alone, in milliseconds.
+const HOPELESS_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 
-impl Round {
-    fn failures_of(&self, letter: &Letter<'_>) -> u32 {
-        self.memory
-            .failures_of(&Suspect::Message(letter.sms.id.clone()))
+/// After so many failures with nothing taken between them it is Medic that cannot take anything. So
+/// many try each message of a batch alone, and some of its statuses.
+const FAILURES_AT_MOST: usize = 24;
+
+/// Why what never got an answer is put aside.
+pub(super) const ENDED_EVERY_POST: &str = "it ended every POST in which it was alone";
+
+/// What failed alone.
+enum Failure {
+    Message(IncomingSms),
+    Status(Update),
+}
+
+impl Failure {
+    fn suspect(&self) -> Suspect {
+        match self {
+            Self::Message(sms) => Suspect::Message(sms.id.clone()),
+            Self::Status(update) => Suspect::Status(update.id.clone()),
+        }
+    }
+
+    fn alone(self) -> Payload {
+        match self {
+            Self::Message(sms) => Payload {
+                messages: vec![sms],
+                updates: Vec::new(),
+            },
+            Self::Status(update) => Payload {
+                messages: Vec::new(),
+                updates: vec![update],
+            },
+        }
     }
 }
 
-/// Why such a message is parked.
-const ENDED_EVERY_POST: &str = "it ended every POST in which it was alone";
+/// What failed alone, with Medic's answers.
+type Failed = Vec<(Failure, String)>;
 
-/// What failed alone, with Medic's answer.
-type Failed = Vec<(Payload, String)>;
+impl Round {
+    fn doubts_of(&self, letter: &Letter<'_>) -> u32 {
+        self.memory.doubts(&letter.suspect())
+    }
+
+    /// Whether it is not brought again, for it would only end in doubt once more and hold up the
+    /// others.
+    pub(super) fn is_hopeless(&self, suspect: &Suspect, now_ms: i64) -> bool {
+        self.memory.doubts(suspect) >= HOPELESS_AFTER_DOUBTS
+            && (self.witnessed || self.has_failed_long(suspect, now_ms))
+    }
+
+    fn has_failed_long(&self, suspect: &Suspect, now_ms: i64) -> bool {
+        self.memory
+            .failing_for_ms(suspect, now_ms)
+            .is_some_and(|failing_ms| failing_ms >= HOPELESS_AFTER_MS)
+    }
+
+    fn may_witness(&self, suspect: &Suspect) -> bool {
+        self.memory.doubts(suspect) < HOPELESS_AFTER_DOUBTS
+    }
+}
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M, S> {
     /// A POST ended with Medic's own error: its work has ended, and something in it is poison. Found
@@ -47,57 +97,48 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         let mut parts = VecDeque::new();
         let mut failed = Failed::new();
         split_or_fail(payload, answer, &mut parts, &mut failed);
-        self.try_parts(parts, failed, lane, round).await
+        self.search(parts, failed, lane, round).await
     }
 
-    /// Something in the batch ended POST after POST without an answer that says what. Every message is
-    /// tried alone, those last that have ended most of them, so that what is good gets through.
+    /// Something in the batch ended POST after POST without an answer that says what. Every message
+    /// is tried alone, those last that have ended most of them, so that what is good gets through.
     pub(super) async fn deliver_one_by_one(
         &self,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
         let mut letters = lane.next_letters();
-        letters.sort_by_key(|letter| round.failures_of(letter));
-        // Each of them ends an invocation: together they have a day.
-        let senders = u32::try_from(letters.len()).unwrap_or(1).max(1);
-        let unwitnessed = (HOPELESS_UNWITNESSED_AFTER / senders).max(HOPELESS_AFTER);
-        // Those first that nobody tries any more: a round that ends early never comes to the last.
-        let (given_up, letters): (Vec<_>, Vec<_>) = letters
+        let now_ms = self.surroundings.now_ms();
+        let mut hopeless = letters.iter();
+        if let Some(letter) = hopeless.find(|letter| round.is_hopeless(&letter.suspect(), now_ms)) {
+            let id = &letter.sms.id;
+            return self.park(id, ENDED_EVERY_POST, lane, round).await;
+        }
+        // Together, so that what is good among them tells Medic's trouble from theirs; and a suspect
+        // by itself, for it may end the invocation.
+        letters.sort_by_key(|letter| round.doubts_of(letter));
+        let good = letters.partition_point(|letter| round.doubts_of(letter) == 0);
+        letters.truncate(good.max(1));
+        let messages = letters
             .into_iter()
-            .partition(|letter| round.failures_of(letter) >= unwitnessed);
-        for letter in given_up {
-            self.park_all(&letter, ENDED_EVERY_POST, lane, round)
-                .await?;
-        }
-        for letter in letters {
-            if lane.letters_of(&letter.sms.id).is_empty() {
-                // Stored meanwhile, as a witness against another.
-                continue;
-            }
-            if round.failures_of(&letter) >= HOPELESS_AFTER && round.witnessed {
-                // Not tried once more: that would end in doubt again, and hold up the others.
-                self.park_all(&letter, ENDED_EVERY_POST, lane, round)
-                    .await?;
-            } else {
-                let parts = VecDeque::from([alone(letter)]);
-                self.try_parts(parts, Failed::new(), lane, round).await?;
-            }
-        }
-        Ok(())
+            .map(|letter| Failure::Message(letter.sms));
+        let parts = messages.map(Failure::alone).collect();
+        self.search(parts, Failed::new(), lane, round).await
     }
 
-    /// Tries part after part, and puts aside what fails alone, before another was stored and after.
-    async fn try_parts(
+    /// Tries part after part, smaller and smaller, and puts aside what fails alone, before another
+    /// was stored and after.
+    async fn search(
         &self,
         mut parts: VecDeque<Payload>,
         mut failed: Failed,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
+        let mut failures = 0;
         let mut witnessed = false;
         let mut looked_again = false;
-        loop {
+        while witnessed || failures < FAILURES_AT_MOST {
             let Some(mut part) = parts.pop_front() else {
                 if failed.is_empty() || looked_again {
                     break;
@@ -105,7 +146,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 if witnessed {
                     // What failed before Medic stored the other may have met a full disk.
                     looked_again = true;
-                    parts.extend(failed.drain(..).map(|(part, _)| part));
+                    parts.extend(failed.drain(..).map(|(failure, _)| failure.alone()));
                     continue;
                 }
                 match self.witness(&failed, lane, round).await {
@@ -121,10 +162,17 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             }
             match self.post(&part, lane, round).await? {
                 Posted::Taken => witnessed = true,
-                Posted::Poison(answer) => split_or_fail(part, answer, &mut parts, &mut failed),
+                Posted::Poison(answer) => {
+                    failures += 1;
+                    split_or_fail(part, answer, &mut parts, &mut failed);
+                }
             }
         }
-        self.put_aside(failed, witnessed, lane, round).await
+        self.put_aside(failed, witnessed, lane, round).await?;
+        match parts.is_empty() {
+            true => Ok(()),
+            false => Err(Stop::FailsOnEverything),
+        }
     }
 
     /// Something else to bring, to see whether Medic can store anything at all: a message that was
@@ -137,24 +185,29 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         round: &mut Round,
     ) -> Option<Payload> {
         let has_failed = |letter: &Letter| {
-            failed
-                .iter()
-                .flat_map(|(part, _)| &part.messages)
-                .any(|sms| sms.id == letter.sms.id || sms.from == letter.sms.from)
+            failed.iter().any(|(failure, _)| match failure {
+                Failure::Message(sms) => sms.id == letter.sms.id || sms.from == letter.sms.from,
+                Failure::Status(_) => false,
+            })
         };
         // The first of its sender's, so that none overtakes another; and rather one that has not
         // ended POSTs before.
         let firsts = lane.next_letters().into_iter();
-        let untried = firsts.filter(|letter| !has_failed(letter));
-        if let Some(letter) = untried.min_by_key(|letter| round.failures_of(letter)) {
-            return Some(alone(letter));
+        let untried = firsts
+            .filter(|letter| !has_failed(letter))
+            .filter(|letter| round.may_witness(&letter.suspect()));
+        if let Some(letter) = untried.min_by_key(|letter| round.doubts_of(letter)) {
+            return Some(Failure::Message(letter.sms).alone());
         }
-        let updates: Vec<_> = self
-            .updates(round)
-            .await
-            .into_iter()
-            .filter(|update| !failed.iter().any(|(part, _)| part.updates.contains(update)))
+        let tried: BTreeSet<MedicMessageId> = failed
+            .iter()
+            .filter_map(|(failure, _)| match failure {
+                Failure::Message(_) => None,
+                Failure::Status(update) => Some(update.id.clone()),
+            })
             .collect();
+        let mut updates = self.updates_but(&tried, round).await;
+        updates.retain(|update| round.may_witness(&Suspect::Status(update.id.clone())));
         (!updates.is_empty()).then_some(Payload {
             messages: Vec::new(),
             updates,
@@ -168,80 +221,48 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
-        // Without a witness one message at the most is put aside, and only after a day of it.
-        let mut may_park_one = !witnessed;
+        let now_ms = self.surroundings.now_ms();
+        // Without a witness one at the most is put aside, and only after a day of it.
+        let mut may_be_one = true;
         let mut unsure = false;
-        for (part, answer) in &failed {
-            for sms in &part.messages {
-                for letter in lane.letters_of(&sms.id) {
-                    let hopeless = letter.record.receive_count >= HOPELESS_UNWITNESSED_AFTER;
-                    if witnessed || (hopeless && may_park_one) {
-                        may_park_one = false;
-                        self.park(&letter, answer, lane).await?;
-                    } else {
-                        unsure = true;
-                    }
-                }
+        for (failure, answer) in &failed {
+            let suspect = failure.suspect();
+            round.memory.note_failure(&suspect, now_ms);
+            if !witnessed && !(may_be_one && round.has_failed_long(&suspect, now_ms)) {
+                unsure = true;
+                continue;
             }
-            for update in &part.updates {
-                if witnessed {
-                    self.mark_refused(update, answer, round).await;
-                } else {
-                    unsure = true;
-                }
+            may_be_one = false;
+            match failure {
+                Failure::Message(sms) => self.park(&sms.id, answer, lane, round).await?,
+                Failure::Status(update) => self.mark_refused(update, answer, round).await,
             }
         }
-        if unsure {
-            return Err(Stop::FailsOnEverything);
+        match unsure {
+            true => Err(Stop::FailsOnEverything),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Parks every record that brings this message.
-    async fn park_all(
+    async fn park(
         &self,
-        letter: &Letter<'_>,
+        id: &IncomingId,
         answer: &str,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
-        for letter in lane.letters_of(&letter.sms.id) {
-            self.park(&letter, answer, lane).await?;
-        }
-        round
-            .memory
-            .forget(&Suspect::Message(letter.sms.id.clone()));
-        Ok(())
-    }
-
-    async fn park(
-        &self,
-        letter: &Letter<'_>,
-        answer: &str,
-        lane: &mut Lane<'_>,
-    ) -> Result<(), Stop> {
         let category = "Medic refuses this message while it takes others";
-        if park_or_give_back(
-            &self.parked,
-            letter.record,
-            category,
-            answer,
-            &self.surroundings,
-        )
-        .await
-        {
-            lane.mark_parked(letter.record);
-            Ok(())
-        } else {
-            Err(Stop::NotParked)
+        for letter in lane.letters_of(id) {
+            let record = letter.record;
+            if !park_or_give_back(&self.parked, record, category, answer, &self.surroundings).await
+            {
+                return Err(Stop::NotParked);
+            }
+            lane.mark_parked(record);
         }
-    }
-}
-
-fn alone(letter: Letter<'_>) -> Payload {
-    Payload {
-        messages: vec![letter.sms],
-        updates: Vec::new(),
+        round.memory.forget(&Suspect::Message(id.clone()));
+        Ok(())
     }
 }
 
@@ -255,7 +276,13 @@ fn split_or_fail(
         let (first, second) = part.halves();
         parts.push_front(second);
         parts.push_front(first);
-    } else if !part.is_empty() {
-        failed.push((part, answer));
+        return;
     }
+    let messages = part.messages.into_iter().map(Failure::Message);
+    let updates = part.updates.into_iter().map(Failure::Status);
+    failed.extend(
+        messages
+            .chain(updates)
+            .map(|failure| (failure, answer.clone())),
+    );
 }

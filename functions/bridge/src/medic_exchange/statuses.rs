@@ -1,8 +1,10 @@
 //! What Medic has not been told, and writing down that it was.
 
+use std::collections::BTreeSet;
+
 use futures_util::stream::{self, StreamExt};
 
-use super::one_by_one::{HOPELESS_AFTER, HOPELESS_UNWITNESSED_AFTER};
+use super::one_by_one::ENDED_EVERY_POST;
 use super::{MedicExchange, Round};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::lane::Suspect;
@@ -25,12 +27,26 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     /// for it.
     ///
     /// POSTs with statuses that ended without an answer make for smaller ones, down to a single
-    /// status, those last that have ended most; what has ended too many of them alone is put aside.
+    /// status, those last that failed alone; what has ended too many of them is put aside.
     pub(super) async fn updates(&self, round: &mut Round) -> Vec<Update> {
+        self.updates_but(&BTreeSet::new(), round).await
+    }
+
+    /// The same without the statuses of these messages.
+    pub(super) async fn updates_but(
+        &self,
+        tried: &BTreeSet<MedicMessageId>,
+        round: &mut Round,
+    ) -> Vec<Update> {
         let limit = UPDATES_A_POST >> round.memory.status_failures.min(7);
-        match self.untold(round).await {
+        match self.untold(tried, round).await {
             Ok(mut updates) => {
-                updates.sort_by_key(|update| round.failures_of_status(update));
+                let now_ms = self.surroundings.now_ms();
+                updates.sort_by_key(|update| {
+                    let suspect = Suspect::Status(update.id.clone());
+                    let fails = round.memory.failing_for_ms(&suspect, now_ms).is_some();
+                    (round.memory.doubts(&suspect), fails)
+                });
                 updates.truncate(limit.max(1));
                 self.put_hopeless_aside(updates, round).await
             }
@@ -45,32 +61,33 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
 
     /// All but a lone status that is hopeless: that is marked refused, without being tried once more.
     async fn put_hopeless_aside(&self, updates: Vec<Update>, round: &mut Round) -> Vec<Update> {
-        let [update] = updates.as_slice() else {
-            return updates;
-        };
-        let failures = round.failures_of_status(update);
-        let hopeless = (failures >= HOPELESS_AFTER && round.witnessed)
-            || failures >= HOPELESS_UNWITNESSED_AFTER;
-        if !hopeless {
-            return updates;
+        let now_ms = self.surroundings.now_ms();
+        match updates.as_slice() {
+            [update] if round.is_hopeless(&Suspect::Status(update.id.clone()), now_ms) => {
+                self.mark_refused(update, ENDED_EVERY_POST, round).await;
+                Vec::new()
+            }
+            _ => updates,
         }
-        self.mark_refused(update, "it ended every POST in which it was alone", round)
-            .await;
-        round.memory.forget(&Suspect::Status(update.id.clone()));
-        Vec::new()
     }
 
-    async fn untold(&self, round: &Round) -> Result<Vec<Update>, LedgerError> {
+    async fn untold(
+        &self,
+        tried: &BTreeSet<MedicMessageId>,
+        round: &Round,
+    ) -> Result<Vec<Update>, LedgerError> {
         let mut ids: Vec<MedicMessageId> = Vec::new();
         // The index may not know yet what was told a moment ago.
-        let page = UPDATES_A_POST.saturating_add(round.told.len());
+        let page = UPDATES_A_POST
+            .saturating_add(round.told.len())
+            .saturating_add(tried.len());
         for id in round
             .tell
             .iter()
             .cloned()
             .chain(self.ledger.untold(page).await?)
         {
-            if !ids.contains(&id) {
+            if !ids.contains(&id) && !tried.contains(&id) {
                 ids.push(id);
             }
         }
@@ -106,6 +123,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     /// themselves.
     pub(super) async fn mark_refused(&self, update: &Update, answer: &str, round: &mut Round) {
         round.told.insert((update.id.clone(), update.status));
+        round.memory.forget(&Suspect::Status(update.id.clone()));
         self.surroundings.record(Entry::StatusRefused {
             message: Shown::new(&update.id),
             status: update.status,
@@ -140,12 +158,6 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 error: Shown::new(error),
             });
         }
-    }
-}
-
-impl Round {
-    fn failures_of_status(&self, update: &Update) -> u32 {
-        self.memory.failures_of(&Suspect::Status(update.id.clone()))
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use crate::domain::account::AccountTrouble;
 use crate::domain::answer::Outcome;
+use crate::domain::backoff::Wait;
 use crate::domain::fuse::FuseLimits;
 use crate::domain::message::{ClaimToken, FailureReason, MessageRow, SendingRules};
 use crate::domain::phone_number::PhoneNumber;
@@ -32,6 +33,10 @@ const LEDGER_TRIES: u32 = 3;
 /// put into the queue, in milliseconds: a try that began just before may take a read and a write of
 /// six seconds each, and the queue another six.
 const QUEUE_INSTEAD_MS: i64 = 25_000;
+
+/// An answer in hand that the ledger did not take waits no longer than this, in milliseconds: much
+/// less than another copy of the message waits, once the ledger is back, before it is sent again.
+const ANSWER_WAITS_AT_MOST_MS: i64 = 60_000;
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
@@ -64,6 +69,8 @@ enum Fate {
     Done,
     /// It comes back, not before this time.
     Wait(i64),
+    /// It is an answer in hand, and comes back soon.
+    Brief,
 }
 
 impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
@@ -79,12 +86,19 @@ where
     pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
         let fates = join_all(records.iter().map(|record| self.take(record, deadline_ms))).await;
         let now_ms = self.surroundings.now_ms();
-        let undone: Vec<(&Record, i64)> = records
+        let undone: Vec<(&Record, Wait)> = records
             .iter()
             .zip(&fates)
             .filter_map(|(record, fate)| match fate {
                 Fate::Done => None,
-                Fate::Wait(until_ms) => Some((record, until_ms.saturating_sub(now_ms))),
+                Fate::Wait(until_ms) => {
+                    let at_least_ms = until_ms.saturating_sub(now_ms);
+                    Some((record, Wait::Growing { at_least_ms }))
+                }
+                Fate::Brief => {
+                    let at_most_ms = ANSWER_WAITS_AT_MOST_MS;
+                    Some((record, Wait::Brief { at_most_ms }))
+                }
             })
             .collect();
         give_back(&self.outbox, &undone, &self.surroundings).await
@@ -94,7 +108,13 @@ where
         let fate = match decode(&record.body) {
             Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms).await,
             Ok(OutboxMessage::Accepted(accepted)) => {
-                self.record_acceptance(&accepted).await.map(|()| Fate::Done)
+                match self.record_acceptance(&accepted).await {
+                    Ok(()) => Ok(Fate::Done),
+                    Err(error) => {
+                        self.note_ledger_trouble(&error);
+                        Ok(Fate::Brief)
+                    }
+                }
             }
             Err(error) => {
                 let category = error.to_string();
@@ -109,11 +129,15 @@ where
             }
         };
         fate.unwrap_or_else(|error| {
-            self.surroundings.record(Entry::LedgerTrouble {
-                error: Shown::new(&error),
-            });
+            self.note_ledger_trouble(&error);
             self.wait_a_little()
         })
+    }
+
+    fn note_ledger_trouble(&self, error: &LedgerError) {
+        self.surroundings.record(Entry::LedgerTrouble {
+            error: Shown::new(error),
+        });
     }
 
     async fn send(&self, sms: &OutgoingSms, deadline_ms: i64) -> Result<Fate, LedgerError> {

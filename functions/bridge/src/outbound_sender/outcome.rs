@@ -137,9 +137,7 @@ where
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            self.surroundings.record(Entry::LedgerTrouble {
-                error: Shown::new(&error),
-            });
+            self.note_ledger_trouble(&error);
             if deadline_ms.saturating_sub(self.surroundings.now_ms()) <= QUEUE_INSTEAD_MS {
                 return Err(error);
             }
