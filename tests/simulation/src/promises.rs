@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bridge::domain::message::{MessageRow, Sending, UnknownOutcomePolicy};
+use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
 use bridge::queue_messages::{ExchangeMessage, Parked, decode};
 

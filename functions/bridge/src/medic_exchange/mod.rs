@@ -227,7 +227,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 return Ok(true);
             }
             if let Posted::Poison(answer) = self.post(&payload, lane, round).await? {
-                self.find_poison(payload, answer, lane, round).await?;
+                self.find_poison(payload, &answer, lane, round).await?;
             }
             posts += 1;
         }

@@ -89,7 +89,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     pub(super) async fn find_poison(
         &self,
         payload: Payload,
-        answer: String,
+        answer: &str,
         lane: &mut Lane<'_>,
         round: &mut Round,
     ) -> Result<(), Stop> {
@@ -164,7 +164,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 Posted::Taken => witnessed = true,
                 Posted::Poison(answer) => {
                     failures += 1;
-                    split_or_fail(part, answer, &mut parts, &mut failed);
+                    split_or_fail(part, &answer, &mut parts, &mut failed);
                 }
             }
         }
@@ -228,14 +228,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         for (failure, answer) in &failed {
             let suspect = failure.suspect();
             round.memory.note_failure(&suspect, now_ms);
-            if !witnessed && !(may_be_one && round.has_failed_long(&suspect, now_ms)) {
+            if witnessed || (may_be_one && round.has_failed_long(&suspect, now_ms)) {
+                may_be_one = false;
+                match failure {
+                    Failure::Message(sms) => self.park(&sms.id, answer, lane, round).await?,
+                    Failure::Status(update) => self.mark_refused(update, answer, round).await,
+                }
+            } else {
                 unsure = true;
-                continue;
-            }
-            may_be_one = false;
-            match failure {
-                Failure::Message(sms) => self.park(&sms.id, answer, lane, round).await?,
-                Failure::Status(update) => self.mark_refused(update, answer, round).await,
             }
         }
         match unsure {
@@ -266,12 +266,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     }
 }
 
-fn split_or_fail(
-    part: Payload,
-    answer: String,
-    parts: &mut VecDeque<Payload>,
-    failed: &mut Failed,
-) {
+fn split_or_fail(part: Payload, answer: &str, parts: &mut VecDeque<Payload>, failed: &mut Failed) {
     if part.len() > 1 {
         let (first, second) = part.halves();
         parts.push_front(second);
@@ -283,6 +278,6 @@ fn split_or_fail(
     failed.extend(
         messages
             .chain(updates)
-            .map(|failure| (failure, answer.clone())),
+            .map(|failure| (failure, answer.to_owned())),
     );
 }
