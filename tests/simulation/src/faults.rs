@@ -41,6 +41,10 @@ pub enum Fate {
     DiesBefore,
     /// The invocation ends, after it was done and before anybody heard of it.
     DiesAfter,
+    /// It takes so many milliseconds before it does what it says.
+    Slow(i64),
+    /// It does what it says, and takes so many milliseconds to say so.
+    AnswersSlowly(i64),
 }
 
 /// How often what goes wrong, in a million calls.

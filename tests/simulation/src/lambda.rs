@@ -166,6 +166,7 @@ fn receive(world: &Rc<World>, function: Function) {
             .extend(dead.into_iter().map(|m| m.body));
     }
     if !records.is_empty() {
+        world.uses_queue(function, function.queue());
         start(world, function, records);
     }
     look(world, function.queue());
@@ -181,6 +182,7 @@ fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
         format!("#{task} {} begins with {records:?}", function.name())
     });
     world.count(|| format!("invocations of {}", function.name()));
+    let began_ms = world.now_ms();
     let ctx = Ctx::new(world, function, task);
     let received_before = records.iter().any(|record| record.receive_count > 1);
     ctx.received_before.set(received_before);
@@ -210,11 +212,13 @@ fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
             let back = work.await;
             returned(&at, function, &receipts, &back);
             at.note(|| format!("#{task} {} ends, returns {back:?}", function.name()));
+            billed(&at, function, began_ms);
             ended(&at, function);
         },
         move |world| {
             world.note(|| format!("#{task} {} is dead", function.name()));
             world.count(|| format!("deaths of {}", function.name()));
+            billed(world, function, began_ms);
             ended(world, function);
         },
     );
@@ -240,6 +244,9 @@ fn deliver_twice(world: &Rc<World>, function: Function, receipts: &[(String, Str
 /// What is not returned is deleted.
 fn returned(world: &Rc<World>, function: Function, receipts: &[(String, String)], back: &[String]) {
     let now_ms = world.now_ms();
+    if receipts.iter().any(|(id, _)| !back.contains(id)) {
+        world.uses_queue(function, function.queue());
+    }
     for (id, receipt) in receipts {
         if back.contains(id) {
             continue;
@@ -252,6 +259,15 @@ fn returned(world: &Rc<World>, function: Function, receipts: &[(String, String)]
             queue.borrow_mut().delete(receipt, now_ms);
         }
     }
+}
+
+/// An invocation is over.
+fn billed(world: &World, function: Function, began_ms: i64) {
+    let took_ms = world.now_ms() - began_ms;
+    world.uses(function, |usage| {
+        usage.invocations += 1;
+        usage.milliseconds += u64::try_from(took_ms).unwrap_or(0);
+    });
 }
 
 fn ended(world: &Rc<World>, function: Function) {
@@ -320,6 +336,8 @@ pub fn serve(
     then: impl FnOnce(&Rc<World>, u16) + 'static,
 ) {
     let task: TaskId = world.next_number();
+    let began_ms = world.now_ms();
+    world.uses(function, |usage| usage.http_requests += 1);
     let environment = environment(world, function, task);
     environment.ctx.begin(task);
     let then: Rc<Cell<Option<Then>>> = Rc::new(Cell::new(Some(Box::new(then))));
@@ -339,6 +357,7 @@ pub fn serve(
                 .entry(function)
                 .or_default()
                 .push(environment);
+            billed(&at, function, began_ms);
             if let Some(then) = answered.take() {
                 then(&at, response.status);
             }
@@ -346,6 +365,7 @@ pub fn serve(
         move |world| {
             world.note(|| format!("#{task} {} is dead", function.name()));
             world.count(|| format!("deaths of {}", function.name()));
+            billed(world, function, began_ms);
             if let Some(then) = then.take() {
                 then(world, 502);
             }

@@ -18,6 +18,8 @@ pub mod faults;
 pub mod lambda;
 pub mod ledger;
 pub mod medic;
+pub mod meter;
+pub mod outage;
 pub mod plan;
 pub mod ports;
 pub mod promises;

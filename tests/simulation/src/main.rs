@@ -2,7 +2,7 @@
 //!
 //! `--seeds N` runs so many, `--start S` from this one on; `--seed S --trace` replays one, with the
 //! trace of the SMS whose promise was broken, or of `--about ID`; `--broken NAME` runs a variant that
-//! is broken on purpose.
+//! is broken on purpose. `--outage-days D --sms-per-second R --senders N` takes Medic away for days.
 
 #![allow(
     clippy::print_stdout,
@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use simulation::broken::Variant;
+use simulation::outage::{self, Outage};
 use simulation::run::{Run, run, run_many};
 
 #[derive(Default)]
@@ -25,12 +26,16 @@ struct Options {
     trace: bool,
     about: Option<String>,
     broken: Option<Variant>,
+    outage_days: Option<u32>,
+    sms_per_second: Option<f64>,
+    senders: Option<u32>,
 }
 
 fn main() -> ExitCode {
-    let kept = options().map(|options| match options.seed {
-        Some(seed) => replay(seed, &options),
-        None => many(&options),
+    let kept = options().map(|options| match (options.outage_days, options.seed) {
+        (Some(days), _) => outage(days, &options),
+        (None, Some(seed)) => replay(seed, &options),
+        (None, None) => many(&options),
     });
     match kept {
         Ok(true) => ExitCode::SUCCESS,
@@ -59,6 +64,9 @@ fn options() -> Result<Options> {
             "--start" => options.start = value()?.parse()?,
             "--seed" => options.seed = Some(value()?.parse()?),
             "--about" => options.about = Some(value()?),
+            "--outage-days" => options.outage_days = Some(value()?.parse()?),
+            "--sms-per-second" => options.sms_per_second = Some(value()?.parse()?),
+            "--senders" => options.senders = Some(value()?.parse()?),
             "--trace" => options.trace = true,
             "--broken" => {
                 let name = value()?;
@@ -66,11 +74,22 @@ fn options() -> Result<Options> {
                 options.broken = Some(found.with_context(|| format!("one of {:?}", Variant::ALL))?);
             }
             other => bail!(
-                "{other} is not known: --seeds N --start S, or --seed S [--trace] [--about ID], [--broken NAME]"
+                "{other} is not known: --seeds N --start S, or --seed S [--trace] [--about ID], [--broken NAME], or --outage-days D [--sms-per-second R] [--senders N]"
             ),
         }
     }
     Ok(options)
+}
+
+/// Whether nothing was lost, doubled or left.
+fn outage(days: u32, options: &Options) -> bool {
+    let report = outage::run(Outage {
+        days,
+        sms_per_second: options.sms_per_second.unwrap_or(1.0),
+        senders: options.senders.unwrap_or(5_000),
+    });
+    println!("{report}");
+    report.keeps_the_promises()
 }
 
 /// Whether every promise was kept.

@@ -36,6 +36,10 @@ pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
     } else if random.chance(150_000) {
         settings.rules.max_age_ms = random.between(1, 3) * 60 * MINUTE_MS;
     }
+    if random.chance(200_000) {
+        // Low enough that a robot meets it soon.
+        settings.fuse.messages_an_hour = u32::try_from(random.between(3, 20)).unwrap_or(3);
+    }
     if random.chance(300_000) {
         let list = "MYORG,+254=20880";
         settings.sender_ids = Rc::new(SenderIds::parse(list).expect("a list"));
@@ -55,6 +59,7 @@ pub fn schedule(world: &Rc<World>) -> i64 {
     phones(world, end_ms);
     wishes(world, end_ms);
     windows(world, end_ms);
+    robot(world, end_ms);
     world.at_time(end_ms, end_of_faults);
     if world.random.chance(800_000) {
         life_goes_on(world, end_ms);
@@ -154,6 +159,24 @@ fn life_goes_on(world: &Rc<World>, end_ms: i64) {
             africas_talking::phone_sends(world, &id, &from, &format!("{SECRET_TEXT} later"));
         });
     }
+}
+
+/// Somewhere a robot answers every SMS, and Medic every answer: nothing but the fuse ends that.
+fn robot(world: &Rc<World>, end_ms: i64) {
+    let random = &world.random;
+    if !random.chance(30_000) {
+        return;
+    }
+    let number = format!("+{}8888", SECRET_NUMBERS[0]);
+    world
+        .africas_talking
+        .borrow_mut()
+        .robots
+        .insert(number.clone());
+    world.at_time(random.between(BEGIN_MS, end_ms - 1), move |world| {
+        let text = format!("{SECRET_TEXT} {REPLY}");
+        africas_talking::phone_sends(world, "robot-begins", &number, &text);
+    });
 }
 
 /// Medic wants messages sent: single ones, or a campaign.

@@ -83,9 +83,13 @@ impl Ctx {
         match fate {
             Fate::FailsBefore => return None,
             Fate::DiesBefore => world.die(self.task.get()).await,
+            Fate::Slow(wait_ms) => world.sleep(wait_ms).await,
             _ => {}
         }
         let result = effect();
+        if let Fate::AnswersSlowly(wait_ms) = fate {
+            world.sleep(wait_ms).await;
+        }
         if fate == Fate::DiesAfter {
             world.die(self.task.get()).await;
         }
@@ -126,6 +130,7 @@ impl Queue for SimQueue {
         while rest.peek().is_some() {
             let batch: Vec<NewMessage> = rest.by_ref().take(BATCH).collect();
             let count = batch.len();
+            self.ctx.world.uses_queue(self.ctx.function, self.name);
             let sent = self.ctx.call(Call::Send, || {
                 batch
                     .into_iter()
@@ -142,6 +147,7 @@ impl Queue for SimQueue {
         let mut results = Vec::new();
         for batch in records.chunks(BATCH) {
             let world = &self.ctx.world;
+            world.uses_queue(self.ctx.function, self.name);
             let hidden = self.ctx.call(Call::Hide, || {
                 let mut queue = world.queue(self.name).borrow_mut();
                 batch
@@ -196,6 +202,8 @@ pub struct SimLedger(pub Rc<Ctx>);
 impl LedgerStore for SimLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
+        let half_units = 2 * keys.len() as u64;
+        world.uses(self.0.function, |usage| usage.read_half_units += half_units);
         let rows = self.0.call(Call::Read, || world.ledger.borrow().read(keys));
         rows.await
             .ok_or_else(|| LedgerError("no answer".to_owned()))
@@ -208,6 +216,9 @@ impl LedgerStore for SimLedger {
             // As DynamoDB does.
             return Err(LedgerError("ValidationException".to_owned()));
         }
+        // A transaction counts twice.
+        let units = writes.len() * if writes.len() > 1 { 2 } else { 1 };
+        world.uses(self.0.function, |usage| usage.write_units += units as u64);
         let written = self.0.call(Call::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
@@ -242,6 +253,7 @@ impl LedgerStore for SimLedger {
 
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
         let world = &self.0.world;
+        world.uses(self.0.function, |usage| usage.read_half_units += 1);
         let named = self.0.call(Call::Unsettled, || {
             world.ledger.borrow().unsettled(number_hash, limit)
         });
@@ -255,6 +267,7 @@ impl SimLedger {
     /// What the index names, with the rows as it remembers them.
     pub async fn named(&self, limit: usize) -> Result<Vec<MessageRow>, LedgerError> {
         let world = &self.0.world;
+        world.uses(self.0.function, |usage| usage.read_half_units += 1);
         let named = self
             .0
             .call(Call::Untold, || world.ledger.borrow().untold(limit));
@@ -366,6 +379,12 @@ impl Dice for SimSurroundings {
 impl Journal for SimSurroundings {
     fn record(&self, entry: Entry) {
         let line = entry.to_line(self.0.function.name(), self.0.now_ms());
+        if matches!(entry, Entry::EvidenceAdopted { .. }) {
+            self.0.world.evidence_came(&line);
+        }
+        self.0
+            .world
+            .uses(self.0.function, |usage| usage.log_bytes += line.len() as u64);
         self.0.world.journal(self.0.task.get(), &line);
     }
 }

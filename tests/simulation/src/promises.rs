@@ -1,6 +1,6 @@
 //! The promises, as assertions over a world that has come to rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
@@ -9,10 +9,12 @@ use bridge::queue_messages::{ExchangeMessage, Parked, decode};
 
 use crate::africas_talking::{SendCall, Verdict};
 use crate::medic::{CRASHER, Outgoing, POISON, State};
-use crate::world::{QueueName, World};
+use crate::world::{MINUTE_MS, QueueName, World};
 
 /// What the clocks of two invocations may differ by, in milliseconds.
 const CLOCKS_DIFFER_MS: i64 = 10_000;
+
+const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,7 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
         found.extend(sent(world, message));
         found.extend(told(world, message));
     }
+    found.extend(fused(world));
     if let Some(post) = medic.log.iter().find(|post| post.others_open > 0) {
         let what = "a POST began while another was open";
         found.push(breach(2, post.messages.first().map_or("", |id| id), what));
@@ -110,14 +113,9 @@ fn incoming(world: &World) -> Vec<Breach> {
             ));
         }
     }
+    let at = world.africas_talking.borrow();
     for stored in &medic.stored {
-        let sms = world
-            .africas_talking
-            .borrow()
-            .incoming
-            .get(&stored.id)
-            .cloned();
-        let sms = sms.expect("only phones send");
+        let sms = at.incoming.get(&stored.id).expect("only phones send");
         let text = if sms.text.is_empty() { " " } else { &sms.text };
         if stored.content != text || stored.from != sms.from {
             found.push(breach(1, &sms.id, "is another text or sender in Medic"));
@@ -129,33 +127,33 @@ fn incoming(world: &World) -> Vec<Breach> {
     found
 }
 
-/// 1: one sender's messages are in Medic in the order in which SQS accepted them.
-fn order(world: &World) -> Vec<Breach> {
+/// 1: one sender's messages are in Medic in the order in which SQS accepted them: a breach for each
+/// sender of whom that is not true.
+pub fn order(world: &World) -> Vec<Breach> {
     let medic = world.medic.borrow();
     let exchange = world.queue(QueueName::Exchange).borrow();
-    let mut accepted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut accepted: BTreeMap<String, Once> = BTreeMap::new();
     for body in &exchange.taken {
         if let Ok(ExchangeMessage::Incoming(sms)) = decode(body) {
-            let ids = accepted.entry(sms.from).or_default();
-            if !ids.iter().any(|id| id == sms.id.as_str()) {
-                ids.push(sms.id.as_str().to_owned());
-            }
+            accepted.entry(sms.from).or_default().push(sms.id.as_str());
+        }
+    }
+    // What was parked and put back has lost its place.
+    let put_aside: BTreeSet<String> = ever_parked(world).into_iter().collect();
+    let mut stored: BTreeMap<&str, Once> = BTreeMap::new();
+    for message in &medic.stored {
+        if !put_aside.contains(&message.id) {
+            stored.entry(&message.from).or_default().push(&message.id);
         }
     }
     let mut found = Vec::new();
-    let put_aside = ever_parked(world);
     for (from, accepted) in accepted {
-        let mut stored: Vec<&str> = Vec::new();
-        // What was parked and put back has lost its place.
-        let kept = |id: &str| !put_aside.iter().any(|parked| parked == id);
-        let of_sender = medic.stored.iter().filter(|message| message.from == from);
-        for message in of_sender.filter(|message| kept(&message.id)) {
-            if !stored.contains(&message.id.as_str()) {
-                stored.push(&message.id);
-            }
-        }
-        let expected = accepted.iter().filter(|id| stored.contains(&id.as_str()));
+        let Some(stored) = stored.get(from.as_str()) else {
+            continue;
+        };
+        let expected = accepted.ids.iter().filter(|id| stored.known.contains(*id));
         if let Some((is, should)) = stored
+            .ids
             .iter()
             .zip(expected)
             .find(|(is, should)| is != should)
@@ -168,6 +166,21 @@ fn order(world: &World) -> Vec<Breach> {
         }
     }
     found
+}
+
+/// Ids in the order in which they first came.
+#[derive(Default)]
+struct Once {
+    ids: Vec<String>,
+    known: BTreeSet<String>,
+}
+
+impl Once {
+    fn push(&mut self, id: &str) {
+        if self.known.insert(id.to_owned()) {
+            self.ids.push(id.to_owned());
+        }
+    }
 }
 
 /// 2: what Medic offered was sent once; twice at most, if nobody could know; or it failed, with a
@@ -220,6 +233,11 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
             ));
         }
     }
+    let settled_ms = world.settled.borrow().get(&message.id).copied();
+    if settled_ms.is_some_and(|settled_ms| calls.iter().any(|call| call.at_ms > settled_ms)) {
+        let what = "was sent again after evidence had settled it";
+        found.push(breach(2, &message.id, what));
+    }
     if calls
         .iter()
         .any(|call| call.sms.0 != message.to.trim() || call.sms.2 != message.content)
@@ -231,6 +249,30 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
         ));
     }
     found
+}
+
+/// 2: no number gets more messages than its fuse lets through. Two windows can touch, so that an hour
+/// may hold twice the limit.
+fn fused(world: &World) -> Vec<Breach> {
+    let at = world.africas_talking.borrow();
+    let mut begun: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    for call in &at.calls {
+        // A message counts once, however often it is tried.
+        if known.insert(&call.message) {
+            begun.entry(&call.sms.0).or_default().push(call.at_ms);
+        }
+    }
+    let most = 2 * world.settings.fuse.messages_an_hour as usize;
+    let storms = begun.iter().filter(|(_, times)| {
+        let mut windows = times.windows(most + 1);
+        windows.any(|window| window[most] - window[0] < HOUR_MS - CLOCKS_DIFFER_MS)
+    });
+    let breaches = storms.map(|(_, times)| {
+        let what = format!("more than {most} of {} came within an hour", times.len());
+        breach(2, "", what)
+    });
+    breaches.collect()
 }
 
 /// Whether somebody heard what became of the call, in time and for certain.

@@ -1,6 +1,6 @@
 //! A queue as SQS keeps its contract, standard or FIFO.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bridge::ports::{Fifo, NewMessage, QueueError, Record};
 
@@ -44,12 +44,17 @@ pub struct Message {
 pub struct QueueModel {
     /// Its name, which begins its messages' ids.
     pub name: &'static str,
-    is_fifo: bool,
+    /// Whether it is a FIFO queue.
+    pub is_fifo: bool,
     visibility_ms: i64,
     /// AWS's lock of a message group; off only in a broken variant.
     pub group_lock: bool,
     messages: BTreeMap<u64, Message>,
+    /// What of each group is in the queue, in order.
+    groups: BTreeMap<String, BTreeSet<u64>>,
     seen: BTreeMap<String, i64>,
+    /// The same, in the order of time.
+    seen_in_order: VecDeque<(i64, String)>,
     number: u64,
     receipts: u64,
     /// Every body that was taken in, in order.
@@ -65,7 +70,9 @@ impl QueueModel {
             visibility_ms,
             group_lock: true,
             messages: BTreeMap::new(),
+            groups: BTreeMap::new(),
             seen: BTreeMap::new(),
+            seen_in_order: VecDeque::new(),
             number: 0,
             receipts: 0,
             taken: Vec::new(),
@@ -101,15 +108,18 @@ impl QueueModel {
                 if group.is_empty() || deduplication_id.is_empty() || deduplication_id.len() > 128 {
                     return Err(QueueError("InvalidParameterValue".to_owned()));
                 }
-                let seen = self.seen.get(&deduplication_id);
-                if seen.is_some_and(|seen_ms| now_ms - seen_ms < DEDUPLICATION_MS) {
+                self.forget_seen(now_ms);
+                if self.seen.contains_key(&deduplication_id) {
                     return Ok(());
                 }
-                self.seen.insert(deduplication_id, now_ms);
+                self.seen.insert(deduplication_id.clone(), now_ms);
+                self.seen_in_order.push_back((now_ms, deduplication_id));
                 group
             }
         };
         self.number += 1;
+        let in_group = self.groups.entry(group.clone()).or_default();
+        in_group.insert(self.number);
         self.taken.push(message.body.clone());
         self.messages.insert(
             self.number,
@@ -127,17 +137,23 @@ impl QueueModel {
         Ok(())
     }
 
+    /// Deduplication forgets after its time.
+    fn forget_seen(&mut self, now_ms: i64) {
+        while let Some((seen_ms, _)) = self.seen_in_order.front()
+            && now_ms - seen_ms >= DEDUPLICATION_MS
+        {
+            if let Some((_, id)) = self.seen_in_order.pop_front() {
+                self.seen.remove(&id);
+            }
+        }
+    }
+
     /// When something can be received, if ever.
     pub fn next_receivable_ms(&self) -> Option<i64> {
         if self.is_fifo && self.group_lock {
-            let mut firsts: BTreeMap<&str, i64> = BTreeMap::new();
-            for message in self.messages.values() {
-                let first = firsts
-                    .entry(&message.group)
-                    .or_insert(message.visible_at_ms);
-                let _ = first;
-            }
-            firsts.into_values().min()
+            let firsts = self.groups.values().filter_map(BTreeSet::first);
+            let times = firsts.map(|number| self.messages[number].visible_at_ms);
+            times.min()
         } else {
             let times = self.messages.values().map(|message| message.visible_at_ms);
             times.min()
@@ -154,9 +170,13 @@ impl QueueModel {
         limit: usize,
         random: &Random,
     ) -> (Vec<Record>, Vec<Message>) {
-        self.messages
-            .retain(|_, message| now_ms - message.sent_at_ms < RETENTION_MS);
-        let mut numbers = self.visible(now_ms);
+        while let Some((number, oldest)) = self.messages.first_key_value()
+            && now_ms - oldest.sent_at_ms >= RETENTION_MS
+        {
+            let number = *number;
+            self.remove(number);
+        }
+        let mut numbers = self.visible(now_ms, limit.min(BATCH));
         if !self.is_fifo {
             for at in (1..numbers.len()).rev() {
                 numbers.swap(at, random.next() as usize % (at + 1));
@@ -167,7 +187,7 @@ impl QueueModel {
         let mut dead = Vec::new();
         for number in numbers {
             if self.messages[&number].receives >= MAX_RECEIVES {
-                dead.extend(self.messages.remove(&number));
+                dead.extend(self.remove(number));
                 continue;
             }
             self.receipts += 1;
@@ -188,18 +208,27 @@ impl QueueModel {
         (records, dead)
     }
 
-    fn visible(&self, now_ms: i64) -> Vec<u64> {
-        let mut locked: Vec<&str> = Vec::new();
-        let mut visible = Vec::new();
-        for (number, message) in &self.messages {
-            let is_locked = self.is_fifo && locked.contains(&message.group.as_str());
-            if message.visible_at_ms <= now_ms && !is_locked {
-                visible.push(*number);
-            } else if self.group_lock {
-                locked.push(&message.group);
-            }
+    /// What can be handed out now, in order; of a locked group no more than `limit`.
+    fn visible(&self, now_ms: i64, limit: usize) -> Vec<u64> {
+        let is_visible = |number: &u64| self.messages[number].visible_at_ms <= now_ms;
+        if !(self.is_fifo && self.group_lock) {
+            return self.messages.keys().copied().filter(is_visible).collect();
         }
+        let of_groups = self.groups.values().flat_map(|group| {
+            let unlocked = group.iter().copied().take_while(is_visible);
+            unlocked.take(limit)
+        });
+        let mut visible: Vec<u64> = of_groups.collect();
+        visible.sort_unstable();
         visible
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Message> {
+        let message = self.messages.remove(&number)?;
+        if let Some(group) = self.groups.get_mut(&message.group) {
+            group.remove(&number);
+        }
+        Some(message)
     }
 
     /// Changes the visibility of a message that is in flight under this receipt.
@@ -228,7 +257,7 @@ impl QueueModel {
             .by_receipt(receipt)
             .is_some_and(|message| !is_fifo || message.visible_at_ms > now_ms);
         if good && let Some((number, _)) = parse(receipt) {
-            self.messages.remove(&number);
+            self.remove(number);
         }
         good
     }
@@ -253,6 +282,7 @@ impl QueueModel {
 
     /// Takes out everything, as an operator does.
     pub fn take_all(&mut self) -> Vec<Message> {
+        self.groups.clear();
         std::mem::take(&mut self.messages).into_values().collect()
     }
 }

@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bridge::domain::fuse::FuseLimits;
-use bridge::domain::message::{SendingRules, UnknownOutcomePolicy};
+use bridge::domain::message::{Sending, SendingRules, UnknownOutcomePolicy};
 use bridge::domain::sender_ids::SenderIds;
 use bridge::parking::MEDIC_GROUP;
 use bridge::ports::{Fifo, NewMessage};
+use serde_json::Value;
 
 use crate::africas_talking::AfricasTalkingModel;
 use crate::broken::Variant;
 use crate::executor::{Executor, TaskId};
 use crate::faults::Faults;
-use crate::lambda::{self, Lambda};
+use crate::lambda::{self, Function, Lambda};
 use crate::ledger::LedgerModel;
 use crate::medic::MedicModel;
+use crate::meter::{Meter, Usage};
 use crate::plan::{SECRET_KEY, SECRET_NUMBERS, SECRET_TEXT};
 use crate::queue::QueueModel;
 use crate::random::Random;
@@ -114,6 +116,10 @@ pub struct World {
     pub leaks: RefCell<Vec<String>>,
     /// Every line of the journal, if steps are written down.
     pub trace: RefCell<Vec<String>>,
+    /// Since when a message is settled by evidence: nobody may send it after that.
+    pub settled: RefCell<BTreeMap<String, i64>>,
+    /// What AWS would have counted.
+    pub meter: RefCell<Meter>,
     /// How often what happened.
     pub counts: RefCell<BTreeMap<String, u64>>,
     queues: [RefCell<QueueModel>; 6],
@@ -138,6 +144,8 @@ impl World {
             dead: RefCell::default(),
             leaks: RefCell::default(),
             trace: RefCell::default(),
+            settled: RefCell::default(),
+            meter: RefCell::default(),
             counts: RefCell::default(),
             queues: [
                 RefCell::new(exchange),
@@ -185,6 +193,20 @@ impl World {
         }
     }
 
+    /// Meters what a function uses.
+    pub fn uses(&self, function: Function, add: impl FnOnce(&mut Usage)) {
+        add(self.meter.borrow_mut().add(function));
+    }
+
+    /// Meters a request to a queue.
+    pub fn uses_queue(&self, function: Function, name: QueueName) {
+        let is_fifo = self.queue(name).borrow().is_fifo;
+        self.uses(function, |usage| match is_fifo {
+            true => usage.sqs_fifo += 1,
+            false => usage.sqs_standard += 1,
+        });
+    }
+
     /// Counts something.
     pub fn count(&self, what: impl FnOnce() -> String) {
         *self.counts.borrow_mut().entry(what()).or_default() += 1;
@@ -197,6 +219,22 @@ impl World {
         let event = event.and_then(|rest| rest.split('"').next()).unwrap_or("?");
         self.count(|| format!("journal: {event}"));
         self.note(|| format!("#{task} journal {line}"));
+    }
+
+    /// A message adopted an SMS on evidence, as this line of the journal says. If no other call is
+    /// under way for it, nobody calls for it any more.
+    pub fn evidence_came(&self, line: &str) {
+        let line: Value = serde_json::from_str(line).expect("a line is JSON");
+        let id = line["message"].as_str().expect("it names the message");
+        let ledger = self.ledger.borrow();
+        let is_settled = ledger
+            .message(id)
+            .is_some_and(|row| row.sending == Sending::Accepted);
+        if is_settled {
+            self.count(|| "evidence: settled an unknown outcome".to_owned());
+            let mut settled = self.settled.borrow_mut();
+            settled.entry(id.to_owned()).or_insert(self.now_ms());
+        }
     }
 
     /// Something that anybody may see: nothing planted may be in it.

@@ -1,6 +1,8 @@
 //! The promises over a thousand invented disasters, and the proof that they would be noticed if they
 //! were broken.
 
+use std::collections::BTreeMap;
+
 use simulation::broken::Variant;
 use simulation::run::{run, run_many};
 
@@ -19,8 +21,12 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
 fn a_thousand_seeds_keep_every_promise() {
     let mut seeds = 0;
     let mut failed = Vec::new();
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     run_many(1..1_101, None, |run| {
         seeds += 1;
+        for (what, count) in run.counts {
+            *counts.entry(what).or_default() += count;
+        }
         if !run.breaches.is_empty() {
             let (seed, breaches) = (run.seed, run.breaches);
             failed.push(format!(
@@ -31,6 +37,22 @@ fn a_thousand_seeds_keep_every_promise() {
     });
     assert_eq!(seeds, 1_100);
     assert!(failed.is_empty(), "{failed:#?}");
+    // What seldom happens has happened, and was checked.
+    for what in [
+        "evidence: settled an unknown outcome",
+        "journal: evidence_ambiguous",
+        "journal: id_taken_back",
+        "journal: fuse_blown",
+        "a robot answers",
+        "journal: parked",
+        "journal: status_refused",
+        "journal: acceptance_queued",
+        "a port: slow",
+        "ledger: conflict with nobody",
+        "clock: wrong by seconds",
+    ] {
+        assert!(counts.contains_key(what), "{what}: never");
+    }
 }
 
 /// The seeds that caught each broken variant last. Another change of the handlers gives the seeds

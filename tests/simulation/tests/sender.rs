@@ -366,17 +366,3 @@ fn a_message_goes_out_unchanged_under_the_sender_id_of_its_prefix() {
     drop(at);
     scene.keeps_its_promises();
 }
-
-#[test]
-fn a_loop_with_a_robot_ends_at_the_fuse() {
-    let mut settings = Settings::default();
-    settings.fuse.messages_an_hour = 5;
-    let scene = Scene::new(settings);
-    for n in 0..12 {
-        scene.wants(&format!("out-{n}"));
-    }
-    scene.rest(1);
-    let sent = scene.africas_talking.borrow().calls.len();
-    assert_eq!(sent, 5);
-    scene.keeps_its_promises();
-}

@@ -9,6 +9,8 @@ use serde_json::json;
 
 use super::{Incoming, Reported};
 use crate::lambda::{self, Function};
+use crate::medic::REPLY;
+use crate::plan::SECRET_TEXT;
 use crate::world::World;
 
 /// A phone sends an SMS.
@@ -39,6 +41,21 @@ pub fn phone_sends(world: &Rc<World>, id: &str, from: &str, text: &str) {
         body,
         About::Incoming(id.to_owned()),
     );
+}
+
+/// If there is a robot at this number, it answers what it got.
+pub fn robot_answers(world: &Rc<World>, number: &str) {
+    if !world.africas_talking.borrow().robots.contains(number) {
+        return;
+    }
+    let after_ms = world.random.between(500, 5_000);
+    will_call(world, after_ms);
+    let (id, number) = (format!("robot-{}", world.next_number()), number.to_owned());
+    world.after(after_ms, move |world| {
+        world.africas_talking.borrow_mut().pending -= 1;
+        world.count(|| "a robot answers".to_owned());
+        phone_sends(world, &id, &number, &format!("{SECRET_TEXT} {REPLY}"));
+    });
 }
 
 /// The network reports on an SMS.

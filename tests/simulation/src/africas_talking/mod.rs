@@ -3,7 +3,7 @@
 
 mod callbacks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use bridge::ports::{Response, Sms};
@@ -125,6 +125,8 @@ pub struct AfricasTalkingModel {
     pub account: Account,
     /// Whether SMS are reported on by themselves.
     pub reporting: bool,
+    /// Numbers that answer whatever they get, with what makes Medic reply.
+    pub robots: BTreeSet<String>,
     /// The key in the callback URLs.
     pub key: String,
     /// What phones sent.
@@ -145,6 +147,7 @@ impl Default for AfricasTalkingModel {
             script: VecDeque::new(),
             account: Account::Good,
             reporting: true,
+            robots: BTreeSet::new(),
             key: format!("{SECRET_KEY}-1"),
             incoming: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -211,6 +214,9 @@ pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>
         world.after(after_ms, move |_| filled.fill(response));
     } else {
         world.after(timeout_ms, move |_| filled.fill(Response::NoAnswer));
+    }
+    if at_id.is_some() {
+        callbacks::robot_answers(world, sms.to.as_str());
     }
     if let Some(at_id) = at_id
         && reporting

@@ -33,6 +33,8 @@ pub struct Stored {
     pub from: String,
     /// The text.
     pub content: String,
+    /// When it was stored.
+    pub at_ms: i64,
 }
 
 /// What Medic makes of an outgoing message.
@@ -118,7 +120,11 @@ pub struct MedicModel {
     pub script: VecDeque<PostFate>,
     /// Every POST that reached it: how many messages, and what updates.
     pub log: Vec<Logged>,
+    /// How long it works for each message of a POST, in milliseconds; by chance, if not set.
+    pub message_ms: Option<i64>,
     posts: BTreeMap<u64, Post>,
+    /// How often each id is stored.
+    copies: BTreeMap<String, usize>,
 }
 
 /// A POST that reached Medic.
@@ -159,7 +165,9 @@ impl Default for MedicModel {
             disk_full: false,
             script: VecDeque::new(),
             log: Vec::new(),
+            message_ms: None,
             posts: BTreeMap::new(),
+            copies: BTreeMap::new(),
         }
     }
 }
@@ -189,7 +197,13 @@ impl MedicModel {
 
     /// How often a message is stored.
     pub fn copies(&self, id: &str) -> usize {
-        self.stored.iter().filter(|stored| stored.id == id).count()
+        self.copies.get(id).copied().unwrap_or(0)
+    }
+
+    /// Stores a message, whether or not it has it.
+    pub fn store(&mut self, message: Stored) {
+        *self.copies.entry(message.id.clone()).or_default() += 1;
+        self.stored.push(message);
     }
 
     /// Whether it works on anything.

@@ -46,8 +46,12 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
         slot.fill(own_500());
         return slot;
     };
-    let steps = i64::try_from(messages.len()).unwrap_or(0) + 5;
-    let mut pace_ms = world.random.between(5, 90);
+    let count = i64::try_from(messages.len()).unwrap_or(0);
+    let steps = count + 5;
+    let mut pace_ms = match world.medic.borrow().message_ms {
+        Some(message_ms) => message_ms * count.max(1) / steps,
+        None => world.random.between(5, 90),
+    };
     let mut answer_lost = false;
     match fate {
         PostFate::Slow(total_ms) => {
@@ -183,6 +187,7 @@ fn read(body: &str) -> Option<Read> {
                 id: text(message, "id"),
                 from: text(message, "from"),
                 content: text(message, "content"),
+                at_ms: 0,
             })
             // Medic drops what has a falsy field, and says nothing.
             .filter(|m| !m.id.is_empty() && !m.from.is_empty() && !m.content.is_empty())
@@ -214,11 +219,15 @@ fn own_500() -> Response {
 
 /// A step comes after the POST's pace; when the database hangs, after that.
 fn next(world: &Rc<World>, number: u64, step: Step) {
-    let pace_ms = match world.medic.borrow().posts.get(&number) {
-        Some(post) => post.pace_ms,
-        None => return,
+    let medic = world.medic.borrow();
+    let Some(pace_ms) = medic.posts.get(&number).map(|post| post.pace_ms) else {
+        return;
     };
-    let jitter_ms = world.random.between(0, 20);
+    let jitter_ms = match medic.message_ms {
+        Some(_) => 0,
+        None => world.random.between(0, 20),
+    };
+    drop(medic);
     world.after(pace_ms + jitter_ms, move |world| {
         take(world, number, step);
     });
@@ -297,7 +306,10 @@ fn write(world: &Rc<World>, number: u64, at: usize) {
             };
             medic.wants(&id, &from, &content);
         }
-        medic.stored.push(message);
+        medic.store(Stored {
+            at_ms: world.now_ms(),
+            ..message
+        });
     }
     drop(medic);
     let step = if last {

@@ -1,0 +1,53 @@
+//! Medic away for ten days.
+
+use simulation::meter::prices;
+use simulation::outage::{Outage, run};
+use simulation::queue::MAX_RECEIVES;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Two SMS a minute; `cargo simulate --outage-days 10` has one a second.
+#[test]
+fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_backlog_only() {
+    let report = run(Outage {
+        days: 10,
+        sms_per_second: 1.0 / 30.0,
+        senders: 500,
+    });
+    assert!(report.keeps_the_promises(), "{report}");
+    let ends = &report.ends;
+    assert_eq!((ends.stored_twice, ends.lost, ends.parked), (0, 0, 0));
+    assert_eq!((ends.out_of_order, ends.left), (0, 0));
+
+    // One poll a minute waits behind what came before it, none causes a POST, none is left.
+    let waiting = &report.waiting;
+    assert_eq!(waiting.sms, 28_800);
+    assert!((14_000..=14_400).contains(&waiting.polls), "{waiting:?}");
+    assert!(waiting.most_receives < MAX_RECEIVES - 50, "{waiting:?}");
+    let drain = &report.drain;
+    assert!(drain.empty_posts <= 2, "{drain:?}");
+
+    // It goes on within a quarter of an hour and its jitter, at about Medic's own pace.
+    assert!(drain.first_post_ms.unwrap() <= 18 * MINUTE_MS + 1_000);
+    let at_medics_pace_ms = waiting.sms as i64 * 100;
+    let draining_ms = drain.took_ms - drain.first_post_ms.unwrap();
+    assert!(draining_ms < 2 * at_medics_pace_ms, "{drain:?}");
+
+    // Who comes later waits for a shorter backlog.
+    let (first, later) = (drain.wait_at_return_ms, drain.wait_in_the_middle_ms);
+    assert!(first.unwrap() <= drain.took_ms + MINUTE_MS, "{drain:?}");
+    assert!(later.unwrap() < first.unwrap(), "{drain:?}");
+
+    // One try in a quarter of an hour, whatever waits: three requests, no write.
+    let trying = &report.costs.trying;
+    assert!((800..1_000).contains(&trying.invocations), "{trying:?}");
+    assert!(trying.sqs_fifo <= 3 * trying.invocations + 3, "{trying:?}");
+    assert_eq!((trying.write_units, trying.sqs_standard), (0, 0));
+    assert!(trying.usd_x86() < 0.01, "{trying:?}");
+    assert!(trying.usd_arm() < trying.usd_x86());
+    let taking_in = &report.costs.taking_in;
+    // The last of them comes in the moment in which Medic is back.
+    assert_eq!(taking_in.http_requests, 28_801);
+    let requests_usd = 28_800.0 / 1e6 * (prices::HTTP_API_REQUESTS + prices::SQS_FIFO_REQUESTS);
+    assert!(taking_in.usd_x86() > requests_usd);
+}
