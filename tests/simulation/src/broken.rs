@@ -2,10 +2,13 @@
 //! simulation would notice. Nothing of this is in the library.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bridge::digest::sha256_hex;
+use bridge::domain::fuse::FuseLimits;
 use bridge::domain::ids::MedicMessageId;
+use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
 use bridge::ports::{
     AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
@@ -15,14 +18,14 @@ use serde_json::{Value, json};
 
 use crate::lambda::Function;
 use crate::ports::{Ctx, SimAfricasTalking, SimLedger, SimMedic, SimQueue};
-use crate::world::QueueName;
+use crate::world::{QueueName, Settings};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// Africa's Talking gets its 200 whether or not SQS holds the event.
     AcknowledgedBeforeQueued,
-    /// Whoever writes to the ledger wins: the claim of a message stops nobody.
+    /// Whoever claims a message gets it: a sender sees no claim but its own.
     NoClaim,
     /// The last report wins.
     NoRank,
@@ -42,11 +45,15 @@ pub enum Variant {
     Http503TakenForNotSent,
     /// What is parked a second time has the deduplication id of the first.
     DeduplicationIdReused,
+    /// What evidence has settled is resent like any unknown outcome.
+    EvidenceIgnored,
+    /// The fuse never blows.
+    NoFuse,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::AcknowledgedBeforeQueued,
         Self::NoClaim,
         Self::NoRank,
@@ -58,11 +65,28 @@ impl Variant {
         Self::PoisonParkedWithoutWitness,
         Self::Http503TakenForNotSent,
         Self::DeduplicationIdReused,
+        Self::EvidenceIgnored,
+        Self::NoFuse,
     ];
+}
+
+fn is_claim(row: &Row) -> bool {
+    matches!(row, Row::Message(row) if matches!(row.sending, Sending::Calling { .. }))
 }
 
 fn is(ctx: &Ctx, variant: Variant) -> bool {
     ctx.world.settings.variant == Some(variant)
+}
+
+/// The limits of the fuse, perhaps none.
+pub fn fuse(settings: &Settings) -> FuseLimits {
+    match settings.variant {
+        Some(Variant::NoFuse) => FuseLimits {
+            messages_an_hour: u32::MAX,
+            same_text_a_day: u32::MAX,
+        },
+        _ => settings.fuse,
+    }
 }
 
 /// A queue, perhaps broken.
@@ -119,6 +143,7 @@ impl Queue for BentQueue {
 pub struct BentLedger {
     port: SimLedger,
     stale: RefCell<Vec<Row>>,
+    claimed: RefCell<BTreeSet<MedicMessageId>>,
 }
 
 impl BentLedger {
@@ -127,6 +152,21 @@ impl BentLedger {
         Self {
             port: SimLedger(Rc::clone(ctx)),
             stale: RefCell::new(Vec::new()),
+            claimed: RefCell::default(),
+        }
+    }
+
+    /// A message's row as a broken sender sees it.
+    fn bend_for_sender(&self, row: &mut MessageRow) {
+        let ctx = &self.port.0;
+        let is_claimed_by_another = matches!(row.sending, Sending::Calling { .. })
+            && !self.claimed.borrow().contains(&row.id);
+        if is(ctx, Variant::NoClaim) && is_claimed_by_another {
+            row.sending = Sending::Queued;
+        }
+        let is_settled = ctx.world.settled.borrow().contains_key(row.id.as_str());
+        if is(ctx, Variant::EvidenceIgnored) && is_settled && row.sending == Sending::Accepted {
+            row.sending = Sending::Unknown { since_ms: 0 };
         }
     }
 }
@@ -144,6 +184,11 @@ impl LedgerStore for BentLedger {
                 }
             }
         }
+        for (row, _) in &mut rows {
+            if let (Function::OutboundSender, Row::Message(row)) = (ctx.function, row) {
+                self.bend_for_sender(row);
+            }
+        }
         for stale in self.stale.borrow_mut().drain(..) {
             if let Some((row, _)) = rows.iter_mut().find(|(row, _)| row.key() == stale.key()) {
                 *row = stale;
@@ -155,7 +200,10 @@ impl LedgerStore for BentLedger {
     async fn write(&self, mut writes: Vec<Write>) -> Result<Written, LedgerError> {
         let ctx = &self.port.0;
         if is(ctx, Variant::NoClaim) && ctx.function == Function::OutboundSender {
-            for write in &mut writes {
+            for write in writes.iter_mut().filter(|write| is_claim(&write.row)) {
+                if let Row::Message(row) = &write.row {
+                    self.claimed.borrow_mut().insert(row.id.clone());
+                }
                 let now = ctx.world.ledger.borrow().read(&[write.row.key()]);
                 write.expected = now.into_iter().next().map(|(_, version)| version);
             }

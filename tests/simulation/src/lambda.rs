@@ -15,7 +15,7 @@ use bridge::parking::ParkingLot;
 use bridge::ports::Record;
 use bridge::report_recorder::ReportRecorder;
 
-use crate::broken::{BentAfricasTalking, BentLedger, BentMedic, BentQueue, Variant};
+use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue, Variant};
 use crate::executor::TaskId;
 use crate::ports::{Ctx, SimHash, SimSecret, SimSurroundings};
 use crate::queue::BATCH;
@@ -307,7 +307,7 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 parked: parked(QueueName::OutboxParked, false),
                 africas_talking: BentAfricasTalking::new(ctx),
                 hashes: SimHash(Rc::clone(ctx)),
-                fuse: settings.fuse,
+                fuse: broken::fuse(settings),
                 surroundings,
                 rules: settings.rules,
                 sender_ids: Rc::clone(&settings.sender_ids),

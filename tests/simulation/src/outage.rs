@@ -196,7 +196,10 @@ fn ends(world: &Rc<World>) -> Ends {
     let at = world.africas_talking.borrow();
     let medic = world.medic.borrow();
     let parked = promises::parked(world);
-    let accepted = at.incoming.values().filter(|sms| sms.answers.contains(&200));
+    let accepted = at
+        .incoming
+        .values()
+        .filter(|sms| sms.answers.contains(&200));
     let accepted: BTreeSet<&str> = accepted.map(|sms| sms.id.as_str()).collect();
     let copies: Vec<usize> = accepted.iter().map(|id| medic.copies(id)).collect();
     let is_lost = |id: &&&str| medic.copies(id) == 0 && !parked.contains_key(**id);

@@ -161,7 +161,10 @@ fn life_goes_on(world: &Rc<World>, end_ms: i64) {
     }
 }
 
-/// Somewhere a robot answers every SMS, and Medic every answer: nothing but the fuse ends that.
+/// A robot without a fuse would never let a run come to its end.
+const ROBOTS_PATIENCE: u32 = 200;
+
+/// Somewhere a robot answers every SMS, and Medic every answer: the fuse ends that.
 fn robot(world: &Rc<World>, end_ms: i64) {
     let random = &world.random;
     if !random.chance(30_000) {
@@ -172,7 +175,7 @@ fn robot(world: &Rc<World>, end_ms: i64) {
         .africas_talking
         .borrow_mut()
         .robots
-        .insert(number.clone());
+        .insert(number.clone(), ROBOTS_PATIENCE);
     world.at_time(random.between(BEGIN_MS, end_ms - 1), move |world| {
         let text = format!("{SECRET_TEXT} {REPLY}");
         africas_talking::phone_sends(world, "robot-begins", &number, &text);

@@ -382,9 +382,9 @@ impl Journal for SimSurroundings {
         if matches!(entry, Entry::EvidenceAdopted { .. }) {
             self.0.world.evidence_came(&line);
         }
-        self.0
-            .world
-            .uses(self.0.function, |usage| usage.log_bytes += line.len() as u64);
+        self.0.world.uses(self.0.function, |usage| {
+            usage.log_bytes += line.len() as u64
+        });
         self.0.world.journal(self.0.task.get(), &line);
     }
 }

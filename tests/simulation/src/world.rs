@@ -225,15 +225,18 @@ impl World {
     /// under way for it, nobody calls for it any more.
     pub fn evidence_came(&self, line: &str) {
         let line: Value = serde_json::from_str(line).expect("a line is JSON");
-        let id = line["message"].as_str().expect("it names the message");
+        let shown = line["message"].as_str().expect("it names the message");
         let ledger = self.ledger.borrow();
-        let is_settled = ledger
-            .message(id)
-            .is_some_and(|row| row.sending == Sending::Accepted);
-        if is_settled {
+        let mut rows = ledger.messages();
+        // Some ids are shown as their hash.
+        let row = rows.find(|row| row.id.to_string() == shown);
+        let row = row.expect("it adopted the SMS");
+        if row.sending == Sending::Accepted {
             self.count(|| "evidence: settled an unknown outcome".to_owned());
             let mut settled = self.settled.borrow_mut();
-            settled.entry(id.to_owned()).or_insert(self.now_ms());
+            settled
+                .entry(row.id.as_str().to_owned())
+                .or_insert(self.now_ms());
         }
     }
 

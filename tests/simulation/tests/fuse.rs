@@ -19,7 +19,7 @@ fn a_robot_that_answers_every_reply_ends_at_the_fuse_and_alarms_once() {
         .africas_talking
         .borrow_mut()
         .robots
-        .insert(PHONE.to_owned());
+        .insert(PHONE.to_owned(), u32::MAX);
     scene.phone_sends("robot-begins", PHONE, REPLY);
     scene.rest(2);
     let limit = scene.settings.fuse.messages_an_hour as usize;

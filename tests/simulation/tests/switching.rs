@@ -162,7 +162,8 @@ fn a_report_left_over_is_taken_for_our_own_while_our_outcome_to_that_number_is_u
 fn the_old_key_and_the_old_paths_work_for_the_bridge() {
     let scene = Scene::default();
     *scene.secret.borrow_mut() = r#"{"key":"new","second_key":"key-of-medic"}"#.to_owned();
-    let form = "id=in-1&from=%2B254700000001&to=20880&text=hello&date=2021-01-14+08%3A10%3A15&linkId=0";
+    let form =
+        "id=in-1&from=%2B254700000001&to=20880&text=hello&date=2021-01-14+08%3A10%3A15&linkId=0";
     let request = africas_talking::request(Function::IncomingMessages, "key-of-medic", form);
     assert_eq!(request.path, "/api/v1/sms/africastalking/incoming-messages");
     assert_eq!(scene.call(Function::IncomingMessages, request), 200);

@@ -45,8 +45,9 @@ pub fn phone_sends(world: &Rc<World>, id: &str, from: &str, text: &str) {
 
 /// If there is a robot at this number, it answers what it got.
 pub fn robot_answers(world: &Rc<World>, number: &str) {
-    if !world.africas_talking.borrow().robots.contains(number) {
-        return;
+    match world.africas_talking.borrow_mut().robots.get_mut(number) {
+        None | Some(0) => return,
+        Some(left) => *left -= 1,
     }
     let after_ms = world.random.between(500, 5_000);
     will_call(world, after_ms);

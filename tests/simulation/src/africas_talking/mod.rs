@@ -3,7 +3,7 @@
 
 mod callbacks;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use bridge::ports::{Response, Sms};
@@ -125,8 +125,9 @@ pub struct AfricasTalkingModel {
     pub account: Account,
     /// Whether SMS are reported on by themselves.
     pub reporting: bool,
-    /// Numbers that answer whatever they get, with what makes Medic reply.
-    pub robots: BTreeSet<String>,
+    /// Numbers that answer whatever they get with what makes Medic reply, and how often they still
+    /// will.
+    pub robots: BTreeMap<String, u32>,
     /// The key in the callback URLs.
     pub key: String,
     /// What phones sent.
@@ -147,7 +148,7 @@ impl Default for AfricasTalkingModel {
             script: VecDeque::new(),
             account: Account::Good,
             reporting: true,
-            robots: BTreeSet::new(),
+            robots: BTreeMap::new(),
             key: format!("{SECRET_KEY}-1"),
             incoming: BTreeMap::new(),
             reports: BTreeMap::new(),
