@@ -21,7 +21,7 @@ use crate::faults::{Call, Fate};
 use crate::lambda::{self, Function};
 use crate::plan::SECRET_KEY;
 use crate::queue::BATCH;
-use crate::world::{QueueName, World};
+use crate::world::{MINUTE_MS, QueueName, World};
 use crate::{africas_talking, medic};
 
 /// Who is calling.
@@ -36,6 +36,12 @@ pub struct Ctx {
     pub received_before: Cell<bool>,
     skew_ms: Cell<i64>,
 }
+
+/// How long a client of AWS waits for an answer at most, its own repetitions included.
+const CLIENT_WAITS_MS: i64 = 6_000;
+
+/// Longer than any function may live.
+const STANDSTILL_MS: i64 = 20 * MINUTE_MS;
 
 impl Ctx {
     /// An environment of a function, for an invocation.
@@ -102,11 +108,12 @@ impl Ctx {
         let slow = self.world.faults.rates.borrow().slow;
         let wait_ms = if random.chance(slow) {
             self.world.count(|| "a port: slow".to_owned());
-            // Seconds mostly; now and then longer than any function may live.
+            // Seconds mostly, no more than a client waits; now and then the process stands still for
+            // longer than any function may live.
             if random.chance(200_000) {
-                random.between(10_000, 320_000)
+                STANDSTILL_MS
             } else {
-                random.between(200, 8_000)
+                random.between(200, CLIENT_WAITS_MS)
             }
         } else {
             random.between(1, 30)
