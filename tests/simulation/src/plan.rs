@@ -206,12 +206,17 @@ fn wishes(world: &Rc<World>, end_ms: i64) {
         };
         let refuses = (refusing && random.chance(200_000))
             .then(|| *random.pick(&[Status::Unsent, Status::Sent, Status::Failed]));
+        let (refuses, crashes) = match random.chance(50_000) {
+            true => (None, refuses),
+            false => (refuses, None),
+        };
         world.at_time(at_ms, move |world| {
             let id = format!("out-{number}");
             let mut medic = world.medic.borrow_mut();
             medic.wants(&id, &to, &africas_talking::text_for(&id));
             if let Some(message) = medic.outgoing.last_mut() {
                 message.refuses = refuses;
+                message.crashes = crashes;
             }
         });
     }

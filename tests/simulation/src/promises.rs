@@ -91,6 +91,7 @@ fn incoming(world: &World) -> Vec<Breach> {
     let mut found = Vec::new();
     let medic = world.medic.borrow();
     let parked = parked(world);
+    let came_again = an_sms_came_again(world);
     for sms in world.africas_talking.borrow().incoming.values() {
         let copies = medic.copies(&sms.id);
         let is_parked = parked.get(&sms.id).is_some_and(|reason| !reason.is_empty());
@@ -100,12 +101,13 @@ fn incoming(world: &World) -> Vec<Breach> {
         if sms.answers.contains(&200) && copies == 0 && !is_parked {
             found.push(breach(1, &sms.id, "got a 200 and is lost"));
         }
-        // Only Medic's own word condemns. What ended again and again in doubt is parked by number
+        // Only Medic's own word condemns; but a repeat that SQS did not recognise is taken by a full
+        // disk as if it were stored, and stands witness. What ended again and again in doubt is parked by number
         // of tries: Medic may have it, and recognises it when it is put back.
         let is_poison = sms.text.contains(POISON) || sms.text.contains(CRASHER);
         let reason = parked.get(&sms.id);
         let condemned = reason.is_some_and(|reason| reason.contains("\"code\":500"));
-        if condemned && (copies > 0 || !is_poison) {
+        if condemned && (copies > 0 || !(is_poison || came_again)) {
             found.push(breach(
                 1,
                 &sms.id,
@@ -125,6 +127,16 @@ fn incoming(world: &World) -> Vec<Breach> {
         found.push(breach(1, body, "was moved to a dead-letter queue by SQS"));
     }
     found
+}
+
+/// Whether an SMS went into `exchange` twice.
+fn an_sms_came_again(world: &World) -> bool {
+    let exchange = world.queue(QueueName::Exchange).borrow();
+    let mut seen = BTreeSet::new();
+    exchange.taken.iter().any(|body| match decode(body) {
+        Ok(ExchangeMessage::Incoming(sms)) => !seen.insert(sms.id),
+        _ => false,
+    })
 }
 
 /// 1: one sender's messages are in Medic in the order in which SQS accepted them: a breach for each
@@ -208,7 +220,7 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
             format!("was tried after {unknown} unknown outcomes"),
         ));
     }
-    if taken == 0 && message.refuses.is_none() {
+    if taken == 0 && !message.is_trouble() {
         match &message.state {
             State::Told(Status::Failed, Some(reason)) if !reason.is_empty() => {}
             state => found.push(breach(
@@ -335,7 +347,7 @@ fn told(world: &World, message: &Outgoing) -> Vec<Breach> {
         found.push(breach(3, &message.id, what));
     }
     let last_word = matches!(&message.state, State::Told(status, _) if *status == row.status);
-    if !last_word && message.refuses.is_none() {
+    if !last_word && !message.is_trouble() {
         let what = format!(
             "is {:?} in Medic and {:?} in the ledger",
             message.state, row.status
@@ -368,11 +380,7 @@ pub fn at_rest(world: &World) -> Result<(), (String, String)> {
             return waits(&message.body, &format!("waits in {name:?}"));
         }
     }
-    let refuses = |id: &str| {
-        medic
-            .outgoing(id)
-            .is_some_and(|message| message.refuses.is_some())
-    };
+    let refuses = |id: &str| medic.outgoing(id).is_some_and(Outgoing::is_trouble);
     if let Some(message) = medic.waiting().find(|message| !refuses(&message.id)) {
         return waits(&message.id, "waits in Medic");
     }

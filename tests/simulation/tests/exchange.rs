@@ -190,8 +190,7 @@ fn polls_that_are_older_than_two_minutes_are_dropped() {
 }
 
 #[test]
-fn doubt_returns_the_whole_batch_and_waits_longer_than_the_time_out_and_begins_with_an_empty_post()
-{
+fn doubt_returns_what_is_undone_and_waits_longer_than_the_time_out_and_begins_with_an_empty_post() {
     for doubt in [
         PostFate::AnswerLost,
         PostFate::Slow(80_000),
@@ -208,11 +207,7 @@ fn doubt_returns_the_whole_batch_and_waits_longer_than_the_time_out_and_begins_w
         ]);
         let began_ms = scene.now_ms();
         scene.seconds(62);
-        assert_eq!(
-            scene.waiting(),
-            ["a1", "a2", "b1"],
-            "{doubt:?}: stored ones too"
-        );
+        assert_eq!(scene.waiting(), ["a2"], "{doubt:?}");
         scene.rest(1);
         let posts = scene.posts();
         let after = posts
@@ -226,6 +221,25 @@ fn doubt_returns_the_whole_batch_and_waits_longer_than_the_time_out_and_begins_w
         );
         scene.keeps_its_promises();
     }
+}
+
+#[test]
+fn nobody_posts_after_a_doubt_also_when_every_message_is_stored() {
+    let scene = Scene::without_polls();
+    scene.switch_off(Function::OutboundSender);
+    scene.fates(&[PostFate::Fine, PostFate::Slow(80_000)]);
+    scene.wants("out-1");
+    scene.batch(&[("a1", PHONE, "1"), ("b1", OTHER_PHONE, "2")]);
+    scene.seconds(62);
+    assert_eq!(scene.stored().len(), 2);
+    assert_eq!(scene.waiting().len(), 1, "one of them holds the lane");
+    let began_ms = scene.now_ms();
+    scene.phone_sends("c1", THIRD_PHONE, "3");
+    scene.seconds(60);
+    assert!(scene.posts().iter().all(|post| post.at_ms < began_ms));
+    scene.switch_on(Function::OutboundSender);
+    scene.rest(1);
+    scene.keeps_its_promises();
 }
 
 #[test]

@@ -16,8 +16,11 @@ pub const LONGEST_VISIBILITY_MS: i64 = 11 * 60 * 60 * 1000;
 
 const FIRST_WAIT_MS: i64 = 5_000;
 
-/// The shortest brief wait.
-const BRIEF_WAIT_MS: i64 = 20_000;
+/// The shortest brief wait, if no other is said.
+pub const BRIEF_WAIT_MS: i64 = 20_000;
+
+/// The longest brief wait: a thousand receives are ten days also when they wait by their age.
+const LONGEST_BRIEF_WAIT_MS: i64 = 30 * 60 * 1000;
 
 /// How long something waits before it comes again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +30,11 @@ pub enum Wait {
         /// Never less than this, in milliseconds.
         at_least_ms: i64,
     },
-    /// Twenty seconds, and a hundredth of its age when that is more: for what others wait behind,
-    /// while whom it goes to is well.
+    /// A hundredth of its age, up to half an hour: for what others wait behind, while whom it goes to
+    /// is well.
     Brief {
-        /// Never more than this, in milliseconds.
-        at_most_ms: i64,
+        /// Never less than this, in milliseconds.
+        at_least_ms: i64,
     },
 }
 
@@ -46,7 +49,9 @@ impl Wait {
                     .min(LONGEST_WAIT_MS)
                     .max(at_least_ms)
             }
-            Self::Brief { at_most_ms } => (age_ms / 100).max(BRIEF_WAIT_MS).min(at_most_ms),
+            Self::Brief { at_least_ms } => {
+                (age_ms / 100).min(LONGEST_BRIEF_WAIT_MS).max(at_least_ms)
+            }
         }
     }
 }
@@ -120,18 +125,18 @@ mod tests {
 
     #[test]
     fn brief_waits_grow_with_age_and_ten_days_of_them_are_no_thousand() {
-        let half_an_hour_ms = 30 * 60 * 1000;
-        let brief = |age_ms, at_most_ms| {
-            let wait = std::iter::once((Wait::Brief { at_most_ms }, 900, age_ms));
+        let brief = |age_ms| {
+            let at_least_ms = BRIEF_WAIT_MS;
+            let wait = std::iter::once((Wait::Brief { at_least_ms }, 900, age_ms));
             longest_wait_ms(wait, &Lowest).unwrap()
         };
-        assert_eq!(brief(0, half_an_hour_ms), 20_000);
-        assert_eq!(brief(3_600_000, half_an_hour_ms), 36_000);
-        assert_eq!(brief(i64::MAX, 60_000), 60_000);
+        assert_eq!(brief(0), 20_000);
+        assert_eq!(brief(3_600_000), 36_000);
+        assert_eq!(brief(i64::MAX), LONGEST_BRIEF_WAIT_MS);
         let mut age_ms = 0;
         let mut receives = 0;
         while age_ms < 10 * 24 * 3600 * 1000 {
-            age_ms += brief(age_ms, half_an_hour_ms);
+            age_ms += brief(age_ms);
             receives += 1;
         }
         assert!(receives < 1000, "{receives}");
@@ -150,7 +155,7 @@ mod tests {
             ),
             (
                 Wait::Brief {
-                    at_most_ms: LONGEST_WAIT_MS,
+                    at_least_ms: BRIEF_WAIT_MS,
                 },
                 1,
                 0,

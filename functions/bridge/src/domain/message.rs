@@ -87,7 +87,7 @@ pub enum Sending {
     },
     /// Nobody knows whether Africa's Talking has it.
     Unknown {
-        /// Since when the ledger says so, in milliseconds since 1970.
+        /// When the wait for evidence begins, in milliseconds since 1970.
         since_ms: i64,
     },
     /// Africa's Talking has it.
@@ -96,6 +96,10 @@ pub enum Sending {
     Failed,
 }
 
+/// So long after Medic refused a status, in milliseconds, it is told again if Medic asks: what it
+/// offers and never hears of stands before what it offers next.
+const TOLD_AGAIN_AFTER_MS: i64 = 60 * 60 * 1000;
+
 /// What Medic said to a status that it refused while it took others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -103,6 +107,9 @@ pub struct Refusal {
     pub status: Status,
     /// Its answer.
     pub answer: FailureReason,
+    /// When it refused it last, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
 }
 
 /// The ledger's row for one message of Medic.
@@ -269,12 +276,21 @@ impl MessageRow {
         self
     }
 
+    /// Whether Medic refused the status that it has now, and that so lately that it is not asked again,
+    /// though it offers the message again.
+    pub fn is_refused_lately(&self, now_ms: i64) -> bool {
+        let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
+        let refused_at_ms = refusal.and_then(|refusal| refusal.at_ms);
+        refused_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(TOLD_AGAIN_AFTER_MS))
+    }
+
     /// The row after Medic refused this status while it took others.
     #[must_use]
-    pub fn after_refusal(mut self, status: Status, answer: &str) -> Self {
+    pub fn after_refusal(mut self, status: Status, answer: &str, now_ms: i64) -> Self {
         self.refusal = Some(Refusal {
             status,
             answer: FailureReason::new(answer),
+            at_ms: Some(now_ms),
         });
         self
     }
@@ -315,8 +331,11 @@ impl MessageRow {
                 if now_ms < over_ms {
                     NextStep::WaitUntil(over_ms)
                 } else {
-                    // The wait for evidence begins now: while the ledger was away, none could come.
-                    NextStep::Write(self.unknown(now_ms))
+                    // While the ledger was away nothing could be learned. An answer in hand waits in
+                    // its queue by a hundredth of its age, and comes first.
+                    let late_ms = now_ms.saturating_sub(over_ms);
+                    let since_ms = now_ms.saturating_add(late_ms / 50);
+                    NextStep::Write(self.unknown(since_ms))
                 }
             }
             Sending::Unknown { since_ms } => {

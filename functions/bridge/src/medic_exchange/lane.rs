@@ -72,11 +72,6 @@ impl<'a> Lane<'a> {
         !self.waiting.is_empty() || !self.wakes.is_empty()
     }
 
-    /// Whether a message is still to be brought.
-    pub fn has_letters(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// Whether any of it was handed out before: then an earlier POST may have ended in doubt.
     pub fn was_received_before(&self) -> bool {
         self.received_before
@@ -102,6 +97,22 @@ impl<'a> Lane<'a> {
             }
         }
         chosen
+    }
+
+    /// Whether this message waits, and none of its records was handed out before: no earlier
+    /// invocation has brought it.
+    pub fn is_new(&self, id: &IncomingId) -> bool {
+        let mut of_id = self.waiting.iter().filter(|letter| letter.sms.id == *id);
+        of_id.clone().next().is_some() && of_id.all(|letter| letter.record.receive_count == 1)
+    }
+
+    /// The first other message of this one's sender.
+    pub fn next_of_sender(&self, sms: &IncomingSms) -> Option<IncomingSms> {
+        let mut others = self
+            .waiting
+            .iter()
+            .filter(|letter| letter.sms.from == sms.from && letter.sms.id != sms.id);
+        others.next().map(|letter| letter.sms.clone())
     }
 
     /// The records that still wait with this message.
@@ -132,11 +143,16 @@ impl<'a> Lane<'a> {
         letters.chain(self.wakes.iter().copied()).collect()
     }
 
-    /// What goes back when a POST ended in doubt: everything but what is parked, stored messages
-    /// too, so that whatever comes next begins with the question whether Medic answers at all.
-    pub fn all_but_parked(&self) -> Vec<&'a Record> {
-        let stored = self.stored.iter().map(|letter| letter.record);
-        stored.chain(self.undone()).collect()
+    /// What goes back when a POST ended in doubt: something in any case, and be it a message that Medic
+    /// has, so that nobody posts before it comes again, and that begins with the question whether Medic
+    /// answers at all.
+    pub fn undone_or_youngest(&self) -> Vec<&'a Record> {
+        let mut back = self.undone();
+        if back.is_empty() {
+            let stored = self.stored.iter().map(|letter| letter.record);
+            back.extend(stored.max_by_key(|record| record.sent_at_ms));
+        }
+        back
     }
 }
 
@@ -186,7 +202,9 @@ mod tests {
         lane.mark_stored(&IncomingId::new("b1").unwrap());
         assert_eq!(ids(&lane.next_letters()), ["a2"]);
         assert_eq!(lane.undone().len(), 1);
-        assert_eq!(lane.all_but_parked().len(), 4);
+        lane.mark_stored(&IncomingId::new("a2").unwrap());
+        assert!(lane.undone().is_empty());
+        assert_eq!(lane.undone_or_youngest().len(), 1);
     }
 
     #[test]
@@ -204,6 +222,6 @@ mod tests {
         let records = [record(0, &sms("a1", "MTN"), 0)];
         let mut lane = Lane::sort(&records, 0);
         lane.mark_parked(&records[0]);
-        assert!(lane.all_but_parked().is_empty());
+        assert!(lane.undone_or_youngest().is_empty());
     }
 }

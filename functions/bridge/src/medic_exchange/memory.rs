@@ -1,6 +1,6 @@
 //! What one invocation tells the next one of the lane.
 
-use super::{MedicExchange, Round, Stop};
+use super::{MedicExchange, Round, Stop, Witness};
 use crate::domain::lane::{LaneRow, Suspect};
 use crate::journal::{Entry, Shown};
 use crate::ledger;
@@ -9,43 +9,44 @@ use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Surrounding
 impl Round {
     /// Notes what the last POST brought, if that can be why it ended so.
     pub(super) fn note(&mut self, stop: &Stop, now_ms: i64) {
-        if !stop.may_be_the_payloads_fault() {
+        if !stop.may_be_the_payloads_fault() || self.in_hand.is_empty() {
             return;
         }
-        if !self.in_hand.updates.is_empty() {
+        self.memory.apart = true;
+        self.memory.statuses_first = self.in_hand.updates.is_empty();
+        if self.in_hand.messages.is_empty() {
             self.memory.status_failures = self.memory.status_failures.saturating_add(1);
         }
-        match (
+        let suspect = match (
             self.in_hand.messages.as_slice(),
             self.in_hand.updates.as_slice(),
         ) {
-            ([sms], []) => self
-                .memory
-                .note_doubt(&Suspect::Message(sms.id.clone()), now_ms),
-            ([], [update]) => self
-                .memory
-                .note_doubt(&Suspect::Status(update.id.clone()), now_ms),
-            _ => {}
-        }
+            ([sms], []) => Suspect::Message(sms.id.clone()),
+            ([], [update]) => Suspect::Status(update.id.clone()),
+            _ => return,
+        };
+        let witnessed = self.witness == Witness::Fresh;
+        self.memory.note_doubt(&suspect, witnessed, now_ms);
     }
 }
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M, S> {
     /// What earlier invocations have learned. Without the ledger, nothing: the lane works all the
     /// same.
-    pub(super) async fn recall(&self) -> LaneRow {
+    pub(super) async fn recall(&self) -> Option<LaneRow> {
         match ledger::read(&self.ledger, &[Key::Lane]).await {
-            Ok(rows) => rows.lane(),
+            Ok(rows) => Some(rows.lane()),
             Err(error) => {
                 self.note_ledger_trouble(&error);
-                LaneRow::default()
+                None
             }
         }
     }
 
-    /// Writes down what was learned. There is one exchange at a time: nobody else writes this row.
-    pub(super) async fn remember(&self, before: LaneRow, now: LaneRow) {
-        if before == now {
+    /// Writes down what was learned, unless what was known before could not be read. There is one
+    /// exchange at a time: nobody else writes this row.
+    pub(super) async fn remember(&self, before: Option<LaneRow>, now: LaneRow) {
+        if before.is_none_or(|before| before == now) {
             return;
         }
         let written = ledger::change(&self.ledger, &[Key::Lane], |_| {

@@ -14,7 +14,7 @@ mod statuses;
 
 use std::collections::BTreeSet;
 
-use crate::domain::backoff::{Wait, whole_seconds};
+use crate::domain::backoff::{BRIEF_WAIT_MS, Wait, whole_seconds};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::lane::{LaneRow, Suspect};
 use crate::domain::status::Status;
@@ -46,13 +46,9 @@ const CREDENTIALS_WAIT_MS: i64 = 5 * 60 * 1000;
 /// A wrong address, a refused request, missing credentials: somebody has to mend something.
 const MENDING_WAIT_MS: i64 = 60_000;
 
-/// What fails while Medic answers comes back after seconds, in the end after this: ten days of such
-/// waits are fewer than a thousand receives.
-const FAILING_WAIT_AT_MOST_MS: i64 = 30 * 60 * 1000;
-
 /// From so many receives on, the messages of a batch are tried one by one: something in it ends
 /// every POST.
-const ALONE_AFTER_RECEIVES: u32 = 6;
+const ALONE_AFTER_RECEIVES: u32 = 4;
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
@@ -87,8 +83,24 @@ struct Round {
     memory: LaneRow,
     /// What the last POST brought.
     in_hand: Payload,
-    /// Whether Medic has taken anything in this invocation.
-    witnessed: bool,
+    /// What was in a POST that failed.
+    tried: BTreeSet<Suspect>,
+    /// What Medic has shown in this invocation.
+    witness: Witness,
+    /// Whether something was put aside without a witness: one at the most is.
+    put_one_aside: bool,
+}
+
+/// What a POST that was taken shows: a Medic with a full disk takes what it has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Witness {
+    /// Nothing: what it brought may have been there before.
+    #[default]
+    Nothing,
+    /// That Medic has stored something in this invocation, in this POST or in one that failed.
+    Stored,
+    /// That Medic has stored something just now.
+    Fresh,
 }
 
 impl Round {
@@ -128,7 +140,7 @@ impl Stop {
 
 /// How a POST ended, if the work can go on.
 enum Posted {
-    Taken,
+    Taken(Witness),
     Poison(String),
 }
 
@@ -152,16 +164,18 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 offered: BTreeSet::new(),
                 tell: Vec::new(),
                 told: BTreeSet::new(),
-                memory: memory.clone(),
+                memory: memory.clone().unwrap_or_default(),
                 in_hand: Payload::default(),
-                witnessed: false,
+                tried: BTreeSet::new(),
+                witness: Witness::Nothing,
+                put_one_aside: false,
             };
             match self.work(&mut lane, &mut round).await {
                 Ok(true) => self.send_continue(records).await,
                 Ok(false) => {}
                 Err(stop) => {
                     round.note(&stop, self.surroundings.now_ms());
-                    back.extend(self.stopped(&stop, &lane));
+                    back.extend(self.stopped(&stop, &lane, &round));
                 }
             }
             self.remember(memory, round.memory).await;
@@ -194,42 +208,60 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     }
 
     /// Everything that the batch asks for. Whether there is more to do than was done.
+    ///
+    /// After a POST without an answer, messages and statuses go in POSTs of their own: neither stands
+    /// before the other.
     async fn work(&self, lane: &mut Lane<'_>, round: &mut Round) -> Result<bool, Stop> {
         let mut posts = 0;
-        let brings_statuses = round.memory.status_failures == 0 || !lane.has_letters();
-        if lane.was_received_before() || round.memory.status_failures > 0 {
+        if lane.was_received_before() || round.memory.apart {
             self.ask_whether_medic_answers(lane, round).await?;
             posts += 1;
+        }
+        if round.memory.apart && round.memory.statuses_first {
+            let payload = Payload {
+                messages: Vec::new(),
+                updates: self.updates(round).await,
+            };
+            if !payload.is_empty() {
+                self.bring(payload, lane, round).await?;
+                posts += 1;
+            }
         }
         while lane.receives() >= ALONE_AFTER_RECEIVES {
             self.deliver_one_by_one(lane, round).await?;
         }
         loop {
+            let letters = lane.next_letters();
             let payload = Payload {
-                messages: lane
-                    .next_letters()
-                    .into_iter()
-                    .map(|letter| letter.sms)
-                    .collect(),
-                // What has ended POSTs does not stand before messages.
-                updates: match brings_statuses {
+                updates: match letters.is_empty() || !round.memory.apart {
                     true => self.updates(round).await,
                     false => Vec::new(),
                 },
+                messages: letters.into_iter().map(|letter| letter.sms).collect(),
             };
-            if posts > 0 && payload.is_empty() {
-                if brings_statuses {
+            let is_all = posts > 0 && payload.is_empty();
+            if is_all || (posts >= POSTS_AT_MOST && payload.messages.is_empty()) {
+                round.memory.apart = false;
+                if is_all {
                     round.memory.status_failures = 0;
                 }
-                return Ok(false);
+                return Ok(!is_all);
             }
-            if posts >= POSTS_AT_MOST && payload.messages.is_empty() {
-                return Ok(true);
-            }
-            if let Posted::Poison(answer) = self.post(&payload, lane, round).await? {
-                self.find_poison(payload, &answer, lane, round).await?;
-            }
+            self.bring(payload, lane, round).await?;
             posts += 1;
+        }
+    }
+
+    /// A POST, and the search for poison if there is some in it.
+    async fn bring(
+        &self,
+        payload: Payload,
+        lane: &mut Lane<'_>,
+        round: &mut Round,
+    ) -> Result<(), Stop> {
+        match self.post(&payload, lane, round).await? {
+            Posted::Taken(_) => Ok(()),
+            Posted::Poison(answer) => self.find_poison(payload, &answer, lane, round).await,
         }
     }
 
@@ -240,7 +272,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         round: &mut Round,
     ) -> Result<(), Stop> {
         match self.post(&Payload::default(), lane, round).await? {
-            Posted::Taken => Ok(()),
+            Posted::Taken(_) => Ok(()),
             Posted::Poison(_) => Err(Stop::FailsOnNothing),
         }
     }
@@ -265,7 +297,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     updates: payload.updates.len(),
                     offers: offers.len(),
                 });
-                round.witnessed |= !payload.is_empty();
+                let witness = round.shown_by(payload, lane);
+                round.witness = round.witness.max(witness);
+                if payload.messages.is_empty() && !payload.updates.is_empty() {
+                    round.memory.statuses_first = false;
+                    round.memory.status_failures = round.memory.status_failures.saturating_sub(1);
+                }
                 for sms in &payload.messages {
                     lane.mark_stored(&sms.id);
                     round.memory.forget(&Suspect::Message(sms.id.clone()));
@@ -278,16 +315,19 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     self.surroundings.record(Entry::OfferUnreadable);
                 }
                 self.take_offers(offers, round).await;
-                Ok(Posted::Taken)
+                Ok(Posted::Taken(witness))
             }
-            Reply::Poison(answer) => Ok(Posted::Poison(answer)),
+            Reply::Poison(answer) => {
+                round.note_failed(payload);
+                Ok(Posted::Poison(answer))
+            }
             Reply::Refused(refusal) => Err(Stop::Refused(refusal)),
             Reply::Doubt(what) => Err(Stop::Doubt(what)),
         }
     }
 
     /// What goes back, and how long it waits at least.
-    fn stopped<'a>(&self, stop: &Stop, lane: &Lane<'a>) -> Vec<(&'a Record, Wait)> {
+    fn stopped<'a>(&self, stop: &Stop, lane: &Lane<'a>, round: &Round) -> Vec<(&'a Record, Wait)> {
         self.surroundings.record(match stop {
             Stop::Refused(refusal @ Refusal::Credentials(_)) => Entry::MedicRefusedCredentials {
                 trouble: Shown::new(refusal),
@@ -309,28 +349,26 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 trouble: Shown::new(stop),
             },
         });
-        let wait = match stop {
-            // Medic is well but for what was brought: nobody waits long behind it.
-            Stop::FailsOnEverything => Wait::Brief {
-                at_most_ms: FAILING_WAIT_AT_MOST_MS,
-            },
-            Stop::Doubt(_) => Wait::Growing {
-                at_least_ms: self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
-            },
-            Stop::Refused(Refusal::Credentials(_)) => Wait::Growing {
-                at_least_ms: CREDENTIALS_WAIT_MS,
-            },
+        let at_least_ms = match stop {
+            Stop::Doubt(_) => self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
+            Stop::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
             Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
-            | Stop::Credentials(_) => Wait::Growing {
-                at_least_ms: MENDING_WAIT_MS,
-            },
+            | Stop::Credentials(_) => MENDING_WAIT_MS,
+            Stop::FailsOnEverything => BRIEF_WAIT_MS,
             Stop::Refused(Refusal::Unreachable | Refusal::NotReady(_))
             | Stop::FailsOnNothing
             | Stop::OutOfTime
-            | Stop::NotParked => Wait::Growing { at_least_ms: 0 },
+            | Stop::NotParked => 0,
+        };
+        let is_in_hand = stop.may_be_the_payloads_fault() && !round.in_hand.is_empty();
+        let wait = if is_in_hand || matches!(stop, Stop::FailsOnEverything) {
+            // Medic is well but for what was brought: nobody waits long behind it.
+            Wait::Brief { at_least_ms }
+        } else {
+            Wait::Growing { at_least_ms }
         };
         let back = match stop {
-            Stop::Doubt(_) => lane.all_but_parked(),
+            Stop::Doubt(_) => lane.undone_or_youngest(),
             _ => lane.undone(),
         };
         back.into_iter().map(|record| (record, wait)).collect()

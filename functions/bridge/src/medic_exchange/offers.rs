@@ -49,7 +49,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         let mut to_send = Vec::new();
         for offer in offers {
             let row = rows.message(&offer.id);
-            if row.is_none_or(|row| row.sending == Sending::Queued) {
+            if row.is_some_and(|row| row.is_refused_lately(now_ms)) {
+                round.offered.insert(offer.id);
+            } else if row.is_none_or(|row| row.sending == Sending::Queued) {
                 let first_offered_ms = row.map_or(now_ms, |row| row.first_offered_ms);
                 let sms = OutgoingSms {
                     id: offer.id,

@@ -26,8 +26,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     /// consistent. When the ledger does not answer there are none, and incoming messages do not wait
     /// for it.
     ///
-    /// POSTs with statuses that ended without an answer make for smaller ones, down to a single
-    /// status, those last that failed alone; what has ended too many of them is put aside.
+    /// POSTs with nothing but statuses that ended without an answer make for smaller ones, down to a
+    /// single status, those last that failed alone; what has ended too many of them is put aside.
     pub(super) async fn updates(&self, round: &mut Round) -> Vec<Update> {
         self.updates_but(&BTreeSet::new(), round).await
     }
@@ -38,37 +38,38 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         tried: &BTreeSet<MedicMessageId>,
         round: &mut Round,
     ) -> Vec<Update> {
-        let limit = UPDATES_A_POST >> round.memory.status_failures.min(7);
-        match self.untold(tried, round).await {
-            Ok(mut updates) => {
-                let now_ms = self.surroundings.now_ms();
-                updates.sort_by_key(|update| {
-                    let suspect = Suspect::Status(update.id.clone());
-                    let fails = round.memory.failing_for_ms(&suspect, now_ms).is_some();
-                    (round.memory.doubts(&suspect), fails)
-                });
-                updates.truncate(limit.max(1));
-                self.put_hopeless_aside(updates, round).await
-            }
+        let mut updates = match self.untold(tried, round).await {
+            Ok(updates) => updates,
             Err(error) => {
                 self.surroundings.record(Entry::LedgerTrouble {
                     error: Shown::new(&error),
                 });
-                Vec::new()
+                return Vec::new();
             }
-        }
-    }
-
-    /// All but a lone status that is hopeless: that is marked refused, without being tried once more.
-    async fn put_hopeless_aside(&self, updates: Vec<Update>, round: &mut Round) -> Vec<Update> {
+        };
         let now_ms = self.surroundings.now_ms();
-        match updates.as_slice() {
-            [update] if round.is_hopeless(&Suspect::Status(update.id.clone()), now_ms) => {
+        for update in &updates {
+            let suspect = Suspect::Status(update.id.clone());
+            if round.is_hopeless(&suspect, now_ms) {
+                round.put_one_aside = true;
                 self.mark_refused(update, ENDED_EVERY_POST, round).await;
-                Vec::new()
             }
-            _ => updates,
         }
+        updates.retain(|update| !round.told.contains(&(update.id.clone(), update.status)));
+        updates.sort_by_key(|update| {
+            let suspect = Suspect::Status(update.id.clone());
+            let fails = round.memory.failing_for_ms(&suspect, now_ms).is_some();
+            (round.memory.doubts(&suspect), fails)
+        });
+        // What has ended a POST in which it was alone does not share one.
+        let is_good = |update: &Update| {
+            let suspect = Suspect::Status(update.id.clone());
+            round.memory.doubts(&suspect) == 0
+        };
+        let good = updates.partition_point(is_good);
+        let limit = UPDATES_A_POST >> round.memory.status_failures.min(7);
+        updates.truncate(good.min(limit).max(1));
+        updates
     }
 
     async fn untold(
@@ -96,7 +97,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         Ok(ids
             .iter()
             .filter_map(|id| rows.message(id))
-            .filter(|row| row.is_untold() || (round.tell.contains(&row.id) && !row.is_refused()))
+            .filter(|row| row.is_untold() || round.tell.contains(&row.id))
             .filter(|row| !round.told.contains(&(row.id.clone(), row.status)))
             .take(UPDATES_A_POST)
             .map(update)
@@ -128,8 +129,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             message: Shown::new(&update.id),
             status: update.status,
         });
+        let now_ms = self.surroundings.now_ms();
         self.change_rows(std::slice::from_ref(update), |row, update| {
-            row.after_refusal(update.status, answer)
+            row.after_refusal(update.status, answer, now_ms)
         })
         .await;
     }

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use crate::domain::account::AccountTrouble;
 use crate::domain::answer::Outcome;
-use crate::domain::backoff::Wait;
+use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
 use crate::domain::fuse::FuseLimits;
 use crate::domain::message::{ClaimToken, FailureReason, MessageRow, SendingRules};
 use crate::domain::phone_number::PhoneNumber;
@@ -33,10 +33,6 @@ const LEDGER_TRIES: u32 = 3;
 /// put into the queue, in milliseconds: a try that began just before may take a read and a write of
 /// six seconds each, and the queue another six.
 const QUEUE_INSTEAD_MS: i64 = 25_000;
-
-/// An answer in hand that the ledger did not take waits no longer than this, in milliseconds: much
-/// less than another copy of the message waits, once the ledger is back, before it is sent again.
-const ANSWER_WAITS_AT_MOST_MS: i64 = 60_000;
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
@@ -69,7 +65,8 @@ enum Fate {
     Done,
     /// It comes back, not before this time.
     Wait(i64),
-    /// It is an answer in hand, and comes back soon.
+    /// It is an answer in hand, and comes back before the message is sent again: that waits longer, the
+    /// longer the ledger was away.
     Brief,
 }
 
@@ -96,8 +93,8 @@ where
                     Some((record, Wait::Growing { at_least_ms }))
                 }
                 Fate::Brief => {
-                    let at_most_ms = ANSWER_WAITS_AT_MOST_MS;
-                    Some((record, Wait::Brief { at_most_ms }))
+                    let at_least_ms = BRIEF_WAIT_MS;
+                    Some((record, Wait::Brief { at_least_ms }))
                 }
             })
             .collect();
@@ -156,7 +153,8 @@ where
             Claim::Ours { row, probing } => {
                 if !self.has_time_to_call(deadline_ms) {
                     let now_ms = self.surroundings.now_ms();
-                    self.change(sms, |row| row.after_no_call(&token, now_ms))
+                    let step = |row: MessageRow| row.after_no_call(&token, now_ms);
+                    self.insist(deadline_ms, async || self.change_once(sms, step).await)
                         .await?;
                     return Ok(self.wait_a_little());
                 }
@@ -215,6 +213,7 @@ where
         Ok(Fate::Done)
     }
 
+    /// Tried again when the ledger does not answer.
     async fn change(
         &self,
         sms: &OutgoingSms,
@@ -222,19 +221,27 @@ where
     ) -> Result<(), LedgerError> {
         let mut errors = 0;
         loop {
-            let changed = ledger::change(&self.ledger, &[Key::Message(sms.id.clone())], |rows| {
-                let row = rows
-                    .message(&sms.id)
-                    .cloned()
-                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
-                (vec![Row::Message(step(row))], ())
-            })
-            .await;
+            let changed = self.change_once(sms, &step).await;
             errors += 1;
             if changed.is_ok() || errors >= LEDGER_TRIES {
                 return changed;
             }
         }
+    }
+
+    async fn change_once(
+        &self,
+        sms: &OutgoingSms,
+        step: impl Fn(MessageRow) -> MessageRow,
+    ) -> Result<(), LedgerError> {
+        ledger::change(&self.ledger, &[Key::Message(sms.id.clone())], |rows| {
+            let row = rows
+                .message(&sms.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+            (vec![Row::Message(step(row))], ())
+        })
+        .await
     }
 
     /// Whether a call and all that can follow it fit into what is left of the invocation.

@@ -53,7 +53,7 @@ where
             Outcome::Refused(reason) => {
                 self.note_failure(sms, row.attempts, &reason);
                 let step = |row: MessageRow| row.after_final_refusal(token, reason.clone());
-                self.insist(deadline_ms, async || self.change(sms, step).await)
+                self.insist(deadline_ms, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Fate::Done)
             }
@@ -62,7 +62,7 @@ where
                     .insist(deadline_ms, async || self.hold(trouble).await)
                     .await?;
                 let step = |row: MessageRow| row.after_account_trouble(token, until_ms);
-                self.insist(deadline_ms, async || self.change(sms, step).await)
+                self.insist(deadline_ms, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Fate::Wait(until_ms))
             }
@@ -79,7 +79,7 @@ where
                     reason: reason.clone(),
                 });
                 let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until_ms);
-                self.insist(deadline_ms, async || self.change(sms, step).await)
+                self.insist(deadline_ms, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Fate::Wait(until_ms))
             }
@@ -89,7 +89,8 @@ where
                     attempt: row.attempts,
                     reason,
                 });
-                self.change(sms, |row| row.after_unknown_outcome(token, now_ms))
+                let step = |row: MessageRow| row.after_unknown_outcome(token, now_ms);
+                self.insist(deadline_ms, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Fate::Wait(
                     now_ms.saturating_add(self.rules.resend_after_ms),
@@ -127,7 +128,7 @@ where
 
     /// Does something with the ledger, again and again until the invocation nears its end: what came
     /// of a call would otherwise be forgotten, and the message sent again.
-    async fn insist<T>(
+    pub(super) async fn insist<T>(
         &self,
         deadline_ms: i64,
         act: impl AsyncFn() -> Result<T, LedgerError>,

@@ -362,7 +362,7 @@ async fn a_message_that_medic_refused_is_named_no_longer(bench: impl Bench) {
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
     untold(&bench, &["m"]).await;
-    let refused = row.after_refusal(Status::Unsent, "no");
+    let refused = row.after_refusal(Status::Unsent, "no", 7);
     update(&store, Row::Message(refused.clone())).await;
     untold(&bench, &[]).await;
     // Another status is another matter.

@@ -65,8 +65,17 @@ pub struct Outgoing {
     pub history: Vec<Status>,
     /// A status that Medic fails on for ever.
     pub refuses: Option<Status>,
+    /// The status over which Medic ends without an answer.
+    pub crashes: Option<Status>,
     /// How often it was offered.
     pub offers: u32,
+}
+
+impl Outgoing {
+    /// Whether one of its statuses can never be told.
+    pub fn is_trouble(&self) -> bool {
+        self.refuses.is_some() || self.crashes.is_some()
+    }
 }
 
 /// What the server does with requests.
@@ -182,6 +191,7 @@ impl MedicModel {
             state: State::Pending,
             history: Vec::new(),
             refuses: None,
+            crashes: None,
             offers: 0,
         });
     }

@@ -291,7 +291,7 @@ fn write(world: &Rc<World>, number: u64, at: usize) {
         medic.posts.remove(&number);
         return;
     }
-    if full || message.content.contains(POISON) {
+    if message.content.contains(POISON) || (full && post.fresh[at]) {
         post.failed = true;
     } else if post.fresh[at] {
         world.note(|| format!("Medic stores {}", message.id));
@@ -326,18 +326,27 @@ fn update(world: &Rc<World>, number: u64) {
     let Some(post) = medic.posts.get_mut(&number) else {
         return;
     };
-    if (full || post.full_disk) && !(post.messages.is_empty() && post.updates.is_empty()) {
-        world.count(|| "Medic: its disk is full".to_owned());
-        post.failed = true;
-    }
+    let full = full || post.full_disk;
     if post.failed {
+        world.count(|| "Medic: fails on a message".to_owned());
         drop(medic);
         return next(world, number, Step::Answer);
     }
     for (id, word, reason) in post.updates.clone() {
         let status = Status::ALL.iter().find(|s| s.medic_name() == word);
         let refuses = medic.outgoing(&id).and_then(|message| message.refuses);
-        if status.is_some() && refuses == status.copied() {
+        let crashes = medic.outgoing(&id).and_then(|message| message.crashes);
+        if status.is_some() && crashes == status.copied() {
+            world.count(|| "Medic: ends without an answer over a status".to_owned());
+            medic.posts.remove(&number);
+            return;
+        }
+        // What it was told before, and gives no reason for, it does not write again.
+        let is_known = medic.outgoing(&id).is_none_or(|message| {
+            matches!(&message.state, State::Told(told, _) if Some(told) == status)
+                && reason.is_none()
+        });
+        if (status.is_some() && refuses == status.copied()) || (full && !is_known) {
             if let Some(post) = medic.posts.get_mut(&number) {
                 post.failed = true;
             }

@@ -231,7 +231,7 @@ fn the_ids_of_all_attempts_are_kept() {
 
 #[test]
 fn a_refused_status_is_left_alone_until_a_higher_one_comes() {
-    let refused = row().after_refusal(Status::Unsent, "{\"code\":500}");
+    let refused = row().after_refusal(Status::Unsent, "{\"code\":500}", 7);
     assert!(!refused.is_untold());
     assert!(refused.raised(Status::Sent, None).is_untold());
 }
