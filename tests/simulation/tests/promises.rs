@@ -59,10 +59,10 @@ const CAUGHT_BY: [(Variant, &str, u64); 13] = [
     (
         Variant::AcknowledgedBeforeQueued,
         "got a 200 and is lost",
-        2,
+        9,
     ),
     (Variant::NoClaim, "was sent 2 times, 0 unheard", 8),
-    (Variant::NoRank, "was told [", 1),
+    (Variant::NoRank, "was told [", 3),
     (Variant::TwoPosts, "was told [", 7),
     (Variant::UnsentWithoutLedger, "was never sent", 4),
     (Variant::RetryAtOnce, "is in Medic 2 times", 7),
@@ -71,7 +71,7 @@ const CAUGHT_BY: [(Variant, &str, u64); 13] = [
     (
         Variant::PoisonParkedWithoutWitness,
         "is parked, and Medic would have taken it",
-        113,
+        100,
     ),
     (
         Variant::Http503TakenForNotSent,
