@@ -94,6 +94,15 @@ fn catches(variant: Variant, by: &str, seed: u64) -> bool {
 }
 
 #[test]
+fn the_readme_lists_every_broken_variant_with_its_seed() {
+    let readme = include_str!("../README.md");
+    for (variant, _, seed) in CAUGHT_BY {
+        let row = format!("| `{variant:?}` | {seed} |");
+        assert!(readme.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn every_broken_variant_is_caught_within_a_thousand_seeds_by_the_promise_that_it_breaks() {
     for variant in Variant::ALL {
         let listed = CAUGHT_BY
