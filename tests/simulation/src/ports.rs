@@ -390,7 +390,7 @@ impl Journal for SimSurroundings {
             self.0.world.evidence_came(&line);
         }
         self.0.world.uses(self.0.function, |usage| {
-            usage.log_bytes += line.len() as u64
+            usage.log_bytes += line.len() as u64;
         });
         self.0.world.journal(self.0.task.get(), &line);
     }
