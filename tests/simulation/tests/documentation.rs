@@ -1,5 +1,7 @@
 //! What the README says of the tests is so.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 use std::fs;
 use std::path::Path;
 

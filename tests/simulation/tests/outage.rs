@@ -30,7 +30,7 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
 
     // It goes on within a quarter of an hour and its jitter, at about Medic's own pace.
     assert!(drain.first_post_ms.unwrap() <= 18 * MINUTE_MS + 1_000);
-    let at_medics_pace_ms = waiting.sms as i64 * 100;
+    let at_medics_pace_ms = 100 * i64::try_from(waiting.sms).unwrap();
     let draining_ms = drain.took_ms - drain.first_post_ms.unwrap();
     assert!(draining_ms < 2 * at_medics_pace_ms, "{drain:?}");
 
