@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bridge::digest::sha256_hex;
 use bridge::domain::fuse::FuseLimits;
 use bridge::domain::ids::MedicMessageId;
+use bridge::domain::lane::LaneRow;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
 use bridge::ports::{
@@ -39,7 +40,7 @@ pub enum Variant {
     NoControlPost,
     /// What the index says is told, without reading the row.
     StaleIndexBelieved,
-    /// What fails is parked though nothing else was stored beside it.
+    /// What fails twice is parked though nothing else was stored beside it.
     PoisonParkedWithoutWitness,
     /// HTTP 503 of Africa's Talking is taken for "surely not sent".
     Http503TakenForNotSent,
@@ -68,6 +69,16 @@ impl Variant {
         Self::EvidenceIgnored,
         Self::NoFuse,
     ];
+}
+
+/// The lane's row, everything suspected for more than a day.
+fn failing_since_ever(lane: &LaneRow) -> LaneRow {
+    let mut row = serde_json::to_value(lane).expect("a row is JSON");
+    let suspicions = row["suspicions"].as_object_mut().expect("the suspicions");
+    for suspicion in suspicions.values_mut() {
+        suspicion["since_ms"] = json!(0);
+    }
+    serde_json::from_value(row).expect("still a row")
 }
 
 fn is_claim(row: &Row) -> bool {
@@ -187,6 +198,13 @@ impl LedgerStore for BentLedger {
         for (row, _) in &mut rows {
             if let (Function::OutboundSender, Row::Message(row)) = (ctx.function, row) {
                 self.bend_for_sender(row);
+            }
+        }
+        if is(ctx, Variant::PoisonParkedWithoutWitness) {
+            for (row, _) in &mut rows {
+                if let Row::Lane(lane) = row {
+                    *lane = failing_since_ever(lane);
+                }
             }
         }
         for stale in self.stale.borrow_mut().drain(..) {

@@ -15,7 +15,7 @@ use bridge::parking::ParkingLot;
 use bridge::ports::Record;
 use bridge::report_recorder::ReportRecorder;
 
-use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue, Variant};
+use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue};
 use crate::executor::TaskId;
 use crate::ports::{Ctx, SimHash, SimSecret, SimSurroundings};
 use crate::queue::BATCH;
@@ -192,12 +192,6 @@ fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
         .map(|record| (record.message_id.clone(), record.receipt_handle.clone()))
         .collect();
     deliver_twice(world, function, &receipts);
-    let mut records = records;
-    if world.settings.variant == Some(Variant::PoisonParkedWithoutWitness) {
-        for record in &mut records {
-            record.receive_count = record.receive_count.max(100);
-        }
-    }
     let work = worker(&ctx, function, records, deadline_ms);
     *world
         .lambda

@@ -2,7 +2,8 @@
 //!
 //! `--seeds N` runs so many, `--start S` from this one on; `--seed S --trace` replays one, with the
 //! trace of the SMS whose promise was broken, or of `--about ID`; `--broken NAME` runs a variant that
-//! is broken on purpose. `--outage-days D --sms-per-second R --senders N` takes Medic away for days.
+//! is broken on purpose. `--outage-days D --sms-per-second R --senders N` takes Medic away for days; with
+//! `--hangs` it takes connections and never answers.
 
 #![allow(
     clippy::print_stdout,
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use simulation::broken::Variant;
 use simulation::outage::{self, Outage};
 use simulation::run::{Run, run, run_many};
@@ -29,6 +30,7 @@ struct Options {
     outage_days: Option<u32>,
     sms_per_second: Option<f64>,
     senders: Option<u32>,
+    hangs: bool,
 }
 
 fn main() -> ExitCode {
@@ -65,8 +67,20 @@ fn options() -> Result<Options> {
             "--seed" => options.seed = Some(value()?.parse()?),
             "--about" => options.about = Some(value()?),
             "--outage-days" => options.outage_days = Some(value()?.parse()?),
-            "--sms-per-second" => options.sms_per_second = Some(value()?.parse()?),
-            "--senders" => options.senders = Some(value()?.parse()?),
+            "--sms-per-second" => {
+                let rate: f64 = value()?.parse()?;
+                ensure!(
+                    rate > 0.0 && rate <= 100.0,
+                    "more than 0 SMS and at most 100"
+                );
+                options.sms_per_second = Some(rate);
+            }
+            "--senders" => {
+                let senders = value()?.parse()?;
+                ensure!((1..10_000).contains(&senders), "1 to 9999 senders");
+                options.senders = Some(senders);
+            }
+            "--hangs" => options.hangs = true,
             "--trace" => options.trace = true,
             "--broken" => {
                 let name = value()?;
@@ -74,7 +88,7 @@ fn options() -> Result<Options> {
                 options.broken = Some(found.with_context(|| format!("one of {:?}", Variant::ALL))?);
             }
             other => bail!(
-                "{other} is not known: --seeds N --start S, or --seed S [--trace] [--about ID], [--broken NAME], or --outage-days D [--sms-per-second R] [--senders N]"
+                "{other} is not known: --seeds N --start S, or --seed S [--trace] [--about ID], [--broken NAME], or --outage-days D [--sms-per-second R] [--senders N] [--hangs]"
             ),
         }
     }
@@ -87,6 +101,7 @@ fn outage(days: u32, options: &Options) -> bool {
         days,
         sms_per_second: options.sms_per_second.unwrap_or(1.0),
         senders: options.senders.unwrap_or(5_000),
+        hangs: options.hangs,
     });
     println!("{report}");
     report.keeps_the_promises()

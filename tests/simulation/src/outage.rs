@@ -43,18 +43,24 @@ pub struct Outage {
     pub sms_per_second: f64,
     /// How many phones there are, at most ten thousand.
     pub senders: u32,
+    /// Whether Medic takes connections and never answers, instead of refusing them.
+    pub hangs: bool,
 }
 
 /// Lets it happen.
 pub fn run(outage: Outage) -> Report {
     let world = World::new(1, Settings::default());
+    let back_ms = BEGIN_MS + i64::from(outage.days) * DAY_MS;
     {
         let mut medic = world.medic.borrow_mut();
-        medic.mode = Mode::Down;
         medic.message_ms = Some(MEDIC_MS_A_MESSAGE);
+        if outage.hangs {
+            medic.hangs_until_ms = back_ms;
+        } else {
+            medic.mode = Mode::Down;
+        }
     }
     let phones = Phones::begin(&world, &outage);
-    let back_ms = BEGIN_MS + i64::from(outage.days) * DAY_MS;
     world.run_until(back_ms);
 
     let waiting = waiting(&world);
@@ -171,7 +177,8 @@ fn waiting(world: &World) -> Waiting {
 
 fn drained(world: &World, phones: &Phones, back_ms: i64, caught_up_ms: i64) -> Drain {
     let medic = world.medic.borrow();
-    let in_drain = medic.log.iter().filter(|post| post.at_ms <= caught_up_ms);
+    let drain = back_ms..=caught_up_ms;
+    let in_drain = medic.log.iter().filter(|post| drain.contains(&post.at_ms));
     let posts: Vec<_> = in_drain.collect();
     let brings_nothing = |messages: &[String]| messages.is_empty();
     let empty = posts.iter().filter(|post| brings_nothing(&post.messages));

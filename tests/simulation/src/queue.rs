@@ -52,7 +52,8 @@ pub struct QueueModel {
     messages: BTreeMap<u64, Message>,
     /// What of each group is in the queue, in order.
     groups: BTreeMap<String, BTreeSet<u64>>,
-    seen: BTreeMap<String, i64>,
+    /// The deduplication ids of the last five minutes.
+    seen: BTreeSet<String>,
     /// The same, in the order of time.
     seen_in_order: VecDeque<(i64, String)>,
     number: u64,
@@ -71,7 +72,7 @@ impl QueueModel {
             group_lock: true,
             messages: BTreeMap::new(),
             groups: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            seen: BTreeSet::new(),
             seen_in_order: VecDeque::new(),
             number: 0,
             receipts: 0,
@@ -109,10 +110,9 @@ impl QueueModel {
                     return Err(QueueError("InvalidParameterValue".to_owned()));
                 }
                 self.forget_seen(now_ms);
-                if self.seen.contains_key(&deduplication_id) {
+                if !self.seen.insert(deduplication_id.clone()) {
                     return Ok(());
                 }
-                self.seen.insert(deduplication_id.clone(), now_ms);
                 self.seen_in_order.push_back((now_ms, deduplication_id));
                 group
             }

@@ -36,7 +36,7 @@ fn a_callback_that_waits_too_long_for_sqs_is_repeated_and_one_message() {
 fn a_lane_whose_port_is_slow_is_tried_again_and_stores_once() {
     for call in [Call::Hide, Call::Read, Call::Untold] {
         for fate in [
-            Fate::Slow(8_000),
+            Fate::Slow(5_000),
             Fate::Slow(TOO_LONG),
             Fate::AnswersSlowly(TOO_LONG),
         ] {
@@ -46,7 +46,7 @@ fn a_lane_whose_port_is_slow_is_tried_again_and_stores_once() {
             scene.batch(&[("a", PHONE, "1"), ("b", PHONE, "2")]);
             scene.rest(1);
             assert_eq!(scene.stored(), ["a", "b"], "{call:?} {fate:?}");
-            let too_long = u64::from(fate != Fate::Slow(8_000));
+            let too_long = u64::from(fate != Fate::Slow(5_000));
             assert_eq!(deaths(&scene, function), too_long, "{call:?} {fate:?}");
             scene.keeps_its_promises();
         }
@@ -62,9 +62,9 @@ fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
         (Call::Read, 0, Fate::Slow(TOO_LONG)),
         (Call::Secret, 0, Fate::Slow(TOO_LONG)),
         // Slow, but in time.
-        (Call::Write, 0, Fate::Slow(8_000)),
-        (Call::Write, 1, Fate::Slow(8_000)),
-        (Call::Read, 1, Fate::Slow(8_000)),
+        (Call::Write, 0, Fate::Slow(5_000)),
+        (Call::Write, 1, Fate::Slow(5_000)),
+        (Call::Read, 1, Fate::Slow(5_000)),
     ];
     for (call, skip, fate) in ports {
         let scene = Scene::default();

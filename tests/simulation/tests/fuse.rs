@@ -22,7 +22,7 @@ fn a_robot_that_answers_every_reply_ends_at_the_fuse_and_alarms_once() {
         .insert(PHONE.to_owned(), u32::MAX);
     scene.phone_sends("robot-begins", PHONE, REPLY);
     scene.rest(2);
-    let limit = scene.settings.fuse.messages_an_hour as usize;
+    let limit = usize::try_from(scene.settings.fuse.messages_an_hour).unwrap();
     assert_eq!(scene.africas_talking.borrow().calls.len(), limit);
     // What it had sent in the end is answered with a failure, and nobody answers that.
     assert_eq!(scene.stored().len(), limit + 1);
@@ -56,7 +56,7 @@ fn the_same_message_every_five_minutes_for_a_week_is_twenty_a_day() {
         scene.minutes(5);
     }
     scene.rest(1);
-    let a_day = scene.settings.fuse.same_text_a_day as usize;
+    let a_day = usize::try_from(scene.settings.fuse.same_text_a_day).unwrap();
     assert_eq!(scene.africas_talking.borrow().calls.len(), 7 * a_day);
     assert_eq!(scene.events("fuse_blown"), 7);
     let failed = (0..2_016).filter(|n| scene.told(&format!("copy-{n}")) == Some(Status::Failed));
@@ -72,7 +72,7 @@ fn senders_side_by_side_let_through_exactly_as_many_as_the_fuse() {
         }
         scene.minutes(30);
         let at = scene.africas_talking.borrow();
-        assert_eq!(at.calls.len(), limit as usize);
+        assert_eq!(u32::try_from(at.calls.len()).unwrap(), limit);
         assert_eq!(scene.events("fuse_blown"), 1);
         if limit > 10 {
             // They did run side by side: the calls of one lie between those of another.

@@ -13,6 +13,7 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
         days: 10,
         sms_per_second: 1.0 / 30.0,
         senders: 500,
+        hangs: false,
     });
     assert!(report.keeps_the_promises(), "{report}");
     let ends = &report.ends;
@@ -29,7 +30,7 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
 
     // It goes on within a quarter of an hour and its jitter, at about Medic's own pace.
     assert!(drain.first_post_ms.unwrap() <= 18 * MINUTE_MS + 1_000);
-    let at_medics_pace_ms = waiting.sms as i64 * 100;
+    let at_medics_pace_ms = 100 * i64::try_from(waiting.sms).unwrap();
     let draining_ms = drain.took_ms - drain.first_post_ms.unwrap();
     assert!(draining_ms < 2 * at_medics_pace_ms, "{drain:?}");
 
@@ -50,4 +51,20 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
     assert_eq!(taking_in.http_requests, 28_801);
     let requests_usd = 28_800.0 / 1e6 * (prices::HTTP_API_REQUESTS + prices::SQS_FIFO_REQUESTS);
     assert!(taking_in.usd_x86() > requests_usd);
+}
+
+#[test]
+fn three_days_of_a_medic_that_hangs_lose_nothing_and_cost_a_minute_a_try() {
+    let report = run(Outage {
+        days: 3,
+        sms_per_second: 1.0 / 30.0,
+        senders: 500,
+        hangs: true,
+    });
+    assert!(report.keeps_the_promises(), "{report}");
+    assert!(report.waiting.most_receives < 300, "{report}");
+    assert!(report.drain.empty_posts <= 2, "{report}");
+    let trying = &report.costs.trying;
+    let a_try_ms = trying.milliseconds / trying.invocations;
+    assert!((60_000..62_000).contains(&a_try_ms), "{trying:?}");
 }

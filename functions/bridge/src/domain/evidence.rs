@@ -15,8 +15,9 @@
 use super::message::MessageRow;
 use super::sms::SmsRow;
 
-/// A report is stamped by another function's clock than the call.
-const CLOCK_SKEW_MS: i64 = 5_000;
+/// A report is stamped by another function's clock than the call, and each may be wrong by five
+/// seconds.
+const CLOCK_SKEW_MS: i64 = 10_000;
 
 /// Reports have been seen to come eleven hours late; one that is later than two days proves nothing.
 const LATEST_REPORT_MS: i64 = 2 * 24 * 60 * 60 * 1000;

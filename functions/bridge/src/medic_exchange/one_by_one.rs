@@ -303,7 +303,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     let from = later.from.clone();
                     let taken = self.post(&One::Message(later).alone(), lane, round).await?;
                     match taken {
-                        Posted::Taken(_) => search.note_overtaking(&from),
+                        Posted::Taken(Witness::Fresh) => search.note_overtaking(&from),
+                        Posted::Taken(_) => {}
                         Posted::Poison(_) => break,
                     }
                 } else {

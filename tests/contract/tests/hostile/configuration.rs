@@ -88,6 +88,20 @@ proptest! {
     }
 
     #[test]
+    fn a_count_is_refused_without_a_crash_or_is_what_was_written(value in prop_oneof![
+        text(), bent_text("60"), any::<i64>().prop_map(|n| n.to_string()), any::<u32>().prop_map(|n| format!(" {n} ")),
+    ]) {
+        match read::<u32>("FUSE_MESSAGES_AN_HOUR", &value) {
+            Ok(count) => prop_assert_eq!(value.trim().parse(), Ok(count)),
+            Err(ConfigError::Wrong { name, problem }) => {
+                prop_assert_eq!(name, "FUSE_MESSAGES_AN_HOUR");
+                prop_assert!(problem.len() < 100);
+            }
+            Err(ConfigError::Missing(_)) => prop_assert!(false, "it is set"),
+        }
+    }
+
+    #[test]
     fn a_policy_is_one_of_two_words(value in prop_oneof![text(), bent_text("resend-once"), bent_text("hold")]) {
         let policy = read::<UnknownOutcomePolicy>("UNKNOWN_OUTCOME_POLICY", &value);
         let expected = match value.trim() {

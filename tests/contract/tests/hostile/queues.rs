@@ -1,7 +1,11 @@
 //! What comes out of the queues and the ledger: events of SQS, bodies of the first version, rows.
 
 use bridge::adapters::lambda::records;
+use bridge::domain::account::AccountRow;
+use bridge::domain::fuse::{FuseLimits, RecipientRow};
+use bridge::domain::lane::LaneRow;
 use bridge::domain::message::MessageRow;
+use bridge::domain::sms::SmsRow;
 use bridge::queue_messages::{
     DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode, encode,
 };
@@ -15,14 +19,32 @@ use crate::bending::{bent_json_bytes, json_of, text};
 use crate::{at_once, cases, is_a_mixture};
 
 /// One of each kind and version that was ever written to a queue.
-const BODIES: [&str; 6] = [
+const BODIES: [&str; 7] = [
     include_str!("../../../../functions/bridge/tests/golden/exchange-incoming-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/outbox-send-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/outbox-accepted-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/report-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/parked-v1.json"),
     r#"{"v":1,"kind":"poll","id":"3f2b"}"#,
+    r#"{"v":1,"kind":"continue"}"#,
 ];
+
+/// The ledger's other rows, as the first version has written them.
+const SMS_ROW: &str = r#"{
+    "id": "ATXid_00000000000000000000000000000001", "message": "9b2b3f6e-5f0a-4a51-9d0c-2f6d6f3c8f11",
+    "reports": [{"status": "Failed", "failure_reason": "DeliveryFailure", "network_code": "63902",
+        "received_at_ms": 1700000000000}], "number_hash": "98aca5c7"
+}"#;
+const RECIPIENT_ROW: &str = r#"{
+    "number_hash": "98aca5c7", "hour": {"since_ms": 1700000000000, "count": 3},
+    "texts": [{"text_hash": "ab12", "since_ms": 1700000000000, "count": 3}], "alarmed_at_ms": 1700000000000
+}"#;
+const ACCOUNT_ROW: &str = r#"{"hold": {
+    "trouble": "insufficient_balance", "since_ms": 1700000000000, "probes": 2, "next_probe_ms": 1700000060000
+}}"#;
+const LANE_ROW: &str = r#"{
+    "status_failures": 2, "suspicions": {"message#5e3b8c1e": {"doubts": 3, "since_ms": 1700000000000}}
+}"#;
 
 fn body() -> impl Strategy<Value = String> {
     select(BODIES.as_slice())
@@ -63,6 +85,16 @@ fn survives<T: DeserializeOwned + Serialize + PartialEq>(body: &str) -> bool {
     }
 }
 
+/// A row that is read is the same when it was written and is read again. Whether it was read.
+fn row_survives<T: DeserializeOwned + Serialize + PartialEq>(row: &[u8]) -> bool {
+    let Ok(row) = at_once(|| serde_json::from_slice::<T>(row)) else {
+        return false;
+    };
+    let written = serde_json::to_string(&row).unwrap();
+    assert!(serde_json::from_str::<T>(&written).unwrap() == row);
+    true
+}
+
 /// The golden files have one number and one text.
 fn shows_nothing(error: &str) -> bool {
     error.len() < 200 && !error.contains("2547000") && !error.contains("clinic")
@@ -85,9 +117,27 @@ proptest! {
             "../../../../functions/bridge/tests/golden/message-row-v1.json"
         ))),
     ) {
-        if let Ok(row) = at_once(|| serde_json::from_slice::<MessageRow>(&row)) {
-            let written = serde_json::to_string(&row).unwrap();
-            prop_assert!(serde_json::from_str::<MessageRow>(&written).unwrap() == row);
+        row_survives::<MessageRow>(&row);
+    }
+
+    #[test]
+    fn every_other_row_is_refused_or_survives_and_can_still_be_used(
+        sms in bent_json_bytes(json_of(SMS_ROW)),
+        recipient in bent_json_bytes(json_of(RECIPIENT_ROW)),
+        account in bent_json_bytes(json_of(ACCOUNT_ROW)),
+        lane in bent_json_bytes(json_of(LANE_ROW)),
+        now_ms in any::<i64>(),
+    ) {
+        row_survives::<SmsRow>(&sms);
+        row_survives::<LaneRow>(&lane);
+        row_survives::<AccountRow>(&account);
+        if let Ok(account) = serde_json::from_slice::<AccountRow>(&account) {
+            at_once(|| account.permission(now_ms));
+        }
+        row_survives::<RecipientRow>(&recipient);
+        if let Ok(recipient) = serde_json::from_slice::<RecipientRow>(&recipient) {
+            let limits = FuseLimits { messages_an_hour: 60, same_text_a_day: 20 };
+            at_once(|| recipient.count("ab12", &limits, now_ms));
         }
     }
 
@@ -125,8 +175,19 @@ fn every_body_of_the_first_version_is_still_read() {
         decode::<DeliveryReport>(BODIES[3]).is_ok(),
         decode::<Parked>(BODIES[4]).is_ok(),
         decode::<ExchangeMessage>(BODIES[5]).is_ok(),
+        decode::<ExchangeMessage>(BODIES[6]).is_ok(),
     ];
-    assert_eq!(reads, [true; 6]);
+    assert_eq!(reads, [true; 7]);
+}
+
+#[test]
+fn every_row_of_the_first_version_is_still_read() {
+    assert!(row_survives::<SmsRow>(SMS_ROW.as_bytes()));
+    assert!(row_survives::<RecipientRow>(RECIPIENT_ROW.as_bytes()));
+    assert!(row_survives::<AccountRow>(ACCOUNT_ROW.as_bytes()));
+    assert!(row_survives::<LaneRow>(LANE_ROW.as_bytes()));
+    let lane: LaneRow = serde_json::from_str(LANE_ROW).unwrap();
+    assert_ne!(lane, LaneRow::default());
 }
 
 #[test]

@@ -108,10 +108,12 @@ impl fmt::Display for Report {
             days,
             sms_per_second,
             senders,
+            hangs,
         } = self.outage;
+        let is = if hangs { "hangs" } else { "is away" };
         writeln!(
             f,
-            "Medic away for {days} days, {sms_per_second} SMS a second from {senders} senders"
+            "Medic {is} for {days} days, {sms_per_second} SMS a second from {senders} senders"
         )?;
         let waiting = &self.waiting;
         writeln!(
