@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_report_left_over_from_before_the_call_is_nobodys() {
         assert_eq!(
-            of(&sms("x", 10_000), &[message("a", &[20_000])], 500_000),
+            of(&sms("x", 10_000), &[message("a", &[20_001])], 500_000),
             Ownership::Nobody
         );
         assert_eq!(

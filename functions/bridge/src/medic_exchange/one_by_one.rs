@@ -138,13 +138,19 @@ impl Search {
 
     /// A later message of a sender whose message failed was taken: now the earlier one cannot be
     /// looked at again, for it would come after it.
-    fn note_overtaking(&mut self, from: &str) {
-        self.witness = Witness::Fresh;
+    fn note_overtaking(&mut self, from: &str, witness: Witness) {
+        self.witness = self.witness.max(witness);
         for failure in &mut self.failed {
             if failure.one.is_of_sender(from) {
                 failure.beside = Witness::Fresh;
             }
         }
+    }
+
+    /// Whether all that failed did so beside enough.
+    fn is_sure(&self) -> bool {
+        let enough = self.enough();
+        self.failed.iter().all(|failure| failure.beside >= enough)
     }
 
     fn is_exhausted(&self) -> bool {
@@ -293,7 +299,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 if search.failed.is_empty() || looked_again {
                     break;
                 }
-                if search.witness >= search.enough() {
+                if search.witness >= search.enough() || search.is_sure() {
                     // What failed before Medic stored the other may have met a full disk.
                     looked_again = true;
                     search.parts = search.take_unsure();
@@ -303,8 +309,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     let from = later.from.clone();
                     let taken = self.post(&One::Message(later).alone(), lane, round).await?;
                     match taken {
-                        Posted::Taken(Witness::Fresh) => search.note_overtaking(&from),
-                        Posted::Taken(_) => {}
+                        Posted::Taken(witness) => search.note_overtaking(&from, witness),
                         Posted::Poison(_) => break,
                     }
                 } else {
