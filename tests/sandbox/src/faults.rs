@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::answer;
 use crate::ids::typed_number;
 use crate::server::{Door, Line};
-use crate::watched::Watched;
+use crate::watched::{Changes, Watched};
 
 /// A list of faults, each with a name and a sentence.
 pub trait Named: Copy + Eq + Serialize + Send + Sync + 'static {
@@ -28,6 +28,9 @@ pub trait Named: Copy + Eq + Serialize + Send + Sync + 'static {
 
     /// What it does, in a sentence.
     fn description(self) -> &'static str;
+
+    /// What it and its like have in common, as a heading over them.
+    fn heading(self) -> &'static str;
 
     /// The fault with this name.
     ///
@@ -60,6 +63,10 @@ macro_rules! named_faults {
 
             fn description(self) -> &'static str {
                 match self { $(Self::$Variant => $description,)+ }
+            }
+
+            fn heading(self) -> &'static str {
+                self.place().heading()
             }
         }
     };
@@ -144,6 +151,11 @@ impl<F: Named> Faults<F> {
     #[must_use]
     pub fn active(&self) -> Vec<Active<F>> {
         self.active.read(Clone::clone)
+    }
+
+    /// What tells when a fault is switched on or off, or clears itself.
+    pub fn changes(&self) -> Changes {
+        self.active.changes()
     }
 
     /// The first fault that is wanted here and concerns what `names` recognises. It counts as met

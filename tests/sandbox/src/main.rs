@@ -5,17 +5,13 @@
     reason = "a command line that talks to the person who started it"
 )]
 
-mod status;
-
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use sandbox::stack::{self, Emulator, Stack, template};
-use sandbox::{africastalking, medic, tools};
+use sandbox::stack::template;
+use sandbox::whole::{self, Progress as _, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::status::Status;
 
 const USAGE: &str = "\
 cargo sandbox        the whole system on this machine, until Ctrl-C
@@ -24,7 +20,8 @@ cargo sandbox lint   checks infra/template.yaml: sam validate --lint, and cfn-li
 /// After so long without anything new, a step says that it is still going on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
-const AUTO_REPLY: &str = "Thank you, we have received your message.";
+/// Where the page is, so that it can be bookmarked.
+const PAGE_PORT: u16 = 8547;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -61,7 +58,7 @@ async fn end() -> anyhow::Result<()> {
 
 async fn lint() -> anyhow::Result<()> {
     let progress = Progress::begin();
-    install_tools(&progress).await?;
+    whole::install_tools(&progress).await?;
     progress
         .step(
             "sam validate --lint",
@@ -80,64 +77,10 @@ async fn lint() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     let progress = Progress::begin();
-    install_tools(&progress).await?;
-    let compiling = "Compiling the five functions (the first time it takes some minutes)";
-    progress.step(compiling, stack::prepare()).await?;
-    let mut emulator = progress
-        .step("Starting the emulator of AWS", Emulator::start())
-        .await?;
-    let phones = africastalking::Config::default();
-    let (username, api_key) = (phones.username.clone(), phones.api_key.clone());
-    let africastalking = africastalking::StandIn::start(phones).await?;
-    let server = medic::Config::default();
-    let (medic_user, medic_password) = (server.user.clone(), server.password.clone());
-    let short_code = africastalking::Config::default().short_code;
-    let medic = medic::StandIn::start(server).await?;
-    medic.set_auto_reply(Some(AUTO_REPLY));
-
-    let parameters = [
-        ("MedicUrl", medic.url()),
-        ("AfricasTalkingUsername", username),
-        ("AfricasTalkingBaseUrl", africastalking.url()),
-        ("SenderIds", short_code),
-    ];
-    let parameters = parameters
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let deploying = "Deploying infra/template.yaml with SAM";
-    let stack = progress
-        .step(deploying, Stack::deploy(&emulator, &parameters))
-        .await?;
-    progress
-        .step("Filling in credentials and callback URLs", async {
-            stack
-                .set_credentials(&api_key, &medic_user, &medic_password)
-                .await?;
-            let (incoming, reports) = stack.callback_urls().await?;
-            africastalking.set_callbacks(incoming, reports);
-            Ok(())
-        })
-        .await?;
-    let status = Status::serve(stack.clone()).await?;
+    let mut sandbox = Sandbox::start(&progress, PAGE_PORT).await?;
     progress.say("Ready.");
-
-    print_what_to_try(
-        &africastalking.control_url(),
-        &medic.control_url(),
-        status.url(),
-        &emulator,
-    );
-    emulator.ended().await
-}
-
-async fn install_tools(progress: &Progress) -> anyhow::Result<()> {
-    let what = if tools::are_installed() {
-        "The emulator of AWS and SAM are in .tools"
-    } else {
-        "Installing the emulator of AWS and SAM into .tools (this one time, about a minute)"
-    };
-    progress.step(what, blocking(tools::install)).await?;
-    Ok(())
+    print_what_to_try(&sandbox);
+    sandbox.emulator.ended().await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -161,7 +104,9 @@ impl Progress {
     fn say(&self, what: &str) {
         println!("[{:3} s] {what}", self.begin.elapsed().as_secs());
     }
+}
 
+impl whole::Progress for Progress {
     async fn step<T>(
         &self,
         what: &str,
@@ -178,11 +123,16 @@ impl Progress {
     }
 }
 
-fn print_what_to_try(phones: &str, medic: &str, status: &str, emulator: &Emulator) {
-    let log_file = emulator.log_file().display();
+fn print_what_to_try(sandbox: &Sandbox) {
+    let phones = sandbox.scene.africastalking.control_url();
+    let medic = sandbox.scene.medic.control_url();
+    let page = sandbox.page.url();
+    let log_file = sandbox.emulator.log_file().display();
     println!(
         "
-Medic replies to every SMS. Try, in another terminal:
+See and play everything: {page}
+
+Or from another terminal. Medic replies to every SMS:
 
 Send an SMS from a phone, see that Medic has it, and see the reply on the phone:
   curl -d 'My child has a fever' {phones}/_sandbox/phones/+254700000001/send
@@ -206,9 +156,9 @@ Everything that can be asked and switched, and every fault by name:
   curl {medic}/_sandbox        curl {medic}/_sandbox/faults
 
 Look inside: how full the queues are, the ledger, what a function has logged:
-  curl {status}/queues
-  curl {status}/ledger
-  curl {status}/logs/medic-exchange
+  curl {page}/queues
+  curl {page}/ledger
+  curl {page}/logs/medic-exchange
   tail -f {log_file}
 
 Ctrl-C ends everything."

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-pub use aws::{Aws, QueueDepth, QueueMessage, WaitingMessage};
+pub use aws::{Aws, LogLine, QueueDepth, QueueMessage, WaitingMessage};
 pub use emulator::Emulator;
 pub use functions::{FUNCTIONS, program};
 pub use queue_clock::QueueClock;
@@ -205,6 +205,20 @@ impl Stack {
     pub async fn log_lines(&self, function: &str) -> anyhow::Result<Vec<String>> {
         let group = format!("/aws/lambda/{STACK_NAME}/{function}");
         self.aws.log_lines(&group).await
+    }
+
+    /// What one of the [`FUNCTIONS`] has logged from a moment on (milliseconds since 1970), oldest
+    /// line first; nothing before its first run.
+    ///
+    /// # Errors
+    /// When the emulator does not tell.
+    pub async fn log_lines_since(
+        &self,
+        function: &str,
+        since_ms: u64,
+    ) -> anyhow::Result<Vec<LogLine>> {
+        let group = format!("/aws/lambda/{STACK_NAME}/{function}");
+        self.aws.log_lines_since(&group, since_ms).await
     }
 }
 

@@ -41,6 +41,12 @@ pub struct Callback {
 }
 
 impl Callback {
+    /// Whether it was answered with a 2xx.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.status.is_some_and(is_success)
+    }
+
     /// The value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
@@ -60,6 +66,33 @@ pub struct SentSms {
     pub status: Option<u16>,
     /// How many attempts it took.
     pub attempts: u32,
+}
+
+/// An SMS that a phone sent, and how its callback fares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PhoneSms {
+    /// Its UUID.
+    pub id: String,
+    /// The phone.
+    pub from: String,
+    /// The text.
+    pub text: String,
+    /// When it was sent, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How many attempts have ended.
+    pub attempts: u32,
+    /// The HTTP status that the last of them got, if one came.
+    pub status: Option<u16>,
+    /// Whether no further attempt will be made.
+    pub is_over: bool,
+}
+
+impl PhoneSms {
+    /// Whether somebody has answered for it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.status.is_some_and(is_success)
+    }
 }
 
 /// A delivery report that is to be posted.
@@ -101,6 +134,7 @@ pub(super) async fn post_incoming(
     from: &str,
     text: &str,
 ) -> anyhow::Result<SentSms> {
+    has_incoming_callback(state)?;
     let id = ids::uuid()?;
     let link_id = ids::uuid()?;
     let date = OffsetDateTime::now_utc().format(format_description!(
@@ -116,7 +150,24 @@ pub(super) async fn post_incoming(
         ("cost", "None"),
         ("networkCode", &state.config.network_code),
     ]);
+    let sms = PhoneSms {
+        id: id.clone(),
+        from: from.to_owned(),
+        text: text.to_owned(),
+        at_ms: ids::now_ms(),
+        attempts: 0,
+        status: None,
+        is_over: false,
+    };
+    state.book.change(|book| book.from_phones.push(sms));
     post_incoming_form(state, &id, &form).await
+}
+
+fn has_incoming_callback(state: &State) -> anyhow::Result<()> {
+    if state.book.read(|book| book.incoming_callback.is_none()) {
+        bail!("no callback for incoming messages is configured");
+    }
+    Ok(())
 }
 
 /// Hands an incoming SMS over, with fields just as they are given.
@@ -125,9 +176,7 @@ pub(super) async fn post_incoming_form(
     id: &str,
     form: &[(String, String)],
 ) -> anyhow::Result<SentSms> {
-    if state.book.read(|book| book.incoming_callback.is_none()) {
-        bail!("no callback for incoming messages is configured");
-    }
+    has_incoming_callback(state)?;
     let (status, attempts) = post(state, CallbackKind::Incoming, id, form).await;
     Ok(SentSms {
         id: id.to_owned(),
@@ -185,12 +234,25 @@ async fn post(
             status,
             error,
         };
-        state.book.change(|book| book.callbacks.push(record));
-        if status.is_some_and(|status| (200..300).contains(&status)) {
+        let is_over = status.is_some_and(is_success) || attempt == state.config.callback_attempts;
+        state.book.change(|book| {
+            book.callbacks.push(record);
+            if kind == CallbackKind::Incoming {
+                let sent = book.from_phones.iter_mut().rfind(|sms| sms.id == id);
+                if let Some(sms) = sent {
+                    (sms.attempts, sms.status, sms.is_over) = (attempt, status, is_over);
+                }
+            }
+        });
+        if is_over {
             break;
         }
     }
     last
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 /// Lets the phone with this number answer an SMS, if it is a robot.

@@ -131,6 +131,20 @@ pub(super) enum Place {
     Phone,
 }
 
+impl Place {
+    pub(super) fn heading(self) -> &'static str {
+        match self {
+            Self::Port => "It cannot be reached",
+            Self::Answer => "Its answer to a send as a whole",
+            Self::Recipient => "What its answer says of a recipient",
+            Self::Reports => "Which delivery reports come",
+            Self::ReportTime => "When delivery reports come",
+            Self::ReportCount => "How often delivery reports come",
+            Self::Phone => "What the phones do",
+        }
+    }
+}
+
 /// What a caller gets instead of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Instead {

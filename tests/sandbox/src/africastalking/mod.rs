@@ -26,12 +26,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
-pub use self::callbacks::{Callback, CallbackKind, SentSms};
+pub use self::callbacks::{Callback, CallbackKind, PhoneSms, SentSms};
 use self::callbacks::{Report, post_incoming, post_incoming_form, post_reports};
 pub use self::faults::Fault;
 use crate::faults::{Active, Faults, Scope};
 use crate::server::{Binding, Server, Tasks};
-use crate::watched::Watched;
+use crate::watched::{Changes, Watched};
 
 /// The sender that a phone shows when the send named none.
 const DEFAULT_SENDER: &str = "AFRICASTKNG";
@@ -153,6 +153,7 @@ struct Book {
     incoming_callback: Option<String>,
     reports_callback: Option<String>,
     balance_ten_thousandths: i64,
+    from_phones: Vec<PhoneSms>,
     accepted: Vec<Sms>,
     requests: Vec<Request>,
     callbacks: Vec<Callback>,
@@ -274,6 +275,12 @@ impl StandIn {
         self.state.book.read(|book| book.held_reports.len())
     }
 
+    /// Every SMS that a phone sent, in order, with what has become of it so far.
+    #[must_use]
+    pub fn from_phones(&self) -> Vec<PhoneSms> {
+        self.state.book.read(|book| book.from_phones.clone())
+    }
+
     /// What a phone received, in order.
     #[must_use]
     pub fn phone(&self, number: &str) -> Vec<Sms> {
@@ -317,6 +324,15 @@ impl StandIn {
     #[must_use]
     pub fn active_faults(&self) -> Vec<Active<Fault>> {
         self.state.faults.active()
+    }
+
+    pub(crate) fn faults(&self) -> &Faults<Fault> {
+        &self.state.faults
+    }
+
+    /// What tells of everything that is written down, and of every change of the faults.
+    pub(crate) fn changes(&self) -> [Changes; 2] {
+        [self.state.book.changes(), self.state.faults.changes()]
     }
 
     /// Waits until `condition` holds. It is asked at once, and again after everything that is

@@ -16,9 +16,14 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
+    /// What a fault can name it by.
+    pub(super) fn names(&self) -> [&str; 3] {
+        [&self.id, &self.from, &self.content]
+    }
+
     /// Whether Medic's database refuses it, every time.
     pub(super) fn cannot_be_written(&self) -> bool {
-        [&self.id, &self.from, &self.content]
+        self.names()
             .iter()
             .any(|text| text.contains(LONE_SURROGATE))
     }
@@ -60,13 +65,7 @@ impl Posted {
 
     /// What a fault can name it by: ids, senders and contents of messages, ids of updates.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let messages = self.messages.iter().flat_map(|message| {
-            [
-                message.id.as_str(),
-                message.from.as_str(),
-                message.content.as_str(),
-            ]
-        });
+        let messages = self.messages.iter().flat_map(Incoming::names);
         let updates = self
             .updates
             .iter()

@@ -21,6 +21,8 @@ named_faults! {
             "The work is done, and the connection is closed without an answer.";
         CommittedTruncated, "committed-truncated",
             "The work is done, and the JSON of the answer ends in the middle.";
+        Slow, "slow",
+            "Medic works two seconds on each new message.";
         HoldBeforeWriting, "hold-before-writing",
             "A POST waits between its check for duplicates and its first write until it is released.";
         HoldBeforeMarking, "hold-before-marking",
@@ -87,6 +89,17 @@ pub(super) enum Place {
     Work,
 }
 
+impl Place {
+    pub(super) fn heading(self) -> &'static str {
+        match self {
+            Self::Port => "It cannot be reached",
+            Self::BeforeWork => "It does no work",
+            Self::AfterWork => "It does its work, and its answer goes wrong",
+            Self::Work => "Its work goes wrong",
+        }
+    }
+}
+
 /// What a caller gets instead of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Instead {
@@ -107,7 +120,8 @@ impl Fault {
     pub(super) fn place(self) -> Place {
         match self {
             Self::Down => Place::Port,
-            Self::HoldBeforeWriting
+            Self::Slow
+            | Self::HoldBeforeWriting
             | Self::HoldBeforeMarking
             | Self::PoisonMessage
             | Self::PoisonUpdate
@@ -156,6 +170,7 @@ impl Fault {
                 Instead::ProxyHtml(gateway_timeout.0, gateway_timeout.1)
             }
             Self::Down
+            | Self::Slow
             | Self::HoldBeforeWriting
             | Self::HoldBeforeMarking
             | Self::PoisonMessage

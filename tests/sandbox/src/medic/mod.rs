@@ -37,7 +37,7 @@ pub use self::store::{Change, MessageState, OFFERED_AT_MOST, Outgoing, Stored};
 use crate::faults::{Active, Faults, Scope};
 use crate::ids;
 use crate::server::{Binding, Server, Tasks};
-use crate::watched::Watched;
+use crate::watched::{Changes, Watched};
 
 /// The only `sms.outgoing_service` with which anything is offered.
 const GATEWAY: &str = "medic-gateway";
@@ -93,6 +93,8 @@ pub struct Post {
     pub offered: Vec<String>,
     /// Whether its work came to an end, good or bad.
     pub worked: bool,
+    /// Whether it is not in flight any more.
+    pub ended: bool,
     /// The HTTP status it was answered with, if it was.
     pub status: Option<u16>,
     /// The fault that struck it, before or after its work.
@@ -309,6 +311,12 @@ impl StandIn {
             .change(|book| book.auto_reply = Some(AutoReply(Arc::new(reply))));
     }
 
+    /// Whether messages are replied to.
+    #[must_use]
+    pub fn replies(&self) -> bool {
+        self.state.book.read(|book| book.auto_reply.is_some())
+    }
+
     /// Sets `sms.outgoing_service`.
     pub fn set_outgoing_service(&self, service: &str) {
         self.state
@@ -385,6 +393,15 @@ impl StandIn {
     #[must_use]
     pub fn active_faults(&self) -> Vec<Active<Fault>> {
         self.state.faults.active()
+    }
+
+    pub(crate) fn faults(&self) -> &Faults<Fault> {
+        &self.state.faults
+    }
+
+    /// What tells of everything that is written down, and of every change of the faults.
+    pub(crate) fn changes(&self) -> [Changes; 2] {
+        [self.state.book.changes(), self.state.faults.changes()]
     }
 
     /// Waits until `condition` holds. It is asked at once, and again after everything that is

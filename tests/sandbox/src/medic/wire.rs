@@ -166,7 +166,12 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.state.book.change(|book| book.in_flight -= 1);
+        self.state.book.change(|book| {
+            book.in_flight -= 1;
+            if let Some(post) = book.posts.get_mut(self.number) {
+                post.ended = true;
+            }
+        });
     }
 }
 

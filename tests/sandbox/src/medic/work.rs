@@ -4,12 +4,16 @@
 //! the caller has hung up (observed on CHT 5.2.0).
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::State;
 use super::body::{Incoming, Posted, ServerError, Update};
 use super::faults::Fault;
 use super::store::Offered;
 use crate::ids;
+
+/// How long [`Fault::Slow`] makes each new message take.
+const SLOW_WORK_PER_MESSAGE: Duration = Duration::from_secs(2);
 
 /// Does the work of one POST. What was done before an error stays done.
 pub(super) async fn exchange(
@@ -48,11 +52,16 @@ async fn store(
     state.hold(Fault::HoldBeforeWriting, post, names).await;
     let mut failed = false;
     for message in new {
-        if state.config.work_per_message.is_zero() {
+        let slow = |fault| fault == Fault::Slow;
+        let is_slow = state.faults.meet(slow, |text| {
+            message.names().iter().any(|name| name.contains(text))
+        });
+        let takes = is_slow.map_or(state.config.work_per_message, |_| SLOW_WORK_PER_MESSAGE);
+        if takes.is_zero() {
             // Another POST may come in between here, as it may at Medic.
             tokio::task::yield_now().await;
         } else {
-            tokio::time::sleep(state.config.work_per_message).await;
+            tokio::time::sleep(takes).await;
         }
         let poison = |fault| fault == Fault::PoisonMessage;
         let poisoned = state

@@ -4,6 +4,7 @@
 //! not verify it for the services that are used here. So a name in the place of a signature is
 //! enough, and the tests need none of AWS's SDKs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -42,6 +43,17 @@ pub struct WaitingMessage {
     pub receives: u64,
     /// When it can be received, in seconds since 1970, by the queues' clock.
     pub visible_at_s: u64,
+}
+
+/// A line that a function has logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When, in milliseconds since 1970: at the end of its invocation.
+    pub at_ms: u64,
+    /// The log stream.
+    pub stream: String,
+    /// The line.
+    pub text: String,
 }
 
 /// How many messages a queue holds.
@@ -188,18 +200,25 @@ impl Aws {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("QueueUrl", queue)
             .finish();
-        let url = format!("{}/_ministack/sqs/messages?{query}", self.url);
+        let queues = self.look(&format!("?{query}")).await?;
+        Ok(queues.into_values().flatten().collect())
+    }
+
+    /// All messages of all queues at one moment, by the queues' URLs, without receiving them.
+    ///
+    /// # Errors
+    /// When the emulator does not tell.
+    pub async fn look_into_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
+        self.look("").await
+    }
+
+    async fn look(&self, query: &str) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
+        let url = format!("{}/_ministack/sqs/messages{query}", self.url);
         let answer = successful("the look", self.http.get(url).send().await?).await?;
         let answer: Value = serde_json::from_str(&answer)?;
-        let number = |message: &Value, name: &str| message.get(name).and_then(Value::as_u64);
-        let messages = innermost_lists(&answer).into_iter().flatten();
-        Ok(messages
-            .map(|message| WaitingMessage {
-                body: text_at(message, "Body"),
-                receives: number(message, "ReceiveCount").unwrap_or_default(),
-                visible_at_s: number(message, "VisibleAt").unwrap_or_default(),
-            })
-            .collect())
+        let mut queues = BTreeMap::new();
+        gather_queues(&answer, &mut queues);
+        Ok(queues)
     }
 
     /// Puts a message into a queue; a FIFO queue needs a `group`.
@@ -345,6 +364,41 @@ impl Aws {
         }
     }
 
+    /// The lines of a log group from a moment on, oldest first: ten thousand at most. None before
+    /// the group's first line.
+    ///
+    /// # Errors
+    /// When the emulator does not tell.
+    pub async fn log_lines_since(
+        &self,
+        group: &str,
+        since_ms: u64,
+    ) -> anyhow::Result<Vec<LogLine>> {
+        let input = json!({ "logGroupName": group, "startTime": since_ms });
+        let answer = match self
+            .call("logs", "Logs_20140328.FilterLogEvents", &input)
+            .await
+        {
+            Err(error) if error.to_string().contains("ResourceNotFoundException") => {
+                return Ok(Vec::new());
+            }
+            answer => answer?,
+        };
+        let events = answer.get("events").and_then(Value::as_array);
+        Ok(events
+            .into_iter()
+            .flatten()
+            .map(|event| LogLine {
+                at_ms: event
+                    .get("timestamp")
+                    .and_then(Value::as_u64)
+                    .unwrap_or_default(),
+                stream: text_at(event, "logStreamName"),
+                text: text_at(event, "message"),
+            })
+            .collect())
+    }
+
     fn signed(&self, request: reqwest::RequestBuilder, service: &str) -> reqwest::RequestBuilder {
         let signature = format!(
             "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request, \
@@ -364,12 +418,25 @@ async fn successful(what: &str, answer: reqwest::Response) -> anyhow::Result<Str
     Ok(text)
 }
 
-/// The lists at the ends of objects in objects.
-fn innermost_lists(value: &Value) -> Vec<&Vec<Value>> {
-    match value {
-        Value::Array(list) => vec![list],
-        Value::Object(fields) => fields.values().flat_map(innermost_lists).collect(),
-        _ => Vec::new(),
+/// The queues with their messages, which are lists in objects in objects.
+fn gather_queues(value: &Value, queues: &mut BTreeMap<String, Vec<WaitingMessage>>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(messages) => {
+                let messages = messages.iter().map(waiting_message).collect();
+                queues.insert(name.clone(), messages);
+            }
+            other => gather_queues(other, queues),
+        }
+    }
+}
+
+fn waiting_message(message: &Value) -> WaitingMessage {
+    let number = |name: &str| message.get(name).and_then(Value::as_u64);
+    WaitingMessage {
+        body: text_at(message, "Body"),
+        receives: number("ReceiveCount").unwrap_or_default(),
+        visible_at_s: number("VisibleAt").unwrap_or_default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub struct Emulator {
     aws: Aws,
     /// For its temporary files; gone when it ends.
     folder: PathBuf,
-    queue_clock: QueueClock,
+    queue_clock: Arc<QueueClock>,
     log_file: PathBuf,
 }
 
@@ -70,7 +71,7 @@ impl Emulator {
         let log_file = log_folder().join(format!("{name}.log"));
         let log = File::create(&log_file)?;
         let url = format!("http://127.0.0.1:{port}");
-        let queue_clock = QueueClock::new(&folder);
+        let queue_clock = Arc::new(QueueClock::new(&folder));
         let mut process = Command::new(Tool::Emulator.python())
             .arg("-c")
             .arg(include_str!("emulator.py"))
@@ -154,7 +155,7 @@ impl Emulator {
 
     /// The time, as its queues see it.
     #[must_use]
-    pub fn queue_clock(&self) -> &QueueClock {
+    pub fn queue_clock(&self) -> &Arc<QueueClock> {
         &self.queue_clock
     }
 

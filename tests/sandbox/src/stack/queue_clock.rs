@@ -41,10 +41,16 @@ impl QueueClock {
         Ok(())
     }
 
+    /// How much time was let pass.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Seconds since 1970.
     #[must_use]
     pub fn now_s(&self) -> u64 {
-        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = self.ahead();
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

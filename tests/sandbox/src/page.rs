@@ -1,0 +1,176 @@
+//! The sandbox as a page: phones, the pipeline and Medic, alive.
+//!
+//! All that it shows is read from where it happens: the two stand-ins, the emulator's queues, the
+//! ledger's table and the functions' logs. The stand-ins tell when something changes; the emulator
+//! has to be asked, which is done at a modest pace and only while a page is open.
+
+mod account;
+mod assets;
+mod controls;
+mod facts;
+mod feed;
+mod inside;
+mod journal;
+#[cfg(test)]
+mod testing;
+mod world;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::{KeepAlive, Sse};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use self::facts::{Ends, Facts, Inside, Phones};
+use self::feed::Feed;
+use self::journal::Journal;
+use self::world::World;
+use crate::ids;
+use crate::server::{Door, Gate};
+use crate::stack::{QueueClock, Stack};
+use crate::{africastalking, medic};
+
+/// Between two looks at the emulator, at least: it has other things to do.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Between two looks, at most: the emulator does not tell when something changes in it.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What is shown: a deployed stack and what is at its two ends.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The stack.
+    pub stack: Stack,
+    /// The time of its queues.
+    pub queue_clock: Arc<QueueClock>,
+    /// One end.
+    pub africastalking: Arc<africastalking::StandIn>,
+    /// The other one.
+    pub medic: Arc<medic::StandIn>,
+}
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+struct Shared {
+    scene: Scene,
+    feed: Arc<Feed>,
+}
+
+/// A server of the page. Dropping it ends it, and the connections of pages that are open.
+#[derive(Debug)]
+pub struct Page {
+    address: SocketAddr,
+    door: Door,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Page {
+    /// Serves on this port of 127.0.0.1, or on any free one if somebody has it.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn serve(scene: Scene, port: u16) -> anyhow::Result<Self> {
+        // A gate would share a port with another gate.
+        let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        let (gate, door) = Gate::bind(if is_free { port } else { 0 })?;
+        let address = gate.address();
+        let shared = Shared {
+            scene,
+            feed: Arc::new(Feed::new()),
+        };
+        let routes = Router::new()
+            .route("/events", get(events))
+            .merge(assets::routes())
+            .merge(controls::routes())
+            .merge(inside::routes())
+            .with_state(shared.clone());
+        let tasks = [
+            tokio::spawn(async {
+                // It never ends by itself; when it fails, the next look tells.
+                let _ = axum::serve(gate, routes).await;
+            }),
+            tokio::spawn(watch(shared)),
+        ];
+        Ok(Self {
+            address,
+            door,
+            tasks,
+        })
+    }
+
+    /// Its address, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.door.cut_all();
+    }
+}
+
+async fn events(State(shared): State<Shared>) -> impl IntoResponse {
+    Sse::new(shared.feed.events()).keep_alive(KeepAlive::default())
+}
+
+/// Looks for as long as somebody wants to see.
+async fn watch(shared: Shared) {
+    let Shared { scene, feed } = shared;
+    let [mut phones, mut phone_faults] = scene.africastalking.changes();
+    let [mut medic, mut medic_faults] = scene.medic.changes();
+    let mut world = World::default();
+    let mut journal = Journal::default();
+    loop {
+        feed.is_wanted().await;
+        let (mut things, look) = match look(&scene).await {
+            Ok(facts) => (world.see(&facts, ids::now_ms()), Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        let entries = journal.read(&scene.stack).await;
+        let look = look.and(
+            entries
+                .as_ref()
+                .map(drop)
+                .map_err(|error| anyhow::anyhow!("{error:#}")),
+        );
+        things.push(("look".to_owned(), told(&look)));
+        feed.show(things, entries.unwrap_or_default());
+        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = phones.next() => {}
+            () = phone_faults.next() => {}
+            () = medic.next() => {}
+            () = medic_faults.next() => {}
+            () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
+        }
+    }
+}
+
+/// Reads everything, in the order that the account relies upon.
+async fn look(scene: &Scene) -> anyhow::Result<Facts> {
+    let phones = Phones::look(&scene.africastalking);
+    let inside = Inside::look(scene).await?;
+    let ends = Ends::look(scene);
+    Ok(Facts {
+        phones,
+        inside,
+        ends,
+    })
+}
+
+fn told(look: &anyhow::Result<()>) -> Value {
+    match look {
+        Ok(()) => json!({ "error": null }),
+        Err(error) => json!({ "error": format!("{error:#}") }),
+    }
+}

@@ -1,0 +1,194 @@
+//! What there is to see at one moment: at both ends, in the queues, in the ledger.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Scene;
+use crate::africastalking::{self, Callback, CallbackKind, PhoneSms, Sms};
+use crate::faults::Active;
+use crate::medic::{self, Outgoing, Stored};
+use crate::stack::WaitingMessage;
+
+/// The queues of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Queue {
+    Exchange,
+    ExchangeParked,
+    Outbox,
+    OutboxParked,
+    Reports,
+    ReportsParked,
+}
+
+impl Queue {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Exchange,
+        Self::ExchangeParked,
+        Self::Outbox,
+        Self::OutboxParked,
+        Self::Reports,
+        Self::ReportsParked,
+    ];
+
+    fn url(self, scene: &Scene) -> &str {
+        let outputs = scene.stack.outputs();
+        match self {
+            Self::Exchange => &outputs.exchange_queue_url,
+            Self::ExchangeParked => &outputs.exchange_parked_queue_url,
+            Self::Outbox => &outputs.outbox_queue_url,
+            Self::OutboxParked => &outputs.outbox_parked_queue_url,
+            Self::Reports => &outputs.reports_queue_url,
+            Self::ReportsParked => &outputs.reports_parked_queue_url,
+        }
+    }
+}
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    /// Its body as JSON; of what was parked, the body that could not be processed.
+    pub body: Value,
+    /// Why it was parked.
+    pub reason: Option<String>,
+    /// How often it was received.
+    pub receives: u64,
+    /// When it can be received, in milliseconds since 1970.
+    pub next_try_ms: u64,
+}
+
+impl Waiting {
+    fn of(message: &WaitingMessage, ahead_ms: u64) -> Self {
+        let body: Value = serde_json::from_str(&message.body).unwrap_or_default();
+        let inner = body.get("body").and_then(Value::as_str);
+        let reason = body.get("reason").and_then(Value::as_str);
+        Self {
+            reason: reason.map(str::to_owned),
+            body: match inner {
+                Some(inner) => serde_json::from_str(inner).unwrap_or_default(),
+                None => body,
+            },
+            receives: message.receives,
+            next_try_ms: (message.visible_at_s * 1000).saturating_sub(ahead_ms),
+        }
+    }
+
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        self.body.get(field).and_then(Value::as_str)
+    }
+
+    /// Whether it carries this: an `incoming` SMS, one to `send`, a `poll`.
+    pub(super) fn is(&self, kind: &str) -> bool {
+        self.text("kind") == Some(kind)
+    }
+}
+
+/// What the emulator of AWS holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inside {
+    pub queues: BTreeMap<Queue, Vec<Waiting>>,
+    pub rows: Vec<Value>,
+}
+
+impl Inside {
+    /// Looks. All queues are read at one moment.
+    pub(super) async fn look(scene: &Scene) -> anyhow::Result<Self> {
+        let mut found = scene.stack.aws().look_into_all().await?;
+        let ahead_ms = u64::try_from(scene.queue_clock.ahead().as_millis())?;
+        let mut queues = BTreeMap::new();
+        for queue in Queue::ALL {
+            let messages = found
+                .remove(queue.url(scene))
+                .with_context(|| format!("the emulator has no queue {queue:?}"))?;
+            let messages = messages
+                .iter()
+                .map(|message| Waiting::of(message, ahead_ms));
+            queues.insert(queue, messages.collect());
+        }
+        let rows = scene.stack.ledger().await?;
+        Ok(Self { queues, rows })
+    }
+
+    pub(super) fn queue(&self, queue: Queue) -> &[Waiting] {
+        self.queues.get(&queue).map_or(&[], Vec::as_slice)
+    }
+
+    /// The ledger's rows about messages of Medic, by its ids.
+    pub(super) fn message_rows(&self) -> HashMap<&str, &Value> {
+        self.rows
+            .iter()
+            .filter_map(|row| {
+                let key = row.get("pk")?.as_str()?;
+                Some((key.strip_prefix("message#")?, row))
+            })
+            .collect()
+    }
+}
+
+/// What phones have sent. Read before everything else: what was accepted until then is in a queue,
+/// or has left it for Medic, when the queues are read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Phones {
+    pub sent: Vec<PhoneSms>,
+    pub reports: Vec<Callback>,
+}
+
+impl Phones {
+    pub(super) fn look(africastalking: &africastalking::StandIn) -> Self {
+        let mut reports = africastalking.callbacks();
+        reports.retain(|callback| callback.kind == CallbackKind::Report);
+        Self {
+            sent: africastalking.from_phones(),
+            reports,
+        }
+    }
+}
+
+/// What has arrived at the two ends. Read after everything else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    pub landed: Vec<Sms>,
+    pub held_reports: usize,
+    pub africastalking_faults: Vec<Active<africastalking::Fault>>,
+    pub stored: Vec<Stored>,
+    pub outgoing: Vec<Outgoing>,
+    /// The ids of incoming messages in POSTs that Medic works on.
+    pub at_medic: HashSet<String>,
+    pub held_posts: usize,
+    pub medic_faults: Vec<Active<medic::Fault>>,
+    pub replies: bool,
+}
+
+impl Ends {
+    pub(super) fn look(scene: &Scene) -> Self {
+        let (africastalking, medic) = (&scene.africastalking, &scene.medic);
+        let at_medic = medic
+            .posts()
+            .into_iter()
+            .filter(|post| !post.ended)
+            .flat_map(|post| post.message_ids)
+            .collect();
+        Self {
+            landed: africastalking.accepted(),
+            held_reports: africastalking.held_reports(),
+            africastalking_faults: africastalking.active_faults(),
+            stored: medic.stored(),
+            outgoing: medic.all_outgoing(),
+            at_medic,
+            held_posts: medic.held(),
+            medic_faults: medic.active_faults(),
+            replies: medic.replies(),
+        }
+    }
+}
+
+/// Everything, in the order in which it was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub phones: Phones,
+    pub inside: Inside,
+    pub ends: Ends,
+}

@@ -1,0 +1,558 @@
+//! Where every SMS is, made out of what there is to see.
+//!
+//! Nothing is guessed: an SMS is in a queue because the queue holds it, in a function because a
+//! request is under way or the ledger says so, and at an end because that end has it.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::account::{FromPhones, ToPhones};
+use super::facts::{Facts, Queue, Waiting};
+use crate::medic::{Change, MessageState};
+
+/// Of a trail so many steps are kept; what is dropped are the oldest but the first.
+const LONGEST_TRAIL: usize = 40;
+
+/// Where something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Place {
+    Phone,
+    AfricasTalking,
+    Exchange,
+    ExchangeParked,
+    MedicExchange,
+    Medic,
+    Outbox,
+    OutboxParked,
+    OutboundSender,
+    Reports,
+    ReportsParked,
+    Ledger,
+    /// It will not be sent, and Medic hears why.
+    Failed,
+    /// It was accepted and is nowhere.
+    Nowhere,
+}
+
+/// Where something was, from when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Step {
+    pub place: Place,
+    pub at_ms: u64,
+}
+
+/// How a message in a queue waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Wait {
+    receives: u64,
+    next_try_ms: Option<u64>,
+    reason: Option<String>,
+}
+
+impl Wait {
+    fn of(message: Option<&Waiting>) -> Self {
+        Self {
+            receives: message.map_or(0, |message| message.receives),
+            next_try_ms: message.map(|message| message.next_try_ms),
+            reason: message.and_then(|message| message.reason.clone()),
+        }
+    }
+}
+
+/// An SMS that a phone sent.
+#[derive(Serialize)]
+struct IncomingView<'a> {
+    id: &'a str,
+    phone: &'a str,
+    text: &'a str,
+    at_ms: u64,
+    attempts: u32,
+    status: Option<u16>,
+    is_over: bool,
+    stored: usize,
+    place: Place,
+    wait: Wait,
+    trail: Vec<Step>,
+}
+
+/// An SMS that Medic wants sent.
+#[derive(Serialize)]
+struct OutgoingView<'a> {
+    id: &'a str,
+    phone: &'a str,
+    text: &'a str,
+    at_ms: u64,
+    state: MessageState,
+    history: &'a [Change],
+    status: Option<&'a str>,
+    told: Option<&'a str>,
+    at_ids: Vec<&'a str>,
+    place: Place,
+    wait: Wait,
+    trail: Vec<Step>,
+}
+
+/// An SMS that Africa's Talking has accepted.
+#[derive(Serialize)]
+struct LandedView<'a> {
+    id: &'a str,
+    phone: &'a str,
+    from: &'a str,
+    text: &'a str,
+    at_ms: u64,
+    on_phone: bool,
+    message: Option<&'a str>,
+}
+
+/// A delivery report that was accepted with a 200.
+#[derive(Serialize)]
+struct ReportView<'a> {
+    id: &'a str,
+    status: &'a str,
+    message: Option<&'a str>,
+    place: Place,
+    trail: Vec<Step>,
+}
+
+/// A queue.
+#[derive(Serialize)]
+struct QueueView {
+    /// SMS and reports in it.
+    messages: usize,
+    /// Polls and the like.
+    others: usize,
+    /// Those of `messages` that were tried and wait for the next try.
+    tried: usize,
+    /// The earliest of those next tries.
+    next_try_ms: Option<u64>,
+    /// How often the most often tried of them was.
+    receives: u64,
+}
+
+impl QueueView {
+    fn of(queue: Queue, messages: &[Waiting]) -> Self {
+        let is_parked = matches!(
+            queue,
+            Queue::ExchangeParked | Queue::OutboxParked | Queue::ReportsParked
+        );
+        let is_message =
+            |message: &&Waiting| is_parked || !(message.is("poll") || message.is("continue"));
+        let (sms, others): (Vec<&Waiting>, Vec<&Waiting>) = messages.iter().partition(is_message);
+        let tried = || sms.iter().filter(|message| message.receives > 0);
+        Self {
+            messages: sms.len(),
+            others: others.len(),
+            tried: tried().count(),
+            next_try_ms: tried().map(|message| message.next_try_ms).min(),
+            receives: tried().map(|message| message.receives).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Remembers where everything was.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    trails: HashMap<String, Vec<Step>>,
+}
+
+impl World {
+    /// Everything that a page shows, each thing under a key of its own.
+    pub(super) fn see(&mut self, facts: &Facts, now_ms: u64) -> Vec<(String, Value)> {
+        let account = FromPhones::of(facts);
+        let mut things = Vec::new();
+        self.see_incoming(facts, &account, now_ms, &mut things);
+        self.see_outgoing(facts, now_ms, &mut things);
+        self.see_reports(facts, now_ms, &mut things);
+        see_inside(facts, &mut things);
+        let ends = &facts.ends;
+        things.push(("account/from-phones".to_owned(), json!(account)));
+        things.push(("account/to-phones".to_owned(), json!(ToPhones::of(facts))));
+        things.push((
+            "end/africastalking".to_owned(),
+            json!({ "active": ends.africastalking_faults, "held": ends.held_reports }),
+        ));
+        things.push((
+            "end/medic".to_owned(),
+            json!({ "active": ends.medic_faults, "held": ends.held_posts, "replies": ends.replies }),
+        ));
+        things
+    }
+
+    fn trail(&mut self, key: &str, place: Place, at_ms: u64) -> Vec<Step> {
+        let trail = self.trails.entry(key.to_owned()).or_default();
+        if trail.last().is_none_or(|last| last.place != place) {
+            trail.push(Step { place, at_ms });
+            if trail.len() > LONGEST_TRAIL {
+                trail.remove(1);
+            }
+        }
+        trail.clone()
+    }
+
+    fn see_incoming(
+        &mut self,
+        facts: &Facts,
+        account: &FromPhones,
+        now_ms: u64,
+        things: &mut Vec<(String, Value)>,
+    ) {
+        let mut stored: HashMap<&str, (usize, u64)> = HashMap::new();
+        for message in &facts.ends.stored {
+            stored.entry(&message.id).or_insert((0, message.at_ms)).0 += 1;
+        }
+        let waiting = by_id(facts.inside.queue(Queue::Exchange));
+        let parked = by_id(facts.inside.queue(Queue::ExchangeParked));
+        for sms in &facts.phones.sent {
+            let id = sms.id.as_str();
+            let (times, stored_ms) = stored.get(id).copied().unwrap_or_default();
+            let (wait, parked) = (waiting.get(id).copied(), parked.get(id).copied());
+            let place = if times > 0 {
+                Place::Medic
+            } else if facts.ends.at_medic.contains(id) {
+                Place::MedicExchange
+            } else if wait.is_some() {
+                Place::Exchange
+            } else if parked.is_some() {
+                Place::ExchangeParked
+            } else if account.has_lost(sms) {
+                Place::Nowhere
+            } else {
+                Place::AfricasTalking
+            };
+            let key = format!("incoming/{id}");
+            self.trail(&key, Place::Phone, sms.at_ms);
+            let at_ms = if times > 0 { stored_ms } else { now_ms };
+            let trail = self.trail(&key, place, at_ms);
+            let view = IncomingView {
+                id,
+                phone: &sms.from,
+                text: &sms.text,
+                at_ms: sms.at_ms,
+                attempts: sms.attempts,
+                status: sms.status,
+                is_over: sms.is_over,
+                stored: times,
+                place,
+                wait: Wait::of(parked.or(wait)),
+                trail,
+            };
+            things.push((key, json!(view)));
+        }
+    }
+
+    fn see_outgoing(&mut self, facts: &Facts, now_ms: u64, things: &mut Vec<(String, Value)>) {
+        let rows = facts.inside.message_rows();
+        let waiting = by_id(facts.inside.queue(Queue::Outbox));
+        let parked = by_id(facts.inside.queue(Queue::OutboxParked));
+        let on_phone: HashSet<&str> = facts
+            .ends
+            .landed
+            .iter()
+            .filter(|sms| sms.on_phone)
+            .map(|sms| sms.id.as_str())
+            .collect();
+        for message in &facts.ends.outgoing {
+            let id = message.id.as_str();
+            let row = MessageRow(rows.get(id).copied());
+            let (wait, parked) = (waiting.get(id).copied(), parked.get(id).copied());
+            let at_ids = row.at_ids();
+            let place = if at_ids.iter().any(|id| on_phone.contains(id)) {
+                Place::Phone
+            } else if row.sending() == Some("failed") || message.state == MessageState::Failed {
+                Place::Failed
+            } else if !at_ids.is_empty() {
+                Place::AfricasTalking
+            } else if row.sending() == Some("calling") {
+                Place::OutboundSender
+            } else if wait.is_some() {
+                Place::Outbox
+            } else if parked.is_some() {
+                Place::OutboxParked
+            } else if row.sending().is_some() {
+                Place::Ledger
+            } else {
+                Place::Medic
+            };
+            let key = format!("outgoing/{id}");
+            let at_ms = message.history.first().map_or(now_ms, |first| first.at_ms);
+            self.trail(&key, Place::Medic, at_ms);
+            let trail = self.trail(&key, place, now_ms);
+            let mut wait = Wait::of(parked.or(wait));
+            wait.reason = wait.reason.or_else(|| row.reason().map(str::to_owned));
+            let view = OutgoingView {
+                id,
+                phone: &message.to,
+                text: &message.content,
+                at_ms,
+                state: message.state,
+                history: &message.history,
+                status: row.text("status"),
+                told: row.text("told"),
+                at_ids,
+                place,
+                wait,
+                trail,
+            };
+            things.push((key, json!(view)));
+        }
+        let message_of = messages_by_at_id(&rows);
+        for sms in &facts.ends.landed {
+            let view = LandedView {
+                id: &sms.id,
+                phone: &sms.to,
+                from: &sms.from,
+                text: &sms.text,
+                at_ms: sms.at_ms,
+                on_phone: sms.on_phone,
+                message: message_of.get(sms.id.as_str()).copied(),
+            };
+            things.push((format!("landed/{}", sms.id), json!(view)));
+        }
+    }
+
+    fn see_reports(&mut self, facts: &Facts, now_ms: u64, things: &mut Vec<(String, Value)>) {
+        let rows = facts.inside.message_rows();
+        let message_of = messages_by_at_id(&rows);
+        let mut waiting = counted(facts.inside.queue(Queue::Reports));
+        let mut parked = counted(facts.inside.queue(Queue::ReportsParked));
+        let accepted = facts.phones.reports.iter().enumerate();
+        // The same report can be in the queue several times: the last ones of it are.
+        for (number, report) in accepted.rev().filter(|(_, report)| report.is_accepted()) {
+            let status = report.field("status").unwrap_or_default();
+            let same = (report.id.as_str(), status);
+            let place = if took_one(&mut waiting, same) {
+                Place::Reports
+            } else if took_one(&mut parked, same) {
+                Place::ReportsParked
+            } else {
+                Place::Ledger
+            };
+            let key = format!("report/{number}");
+            self.trail(&key, Place::AfricasTalking, report.at_ms);
+            let trail = self.trail(&key, place, now_ms);
+            let view = ReportView {
+                id: &report.id,
+                status,
+                message: message_of.get(report.id.as_str()).copied(),
+                place,
+                trail,
+            };
+            things.push((key, json!(view)));
+        }
+    }
+}
+
+fn see_inside(facts: &Facts, things: &mut Vec<(String, Value)>) {
+    for queue in Queue::ALL {
+        let name = json!(queue);
+        let view = QueueView::of(queue, facts.inside.queue(queue));
+        let name = name.as_str().unwrap_or_default();
+        things.push((format!("queue/{name}"), json!(view)));
+    }
+    for row in &facts.inside.rows {
+        if let Some(key) = row.get("pk").and_then(Value::as_str) {
+            things.push((format!("row/{key}"), row.clone()));
+        }
+    }
+}
+
+/// The ledger's row about a message of Medic, if there is one yet.
+struct MessageRow<'a>(Option<&'a Value>);
+
+impl<'a> MessageRow<'a> {
+    fn at(&self, pointer: &str) -> Option<&'a str> {
+        self.0?.pointer(pointer)?.as_str()
+    }
+
+    fn text(&self, field: &str) -> Option<&'a str> {
+        self.at(&format!("/{field}"))
+    }
+
+    fn sending(&self) -> Option<&'a str> {
+        self.at("/sending/is")
+    }
+
+    fn reason(&self) -> Option<&'a str> {
+        match self.sending() {
+            Some("unknown") => Some("nobody knows whether it was sent"),
+            _ => self
+                .at("/sending/reason")
+                .or_else(|| self.text("failure_reason")),
+        }
+    }
+
+    fn at_ids(&self) -> Vec<&'a str> {
+        at_ids(self.0)
+    }
+}
+
+fn at_ids(row: Option<&Value>) -> Vec<&str> {
+    let ids = row.and_then(|row| row.get("at_ids")?.as_array());
+    ids.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+fn messages_by_at_id<'a>(rows: &HashMap<&'a str, &'a Value>) -> HashMap<&'a str, &'a str> {
+    let pairs = rows
+        .iter()
+        .flat_map(|(message, row)| at_ids(Some(row)).into_iter().map(|id| (id, *message)));
+    pairs.collect()
+}
+
+fn by_id(messages: &[Waiting]) -> HashMap<&str, &Waiting> {
+    let pairs = messages
+        .iter()
+        .filter_map(|message| Some((message.text("id")?, message)));
+    pairs.collect()
+}
+
+/// How often each report is in a queue.
+fn counted(messages: &[Waiting]) -> HashMap<(&str, &str), usize> {
+    let mut counts = HashMap::new();
+    for message in messages {
+        if let (Some(id), Some(status)) = (message.text("id"), message.text("status")) {
+            *counts.entry((id, status)).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn took_one<'a>(
+    counts: &mut HashMap<(&'a str, &'a str), usize>,
+    which: (&'a str, &'a str),
+) -> bool {
+    match counts.get_mut(&which) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+    use crate::page::testing::{PHONE, facts, landed, outgoing, phone_sms, stored, waiting};
+
+    fn thing(things: &[(String, Value)], key: &str) -> Value {
+        let found = things.iter().find(|(other, _)| other == key);
+        found.unwrap_or_else(|| panic!("no {key}")).1.clone()
+    }
+
+    fn places(thing: &Value) -> Vec<&str> {
+        let trail = thing["trail"].as_array().unwrap();
+        trail
+            .iter()
+            .map(|step| step["place"].as_str().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn an_sms_from_a_phone_leaves_a_trail() {
+        let mut world = World::default();
+        let mut facts = facts();
+        facts.phones.sent.push(phone_sms("a", None));
+        let _ = world.see(&facts, 1_100);
+        facts.phones.sent = vec![phone_sms("a", Some(200))];
+        let wait = waiting(json!({ "kind": "incoming", "id": "a" }));
+        facts.inside.queues.insert(Queue::Exchange, vec![wait]);
+        let things = world.see(&facts, 2_000);
+        let sms = thing(&things, "incoming/a");
+        assert_eq!(sms["wait"]["next_try_ms"], 9_000);
+        assert_eq!(thing(&things, "queue/exchange")["messages"], 1);
+        facts.ends.at_medic.insert("a".to_owned());
+        let _ = world.see(&facts, 2_500);
+        facts.inside.queues.clear();
+        facts.ends.at_medic.clear();
+        facts.ends.stored.push(stored("a"));
+        let sms = thing(&world.see(&facts, 3_500), "incoming/a");
+        let expected = [
+            "phone",
+            "africas-talking",
+            "exchange",
+            "medic-exchange",
+            "medic",
+        ];
+        assert_eq!(places(&sms), expected);
+        assert_eq!(sms["trail"][4]["at_ms"], 3_000);
+    }
+
+    #[test]
+    fn an_accepted_sms_that_is_nowhere_is_shown_as_lost() {
+        let mut facts = facts();
+        facts.phones.sent.push(phone_sms("a", Some(200)));
+        let things = World::default().see(&facts, 2_000);
+        assert_eq!(thing(&things, "incoming/a")["place"], "nowhere");
+        assert_eq!(thing(&things, "account/from-phones")["lost"], 1);
+    }
+
+    #[test]
+    fn a_poll_is_no_sms() {
+        let mut facts = facts();
+        let poll = waiting(json!({ "kind": "poll" }));
+        facts.inside.queues.insert(Queue::Exchange, vec![poll]);
+        let queue = thing(&World::default().see(&facts, 1), "queue/exchange");
+        assert_eq!(
+            (&queue["messages"], &queue["others"]),
+            (&json!(0), &json!(1))
+        );
+    }
+
+    #[test]
+    fn an_sms_to_a_phone_is_where_the_ledger_the_queue_and_the_phone_say() {
+        let mut facts = facts();
+        let state = MessageState::ReceivedByGateway;
+        facts
+            .ends
+            .outgoing
+            .push(outgoing("m", PHONE, "hello", state));
+        let mut place = |row: Option<Value>, queue: Option<Queue>, on_phone: bool| {
+            facts.inside.rows = row
+                .map(|sending| {
+                    let at_ids = if on_phone {
+                        vec!["ATXid_1"]
+                    } else {
+                        Vec::new()
+                    };
+                    json!({ "pk": "message#m", "sending": sending, "at_ids": at_ids })
+                })
+                .into_iter()
+                .collect();
+            facts.inside.queues.clear();
+            if let Some(queue) = queue {
+                let copy = waiting(json!({ "kind": "send", "id": "m" }));
+                facts.inside.queues.insert(queue, vec![copy]);
+            }
+            facts.ends.landed = match on_phone {
+                true => vec![landed("ATXid_1", PHONE, "hello")],
+                false => Vec::new(),
+            };
+            thing(&World::default().see(&facts, 1), "outgoing/m")["place"].clone()
+        };
+        assert_eq!(place(None, None, false), "medic");
+        assert_eq!(place(None, Some(Queue::Outbox), false), "outbox");
+        let calling = json!({ "is": "calling" });
+        assert_eq!(
+            place(Some(calling), Some(Queue::Outbox), false),
+            "outbound-sender"
+        );
+        let held = json!({ "is": "waiting", "reason": "held" });
+        assert_eq!(place(Some(held), Some(Queue::Outbox), false), "outbox");
+        assert_eq!(
+            place(None, Some(Queue::OutboxParked), false),
+            "outbox-parked"
+        );
+        let failed = json!({ "is": "failed" });
+        assert_eq!(place(Some(failed), None, false), "failed");
+        let accepted = json!({ "is": "accepted" });
+        assert_eq!(place(Some(accepted), None, true), "phone");
+    }
+}
