@@ -44,6 +44,12 @@ pub(super) struct Step {
     pub at_ms: u64,
 }
 
+impl Step {
+    fn new(place: Place, at_ms: u64) -> Self {
+        Self { place, at_ms }
+    }
+}
+
 /// How a message in a queue waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Wait {
@@ -181,10 +187,14 @@ impl World {
         things
     }
 
-    fn trail(&mut self, key: &str, place: Place, at_ms: u64) -> Vec<Step> {
-        let trail = self.trails.entry(key.to_owned()).or_default();
-        if trail.last().is_none_or(|last| last.place != place) {
-            trail.push(Step { place, at_ms });
+    /// Notes where something is now; at `first` it was before it was ever seen.
+    fn trail(&mut self, key: &str, first: Step, now: Step) -> Vec<Step> {
+        let trail = self
+            .trails
+            .entry(key.to_owned())
+            .or_insert_with(|| vec![first]);
+        if trail.last().is_none_or(|last| last.place != now.place) {
+            trail.push(now);
             if trail.len() > LONGEST_TRAIL {
                 trail.remove(1);
             }
@@ -223,9 +233,9 @@ impl World {
                 Place::AfricasTalking
             };
             let key = format!("incoming/{id}");
-            self.trail(&key, Place::Phone, sms.at_ms);
+            let first = Step::new(Place::Phone, sms.at_ms);
             let at_ms = if times > 0 { stored_ms } else { now_ms };
-            let trail = self.trail(&key, place, at_ms);
+            let trail = self.trail(&key, first, Step::new(place, at_ms));
             let view = IncomingView {
                 id,
                 phone: &sms.from,
@@ -278,8 +288,8 @@ impl World {
             };
             let key = format!("outgoing/{id}");
             let at_ms = message.history.first().map_or(now_ms, |first| first.at_ms);
-            self.trail(&key, Place::Medic, at_ms);
-            let trail = self.trail(&key, place, now_ms);
+            let first = Step::new(Place::Medic, at_ms);
+            let trail = self.trail(&key, first, Step::new(place, now_ms));
             let mut wait = Wait::of(parked.or(wait));
             wait.reason = wait.reason.or_else(|| row.reason().map(str::to_owned));
             let view = OutgoingView {
@@ -331,8 +341,8 @@ impl World {
                 Place::Ledger
             };
             let key = format!("report/{number}");
-            self.trail(&key, Place::AfricasTalking, report.at_ms);
-            let trail = self.trail(&key, place, now_ms);
+            let first = Step::new(Place::AfricasTalking, report.at_ms);
+            let trail = self.trail(&key, first, Step::new(place, now_ms));
             let view = ReportView {
                 id: &report.id,
                 status,
@@ -436,123 +446,4 @@ fn took_one<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
-    use super::*;
-    use crate::page::testing::{PHONE, facts, landed, outgoing, phone_sms, stored, waiting};
-
-    fn thing(things: &[(String, Value)], key: &str) -> Value {
-        let found = things.iter().find(|(other, _)| other == key);
-        found.unwrap_or_else(|| panic!("no {key}")).1.clone()
-    }
-
-    fn places(thing: &Value) -> Vec<&str> {
-        let trail = thing["trail"].as_array().unwrap();
-        trail
-            .iter()
-            .map(|step| step["place"].as_str().unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn an_sms_from_a_phone_leaves_a_trail() {
-        let mut world = World::default();
-        let mut facts = facts();
-        facts.phones.sent.push(phone_sms("a", None));
-        let _ = world.see(&facts, 1_100);
-        facts.phones.sent = vec![phone_sms("a", Some(200))];
-        let wait = waiting(json!({ "kind": "incoming", "id": "a" }));
-        facts.inside.queues.insert(Queue::Exchange, vec![wait]);
-        let things = world.see(&facts, 2_000);
-        let sms = thing(&things, "incoming/a");
-        assert_eq!(sms["wait"]["next_try_ms"], 9_000);
-        assert_eq!(thing(&things, "queue/exchange")["messages"], 1);
-        facts.ends.at_medic.insert("a".to_owned());
-        let _ = world.see(&facts, 2_500);
-        facts.inside.queues.clear();
-        facts.ends.at_medic.clear();
-        facts.ends.stored.push(stored("a"));
-        let sms = thing(&world.see(&facts, 3_500), "incoming/a");
-        let expected = [
-            "phone",
-            "africas-talking",
-            "exchange",
-            "medic-exchange",
-            "medic",
-        ];
-        assert_eq!(places(&sms), expected);
-        assert_eq!(sms["trail"][4]["at_ms"], 3_000);
-    }
-
-    #[test]
-    fn an_accepted_sms_that_is_nowhere_is_shown_as_lost() {
-        let mut facts = facts();
-        facts.phones.sent.push(phone_sms("a", Some(200)));
-        let things = World::default().see(&facts, 2_000);
-        assert_eq!(thing(&things, "incoming/a")["place"], "nowhere");
-        assert_eq!(thing(&things, "account/from-phones")["lost"], 1);
-    }
-
-    #[test]
-    fn a_poll_is_no_sms() {
-        let mut facts = facts();
-        let poll = waiting(json!({ "kind": "poll" }));
-        facts.inside.queues.insert(Queue::Exchange, vec![poll]);
-        let queue = thing(&World::default().see(&facts, 1), "queue/exchange");
-        assert_eq!(
-            (&queue["messages"], &queue["others"]),
-            (&json!(0), &json!(1))
-        );
-    }
-
-    #[test]
-    fn an_sms_to_a_phone_is_where_the_ledger_the_queue_and_the_phone_say() {
-        let mut facts = facts();
-        let state = MessageState::ReceivedByGateway;
-        facts
-            .ends
-            .outgoing
-            .push(outgoing("m", PHONE, "hello", state));
-        let mut place = |row: Option<Value>, queue: Option<Queue>, on_phone: bool| {
-            facts.inside.rows = row
-                .map(|sending| {
-                    let at_ids = if on_phone {
-                        vec!["ATXid_1"]
-                    } else {
-                        Vec::new()
-                    };
-                    json!({ "pk": "message#m", "sending": sending, "at_ids": at_ids })
-                })
-                .into_iter()
-                .collect();
-            facts.inside.queues.clear();
-            if let Some(queue) = queue {
-                let copy = waiting(json!({ "kind": "send", "id": "m" }));
-                facts.inside.queues.insert(queue, vec![copy]);
-            }
-            facts.ends.landed = match on_phone {
-                true => vec![landed("ATXid_1", PHONE, "hello")],
-                false => Vec::new(),
-            };
-            thing(&World::default().see(&facts, 1), "outgoing/m")["place"].clone()
-        };
-        assert_eq!(place(None, None, false), "medic");
-        assert_eq!(place(None, Some(Queue::Outbox), false), "outbox");
-        let calling = json!({ "is": "calling" });
-        assert_eq!(
-            place(Some(calling), Some(Queue::Outbox), false),
-            "outbound-sender"
-        );
-        let held = json!({ "is": "waiting", "reason": "held" });
-        assert_eq!(place(Some(held), Some(Queue::Outbox), false), "outbox");
-        assert_eq!(
-            place(None, Some(Queue::OutboxParked), false),
-            "outbox-parked"
-        );
-        let failed = json!({ "is": "failed" });
-        assert_eq!(place(Some(failed), None, false), "failed");
-        let accepted = json!({ "is": "accepted" });
-        assert_eq!(place(Some(accepted), None, true), "phone");
-    }
-}
+mod tests;
