@@ -3,6 +3,7 @@
 
 pub mod africastalking;
 mod answer;
+pub mod browser;
 pub mod faults;
 pub mod http;
 mod ids;

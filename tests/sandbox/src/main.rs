@@ -5,6 +5,8 @@
     reason = "a command line that talks to the person who started it"
 )]
 
+mod screenshots;
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,9 @@ use sandbox::whole::{self, Progress as _, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
-cargo sandbox        the whole system on this machine, until Ctrl-C
-cargo sandbox lint   checks infra/template.yaml: sam validate --lint, and cfn-lint after the transform";
+cargo sandbox               the whole system on this machine, until Ctrl-C
+cargo sandbox lint          checks infra/template.yaml: sam validate --lint, and cfn-lint after the transform
+cargo sandbox screenshots   pictures of the page in its states, into target/sandbox/screenshots";
 
 /// After so long without anything new, a step says that it is still going on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -37,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
             signal = end() => signal,
         },
         ["lint"] => lint().await,
+        ["screenshots"] => screenshots().await,
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
@@ -72,6 +76,14 @@ async fn lint() -> anyhow::Result<()> {
         )
         .await?;
     progress.say("The template is clean.");
+    Ok(())
+}
+
+async fn screenshots() -> anyhow::Result<()> {
+    let progress = Progress::begin();
+    let sandbox = Sandbox::start(&progress, 0).await?;
+    screenshots::make(&sandbox, &progress).await?;
+    progress.say(&format!("They are in {}.", screenshots::folder().display()));
     Ok(())
 }
 

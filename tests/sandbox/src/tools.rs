@@ -1,8 +1,8 @@
-//! The two Python tools of the sandbox, in the project's own folder: the emulator of AWS, and SAM.
+//! What the sandbox and its tests run beside Rust.
 //!
-//! They live in virtual environments under `.tools/`, with every package pinned by a file beside
-//! this crate's `Cargo.toml`. Nothing is installed anywhere else, and nothing but `python3` has to
-//! be there.
+//! The two Python tools, the emulator of AWS and SAM, are in the project's own folder. They live in virtual environments under `.tools/`, with every package pinned by a file beside
+//! this crate's `Cargo.toml`. Nothing but `python3` has to be there. Chromium, for the tests of the
+//! page alone, is the system's.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,6 +14,9 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 
 /// What the pinned packages need.
 const OLDEST_PYTHON: (u32, u32) = (3, 11);
+
+/// Chromium and its driver, as Debian calls them, and letters for it to show.
+const CHROMIUM_PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-dejavu-core"];
 
 /// The project's root folder.
 #[must_use]
@@ -156,6 +159,65 @@ pub fn are_installed() -> bool {
         tool.stamp(&python)
             .is_ok_and(|stamp| tool.is_installed(&stamp))
     })
+}
+
+/// A browser, and what drives it.
+#[derive(Clone, Debug)]
+pub struct Chromium {
+    /// The program.
+    pub browser: PathBuf,
+    /// Its WebDriver.
+    pub driver: PathBuf,
+}
+
+/// Finds Chromium: what the variables `CHROMIUM` and `CHROMEDRIVER` name, or what is installed.
+/// Where it is not, and this is root on Debian, it is installed. It blocks.
+///
+/// # Errors
+/// When there is none.
+pub fn chromium() -> anyhow::Result<Chromium> {
+    fs::create_dir_all(tools_folder())?;
+    let lock = File::create(tools_folder().join("chromium-lock"))?;
+    lock.lock().context("cannot lock .tools")?;
+    if let Some(found) = find_chromium() {
+        return Ok(found);
+    }
+    let user = Command::new("id").arg("-u").output()?;
+    ensure!(
+        user.stdout.trim_ascii() == b"0" && find_program("apt-get").is_some(),
+        "the page's tests need Chromium; Debian has it in the packages {}, and the variables \
+         CHROMIUM and CHROMEDRIVER can name others",
+        CHROMIUM_PACKAGES.join(" and ")
+    );
+    let apt_get = |arguments: &[&str]| {
+        run(Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt_get(&["update"])?;
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(CHROMIUM_PACKAGES);
+    apt_get(&install)?;
+    find_chromium().context("Chromium was installed, and is not there")
+}
+
+fn find_chromium() -> Option<Chromium> {
+    let named = |variable: &str, program: &str| {
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| find_program(program))
+    };
+    Some(Chromium {
+        browser: named("CHROMIUM", "chromium")?,
+        driver: named("CHROMEDRIVER", "chromedriver")?,
+    })
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
 }
 
 /// The system's Python.
