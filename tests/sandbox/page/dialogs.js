@@ -75,7 +75,7 @@ function Queue({ queue }) {
   const here = new Map([...things[kind]].filter(([, thing]) => thing.place === queue));
   const depth = things.queue.get(queue);
   return html`<p>${depth?.messages ?? 0} in it${depth?.others ? `, and ${depth.others} wake-up calls for medic-exchange` : ""}.</p>
-    <ul class="contents">${newest(here).map((thing) => html`<li key=${thing.id}>${entry(kind, thing)}</li>`)}</ul>
+    <ul class="contents">${newest(here.values()).map((thing) => html`<li key=${thing.id}>${entry(kind, thing)}</li>`)}</ul>
     ${older(here.size)}`;
 }
 
@@ -89,18 +89,21 @@ function entry(kind, thing) {
 }
 
 function Ledger() {
-  const rows = new Map([...things.row].reverse().filter(([key]) => !key.startsWith("sms#")));
-  const messages = [...rows].filter(([key]) => key.startsWith("message#"));
-  const others = [...rows].filter(([key]) => !key.startsWith("message#"));
+  const messages = [];
+  const others = [];
+  for (const [key, row] of things.row) {
+    if (key.startsWith("message#")) messages.push(row);
+    else if (!key.startsWith("sms#") && !key.startsWith("recipient#")) others.push(row);
+  }
   return html`<p>One row for each message that Medic wants sent. It holds no phone number and no text.</p>
-    ${[...messages, ...others].slice(0, SHOWN_AT_MOST).map(
-      ([key, row]) => html`<details key=${key} class="row">
-        <summary><code>${key}</code> ${row.status ?? ""}${row.untold ? ", Medic is to be told" : ""}</summary>
+    ${[...others, ...newest(messages)].map(
+      (row) => html`<details key=${row.pk} class="row">
+        <summary><code>${row.pk}</code> ${row.status ?? ""}${row.untold ? ", Medic is to be told" : ""}</summary>
         <${Fields} row=${row} />
       </details>`,
     )}
-    ${older(rows.size)}
-    ${rows.size === 0 ? html`<p class="quiet">It is empty.</p>` : null}`;
+    ${older(messages.length)}
+    ${messages.length === 0 ? html`<p class="quiet">None yet.</p>` : null}`;
 }
 
 function Function({ name }) {

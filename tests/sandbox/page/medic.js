@@ -56,7 +56,7 @@ function Outgoing() {
   return html`<section aria-labelledby="outgoing-title">
     <h3 id="outgoing-title">Outgoing <span class="count">${all.size}</span></h3>
     <ul class="messages" tabindex="0" aria-labelledby="outgoing-title" data-list="outgoing">
-      ${newest(all).map((message) => {
+      ${newest(all.values()).map((message) => {
         const [words, tone] = state(message.state);
         const reason = message.history.at(-1)?.details;
         return html`<li key=${message.id}>

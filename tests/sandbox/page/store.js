@@ -106,10 +106,11 @@ export async function act(method, path, body) {
   }
 }
 
-/** The last entries of a map, newest first. */
-export function newest(map, count = SHOWN_AT_MOST) {
-  const all = [...map.values()];
-  return all.slice(-count).reverse();
+const bornAt = (thing) => thing.at_ms ?? thing.first_offered_ms ?? thing.trail?.[0].at_ms ?? 0;
+
+/** The newest of some things, newest first. */
+export function newest(some, count = SHOWN_AT_MOST) {
+  return [...some].sort((a, b) => bornAt(b) - bornAt(a)).slice(0, count);
 }
 
 export function older(total) {

@@ -1,0 +1,272 @@
+//! The sandbox as a page, in a real Chromium: what a person can do with it, and what it shows.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod shared;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, ensure};
+use sandbox::browser::View;
+use sandbox::faults::Scope;
+use sandbox::medic::Fault;
+use sandbox::stack::eventually;
+use serde_json::json;
+
+use crate::shared::{Account, Look, SOON, on_the_page};
+
+/// How far the page may grow, in elements, however many messages there are. It has some 600 with
+/// none, and forty entries in each of its lists.
+const ELEMENTS_AT_MOST: u64 = 2_500;
+
+/// Every text whose contrast to what it stands on is below 4.5, as WCAG's AA asks; 3 for large text.
+const LOW_CONTRASTS: &str = include_str!("contrast.js");
+
+#[test]
+fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone()
+-> anyhow::Result<()> {
+    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
+        let before = look.account().await?;
+        look.add_phone("+254700000003").await?;
+        look.send("My child has a fever").await?;
+        look.browser
+            .until("find('[data-list=reports] li', '+254700000003', 'My child has a fever')")
+            .await?;
+        look.browser
+            .until("find('.bubble.sent', 'My child has a fever', 'Medic has it')")
+            .await?;
+        look.browser
+            .until("find('.bubble:not(.sent)', 'we have received your message', 'delivered')")
+            .await?;
+        look.browser
+            .until("find('[data-list=outgoing] li', '+254700000003', 'delivered')")
+            .await?;
+        let stored = look.sandbox.scene.medic.stored();
+        let of_phone = |sms: &&sandbox::medic::Stored| sms.from == "+254700000003";
+        let texts: Vec<String> = stored
+            .iter()
+            .filter(of_phone)
+            .map(|sms| sms.content.clone())
+            .collect();
+        ensure!(texts == ["My child has a fever"], "Medic has {texts:?}");
+        let phone = look.sandbox.scene.africastalking.phone("+254700000003");
+        ensure!(phone.len() == 1, "the phone has {phone:?}");
+        look.account_becomes(&Account {
+            sent: before.sent + 1,
+            stored_once: before.stored_once + 1,
+            ..before
+        })
+        .await
+    })
+}
+
+#[test]
+fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
+    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
+        let before = look.account().await?;
+        look.add_phone("+254700000004").await?;
+        look.browser.click("[data-fault='medic/down']").await?;
+        look.browser
+            .until("find('[data-box=medic]', 'in trouble')")
+            .await?;
+        let texts = ["one", "two", "three", "four", "five"];
+        for text in texts {
+            look.send(text).await?;
+            let arrived = format!("find('.bubble.sent .text', '{text}')");
+            look.browser.until(&arrived).await?;
+        }
+        look.account_becomes(&Account {
+            sent: before.sent + 5,
+            on_their_way: 5,
+            ..before
+        })
+        .await?;
+        look.browser
+            .until("find('[data-now=exchange]', 'Medic cannot be reached', 'tried again')")
+            .await?;
+        look.browser
+            .until("find('[data-box=exchange]', '5 wait')")
+            .await?;
+        look.browser.click("[data-fault='medic/down']").await?;
+        look.browser.click("[data-now=exchange] button").await?;
+        look.account_becomes(&Account {
+            sent: before.sent + 5,
+            stored_once: before.stored_once + 5,
+            ..before
+        })
+        .await?;
+        let stored = look.sandbox.scene.medic.stored();
+        let of_phone = |sms: &&sandbox::medic::Stored| sms.from == "+254700000004";
+        let found: Vec<&str> = stored
+            .iter()
+            .filter(of_phone)
+            .map(|sms| sms.content.as_str())
+            .collect();
+        ensure!(found == texts, "Medic has {found:?}");
+        look.browser
+            .until("!document.querySelector('[data-now=exchange]')")
+            .await
+    })
+}
+
+#[test]
+fn three_hundred_messages_do_not_freeze_the_page() -> anyhow::Result<()> {
+    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
+        let before = look.to_phones().await?;
+        let choose = "document.querySelector('.queue-form [name=to]').value = 'many'; \
+                      document.querySelector('.queue-form [name=count]').value = '300';";
+        look.browser.run(choose).await?;
+        look.browser.click(".queue-form button").await?;
+        // The page answers, and draws, for as long as the messages travel.
+        let watch = "return new Promise((done) => requestAnimationFrame(() => done([ \
+                     document.querySelectorAll('*').length, account('wanted'), \
+                     account('on_phone'), account('to_on_their_way'), account('too_many')])))";
+        let most = std::sync::atomic::AtomicU64::new(0);
+        let seen = std::sync::Mutex::new(BTreeSet::new());
+        eventually("300 SMS on their phones", 2 * SOON, async || {
+            let now = look.browser.run(watch).await?;
+            let elements = now[0].as_u64().context("no count of elements")?;
+            most.fetch_max(elements, std::sync::atomic::Ordering::Relaxed);
+            seen.lock().unwrap().insert(now[2].as_u64());
+            let done = json!([before.wanted + 300, before.on_phone + 300, 0, 0]);
+            Ok(
+                (now.as_array().context("no list")?[1..] == *done.as_array().unwrap())
+                    .then_some(()),
+            )
+        })
+        .await?;
+        let most = most.into_inner();
+        ensure!(most <= ELEMENTS_AT_MOST, "the page grew to {most} elements");
+        let seen = seen.into_inner().unwrap();
+        ensure!(seen.len() > 5, "the page showed only {seen:?} of their way");
+        let landed = look.sandbox.scene.africastalking.accepted();
+        let come = landed
+            .iter()
+            .filter(|sms| sms.text.starts_with("Please come"));
+        let texts: BTreeSet<&str> = come.clone().map(|sms| sms.text.as_str()).collect();
+        ensure!(
+            come.count() == 300 && texts.len() == 300,
+            "not each came once"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_lost_or_stored_twice_is_shown_as_such() -> anyhow::Result<()> {
+    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
+        let before = look.account().await?;
+        let medic = &look.sandbox.scene.medic;
+        // A bridge that does what ours never does is played by hand.
+        let of_phone = || Scope::Matching("+254700000005".to_owned());
+        medic.fault(Fault::Http503, of_phone()).await;
+        look.add_phone("+254700000005").await?;
+        for text in ["stored twice", "lost"] {
+            look.send(text).await?;
+        }
+        look.account_becomes(&Account {
+            sent: before.sent + 2,
+            on_their_way: 2,
+            ..before
+        })
+        .await?;
+        let sent = look.sandbox.scene.africastalking.from_phones();
+        let twice = sent.iter().rfind(|sms| sms.text == "stored twice").unwrap();
+        let message = json!({ "id": twice.id, "from": "MTN", "content": "stored twice" });
+        look.post_to_medic(&json!({ "messages": [message, message], "updates": [] }))
+            .await?;
+        let stack = &look.sandbox.scene.stack;
+        let purge = json!({ "QueueUrl": stack.outputs().exchange_queue_url });
+        let action = "AmazonSQS.PurgeQueue";
+        stack.aws().call("sqs", action, &purge).await?;
+        look.account_becomes(&Account {
+            sent: before.sent + 2,
+            stored_twice: before.stored_twice + 1,
+            lost: before.lost + 1,
+            ..before
+        })
+        .await?;
+        look.browser
+            .until("find('[data-account=lost].bad') && find('[data-account=stored_twice].bad')")
+            .await
+    })
+}
+
+#[test]
+fn everything_can_be_done_with_the_keyboard() -> anyhow::Result<()> {
+    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
+        let browser = look.browser;
+        look.tab_to("#sms-text").await?;
+        browser.press("typed\u{e007}").await?;
+        browser.until("find('.bubble.sent', 'typed')").await?;
+        look.tab_to("[data-fault='africastalking/robot']").await?;
+        browser.press(" ").await?;
+        let is_on = "find(\"[data-fault='africastalking/robot'][aria-pressed=true]\")";
+        browser.until(is_on).await?;
+        browser.press(" ").await?;
+        browser.until(&format!("!({is_on})")).await?;
+        look.tab_to("[data-box=ledger]").await?;
+        browser.press("\u{e007}").await?;
+        browser.until("find('dialog[open]', 'The ledger')").await?;
+        browser.press("\u{e00c}").await?;
+        browser.until("!find('dialog[open]')").await?;
+        let focus = browser
+            .run("return document.activeElement.dataset.box")
+            .await?;
+        ensure!(focus == "ledger", "the focus went to {focus}");
+        Ok(())
+    })
+}
+
+#[test]
+fn it_can_be_read_in_both_schemes_on_a_laptop_and_on_a_phone() -> anyhow::Result<()> {
+    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
+        look.browser.click("[data-fault='medic/down']").await?;
+        look.send("Is this readable?").await?;
+        look.browser
+            .until("find('[data-now=exchange]') && find('.active li')")
+            .await?;
+        for view in [View::LAPTOP, View::PHONE] {
+            for dark in [false, true] {
+                look.browser.look_through(View { dark, ..view }).await?;
+                look.browser.until("isDrawn()").await?;
+                let low = look.browser.run(LOW_CONTRASTS).await?;
+                ensure!(low == json!([]), "too little contrast: {low:#}");
+                let script = "return document.documentElement.scrollWidth - innerWidth";
+                let beyond = look.browser.run(script).await?;
+                let is_inside = beyond.as_i64().is_some_and(|beyond| beyond <= 0);
+                ensure!(is_inside, "the page is {beyond} pixels wider than {view:?}");
+            }
+        }
+        let nameless = "return [...document.querySelectorAll('button, input, select')] \
+                        .filter((one) => !(one.textContent.trim() || one.ariaLabel || one.labels?.length)) \
+                        .map((one) => one.outerHTML)";
+        let nameless = look.browser.run(nameless).await?;
+        ensure!(nameless == json!([]), "without a name: {nameless:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_moves_for_those_who_prefer_less_motion() -> anyhow::Result<()> {
+    let still = View {
+        still: true,
+        ..View::LAPTOP
+    };
+    for (view, moves) in [(still, false), (View::LAPTOP, true)] {
+        on_the_page(view, async |look: &Look<'_>| {
+            // Whatever is animated, however shortly, goes through here.
+            let note = "window.animated = 0; const animate = Element.prototype.animate; \
+                        Element.prototype.animate = function (...how) { \
+                        window.animated += 1; return animate.apply(this, how); }";
+            look.browser.run(note).await?;
+            look.send("Does it move?").await?;
+            look.browser
+                .until("find('.bubble.sent', 'Does it move?', 'Medic has it')")
+                .await?;
+            let animated = look.browser.run("return window.animated > 0").await?;
+            ensure!(animated == json!(moves), "moves: {animated}, with {view:?}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
