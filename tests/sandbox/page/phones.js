@@ -59,7 +59,8 @@ function sendFrom(event) {
 function addPhone(event) {
   event.preventDefault();
   const input = event.target.elements.number;
-  const phone = input.value.trim();
+  // With nothing typed, the next number that nobody has.
+  const phone = input.value.trim() || input.placeholder;
   if (!phone) return;
   const phones = ui.phones.includes(phone) ? ui.phones : [...ui.phones, phone];
   choose({ phones, phone });
@@ -106,8 +107,7 @@ export function Phones() {
     </ul>
     <form class="add" onSubmit=${addPhone}>
       <label class="hidden" for="new-phone">Number or name of a new phone</label>
-      <input id="new-phone" name="number" type="text" autocomplete="off" placeholder=${nextNumber(all)}
-        onFocus=${(event) => { event.target.value ||= nextNumber(all); }} />
+      <input id="new-phone" name="number" type="text" autocomplete="off" placeholder=${nextNumber(all)} />
       <button type="submit">Add a phone</button>
     </form>
     <div class="device">

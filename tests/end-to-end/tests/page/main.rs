@@ -34,9 +34,12 @@ fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone(
         look.browser
             .until("find('.bubble.sent', 'My child has a fever', 'Medic has it')")
             .await?;
-        look.browser
-            .until("find('.bubble:not(.sent)', 'we have received your message', 'delivered')")
-            .await?;
+        // Medic would be asked, and told, within a minute.
+        let reply = "find('.bubble:not(.sent)', 'we have received your message', 'delivered')";
+        let is_known = format!("find('[data-box=ledger]', 'to tell Medic') || {reply}");
+        look.browser.until(&is_known).await?;
+        look.browser.click(".settings button").await?;
+        look.browser.until(reply).await?;
         look.browser
             .until("find('[data-list=outgoing] li', '+254700000003', 'delivered')")
             .await?;

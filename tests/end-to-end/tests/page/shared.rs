@@ -73,13 +73,11 @@ pub fn on_the_page(
         let browser = Browser::start(view).await?;
         browser.open(&sandbox.page.url()).await?;
         browser.run(HELPERS).await?;
-        browser
-            .until("find('[data-box=ledger]') && find('[data-account=sent] dd') && account('sent') >= 0")
-            .await?;
         let look = Look {
             sandbox,
             browser: &browser,
         };
+        look.is_up_to_date().await?;
         test(&look).await
     })
 }
@@ -112,6 +110,19 @@ impl Settle for Sandbox {
 }
 
 impl Look<'_> {
+    /// Waits until the page shows what is so: at first it shows what the last page saw.
+    async fn is_up_to_date(&self) -> anyhow::Result<()> {
+        let sent = self.sandbox.scene.africastalking.from_phones();
+        let sent = sent.iter().filter(|sms| sms.is_accepted()).count();
+        let wanted = self.sandbox.scene.medic.all_outgoing().len();
+        let now = format!(
+            "find('[data-box=ledger]') && find('[data-account=lost] dd') \
+             && account('sent') === {sent} && account('wanted') === {wanted} \
+             && account('on_their_way') === 0 && account('to_on_their_way') === 0"
+        );
+        self.browser.until(&now).await
+    }
+
     pub async fn account(&self) -> anyhow::Result<Account> {
         let names = [
             "sent",
