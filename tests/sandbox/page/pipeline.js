@@ -2,7 +2,7 @@
 
 import { Component, createRef } from "./vendor/preact.mjs";
 import { DOT_EVERY, Dots, countIn } from "./dots.js";
-import { act, choose, html, lines, things } from "./store.js";
+import { act, choose, html, lastLine, lines, things } from "./store.js";
 import { accountTrouble, sentence, time, times, until } from "./words.js";
 
 /** Below this width, in pixels, the picture stands on its end. */
@@ -248,8 +248,7 @@ class Picture extends Component {
 
 /** Why Medic is not being told, by the last word of medic-exchange about it. */
 function medicTrouble() {
-  const last = lines.findLast((line) => line.function === "medic-exchange" && (line.trouble || line.event === "posted"));
-  return last?.trouble;
+  return lastLine("posted", "medic_trouble", "medic_needs_mending", "medic_refused_credentials")?.trouble;
 }
 
 function waits() {
@@ -292,7 +291,7 @@ function waits() {
         key: id,
         what: `${count} put aside from ${queue}`,
         how: "An alarm has gone off. They stay for two weeks, and can be put back.",
-        why: lines.findLast((line) => line.event === "parked")?.reason ?? "see there",
+        why: lastLine("parked")?.reason ?? "see there",
       });
     }
   }

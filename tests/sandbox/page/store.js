@@ -16,6 +16,8 @@ const KINDS = ["account", "end", "incoming", "landed", "look", "outgoing", "queu
 export const things = {};
 /** What the functions have logged, newest last. */
 export const lines = [];
+/** The last line of each event, also when newer ones have pushed it out of the list. */
+const lastLines = new Map();
 export const ui = {
   connected: null,
   faults: null,
@@ -56,6 +58,7 @@ export function choose(choice) {
 function forgetEverything() {
   for (const kind of KINDS) things[kind] = new Map();
   lines.length = 0;
+  lastLines.clear();
 }
 forgetEverything();
 
@@ -73,9 +76,19 @@ function take(news) {
     all.set(id, news.things[key]);
   }
   lines.push(...news.lines);
+  for (const line of news.lines) {
+    // Again at the end: the order is that of the last occurrence.
+    lastLines.delete(line.event);
+    lastLines.set(line.event, line);
+  }
   lines.splice(0, lines.length - LINES_AT_MOST);
   for (const listener of listeners) listener(news, before);
   changed();
+}
+
+/** The last line of any of these events. */
+export function lastLine(...events) {
+  return [...lastLines.values()].findLast((line) => events.includes(line.event));
 }
 
 export function listen() {

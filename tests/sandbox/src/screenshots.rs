@@ -1,14 +1,50 @@
 //! `cargo sandbox screenshots`: pictures of the page in its states, made by playing with it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sandbox::browser::{Browser, View};
 use sandbox::tools::repository;
 use sandbox::whole::{Progress, Sandbox};
 
-/// Everything is told and nothing waits.
-const QUIET: &str = "document.querySelector('[data-account=to_on_their_way] dd').textContent === '0' \
-    && document.querySelector('[data-account=on_their_way] dd').textContent === '0'";
+/// What the conditions below use.
+const HELPERS: &str =
+    "window.find = (selector, ...texts) => [...document.querySelectorAll(selector)]
+    .some((element) => texts.every((text) => element.textContent.includes(text)));";
+
+/// Nothing is on its way any more.
+const QUIET: &str = "document.querySelector('[data-account=on_their_way] dd').textContent === '0' \
+    && document.querySelector('[data-account=to_on_their_way] dd').textContent === '0'";
+
+/// Two frames on, everything is drawn.
+const DRAWN: &str = "new Promise((done) => \
+    requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
+
+/// Each state is looked at so.
+const VIEWS: [(&str, View); 5] = [
+    ("laptop", View::LAPTOP),
+    (
+        "laptop-dark",
+        View {
+            dark: true,
+            ..View::LAPTOP
+        },
+    ),
+    (
+        "laptop-whole",
+        View {
+            height: 1400,
+            ..View::LAPTOP
+        },
+    ),
+    ("phone", View::PHONE),
+    (
+        "phone-whole",
+        View {
+            height: 3300,
+            ..View::PHONE
+        },
+    ),
+];
 
 /// Where the pictures go.
 pub fn folder() -> PathBuf {
@@ -16,68 +52,47 @@ pub fn folder() -> PathBuf {
 }
 
 /// Makes all of them.
+///
+/// # Errors
+/// When the page does not come into one of the states.
 pub async fn make(sandbox: &Sandbox, progress: &impl Progress) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder())?;
     let browser = Browser::start(View::LAPTOP).await?;
     browser.open(&sandbox.page.url()).await?;
-    browser.until("document.querySelector('.chip')").await?;
-    let studio = Studio { browser: &browser };
+    browser.run(HELPERS).await?;
+    let player = Player { browser };
+    player.browser.until("find('[data-box=ledger]')").await?;
     progress
-        .step("At the start", studio.take("1-start"))
+        .step("Before anything", player.take("1-empty"))
         .await?;
     progress
-        .step("An SMS and its reply", studio.one_sms())
+        .step("An SMS and its reply", player.sms_and_reply())
         .await?;
-    progress.step("Medic is away", studio.medic_away()).await?;
-    progress.step("No credit", studio.out_of_credit()).await?;
-    progress.step("A busy morning", studio.busy()).await?;
-    Ok(())
+    progress
+        .step("Medic is away", player.medic_is_away())
+        .await?;
+    progress
+        .step("Africa's Talking has no credit", player.no_credit())
+        .await?;
+    progress
+        .step("A hundred SMS and a slow Medic", player.busy_morning())
+        .await
 }
 
-struct Studio<'a> {
-    browser: &'a Browser,
+/// Somebody who plays with the page.
+struct Player {
+    browser: Browser,
 }
 
-impl Studio<'_> {
-    /// What can be seen now: on a laptop and on a phone, light and dark.
+impl Player {
     async fn take(&self, name: &str) -> anyhow::Result<()> {
-        let views = [
-            ("laptop", View::LAPTOP),
-            (
-                "laptop-dark",
-                View {
-                    dark: true,
-                    ..View::LAPTOP
-                },
-            ),
-            ("phone", View::PHONE),
-            (
-                "whole",
-                View {
-                    height: 1500,
-                    ..View::LAPTOP
-                },
-            ),
-            (
-                "phone-whole",
-                View {
-                    height: 3300,
-                    ..View::PHONE
-                },
-            ),
-        ];
-        for (view, look) in views {
+        for (view, look) in VIEWS {
             self.browser.look_through(look).await?;
-            let settled = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
-            self.browser.run(&format!("return {settled}")).await?;
-            self.save(&folder().join(format!("{name}-{view}.png")))
-                .await?;
+            self.browser.run(&format!("return {DRAWN}")).await?;
+            let file = folder().join(format!("{name}-{view}.png"));
+            self.browser.screenshot(&file).await?;
         }
         self.browser.look_through(View::LAPTOP).await
-    }
-
-    async fn save(&self, file: &Path) -> anyhow::Result<()> {
-        self.browser.screenshot(file).await
     }
 
     async fn send(&self, text: &str) -> anyhow::Result<()> {
@@ -85,75 +100,62 @@ impl Studio<'_> {
         self.browser.click(".compose button").await
     }
 
-    async fn one_sms(&self) -> anyhow::Result<()> {
+    async fn toggle(&self, fault: &str) -> anyhow::Result<()> {
+        self.browser.click(&format!("[data-fault='{fault}']")).await
+    }
+
+    async fn sms_and_reply(&self) -> anyhow::Result<()> {
         self.send("My child has a fever").await?;
-        self.browser
-            .until("document.querySelector('.bubble:not(.sent)')")
-            .await?;
-        self.browser
-            .click("[data-fault='x'], .settings button")
-            .await?;
-        self.browser
-            .until("document.querySelector('[data-list=outgoing] .tone.good')")
-            .await?;
+        let reply = "find('.bubble:not(.sent)', 'delivered')";
+        self.browser.until(reply).await?;
         self.take("2-reply").await?;
         self.browser.click(".bubble:not(.sent) button").await?;
         self.browser
-            .until("document.querySelector('dialog[open]')")
+            .until("find('dialog[open]', 'Its row in the ledger')")
             .await?;
         self.take("3-story").await?;
         self.browser.click("dialog header button").await
     }
 
-    async fn medic_away(&self) -> anyhow::Result<()> {
-        self.browser.click("[data-fault='medic/down']").await?;
+    async fn medic_is_away(&self) -> anyhow::Result<()> {
+        self.toggle("medic/down").await?;
         for text in [
             "Danger signs: 3 in Kisumu",
             "PREGNANCY 12345 8",
             "Please send a nurse",
         ] {
             self.send(text).await?;
-            self.browser
-                .until("[...document.querySelectorAll('.bubble.sent')].at(-1).textContent.includes('queue') || [...document.querySelectorAll('.bubble.sent')].at(-1).textContent.includes('waits')")
-                .await?;
+            let is_there = format!("find('.bubble.sent', '{text}')");
+            self.browser.until(&is_there).await?;
         }
         self.browser
-            .until("document.querySelector('[data-now=exchange]')")
+            .until("find('[data-now=exchange]', '3 SMS')")
             .await?;
-        self.take("4-medic-down").await?;
-        self.browser.click("[data-fault='medic/down']").await?;
+        self.take("4-medic-away").await?;
+        self.toggle("medic/down").await?;
         self.browser.click("[data-now=exchange] button").await?;
         self.browser.until(QUIET).await
     }
 
-    async fn out_of_credit(&self) -> anyhow::Result<()> {
-        self.browser
-            .click("[data-fault='africastalking/out-of-credit']")
-            .await?;
+    async fn no_credit(&self) -> anyhow::Result<()> {
+        self.toggle("africastalking/out-of-credit").await?;
         self.send("Is the clinic open?").await?;
-        self.browser
-            .until("document.querySelector('[data-now=hold]')")
-            .await?;
-        self.take("5-out-of-credit").await?;
-        self.browser
-            .click("[data-fault='africastalking/out-of-credit']")
-            .await
+        self.browser.until("find('[data-now=hold]')").await?;
+        self.take("5-no-credit").await?;
+        self.toggle("africastalking/out-of-credit").await
     }
 
-    async fn busy(&self) -> anyhow::Result<()> {
-        self.browser.click("[data-fault='medic/slow']").await?;
-        self.browser
-            .run("document.querySelector('#sms-count').value = '100'")
-            .await?;
+    async fn busy_morning(&self) -> anyhow::Result<()> {
+        self.toggle("medic/slow").await?;
+        let many = "document.querySelector('#sms-count').value = '100'";
+        self.browser.run(many).await?;
         self.send("Weekly report").await?;
         self.browser
-            .until("Number(document.querySelector('[data-account=sent] dd').textContent) > 90")
+            .until("Number(document.querySelector('[data-account=sent] dd').textContent) > 80")
             .await?;
         self.take("6-busy").await?;
         self.browser.click("[data-box=exchange]").await?;
-        self.browser
-            .until("document.querySelector('dialog[open]')")
-            .await?;
+        self.browser.until("find('dialog[open] .contents')").await?;
         self.take("7-queue").await
     }
 }
