@@ -19,6 +19,8 @@ use crate::{http, tools};
 const CALL_WITHIN: Duration = Duration::from_secs(60);
 /// How long a page may take to come to a state that is waited for.
 const SOON: Duration = Duration::from_secs(120);
+/// It takes a port of IPv4 and then the same one of IPv6, which somebody else may have.
+const STARTS: u32 = 5;
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -87,15 +89,7 @@ impl Browser {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let profile = work_folder().join(format!("browser-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&profile)?;
-        let mut driver = Command::new(&chromium.driver)
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot run {}", chromium.driver.display()))?;
-        let port = port_of(&mut driver).await?;
+        let (driver, port) = start_driver(&chromium.driver).await?;
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).to_vec();
         arguments.push(format!("--user-data-dir={}", profile.display()));
         let http = http::client(CALL_WITHIN)?;
@@ -252,16 +246,29 @@ impl Drop for Browser {
     }
 }
 
-/// The port that the driver has chosen, from what it prints.
-async fn port_of(driver: &mut Child) -> anyhow::Result<u16> {
-    let output = driver.stdout.take().context("the driver has no output")?;
-    let mut lines = BufReader::new(output).lines();
-    while let Some(line) = lines.next_line().await? {
-        if let Some((_, port)) = line.split_once("started successfully on port ") {
-            return Ok(port.trim_end_matches('.').parse()?);
+/// Starts the driver, and gives the port that it has chosen.
+async fn start_driver(program: &Path) -> anyhow::Result<(Child, u16)> {
+    let mut said = String::new();
+    for _ in 0..STARTS {
+        let mut driver = Command::new(program)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let output = driver.stdout.take().context("the driver has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        while let Some(line) = lines.next_line().await? {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                return Ok((driver, port.trim_end_matches('.').parse()?));
+            }
+            said.push_str(&line);
+            said.push('\n');
         }
     }
-    bail!("the driver of Chromium does not start")
+    bail!("the driver of Chromium does not start:\n{said}")
 }
 
 async fn called(request: reqwest::RequestBuilder, body: Option<&Value>) -> anyhow::Result<Value> {
