@@ -262,10 +262,10 @@ fn nothing_moves_for_those_who_prefer_less_motion() -> anyhow::Result<()> {
                         Element.prototype.animate = function (...how) { \
                         window.animated += 1; return animate.apply(this, how); }";
             look.browser.run(note).await?;
-            look.send("Does it move?").await?;
-            look.browser
-                .until("find('.bubble.sent', 'Does it move?', 'Medic has it')")
-                .await?;
+            let text = format!("Moves: {moves}");
+            look.send(&text).await?;
+            let is_stored = format!("find('.bubble.sent', '{text}', 'Medic has it')");
+            look.browser.until(&is_stored).await?;
             let animated = look.browser.run("return window.animated > 0").await?;
             ensure!(animated == json!(moves), "moves: {animated}, with {view:?}");
             Ok(())
