@@ -295,3 +295,23 @@ async fn a_robot_answers_every_sms() {
         (Some(OTHER), Some(ROBOT_TEXT))
     );
 }
+
+#[tokio::test]
+async fn it_is_written_down_what_phones_have_sent_and_how_that_fares() {
+    let customer = customer();
+    let stand_in = stand_in_for(&customer).await;
+    customer
+        .answers
+        .change(|answers| answers.extend([503, 200]));
+    stand_in.sms_from_phone(PHONE, "taken").await.unwrap();
+    customer
+        .answers
+        .change(|answers| answers.extend([503, 503, 503]));
+    stand_in.sms_from_phone(OTHER, "refused").await.unwrap();
+    let sent = stand_in.from_phones();
+    let taken = (&*sent[0].from, &*sent[0].text, sent[0].attempts);
+    assert_eq!(taken, (PHONE, "taken", 2));
+    assert!(sent[0].is_accepted() && sent[0].is_over);
+    assert_eq!((sent[1].status, sent[1].attempts), (Some(503), 3));
+    assert!(!sent[1].is_accepted() && sent[1].is_over);
+}

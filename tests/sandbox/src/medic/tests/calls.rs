@@ -125,3 +125,17 @@ async fn more_than_32_mib_are_a_413() {
     );
     assert!(stand_in.stored().is_empty());
 }
+
+#[tokio::test]
+async fn a_post_has_ended_when_its_answer_has_gone_out_and_not_before() {
+    let stand_in = stand_in().await;
+    stand_in
+        .fault(Fault::HoldBeforeWriting, Scope::Next(1))
+        .await;
+    let call = tokio::spawn(answer(post(&stand_in, &[message("a", "hello")], &[])));
+    stand_in.until(|stand_in| stand_in.held() == 1).await;
+    assert!(!stand_in.posts()[0].ended);
+    stand_in.release_held();
+    assert_eq!(call.await.unwrap().0, 200);
+    stand_in.until(|stand_in| stand_in.posts()[0].ended).await;
+}
