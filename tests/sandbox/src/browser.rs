@@ -221,6 +221,12 @@ impl Browser {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
+    /// Ends it, and waits until it has. When it is only dropped, it may leave its profile behind.
+    pub async fn close(self) {
+        // Ended it is either way.
+        let _ = called(self.http.delete(&self.session), None).await;
+    }
+
     async fn element(&self, selector: &str) -> anyhow::Result<String> {
         let what = json!({ "using": "css selector", "value": selector });
         let found = self.post("element", &what).await?;
@@ -241,7 +247,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // What the browser still writes while it ends stays in target.
+        // What a browser still writes that was not closed stays in target.
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }

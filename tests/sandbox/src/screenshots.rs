@@ -76,7 +76,9 @@ pub async fn make(sandbox: &Sandbox, progress: &impl Progress) -> anyhow::Result
         .await?;
     progress
         .step("A hundred SMS and a slow Medic", player.busy_morning())
-        .await
+        .await?;
+    player.browser.close().await;
+    Ok(())
 }
 
 /// Somebody who plays with the page.

@@ -78,7 +78,9 @@ pub fn on_the_page(
             browser: &browser,
         };
         look.is_up_to_date().await?;
-        test(&look).await
+        let result = test(&look).await;
+        browser.close().await;
+        result
     })
 }
 
