@@ -3,11 +3,15 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::domain::account::AccountTrouble;
+use crate::domain::answer_code::AnswerCode;
+use crate::domain::balance::Balance;
+use crate::domain::cost::Cost;
 use crate::domain::message::FailureReason;
 use crate::domain::status::Status;
+use crate::metrics::{self, Dimension, Measure, Metric};
 
 /// Where entries go.
 pub trait Journal {
@@ -102,15 +106,31 @@ pub enum Entry {
     EvidenceAmbiguous {
         at_id: Shown,
     },
+    /// The first final word on a message, or a delivery after a failure.
+    Ended {
+        message: Shown,
+        at_id: Shown,
+        status: Status,
+        network: &'static str,
+    },
 
     // The sender.
+    Answered {
+        message: Shown,
+        attempt: u32,
+        code: AnswerCode,
+        took_ms: i64,
+    },
     SendAccepted {
         message: Shown,
         at_id: Option<Shown>,
         attempt: u32,
         status: Status,
-        cost: Option<Shown>,
+        #[serde(serialize_with = "as_text")]
+        cost: Option<Cost>,
         segments: u32,
+        /// Since Medic first offered it.
+        since_offer_ms: i64,
     },
     SendFailed {
         message: Shown,
@@ -130,6 +150,10 @@ pub enum Entry {
     SendingHeld {
         trouble: AccountTrouble,
     },
+    /// A probe has met the trouble again, or a message that was under way when it began.
+    SendingStillHeld {
+        trouble: AccountTrouble,
+    },
     SendingResumed,
     FuseBlown {
         message: Shown,
@@ -142,6 +166,12 @@ pub enum Entry {
     AcceptanceQueued {
         message: Shown,
     },
+    BalanceRead {
+        balance: Balance,
+    },
+    BalanceUnknown {
+        trouble: Shown,
+    },
 
     // The exchange.
     Posted {
@@ -151,6 +181,8 @@ pub enum Entry {
     },
     MessageStored {
         id: Shown,
+        /// Since its callback.
+        since_callback_ms: i64,
     },
     MessageOffered {
         message: Shown,
@@ -173,10 +205,19 @@ pub enum Entry {
     MedicRefusedCredentials {
         trouble: Shown,
     },
+    StatusesUntold {
+        oldest_s: i64,
+    },
+    Unreported {
+        messages: u64,
+    },
 
     // All that read a queue.
     Parked {
+        /// SQS's id.
         message_id: Shown,
+        /// Africa's Talking's or Medic's id, if it can be read.
+        id: Option<Shown>,
         reason: Shown,
     },
     LedgerTrouble {
@@ -192,6 +233,22 @@ pub enum Entry {
         error: Shown,
     },
     BatchUnreadable,
+
+    // Every function.
+    CannotRun {
+        error: Shown,
+    },
+    Panicked {
+        place: Shown,
+    },
+}
+
+/// An amount as it is read.
+fn as_text<S: Serializer>(amount: &Option<Cost>, serializer: S) -> Result<S::Ok, S::Error> {
+    match amount {
+        Some(amount) => serializer.collect_str(amount),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl Entry {
@@ -207,6 +264,8 @@ impl Entry {
             | Self::RowUnreadable { .. }
             | Self::Parked { .. }
             | Self::CredentialsTrouble { .. }
+            | Self::CannotRun { .. }
+            | Self::Panicked { .. }
             | Self::BatchUnreadable => Level::Error,
             Self::KeyRefused { .. }
             | Self::KeyOutOfReach { .. }
@@ -218,7 +277,10 @@ impl Entry {
             | Self::SendFailed { .. }
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
+            | Self::SendingStillHeld { .. }
             | Self::AcceptanceQueued { .. }
+            | Self::BalanceUnknown { .. }
+            | Self::StatusesUntold { .. }
             | Self::OfferUnreadable
             | Self::MedicTrouble { .. }
             | Self::LedgerTrouble { .. }
@@ -227,7 +289,11 @@ impl Entry {
             | Self::ReportQueued { .. }
             | Self::ReportRecorded { .. }
             | Self::EvidenceAdopted { .. }
+            | Self::Ended { .. }
+            | Self::Answered { .. }
             | Self::SendAccepted { .. }
+            | Self::BalanceRead { .. }
+            | Self::Unreported { .. }
             | Self::SendingResumed
             | Self::Posted { .. }
             | Self::MessageStored { .. }
@@ -236,88 +302,208 @@ impl Entry {
         }
     }
 
-    /// The metric that counts it, if it is counted. Each metric costs money every month in which it
-    /// is seen, so that only what somebody would act upon is one.
-    pub fn metric(&self) -> Option<&'static str> {
+    /// What of it is counted or measured.
+    pub fn measures(&self) -> Vec<Measure> {
+        use Metric as M;
+        let one = |metric| vec![Measure::one(metric)];
         match self {
-            Self::CallbackRefused { .. } => Some("CallbackRefused"),
-            Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => Some("KeyRefused"),
-            Self::UnknownReportStatus { .. } => Some("UnknownReportStatus"),
-            Self::SendingHeld { .. } => Some("SendingHeld"),
-            Self::FuseBlown { .. } => Some("FuseBlown"),
-            Self::StatusRefused { .. } => Some("StatusRefused"),
-            Self::MedicNeedsMending { .. } => Some("MedicNeedsMending"),
-            Self::MedicRefusedCredentials { .. } => Some("MedicRefusedCredentials"),
-            Self::RowUnreadable { .. } => Some("RowUnreadable"),
-            Self::Parked { .. } => Some("Parked"),
-            _ => None,
+            Self::IncomingQueued { .. } => one(M::IncomingReceived),
+            Self::ReportQueued { .. } => one(M::ReportsReceived),
+            Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => one(M::KeyRefused),
+            Self::CallbackRefused { .. }
+            | Self::KeyOutOfReach { .. }
+            | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
+            Self::ReportRecorded { .. } => one(M::ReportsRecorded),
+            Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
+            Self::Ended {
+                status, network, ..
+            } => vec![failure(*status != Status::Delivered, network)],
+            Self::SendFailed { .. } => vec![failure(true, "none")],
+            Self::Answered { code, .. } => {
+                vec![Measure::one(M::Answers).by(Dimension::Code, code.as_str())]
+            }
+            Self::SendAccepted {
+                cost,
+                segments,
+                since_offer_ms,
+                ..
+            } => {
+                let charged = cost.iter().map(|cost| {
+                    Measure::money(M::Cost, cost.micros)
+                        .by(Dimension::Currency, cost.currency_label())
+                });
+                let sent = [
+                    Measure::of(M::Segments, *segments),
+                    Measure::of(M::OfferToAfricasTalking, (*since_offer_ms).max(0)),
+                ];
+                sent.into_iter().chain(charged).collect()
+            }
+            Self::SendingHeld { .. } | Self::SendingStillHeld { .. } => one(M::SendingHeld),
+            Self::FuseBlown { .. } => one(M::FuseBlown),
+            Self::BalanceRead { balance } => vec![Measure::money(M::Balance, balance.micros())],
+            Self::Posted { updates, .. } => {
+                let told = (*updates > 0).then(|| Measure::of(M::StatusesTold, *updates));
+                one(M::PostsAnswered).into_iter().chain(told).collect()
+            }
+            Self::MessageStored {
+                since_callback_ms, ..
+            } => vec![Measure::of(M::CallbackToMedic, (*since_callback_ms).max(0))],
+            Self::MessageOffered { .. } => one(M::MessagesOffered),
+            Self::MedicTrouble { .. } => one(M::MedicTrouble),
+            Self::MedicNeedsMending { .. } | Self::MedicRefusedCredentials { .. } => {
+                one(M::MedicRefused)
+            }
+            Self::StatusesUntold { oldest_s } => vec![Measure::of(M::OldestUntold, *oldest_s)],
+            Self::Unreported { messages } => {
+                vec![Measure::of(M::UnreportedAfterADay, *messages)]
+            }
+            Self::Parked { .. } => one(M::Parked),
+            Self::StatusRefused { .. }
+            | Self::RowUnreadable { .. }
+            | Self::BatchUnreadable
+            | Self::CannotRun { .. }
+            | Self::Panicked { .. } => one(M::Faults),
+            Self::EvidenceAdopted { .. }
+            | Self::EvidenceAmbiguous { .. }
+            | Self::SendPostponed { .. }
+            | Self::SendOutcomeUnknown { .. }
+            | Self::SendingResumed
+            | Self::IdTakenBack { .. }
+            | Self::AcceptanceQueued { .. }
+            | Self::BalanceUnknown { .. }
+            | Self::OfferUnreadable
+            | Self::StatusTold { .. }
+            | Self::LedgerTrouble { .. }
+            | Self::QueueTrouble { .. }
+            | Self::CredentialsTrouble { .. } => Vec::new(),
         }
     }
 
-    /// The entry as one line of JSON, with the metric that counts it in CloudWatch's embedded
-    /// metric format.
-    pub fn to_line(&self, function: &str, now_ms: i64) -> String {
+    /// The entry as one line of JSON, with what is counted in CloudWatch's embedded metric format.
+    pub fn to_line(&self, origin: &Origin, now_ms: i64) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             level: Level,
-            function: &'a str,
+            #[serde(flatten)]
+            origin: &'a Origin,
             #[serde(flatten)]
             entry: &'a Entry,
         }
         let line = Line {
             level: self.level(),
-            function,
+            origin,
             entry: self,
         };
         let Ok(mut line) = serde_json::to_value(line) else {
             return String::new();
         };
-        if let (Some(metric), Some(fields)) = (self.metric(), line.as_object_mut()) {
-            fields.insert(metric.to_owned(), 1.into());
-            fields.insert(
-                "_aws".to_owned(),
-                serde_json::json!({
-                    "Timestamp": now_ms,
-                    "CloudWatchMetrics": [{
-                        "Namespace": METRIC_NAMESPACE,
-                        "Dimensions": [["function"]],
-                        "Metrics": [{ "Name": metric, "Unit": "Count" }],
-                    }],
-                }),
-            );
+        if let Some(fields) = line.as_object_mut() {
+            metrics::embed(fields, self.measures(), now_ms);
         }
         line.to_string()
     }
 }
 
-/// The namespace of every metric.
-pub const METRIC_NAMESPACE: &str = "cht-africastalking";
+fn failure(failed: bool, network: &'static str) -> Measure {
+    let percent = if failed { 100 } else { 0 };
+    Measure::of(Metric::FailureRate, percent).by(Dimension::Network, network)
+}
+
+/// Whose line it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The stack's name.
+    pub stack: String,
+    /// The function's, without the stack's.
+    pub function: &'static str,
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
-    #[test]
-    fn an_entry_is_one_line_of_json_with_its_level() {
-        let entry = Entry::KeyRefused {
-            callback: Callback::DeliveryReport,
+    fn line(entry: &Entry) -> Value {
+        let origin = Origin {
+            stack: "bridge".to_owned(),
+            function: "outbound-sender",
         };
-        let line: serde_json::Value =
-            serde_json::from_str(&entry.to_line("delivery-reports", 5)).unwrap();
-        assert_eq!(line["event"], "key_refused");
-        assert_eq!(line["level"], "warn");
-        assert_eq!(line["callback"], "delivery_report");
-        assert_eq!(line["KeyRefused"], 1);
-        assert_eq!(line["_aws"]["Timestamp"], 5);
-        assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"],
-            "KeyRefused"
-        );
+        serde_json::from_str(&entry.to_line(&origin, 5)).unwrap()
     }
 
     #[test]
-    fn what_nobody_would_act_upon_is_no_metric() {
-        let line = Entry::SendingResumed.to_line("outbound-sender", 5);
-        assert!(!line.contains("_aws"), "{line}");
+    fn an_entry_is_one_line_of_json_with_its_level_and_its_origin() {
+        let line = line(&Entry::KeyRefused {
+            callback: Callback::DeliveryReport,
+        });
+        assert_eq!(line["event"], "key_refused");
+        assert_eq!(line["level"], "warn");
+        assert_eq!(line["stack"], "bridge");
+        assert_eq!(line["function"], "outbound-sender");
+        assert_eq!(line["callback"], "delivery_report");
+        assert_eq!(line["KeyRefused"], 1);
+        assert_eq!(line["_aws"]["Timestamp"], 5);
+    }
+
+    #[test]
+    fn what_nobody_would_ask_for_is_no_metric() {
+        assert_eq!(line(&Entry::SendingResumed).get("_aws"), None);
+    }
+
+    #[test]
+    fn an_acceptance_tells_its_cost_its_segments_and_its_whole_wait() {
+        let accepted = |cost| Entry::SendAccepted {
+            message: Shown::new(&"m"),
+            at_id: None,
+            attempt: 1,
+            status: Status::Sent,
+            cost,
+            segments: 2,
+            since_offer_ms: 90_000,
+        };
+        let with_cost = line(&accepted(Cost::parse("KES 1.6000")));
+        assert_eq!(with_cost["cost"], "KES 1.600000");
+        assert_eq!(with_cost["Cost"], 1.6);
+        assert_eq!(with_cost["currency"], "KES");
+        assert_eq!(with_cost["Segments"], 2);
+        assert_eq!(with_cost["OfferToAfricasTalking"], 90_000);
+        let without = line(&accepted(None));
+        assert_eq!(without["cost"], Value::Null);
+        assert_eq!(without.get("Cost"), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_makes_no_negative_latency() {
+        let stored = Entry::MessageStored {
+            id: Shown::new(&"m"),
+            since_callback_ms: -3,
+        };
+        assert_eq!(line(&stored)["CallbackToMedic"], 0);
+    }
+
+    #[test]
+    fn the_minutes_poll_that_brings_nothing_counts_itself_and_nothing_else() {
+        let posted = |updates| Entry::Posted {
+            messages: 0,
+            updates,
+            offers: 0,
+        };
+        let idle = line(&posted(0));
+        assert_eq!(idle["PostsAnswered"], 1);
+        assert_eq!(idle.get("StatusesTold"), None);
+        assert_eq!(line(&posted(3))["StatusesTold"], 3);
+    }
+
+    #[test]
+    fn a_failure_is_all_of_a_hundred_and_a_delivery_none_of_it() {
+        let ended = |status| Entry::Ended {
+            message: Shown::new(&"m"),
+            at_id: Shown::new(&"a"),
+            status,
+            network: "63902",
+        };
+        assert_eq!(line(&ended(Status::Failed))["FailureRate"], 100);
+        assert_eq!(line(&ended(Status::Delivered))["FailureRate"], 0);
+        assert_eq!(line(&ended(Status::Delivered))["network"], "63902");
     }
 }

@@ -3,7 +3,7 @@
 use crate::domain::backoff::{Wait, longest_wait_ms, whole_seconds};
 use crate::journal::{Entry, Shown};
 use crate::ports::{Fifo, NewMessage, Queue, QueueError, Record, Surroundings};
-use crate::queue_messages::{Parked, encode};
+use crate::queue_messages::{Parked, encode, id_in};
 
 /// The one message group of the `exchange` queue and of where it parks.
 pub const MEDIC_GROUP: &str = "medic";
@@ -92,6 +92,7 @@ pub async fn park_or_give_back(
         Ok(()) => {
             surroundings.record(Entry::Parked {
                 message_id: Shown::new(&record.message_id),
+                id: id_in(&record.body),
                 reason: Shown::new(&category),
             });
             true

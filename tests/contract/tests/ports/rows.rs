@@ -125,6 +125,7 @@ pub fn of_every_kind() -> Vec<Row> {
                 probes: u32::MAX,
                 next_probe_ms: i64::MAX,
             }),
+            balance_asked_ms: Some(i64::MIN),
         }),
         // Where a key of one kind could be taken for one of another.
         Row::Message(message("account")),

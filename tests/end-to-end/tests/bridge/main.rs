@@ -22,3 +22,4 @@ mod keys;
 mod outgoing;
 mod reports;
 mod trouble;
+mod watching;
