@@ -19,7 +19,8 @@ use crate::status::Status;
 
 const USAGE: &str = "\
 cargo sandbox        the whole system on this machine, until Ctrl-C
-cargo sandbox lint   checks infra/template.yaml: sam validate --lint, and cfn-lint after the transform";
+cargo sandbox lint   checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform;
+                     and that the CDK application in infra/cdk makes the same of it (needs Node.js)";
 
 /// After so long without anything new, a step says that it is still going on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -73,6 +74,21 @@ async fn lint() -> anyhow::Result<()> {
             "cfn-lint on the transformed template",
             blocking(|| template::lint_transformed(&template::file())),
         )
+        .await?;
+    progress
+        .step(
+            "Installing checkov into .tools, if it is not there",
+            blocking(tools::install_linters),
+        )
+        .await?;
+    progress
+        .step(
+            "checkov on the transformed template",
+            blocking(|| template::check_security(&template::file())),
+        )
+        .await?;
+    progress
+        .step("cdk synth in infra/cdk", blocking(template::synthesise))
         .await?;
     progress.say("The template is clean.");
     Ok(())
