@@ -220,6 +220,11 @@ pub enum Entry {
         id: Option<Shown>,
         reason: Shown,
     },
+    /// Some of a batch has to wait on, and has waited for long already.
+    GivenBack {
+        records: usize,
+        oldest_s: i64,
+    },
     LedgerTrouble {
         error: Shown,
     },
@@ -281,6 +286,7 @@ impl Entry {
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
             | Self::StatusesUntold { .. }
+            | Self::GivenBack { .. }
             | Self::OfferUnreadable
             | Self::MedicTrouble { .. }
             | Self::LedgerTrouble { .. }
@@ -354,6 +360,7 @@ impl Entry {
                 one(M::MedicRefused)
             }
             Self::StatusesUntold { oldest_s } => vec![Measure::of(M::OldestUntold, *oldest_s)],
+            Self::GivenBack { oldest_s, .. } => vec![Measure::of(M::OldestWaiting, *oldest_s)],
             Self::Unreported { messages } => {
                 vec![Measure::of(M::UnreportedAfterADay, *messages)]
             }

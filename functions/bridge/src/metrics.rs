@@ -88,6 +88,8 @@ metrics! {
     ReportsRecorded,
     /// Delivery reports with a status that is not known here.
     UnknownReportStatuses,
+    /// How long ago the oldest message came into its queue that was just given back to it.
+    OldestWaiting,
     /// What was put aside, to be looked at by a person.
     Parked,
     /// Faults in the log that no other alarm tells of: crashes, settings that cannot be read, rows and
@@ -126,7 +128,7 @@ impl Metric {
     pub fn unit(self) -> &'static str {
         match self {
             Self::CallbackToMedic | Self::OfferToAfricasTalking => "Milliseconds",
-            Self::OldestUntold => "Seconds",
+            Self::OldestUntold | Self::OldestWaiting => "Seconds",
             Self::FailureRate => "Percent",
             Self::Cost | Self::Balance => "None",
             _ => "Count",
@@ -136,7 +138,7 @@ impl Metric {
     /// How it can be asked for, beside the stack: as a whole, by a dimension, or both.
     pub fn dimensions(self) -> &'static [Option<Dimension>] {
         match self {
-            Self::Parked => &[Some(Dimension::Function)],
+            Self::Parked | Self::OldestWaiting => &[Some(Dimension::Function)],
             Self::Answers => &[Some(Dimension::Code)],
             Self::Cost => &[Some(Dimension::Currency)],
             Self::FailureRate => &[None, Some(Dimension::Network)],
