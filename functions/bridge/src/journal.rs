@@ -1,6 +1,8 @@
 //! What is logged and counted. Every line is one of these entries, so that nothing personal can get
 //! into a log: no field of them holds a number, a text or a key.
 
+mod measures;
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -11,7 +13,7 @@ use crate::domain::balance::Balance;
 use crate::domain::cost::Cost;
 use crate::domain::message::FailureReason;
 use crate::domain::status::Status;
-use crate::metrics::{self, Dimension, Measure, Metric};
+use crate::metrics;
 
 /// Where entries go.
 pub trait Journal {
@@ -308,84 +310,6 @@ impl Entry {
         }
     }
 
-    /// What of it is counted or measured.
-    pub fn measures(&self) -> Vec<Measure> {
-        use Metric as M;
-        let one = |metric| vec![Measure::one(metric)];
-        match self {
-            Self::IncomingQueued { .. } => one(M::IncomingReceived),
-            Self::ReportQueued { .. } => one(M::ReportsReceived),
-            Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => one(M::KeyRefused),
-            Self::CallbackRefused { .. }
-            | Self::KeyOutOfReach { .. }
-            | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
-            Self::ReportRecorded { .. } => one(M::ReportsRecorded),
-            Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
-            Self::Ended {
-                status, network, ..
-            } => vec![failure(*status != Status::Delivered, network)],
-            Self::SendFailed { .. } => vec![failure(true, "none")],
-            Self::Answered { code, .. } => {
-                vec![Measure::one(M::Answers).by(Dimension::Code, code.as_str())]
-            }
-            Self::SendAccepted {
-                cost,
-                segments,
-                since_offer_ms,
-                ..
-            } => {
-                let charged = cost.iter().map(|cost| {
-                    Measure::money(M::Cost, cost.micros)
-                        .by(Dimension::Currency, cost.currency_label())
-                });
-                let sent = [
-                    Measure::of(M::Segments, *segments),
-                    Measure::of(M::OfferToAfricasTalking, (*since_offer_ms).max(0)),
-                ];
-                sent.into_iter().chain(charged).collect()
-            }
-            Self::SendingHeld { .. } | Self::SendingStillHeld { .. } => one(M::SendingHeld),
-            Self::FuseBlown { .. } => one(M::FuseBlown),
-            Self::BalanceRead { balance } => vec![Measure::money(M::Balance, balance.micros())],
-            Self::Posted { updates, .. } => {
-                let told = (*updates > 0).then(|| Measure::of(M::StatusesTold, *updates));
-                one(M::PostsAnswered).into_iter().chain(told).collect()
-            }
-            Self::MessageStored {
-                since_callback_ms, ..
-            } => vec![Measure::of(M::CallbackToMedic, (*since_callback_ms).max(0))],
-            Self::MessageOffered { .. } => one(M::MessagesOffered),
-            Self::MedicTrouble { .. } => one(M::MedicTrouble),
-            Self::MedicNeedsMending { .. } | Self::MedicRefusedCredentials { .. } => {
-                one(M::MedicRefused)
-            }
-            Self::StatusesUntold { oldest_s } => vec![Measure::of(M::OldestUntold, *oldest_s)],
-            Self::GivenBack { oldest_s, .. } => vec![Measure::of(M::OldestWaiting, *oldest_s)],
-            Self::Unreported { messages } => {
-                vec![Measure::of(M::UnreportedAfterADay, *messages)]
-            }
-            Self::Parked { .. } => one(M::Parked),
-            Self::StatusRefused { .. }
-            | Self::RowUnreadable { .. }
-            | Self::BatchUnreadable
-            | Self::CannotRun { .. }
-            | Self::Panicked { .. } => one(M::Faults),
-            Self::EvidenceAdopted { .. }
-            | Self::EvidenceAmbiguous { .. }
-            | Self::SendPostponed { .. }
-            | Self::SendOutcomeUnknown { .. }
-            | Self::SendingResumed
-            | Self::IdTakenBack { .. }
-            | Self::AcceptanceQueued { .. }
-            | Self::BalanceUnknown { .. }
-            | Self::OfferUnreadable
-            | Self::StatusTold { .. }
-            | Self::LedgerTrouble { .. }
-            | Self::QueueTrouble { .. }
-            | Self::CredentialsTrouble { .. } => Vec::new(),
-        }
-    }
-
     /// The entry as one line of JSON, with what is counted in CloudWatch's embedded metric format.
     pub fn to_line(&self, origin: &Origin, now_ms: i64) -> String {
         #[derive(Serialize)]
@@ -409,11 +333,6 @@ impl Entry {
         }
         line.to_string()
     }
-}
-
-fn failure(failed: bool, network: &'static str) -> Measure {
-    let percent = if failed { 100 } else { 0 };
-    Measure::of(Metric::FailureRate, percent).by(Dimension::Network, network)
 }
 
 /// Whose line it is.
@@ -450,67 +369,5 @@ mod tests {
         assert_eq!(line["callback"], "delivery_report");
         assert_eq!(line["KeyRefused"], 1);
         assert_eq!(line["_aws"]["Timestamp"], 5);
-    }
-
-    #[test]
-    fn what_nobody_would_ask_for_is_no_metric() {
-        assert_eq!(line(&Entry::SendingResumed).get("_aws"), None);
-    }
-
-    #[test]
-    fn an_acceptance_tells_its_cost_its_segments_and_its_whole_wait() {
-        let accepted = |cost| Entry::SendAccepted {
-            message: Shown::new(&"m"),
-            at_id: None,
-            attempt: 1,
-            status: Status::Sent,
-            cost,
-            segments: 2,
-            since_offer_ms: 90_000,
-        };
-        let with_cost = line(&accepted(Cost::parse("KES 1.6000")));
-        assert_eq!(with_cost["cost"], "KES 1.600000");
-        assert_eq!(with_cost["Cost"], 1.6);
-        assert_eq!(with_cost["currency"], "KES");
-        assert_eq!(with_cost["Segments"], 2);
-        assert_eq!(with_cost["OfferToAfricasTalking"], 90_000);
-        let without = line(&accepted(None));
-        assert_eq!(without["cost"], Value::Null);
-        assert_eq!(without.get("Cost"), None);
-    }
-
-    #[test]
-    fn a_clock_that_is_behind_makes_no_negative_latency() {
-        let stored = Entry::MessageStored {
-            id: Shown::new(&"m"),
-            since_callback_ms: -3,
-        };
-        assert_eq!(line(&stored)["CallbackToMedic"], 0);
-    }
-
-    #[test]
-    fn the_minutes_poll_that_brings_nothing_counts_itself_and_nothing_else() {
-        let posted = |updates| Entry::Posted {
-            messages: 0,
-            updates,
-            offers: 0,
-        };
-        let idle = line(&posted(0));
-        assert_eq!(idle["PostsAnswered"], 1);
-        assert_eq!(idle.get("StatusesTold"), None);
-        assert_eq!(line(&posted(3))["StatusesTold"], 3);
-    }
-
-    #[test]
-    fn a_failure_is_all_of_a_hundred_and_a_delivery_none_of_it() {
-        let ended = |status| Entry::Ended {
-            message: Shown::new(&"m"),
-            at_id: Shown::new(&"a"),
-            status,
-            network: "63902",
-        };
-        assert_eq!(line(&ended(Status::Failed))["FailureRate"], 100);
-        assert_eq!(line(&ended(Status::Delivered))["FailureRate"], 0);
-        assert_eq!(line(&ended(Status::Delivered))["network"], "63902");
     }
 }

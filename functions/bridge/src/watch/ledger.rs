@@ -10,13 +10,19 @@ use crate::ports::{LedgerBacklog, LedgerError, Surroundings};
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// Under load an invocation follows another at once: one look in so long serves, and no poll misses its
+/// own.
+const LOOK_INTERVAL_MS: i64 = 30_000;
+
 /// A status that Medic has not been told for so long has missed two polls.
 const LATE_MS: i64 = 2 * 60 * 1000;
 
-/// Looks after every round with Medic for a status that Medic has not been told, and once an hour for
+/// Looks after a round with Medic for a status that Medic has not been told, and once an hour for
 /// messages of which nobody has heard the end.
 #[derive(Debug, Default)]
 pub struct LedgerWatch {
+    /// When this process has last looked.
+    looked_ms: Cell<Option<i64>>,
     /// When this process has last counted those. One that begins anew counts anew.
     counted_ms: Cell<Option<i64>>,
 }
@@ -29,9 +35,12 @@ impl LedgerWatch {
         surroundings: &impl Surroundings,
         deadline_ms: i64,
     ) {
-        if surroundings.now_ms().saturating_add(TIME_FOR_A_LOOK_MS) > deadline_ms {
+        let now_ms = surroundings.now_ms();
+        let is_due = is_over(self.looked_ms.get(), LOOK_INTERVAL_MS, now_ms);
+        if !is_due || now_ms.saturating_add(TIME_FOR_A_LOOK_MS) > deadline_ms {
             return;
         }
+        self.looked_ms.set(Some(now_ms));
         let looked = async {
             self.look_for_untold(ledger, surroundings).await?;
             self.count_unreported(ledger, surroundings).await
@@ -65,8 +74,7 @@ impl LedgerWatch {
         surroundings: &impl Surroundings,
     ) -> Result<(), LedgerError> {
         let now_ms = surroundings.now_ms();
-        let counted_ms = self.counted_ms.get();
-        if counted_ms.is_some_and(|counted_ms| now_ms.saturating_sub(counted_ms) < HOUR_MS) {
+        if !is_over(self.counted_ms.get(), HOUR_MS, now_ms) {
             return Ok(());
         }
         let messages = ledger.unreported(offered_a_day_ago(now_ms)).await?;
@@ -76,6 +84,11 @@ impl LedgerWatch {
         }
         Ok(())
     }
+}
+
+/// Whether so much time is over since then, if there was a time.
+fn is_over(since_ms: Option<i64>, interval_ms: i64, now_ms: i64) -> bool {
+    since_ms.is_none_or(|since_ms| now_ms.saturating_sub(since_ms) >= interval_ms)
 }
 
 /// Between one and two days ago: an older message is counted no more, or those of networks that never
@@ -153,10 +166,25 @@ mod tests {
             untold_since_ms: Some(1_000),
             ..Ledger::default()
         };
-        let watch = LedgerWatch::default();
-        assert!(look_at(&watch, &ledger, 120_999).is_empty());
-        let late = Entry::StatusesUntold { oldest_s: 120 };
-        assert_eq!(look_at(&watch, &ledger, 121_000), [late]);
+        let looks = |now_ms| look_at(&LedgerWatch::default(), &ledger, now_ms);
+        assert!(looks(120_999).is_empty());
+        assert_eq!(looks(121_000), [Entry::StatusesUntold { oldest_s: 120 }]);
+    }
+
+    #[test]
+    fn one_invocation_after_another_looks_twice_a_minute_and_each_poll_once() {
+        let ledger = Ledger {
+            untold_since_ms: Some(0),
+            ..Ledger::default()
+        };
+        let looks = |interval_ms| {
+            let watch = LedgerWatch::default();
+            let times = (0..600_000).step_by(interval_ms);
+            let said = times.map(|at_ms| look_at(&watch, &ledger, HOUR_MS + at_ms).len());
+            said.sum::<usize>()
+        };
+        assert_eq!(looks(1_000), 20);
+        assert_eq!(looks(60_000), 10);
     }
 
     #[test]
