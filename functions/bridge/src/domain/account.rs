@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_an_earlier_version_is_read_and_one_of_a_later_version_too() {
+        let hold =
+            r#"{"trouble":"insufficient_balance","since_ms":5,"probes":0,"next_probe_ms":60005}"#;
+        let held = AccountRow::default().refused(AccountTrouble::InsufficientBalance, 5);
+        for row in [
+            format!(r#"{{"hold":{hold}}}"#),
+            format!(r#"{{"hold":{hold},"something_new":7}}"#),
+        ] {
+            assert_eq!(serde_json::from_str::<AccountRow>(&row).unwrap(), held);
+        }
+    }
+
+    #[test]
     fn an_account_without_trouble_is_free() {
         assert_eq!(AccountRow::default().permission(0), Permission::Free);
     }
