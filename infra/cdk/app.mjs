@@ -1,6 +1,7 @@
 // The same system for those who deploy with CDK: ../template.yaml itself, included as it is. Nothing is
 // described here; what is added is what CDK needs to find the functions' packages.
 //
+//   cargo build-functions      (in the project's root)
 //   npm ci
 //   npx cdk deploy --parameters MedicUrl=https://medic.example.org
 //

@@ -91,9 +91,13 @@ fn failure(failed: bool, network: &'static str) -> Measure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Origin, Shown};
+    use super::super::{Callback, Origin, Shown};
     use super::*;
+    use crate::domain::account::AccountTrouble;
+    use crate::domain::answer_code::AnswerCode;
+    use crate::domain::balance::Balance;
     use crate::domain::cost::Cost;
+    use crate::domain::message::FailureReason;
     use serde_json::Value;
 
     fn line(entry: &Entry) -> Value {
@@ -164,5 +168,98 @@ mod tests {
         assert_eq!(line(&ended(Status::Failed))["FailureRate"], 100);
         assert_eq!(line(&ended(Status::Delivered))["FailureRate"], 0);
         assert_eq!(line(&ended(Status::Delivered))["network"], "63902");
+    }
+
+    /// An entry for each metric.
+    fn of_every_kind() -> Vec<Entry> {
+        let some = || Shown::new(&"some");
+        let callback = Callback::IncomingMessage;
+        vec![
+            Entry::IncomingQueued { id: some() },
+            Entry::ReportQueued { at_id: some() },
+            Entry::KeyRefused { callback },
+            Entry::CallbackRefused {
+                callback,
+                status: 400,
+                reason: "x",
+            },
+            Entry::MessageStored {
+                id: some(),
+                since_callback_ms: 1,
+            },
+            Entry::Posted {
+                messages: 0,
+                updates: 1,
+                offers: 0,
+            },
+            Entry::MessageOffered { message: some() },
+            Entry::MedicRefusedCredentials { trouble: some() },
+            Entry::MedicTrouble { trouble: some() },
+            Entry::StatusesUntold { oldest_s: 1 },
+            Entry::Unreported { messages: 1 },
+            Entry::Answered {
+                message: some(),
+                attempt: 1,
+                code: AnswerCode::NO_ANSWER,
+                took_ms: 1,
+            },
+            Entry::SendAccepted {
+                message: some(),
+                at_id: None,
+                attempt: 1,
+                status: Status::Sent,
+                cost: Cost::parse("KES 1"),
+                segments: 1,
+                since_offer_ms: 1,
+            },
+            Entry::SendFailed {
+                message: some(),
+                attempt: 1,
+                reason: FailureReason::new("expired"),
+            },
+            Entry::SendingHeld {
+                trouble: AccountTrouble::InsufficientBalance,
+            },
+            Entry::FuseBlown {
+                message: some(),
+                reason: "fuse",
+            },
+            Entry::BalanceRead {
+                balance: Balance::of_answer(br#"{"UserData":{"balance":"KES 1"}}"#).unwrap(),
+            },
+            Entry::ReportRecorded {
+                at_id: some(),
+                message: None,
+                status: None,
+            },
+            Entry::UnknownReportStatus { at_id: some() },
+            Entry::GivenBack {
+                records: 1,
+                oldest_s: 700,
+            },
+            Entry::Parked {
+                message_id: some(),
+                id: None,
+                reason: some(),
+            },
+            Entry::BatchUnreadable,
+        ]
+    }
+
+    #[test]
+    fn every_metric_of_the_list_is_counted_with_all_its_dimensions() {
+        let lines: Vec<Value> = of_every_kind().iter().map(line).collect();
+        for metric in Metric::ALL {
+            let mut with_it = lines
+                .iter()
+                .filter(|line| line.get(metric.name()).is_some());
+            let line = with_it.next();
+            let line = line.unwrap_or_else(|| panic!("nothing counts {}", metric.name()));
+            assert!(line[metric.name()].is_number());
+            assert!(line["stack"].is_string());
+            for dimension in metric.dimensions().iter().flatten() {
+                assert!(line[dimension.name()].is_string(), "{line}");
+            }
+        }
     }
 }
