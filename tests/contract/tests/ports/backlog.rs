@@ -64,7 +64,7 @@ fn what_was_written_first_has_waited_longest_to_be_told() {
         .await;
         write(
             &store,
-            message("second").after_refusal(Status::Unsent, "no"),
+            message("second").after_refusal(Status::Unsent, "no", 7),
         )
         .await;
         becomes(since, None).await;

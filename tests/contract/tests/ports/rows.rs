@@ -45,6 +45,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         refusal: Some(Refusal {
             status: Status::Pending,
             answer: FailureReason::new("{\"code\":500}"),
+            at_ms: Some(i64::MAX),
         }),
         at_ids: vec![
             at_id("ATXid_1"),
