@@ -7,7 +7,7 @@ use crate::domain::sms::SmsRow;
 use crate::journal::{Entry, Shown};
 use crate::ledger;
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings};
-use crate::report_recorder::raised_by_reports;
+use crate::report_recorder::{ended, raised_by_reports};
 
 /// So many rows to one number are looked at. A number with more that are unsettled proves nothing.
 const ROWS_LOOKED_AT: usize = 50;
@@ -73,7 +73,10 @@ async fn look(
                 message,
                 called_at_ms,
             } => {
-                if adopt(store, &message.id, &sms.id, called_at_ms).await? {
+                if let Some(ended) = adopt(store, &message.id, &sms.id, called_at_ms).await? {
+                    ended
+                        .into_iter()
+                        .for_each(|ended| surroundings.record(ended));
                     surroundings.record(Entry::EvidenceAdopted {
                         message: Shown::new(&message.id),
                         at_id: Shown::new(&sms.id),
@@ -86,23 +89,26 @@ async fn look(
     Ok(Look::Pending(pending))
 }
 
-/// Writes the message's row and the row of the SMS in one transaction, if both are still unsettled.
+/// Writes the message's row and the row of the SMS in one transaction, if both are still unsettled;
+/// and how the message ended, if it did.
 async fn adopt(
     store: &impl LedgerStore,
     message: &MedicMessageId,
     at_id: &AtMessageId,
     called_at_ms: i64,
-) -> Result<bool, LedgerError> {
+) -> Result<Option<Option<Entry>>, LedgerError> {
     let keys = [Key::Message(message.clone()), Key::Sms(at_id.clone())];
     ledger::change(store, &keys, |rows| {
         let (Some(row), Some(sms)) = (rows.message(message), rows.sms(at_id)) else {
-            return (Vec::new(), false);
+            return (Vec::new(), None);
         };
         if sms.message.is_some() || !row.unsettled_calls().any(|call| call == called_at_ms) {
-            return (Vec::new(), false);
+            return (Vec::new(), None);
         }
+        let before = row.status;
         let (row, sms) = adopted(row.clone(), sms.clone(), called_at_ms);
-        (vec![Row::Message(row), Row::Sms(sms)], true)
+        let ended = ended(before, &row, &sms);
+        (vec![Row::Message(row), Row::Sms(sms)], Some(ended))
     })
     .await
 }

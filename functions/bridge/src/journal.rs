@@ -1,13 +1,19 @@
 //! What is logged and counted. Every line is one of these entries, so that nothing personal can get
 //! into a log: no field of them holds a number, a text or a key.
 
+mod measures;
+
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::domain::account::AccountTrouble;
+use crate::domain::answer_code::AnswerCode;
+use crate::domain::balance::Balance;
+use crate::domain::cost::Cost;
 use crate::domain::message::FailureReason;
 use crate::domain::status::Status;
+use crate::metrics;
 
 /// Where entries go.
 pub trait Journal {
@@ -102,15 +108,31 @@ pub enum Entry {
     EvidenceAmbiguous {
         at_id: Shown,
     },
+    /// The first final word on a message, or a delivery after a failure.
+    Ended {
+        message: Shown,
+        at_id: Shown,
+        status: Status,
+        network: &'static str,
+    },
 
     // The sender.
+    Answered {
+        message: Shown,
+        attempt: u32,
+        code: AnswerCode,
+        took_ms: i64,
+    },
     SendAccepted {
         message: Shown,
         at_id: Option<Shown>,
         attempt: u32,
         status: Status,
-        cost: Option<Shown>,
+        #[serde(serialize_with = "as_text")]
+        cost: Option<Cost>,
         segments: u32,
+        /// Since Medic first offered it.
+        since_offer_ms: i64,
     },
     SendFailed {
         message: Shown,
@@ -130,6 +152,10 @@ pub enum Entry {
     SendingHeld {
         trouble: AccountTrouble,
     },
+    /// A probe has met the trouble again, or a message that was under way when it began.
+    SendingStillHeld {
+        trouble: AccountTrouble,
+    },
     SendingResumed,
     FuseBlown {
         message: Shown,
@@ -142,6 +168,12 @@ pub enum Entry {
     AcceptanceQueued {
         message: Shown,
     },
+    BalanceRead {
+        balance: Balance,
+    },
+    BalanceUnknown {
+        trouble: Shown,
+    },
 
     // The exchange.
     Posted {
@@ -151,6 +183,8 @@ pub enum Entry {
     },
     MessageStored {
         id: Shown,
+        /// Since its callback.
+        since_callback_ms: i64,
     },
     MessageOffered {
         message: Shown,
@@ -173,11 +207,25 @@ pub enum Entry {
     MedicRefusedCredentials {
         trouble: Shown,
     },
+    StatusesUntold {
+        oldest_s: i64,
+    },
+    Unreported {
+        messages: u64,
+    },
 
     // All that read a queue.
     Parked {
+        /// SQS's id.
         message_id: Shown,
+        /// Africa's Talking's or Medic's id, if it can be read.
+        id: Option<Shown>,
         reason: Shown,
+    },
+    /// Some of a batch has to wait on, and has waited for long already.
+    GivenBack {
+        records: usize,
+        oldest_s: i64,
     },
     LedgerTrouble {
         error: Shown,
@@ -192,6 +240,22 @@ pub enum Entry {
         error: Shown,
     },
     BatchUnreadable,
+
+    // Every function.
+    CannotRun {
+        error: Shown,
+    },
+    Panicked {
+        place: Shown,
+    },
+}
+
+/// An amount as it is read.
+fn as_text<S: Serializer>(amount: &Option<Cost>, serializer: S) -> Result<S::Ok, S::Error> {
+    match amount {
+        Some(amount) => serializer.collect_str(amount),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl Entry {
@@ -207,6 +271,8 @@ impl Entry {
             | Self::RowUnreadable { .. }
             | Self::Parked { .. }
             | Self::CredentialsTrouble { .. }
+            | Self::CannotRun { .. }
+            | Self::Panicked { .. }
             | Self::BatchUnreadable => Level::Error,
             Self::KeyRefused { .. }
             | Self::KeyOutOfReach { .. }
@@ -218,7 +284,11 @@ impl Entry {
             | Self::SendFailed { .. }
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
+            | Self::SendingStillHeld { .. }
             | Self::AcceptanceQueued { .. }
+            | Self::BalanceUnknown { .. }
+            | Self::StatusesUntold { .. }
+            | Self::GivenBack { .. }
             | Self::OfferUnreadable
             | Self::MedicTrouble { .. }
             | Self::LedgerTrouble { .. }
@@ -227,7 +297,11 @@ impl Entry {
             | Self::ReportQueued { .. }
             | Self::ReportRecorded { .. }
             | Self::EvidenceAdopted { .. }
+            | Self::Ended { .. }
+            | Self::Answered { .. }
             | Self::SendAccepted { .. }
+            | Self::BalanceRead { .. }
+            | Self::Unreported { .. }
             | Self::SendingResumed
             | Self::Posted { .. }
             | Self::MessageStored { .. }
@@ -236,88 +310,64 @@ impl Entry {
         }
     }
 
-    /// The metric that counts it, if it is counted. Each metric costs money every month in which it
-    /// is seen, so that only what somebody would act upon is one.
-    pub fn metric(&self) -> Option<&'static str> {
-        match self {
-            Self::CallbackRefused { .. } => Some("CallbackRefused"),
-            Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => Some("KeyRefused"),
-            Self::UnknownReportStatus { .. } => Some("UnknownReportStatus"),
-            Self::SendingHeld { .. } => Some("SendingHeld"),
-            Self::FuseBlown { .. } => Some("FuseBlown"),
-            Self::StatusRefused { .. } => Some("StatusRefused"),
-            Self::MedicNeedsMending { .. } => Some("MedicNeedsMending"),
-            Self::MedicRefusedCredentials { .. } => Some("MedicRefusedCredentials"),
-            Self::RowUnreadable { .. } => Some("RowUnreadable"),
-            Self::Parked { .. } => Some("Parked"),
-            _ => None,
-        }
-    }
-
-    /// The entry as one line of JSON, with the metric that counts it in CloudWatch's embedded
-    /// metric format.
-    pub fn to_line(&self, function: &str, now_ms: i64) -> String {
+    /// The entry as one line of JSON, with what is counted in CloudWatch's embedded metric format.
+    pub fn to_line(&self, origin: &Origin, now_ms: i64) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             level: Level,
-            function: &'a str,
+            #[serde(flatten)]
+            origin: &'a Origin,
             #[serde(flatten)]
             entry: &'a Entry,
         }
         let line = Line {
             level: self.level(),
-            function,
+            origin,
             entry: self,
         };
         let Ok(mut line) = serde_json::to_value(line) else {
             return String::new();
         };
-        if let (Some(metric), Some(fields)) = (self.metric(), line.as_object_mut()) {
-            fields.insert(metric.to_owned(), 1.into());
-            fields.insert(
-                "_aws".to_owned(),
-                serde_json::json!({
-                    "Timestamp": now_ms,
-                    "CloudWatchMetrics": [{
-                        "Namespace": METRIC_NAMESPACE,
-                        "Dimensions": [["function"]],
-                        "Metrics": [{ "Name": metric, "Unit": "Count" }],
-                    }],
-                }),
-            );
+        if let Some(fields) = line.as_object_mut() {
+            metrics::embed(fields, self.measures(), now_ms);
         }
         line.to_string()
     }
 }
 
-/// The namespace of every metric.
-pub const METRIC_NAMESPACE: &str = "cht-africastalking";
+/// Whose line it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The stack's name.
+    pub stack: String,
+    /// The function's, without the stack's.
+    pub function: &'static str,
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
-    #[test]
-    fn an_entry_is_one_line_of_json_with_its_level() {
-        let entry = Entry::KeyRefused {
-            callback: Callback::DeliveryReport,
+    fn line(entry: &Entry) -> Value {
+        let origin = Origin {
+            stack: "bridge".to_owned(),
+            function: "outbound-sender",
         };
-        let line: serde_json::Value =
-            serde_json::from_str(&entry.to_line("delivery-reports", 5)).unwrap();
-        assert_eq!(line["event"], "key_refused");
-        assert_eq!(line["level"], "warn");
-        assert_eq!(line["callback"], "delivery_report");
-        assert_eq!(line["KeyRefused"], 1);
-        assert_eq!(line["_aws"]["Timestamp"], 5);
-        assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"],
-            "KeyRefused"
-        );
+        serde_json::from_str(&entry.to_line(&origin, 5)).unwrap()
     }
 
     #[test]
-    fn what_nobody_would_act_upon_is_no_metric() {
-        let line = Entry::SendingResumed.to_line("outbound-sender", 5);
-        assert!(!line.contains("_aws"), "{line}");
+    fn an_entry_is_one_line_of_json_with_its_level_and_its_origin() {
+        let line = line(&Entry::KeyRefused {
+            callback: Callback::DeliveryReport,
+        });
+        assert_eq!(line["event"], "key_refused");
+        assert_eq!(line["level"], "warn");
+        assert_eq!(line["stack"], "bridge");
+        assert_eq!(line["function"], "outbound-sender");
+        assert_eq!(line["callback"], "delivery_report");
+        assert_eq!(line["KeyRefused"], 1);
+        assert_eq!(line["_aws"]["Timestamp"], 5);
     }
 }

@@ -10,6 +10,8 @@
 //! | `report-recorder` | [`report_recorder`] |
 //! | `outbound-sender` | [`outbound_sender`] |
 //! | `medic-exchange` | [`medic_exchange`] |
+//!
+//! [`journal`] is everything that is logged, [`metrics`] everything that is counted.
 
 pub mod adapters;
 pub mod callbacks;
@@ -21,8 +23,10 @@ pub mod journal;
 pub mod json;
 pub mod ledger;
 pub mod medic_exchange;
+pub mod metrics;
 pub mod outbound_sender;
 pub mod parking;
 pub mod ports;
 pub mod queue_messages;
 pub mod report_recorder;
+pub mod watch;

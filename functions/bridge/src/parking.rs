@@ -3,10 +3,13 @@
 use crate::domain::backoff::{Wait, longest_wait_ms, whole_seconds};
 use crate::journal::{Entry, Shown};
 use crate::ports::{Fifo, NewMessage, Queue, QueueError, Record, Surroundings};
-use crate::queue_messages::{Parked, encode};
+use crate::queue_messages::{Parked, encode, id_in};
 
 /// The one message group of the `exchange` queue and of where it parks.
 pub const MEDIC_GROUP: &str = "medic";
+
+/// What waits for longer than this is worth a line, in milliseconds.
+const OLD_MS: i64 = 10 * 60 * 1000;
 
 /// A queue for what was put aside.
 #[derive(Debug)]
@@ -92,6 +95,7 @@ pub async fn park_or_give_back(
         Ok(()) => {
             surroundings.record(Entry::Parked {
                 message_id: Shown::new(&record.message_id),
+                id: id_in(&record.body),
                 reason: Shown::new(&category),
             });
             true
@@ -153,6 +157,7 @@ async fn hide_all(
     surroundings: &impl Surroundings,
 ) -> Vec<String> {
     if !waits.is_empty() {
+        note_age(&waits, surroundings);
         note_trouble(&queue.hide(&waits).await, surroundings);
     }
     waits
@@ -161,11 +166,105 @@ async fn hide_all(
         .collect()
 }
 
+/// Notes how long the oldest has waited, if that is long. SQS's own metric leaves out, of a queue that is
+/// no FIFO queue, what was received a few times, which is just what waits.
+fn note_age(waits: &[(&Record, i32)], surroundings: &impl Surroundings) {
+    let sent_at_ms = waits.iter().map(|(record, _)| record.sent_at_ms).min();
+    let age_ms = surroundings
+        .now_ms()
+        .saturating_sub(sent_at_ms.unwrap_or(i64::MAX));
+    if age_ms >= OLD_MS {
+        surroundings.record(Entry::GivenBack {
+            records: waits.len(),
+            oldest_s: age_ms / 1000,
+        });
+    }
+}
+
 /// Notes the first error, if there is one.
 pub fn note_trouble(results: &[Result<(), QueueError>], surroundings: &impl Surroundings) {
     if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
         surroundings.record(Entry::QueueTrouble {
             error: Shown::new(error),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+    use crate::ports::{Clock, Dice};
+    use futures_util::FutureExt;
+    use std::cell::RefCell;
+
+    struct Kind;
+
+    impl Queue for Kind {
+        async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+            vec![Ok(()); messages.len()]
+        }
+
+        async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+            vec![Ok(()); records.len()]
+        }
+    }
+
+    /// A clock that stands at eleven minutes, and a journal.
+    #[derive(Default)]
+    struct Around(RefCell<Vec<Entry>>);
+
+    impl Clock for Around {
+        fn now_ms(&self) -> i64 {
+            660_000
+        }
+
+        async fn pause(&self, _: u64) {}
+    }
+
+    impl Dice for Around {
+        fn up_to(&self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    impl Journal for Around {
+        fn record(&self, entry: Entry) {
+            self.0.borrow_mut().push(entry);
+        }
+    }
+
+    fn said_of(sent_at_ms: &[i64]) -> Vec<Entry> {
+        let records: Vec<Record> = sent_at_ms
+            .iter()
+            .map(|sent_at_ms| Record {
+                message_id: sent_at_ms.to_string(),
+                receipt_handle: String::new(),
+                body: String::new(),
+                receive_count: 5,
+                sent_at_ms: *sent_at_ms,
+            })
+            .collect();
+        let waits: Vec<_> = records
+            .iter()
+            .map(|record| (record, Wait::Growing { at_least_ms: 0 }))
+            .collect();
+        let around = Around::default();
+        let given_back = give_back(&Kind, &waits, &around).now_or_never().unwrap();
+        assert_eq!(given_back.len(), records.len());
+        around.0.into_inner()
+    }
+
+    #[test]
+    fn what_is_given_back_after_a_long_wait_tells_the_age_of_the_oldest() {
+        let oldest = Entry::GivenBack {
+            records: 3,
+            oldest_s: 630,
+        };
+        assert_eq!(said_of(&[500_000, 30_000, 60_001]), [oldest]);
+        assert!(said_of(&[60_001, 600_000]).is_empty());
+        // Without a time of sending nobody knows.
+        assert!(said_of(&[i64::MAX]).is_empty());
+        assert!(said_of(&[]).is_empty());
     }
 }

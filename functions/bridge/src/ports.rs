@@ -3,6 +3,8 @@
 //!
 //! All of them are used from one thread, so that their futures need not be `Send`.
 
+use std::ops::Range;
+
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
@@ -173,6 +175,18 @@ pub trait LedgerStore {
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError>;
 }
 
+/// What in the ledger waits for longer than it should. Eventually consistent.
+#[allow(async_fn_in_trait)]
+pub trait LedgerBacklog {
+    /// When the row was last written that has waited longest to be told to Medic, in milliseconds
+    /// since 1970; of a few dozen that were offered first. None when nothing waits.
+    async fn untold_since_ms(&self) -> Result<Option<i64>, LedgerError>;
+
+    /// How many of the messages that were first offered in this time (in milliseconds since 1970)
+    /// Africa's Talking has accepted and not reported an end of.
+    async fn unreported(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError>;
+}
+
 /// What comes back from an HTTP server: its status and body, or why there is none.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Response {
@@ -212,6 +226,13 @@ pub struct Sms<'a> {
 pub trait AfricasTalking {
     /// Sends one SMS to one recipient, once.
     async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError>;
+}
+
+/// The account with Africa's Talking.
+#[allow(async_fn_in_trait)]
+pub trait AfricasTalkingAccount {
+    /// Asks for what is known of it; sends nothing.
+    async fn user(&self) -> Result<Response, CredentialsError>;
 }
 
 /// The credentials cannot be had: nothing was called.

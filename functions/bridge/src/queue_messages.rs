@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::domain::ids::{AtMessageId, IncomingId, MedicMessageId};
 use crate::domain::message::{Acceptance, FailureReason};
+use crate::journal::Shown;
 use crate::json::to_ascii;
 
 /// The version that is written.
@@ -158,6 +159,14 @@ pub enum UnreadableMessage {
         /// Where in the line.
         column: usize,
     },
+}
+
+/// Whose message this is: the id of Africa's Talking or Medic that a body carries, if it can be read,
+/// as it may be shown.
+pub fn id_in(body: &str) -> Option<Shown> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    let id = AtMessageId::new(body.get("id")?.as_str()?).ok()?;
+    Some(Shown::new(&id))
 }
 
 /// Writes a message for a queue.

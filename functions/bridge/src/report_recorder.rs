@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 
 use crate::domain::backoff::Wait;
 use crate::domain::message::MessageRow;
+use crate::domain::network;
 use crate::domain::sms::{Report, SmsRow};
-use crate::domain::status::reported_status;
+use crate::domain::status::{Status, reported_status};
 use crate::evidence;
 use crate::journal::{Entry, Shown};
 use crate::ledger::{self, Rows};
@@ -83,13 +84,18 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
         let mut back_at_ms = None;
         if let Some(message) = &sms.message {
             let message_key = Key::Message(message.clone());
-            ledger::change(&self.ledger, &[message_key], |rows| {
-                let raised = rows
-                    .message(message)
-                    .map(|row| Row::Message(raised_by_reports(row.clone(), &sms)));
-                (raised.into_iter().collect(), ())
+            let ended = ledger::change(&self.ledger, &[message_key], |rows| {
+                let Some(row) = rows.message(message) else {
+                    return (Vec::new(), None);
+                };
+                let raised = raised_by_reports(row.clone(), &sms);
+                let ended = ended(row.status, &raised, &sms);
+                (vec![Row::Message(raised)], ended)
             })
             .await?;
+            if let Some(ended) = ended {
+                self.surroundings.record(ended);
+            }
         } else if let Some(number_hash) = &sms.number_hash {
             // It is nobody's yet. If it could settle an unknown outcome, the report comes back when
             // the answer to the send cannot come any more; else it has left its queue.
@@ -125,6 +131,20 @@ fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
             },
             report.number_hash.clone(),
         )
+}
+
+/// How a message ended, if these reports have just raised its status to a final one.
+pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<Entry> {
+    if row.status == before || row.status < Status::Failed {
+        return None;
+    }
+    let mut networks = sms.reports.iter().rev().map(|report| &report.network_code);
+    Some(Entry::Ended {
+        message: Shown::new(&row.id),
+        at_id: Shown::new(&sms.id),
+        status: row.status,
+        network: network::label(networks.find_map(Option::as_deref)),
+    })
 }
 
 /// The message's row, its status joined with everything that was reported of the SMS.

@@ -14,8 +14,12 @@ use bridge::ports::Clock;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    System::silence_panics();
-    let system = &System::new("incoming-messages");
+    let system = System::new("incoming-messages");
+    system.silence_panics();
+    system.noted(serve(&system).await)
+}
+
+async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let secret = ManagedSecret::new(aws.secrets_manager(), required("INCOMING_KEY_SECRET_ARN")?);
     let handler = CallbackHandler {

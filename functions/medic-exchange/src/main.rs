@@ -12,14 +12,19 @@ use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::medic_exchange::MedicExchange;
 use bridge::parking::ParkingLot;
+use bridge::watch::LedgerWatch;
 
 const SECOND_MS: i64 = 1000;
 const DAY_MS: i64 = 24 * 60 * 60 * SECOND_MS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    System::silence_panics();
-    let system = &System::new("medic-exchange");
+    let system = System::new("medic-exchange");
+    system.silence_panics();
+    system.noted(serve(&system).await)
+}
+
+async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let post_timeout_ms = duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?;
     let server = MedicServer::new(&required("MEDIC_URL")?, post_timeout_ms)?;
@@ -36,6 +41,7 @@ async fn main() -> Result<(), Error> {
     let outbox = SqsQueue::new(aws.sqs(), required("OUTBOX_QUEUE_URL")?);
     let parked = SqsQueue::new(aws.sqs(), required("EXCHANGE_PARKED_QUEUE_URL")?);
     credentials.warm().await;
+    let watch = LedgerWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = MedicExchange {
             ledger: &ledger,
@@ -49,7 +55,9 @@ async fn main() -> Result<(), Error> {
             surroundings: system,
             post_timeout_ms,
         };
-        Ok(handler.handle(&records, deadline_ms).await)
+        let undone = handler.handle(&records, deadline_ms).await;
+        watch.look(&ledger, &system, deadline_ms).await;
+        Ok(undone)
     })
     .await
 }

@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use bridge::adapters::africas_talking::{
-    AfricasTalkingAccount, AfricasTalkingApi, SEND_TIMEOUT_MS,
-};
+use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
 use bridge::adapters::aws::Aws;
 use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::environment::{
@@ -21,6 +19,7 @@ use bridge::domain::message::SendingRules;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::outbound_sender::OutboundSender;
 use bridge::parking::ParkingLot;
+use bridge::watch::BalanceWatch;
 
 const SECOND_MS: i64 = 1000;
 const HOUR_MS: i64 = 60 * 60 * SECOND_MS;
@@ -28,8 +27,12 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    System::silence_panics();
-    let system = &System::new("outbound-sender");
+    let system = System::new("outbound-sender");
+    system.silence_panics();
+    system.noted(serve(&system).await)
+}
+
+async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let rules = SendingRules {
         unknown_outcome: parsed("UNKNOWN_OUTCOME_POLICY")?,
@@ -44,7 +47,7 @@ async fn main() -> Result<(), Error> {
     let sender_ids = SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
         .map(Rc::new)
         .map_err(|error| ConfigError::wrong("SENDER_IDS", &error))?;
-    let account = AfricasTalkingAccount::new(
+    let server = AfricasTalkingServer::new(
         required("AFRICASTALKING_USERNAME")?,
         optional("AFRICASTALKING_BASE_URL").as_deref(),
     )?;
@@ -62,6 +65,7 @@ async fn main() -> Result<(), Error> {
     let keys = ManagedSecret::new(aws.secrets_manager(), required("INCOMING_KEY_SECRET_ARN")?);
     let hashes = NumberHash::new(keys, system);
     tokio::join!(credentials.warm(), hashes.warm());
+    let balance = BalanceWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = OutboundSender {
             ledger: &ledger,
@@ -70,7 +74,7 @@ async fn main() -> Result<(), Error> {
                 queue: &parked,
                 is_fifo: false,
             },
-            africas_talking: AfricasTalkingApi::open(&account, &credentials)?,
+            africas_talking: AfricasTalkingApi::open(&server, &credentials)?,
             hashes: &hashes,
             surroundings: system,
             rules,
@@ -78,7 +82,10 @@ async fn main() -> Result<(), Error> {
             sender_ids: Rc::clone(&sender_ids),
             call_timeout_ms: SEND_TIMEOUT_MS,
         };
-        Ok(handler.handle(&records, deadline_ms).await)
+        let undone = handler.handle(&records, deadline_ms).await;
+        let account = &handler.africas_talking;
+        balance.look(&ledger, account, &system, deadline_ms).await;
+        Ok(undone)
     })
     .await
 }

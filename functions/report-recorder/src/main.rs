@@ -11,8 +11,12 @@ use bridge::report_recorder::ReportRecorder;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    System::silence_panics();
-    let system = &System::new("report-recorder");
+    let system = System::new("report-recorder");
+    system.silence_panics();
+    system.noted(serve(&system).await)
+}
+
+async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let handler = ReportRecorder {
         ledger: LedgerTable::new(

@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use sandbox::stack::template;
+use sandbox::tools;
 use sandbox::whole::{self, Progress as _, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
 cargo sandbox               the whole system on this machine, until Ctrl-C
-cargo sandbox lint          checks infra/template.yaml: sam validate --lint, and cfn-lint after the transform
+cargo sandbox lint          checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform;
+                            and that the CDK application in infra/cdk makes the same of it (needs Node.js)
 cargo sandbox screenshots   pictures of the page in its states, into target/sandbox/screenshots";
 
 /// After so long without anything new, a step says that it is still going on.
@@ -74,6 +76,21 @@ async fn lint() -> anyhow::Result<()> {
             "cfn-lint on the transformed template",
             blocking(|| template::lint_transformed(&template::file())),
         )
+        .await?;
+    progress
+        .step(
+            "Installing checkov into .tools, if it is not there",
+            blocking(tools::install_linters),
+        )
+        .await?;
+    progress
+        .step(
+            "checkov on the transformed template",
+            blocking(|| template::check_security(&template::file())),
+        )
+        .await?;
+    progress
+        .step("cdk synth in infra/cdk", blocking(template::synthesise))
         .await?;
     progress.say("The template is clean.");
     Ok(())

@@ -189,6 +189,14 @@ impl Stack {
         self.aws.stack_resource(STACK_NAME, name).await
     }
 
+    /// Removes the stack, as `sam delete` does. Comes back before it is done.
+    ///
+    /// # Errors
+    /// When CloudFormation refuses.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        self.aws.delete_stack(STACK_NAME).await
+    }
+
     /// All rows of the ledger, as plain JSON.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
-//! What the sandbox and its tests run beside Rust.
+//! What the sandbox, its tests and its linters run beside Rust.
 //!
-//! The two Python tools, the emulator of AWS and SAM, are in the project's own folder. They live in virtual environments under `.tools/`, with every package pinned by a file beside
-//! this crate's `Cargo.toml`. Nothing but `python3` has to be there. Chromium, for the tests of the
-//! page alone, is the system's.
+//! The Python tools, the emulator of AWS, SAM, and what only `cargo sandbox lint` needs, live in
+//! virtual environments under `.tools/`, with every package pinned by a file beside this crate's
+//! `Cargo.toml`. Nothing but `python3` has to be there. Chromium, for the tests of the page alone, is
+//! the system's.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -36,15 +37,21 @@ pub enum Tool {
     Emulator,
     /// SAM, which deploys, and `cfn-lint`, which comes with it.
     Sam,
+    /// What looks for insecure settings.
+    Checkov,
 }
 
 impl Tool {
-    const ALL: [Self; 2] = [Self::Emulator, Self::Sam];
+    /// What tests and the sandbox need.
+    const TO_RUN: [Self; 2] = [Self::Emulator, Self::Sam];
+    /// What `cargo sandbox lint` needs beside them.
+    const TO_LINT: [Self; 1] = [Self::Checkov];
 
     fn name(self) -> &'static str {
         match self {
             Self::Emulator => "emulator",
             Self::Sam => "sam",
+            Self::Checkov => "checkov",
         }
     }
 
@@ -117,13 +124,25 @@ fn tools_folder() -> PathBuf {
 /// # Errors
 /// When Python is missing, too old or without `venv`, or when a package cannot be had.
 pub fn install() -> anyhow::Result<bool> {
+    install_these(&Tool::TO_RUN)
+}
+
+/// As [`install`], for what checks the template and runs nothing.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_linters() -> anyhow::Result<bool> {
+    install_these(&Tool::TO_LINT)
+}
+
+fn install_these(tools: &[Tool]) -> anyhow::Result<bool> {
     let python = Python::find()?;
     fs::create_dir_all(tools_folder())?;
     let lock = File::create(tools_folder().join("lock")).context("cannot lock .tools")?;
     // Given back when the file is closed, also by a process that was killed.
     lock.lock().context("cannot lock .tools")?;
     let mut missing = Vec::new();
-    for tool in Tool::ALL {
+    for tool in tools.iter().copied() {
         let stamp = tool.stamp(&python)?;
         if !tool.is_installed(&stamp) {
             missing.push((tool, stamp));
@@ -155,7 +174,7 @@ pub fn are_installed() -> bool {
     let Ok(python) = Python::find() else {
         return false;
     };
-    Tool::ALL.iter().all(|tool| {
+    Tool::TO_RUN.iter().all(|tool| {
         tool.stamp(&python)
             .is_ok_and(|stamp| tool.is_installed(&stamp))
     })

@@ -9,7 +9,7 @@ use bridge::digest::hmac_hex;
 use bridge::domain::backoff::Dice;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
-use bridge::journal::{Entry, Journal};
+use bridge::journal::{Entry, Journal, Origin};
 use bridge::ports::{
     AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
     NewMessage, Queue, QueueError, Record, Response, Row, SecretError, SecretStore, Sms, Version,
@@ -385,7 +385,11 @@ impl Dice for SimSurroundings {
 
 impl Journal for SimSurroundings {
     fn record(&self, entry: Entry) {
-        let line = entry.to_line(self.0.function.name(), self.0.now_ms());
+        let origin = Origin {
+            stack: "simulation".to_owned(),
+            function: self.0.function.name(),
+        };
+        let line = entry.to_line(&origin, self.0.now_ms());
         if matches!(entry, Entry::EvidenceAdopted { .. }) {
             self.0.world.evidence_came(&line);
         }

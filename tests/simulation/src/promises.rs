@@ -350,7 +350,10 @@ fn told(world: &World, message: &Outgoing) -> Vec<Breach> {
         );
         found.push(breach(3, &message.id, what));
     }
-    let last_word = matches!(&message.state, State::Told(status, _) if *status == row.status);
+    // What was refused because a repeat stood witness stays refused, alarmed, until somebody looks.
+    let is_put_aside = row.is_refused() && an_sms_came_again(world);
+    let last_word =
+        is_put_aside || matches!(&message.state, State::Told(status, _) if *status == row.status);
     if !last_word && !message.is_trouble() {
         let what = format!(
             "is {:?} in Medic and {:?} in the ledger",

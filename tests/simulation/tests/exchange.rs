@@ -345,3 +345,28 @@ fn a_restart_of_medic_loses_nothing_and_doubles_nothing() {
     scene.rest(1);
     scene.keeps_its_promises();
 }
+
+#[test]
+fn nobody_posts_after_an_invocation_that_died_in_doubt_with_nothing_but_polls() {
+    let scene = Scene::default();
+    scene.wants("out-1");
+    scene.verdicts(&[Verdict::Accepted(101)]);
+    scene.rest(1);
+    // The POST with a status hangs in Medic, and its invocation dies before it can say so.
+    let hangs_until_ms = scene.now_ms() + 20 * 60_000;
+    scene.medic.borrow_mut().hangs_until_ms = hangs_until_ms;
+    scene
+        .faults
+        .script(Function::MedicExchange, Call::Post, 0, Fate::DiesAfter, 1);
+    scene.report("out-1", "Success");
+    let before = scene.posts().len();
+    scene.run_until(hangs_until_ms);
+    let posts = scene.posts();
+    assert_eq!(posts[before].updates.len(), 1);
+    assert!(posts.len() > before + 1);
+    for post in &posts[before + 1..] {
+        assert!(post.messages.is_empty() && post.updates.is_empty());
+    }
+    scene.rest(1);
+    scene.keeps_its_promises();
+}

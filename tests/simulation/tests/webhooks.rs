@@ -192,7 +192,7 @@ fn what_names_no_message_is_a_400_with_the_field_is_parked_and_never_put_back() 
         drop(queue);
         put_back(&scene);
         assert!(scene.waiting().is_empty());
-        assert!(scene.was_written("\"CallbackRefused\":1"));
+        assert!(scene.was_written("\"CallbacksRefused\":1"));
     }
 }
 

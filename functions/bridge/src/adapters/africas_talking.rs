@@ -7,20 +7,26 @@ use reqwest::{Client, Url};
 use super::credentials::{AFRICASTALKING_API_KEY, OutsideCredentials};
 use super::environment::ConfigError;
 use super::outside::{client_builder, exchange};
-use crate::ports::{AfricasTalking, Clock, CredentialsError, Response, SecretStore, Sms};
+use crate::ports::{
+    AfricasTalking, AfricasTalkingAccount, Clock, CredentialsError, Response, SecretStore, Sms,
+};
 
 /// The time-out of a send, in milliseconds. Africa's Talking's own answer that it was too slow comes
 /// earlier.
 pub const SEND_TIMEOUT_MS: i64 = 30_000;
 
+/// The time-out of a question about the account, in milliseconds.
+const USER_TIMEOUT_MS: u64 = 5_000;
+
 /// Where and as whom to send.
 #[derive(Clone, Debug)]
-pub struct AfricasTalkingAccount {
-    url: Url,
+pub struct AfricasTalkingServer {
+    messaging: Url,
+    user: Url,
     username: String,
 }
 
-impl AfricasTalkingAccount {
+impl AfricasTalkingServer {
     /// The user name `sandbox` selects the sandbox's host, every other one the live host; `base_url`
     /// overrides both.
     ///
@@ -32,10 +38,17 @@ impl AfricasTalkingAccount {
         } else {
             "https://api.africastalking.com"
         });
-        let url = format!("{}/version1/messaging", base_url.trim_end_matches('/'));
-        let url = Url::parse(&url)
-            .map_err(|error| ConfigError::wrong("AFRICASTALKING_BASE_URL", &error))?;
-        Ok(Self { url, username })
+        let url = |path: &str| {
+            let url = format!("{}/version1/{path}", base_url.trim_end_matches('/'));
+            Url::parse(&url).map_err(|error| ConfigError::wrong("AFRICASTALKING_BASE_URL", &error))
+        };
+        let mut user = url("user")?;
+        user.query_pairs_mut().append_pair("username", &username);
+        Ok(Self {
+            messaging: url("messaging")?,
+            user,
+            username,
+        })
     }
 }
 
@@ -43,7 +56,7 @@ impl AfricasTalkingAccount {
 /// function was frozen would look like a send of which nobody knows the outcome.
 #[derive(Debug)]
 pub struct AfricasTalkingApi<'a, K, C> {
-    account: &'a AfricasTalkingAccount,
+    server: &'a AfricasTalkingServer,
     credentials: &'a OutsideCredentials<K, C>,
     client: Client,
 }
@@ -54,11 +67,11 @@ impl<'a, K: SecretStore, C: Clock> AfricasTalkingApi<'a, K, C> {
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn open(
-        account: &'a AfricasTalkingAccount,
+        server: &'a AfricasTalkingServer,
         credentials: &'a OutsideCredentials<K, C>,
     ) -> Result<Self, lambda_runtime::Error> {
         Ok(Self {
-            account,
+            server,
             credentials,
             client: client_builder()?.build()?,
         })
@@ -69,7 +82,7 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
     async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError> {
         let [api_key] = self.credentials.fields([AFRICASTALKING_API_KEY]).await?;
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("username", &self.account.username)
+        form.append_pair("username", &self.server.username)
             .append_pair("to", sms.to.as_str())
             .append_pair("message", sms.text)
             // Answer first, send later. Left out, the sandbox was seen not to do so.
@@ -79,7 +92,7 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
         }
         let request = self
             .client
-            .post(self.account.url.clone())
+            .post(self.server.messaging.clone())
             .header("apiKey", api_key)
             // Without it, XML has been seen.
             .header("accept", "application/json")
@@ -97,5 +110,17 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
             self.credentials.forget();
         }
         Ok(response)
+    }
+}
+
+impl<K: SecretStore, C: Clock> AfricasTalkingAccount for AfricasTalkingApi<'_, K, C> {
+    async fn user(&self) -> Result<Response, CredentialsError> {
+        let [api_key] = self.credentials.fields([AFRICASTALKING_API_KEY]).await?;
+        let request = self
+            .client
+            .get(self.server.user.clone())
+            .header("apiKey", api_key)
+            .header("accept", "application/json");
+        Ok(exchange(request, Duration::from_millis(USER_TIMEOUT_MS)).await)
     }
 }

@@ -6,9 +6,13 @@
 //! |---|---|
 //! | `pk` | `message#…`, `sms#…`, `recipient#…`, `account` or `lane` |
 //! | `version` | another after every write; what a write is conditioned upon |
+//! | `changed_at_ms` | when it was last written, in milliseconds since 1970 |
 //! | `untold` | only while Medic has not been told the message's status: the sparse index's key |
 //! | `unsettled` | the keyed hash of the number, while the row waits to be matched by evidence: the other sparse index's key |
+//! | `unreported` | only while Africa's Talking has the message and its end is not known: a third sparse index's key |
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
+
+mod backlog;
 
 use std::collections::HashMap;
 
@@ -117,6 +121,10 @@ impl<S: Surroundings> LedgerTable<S> {
                 if message.is_untold() {
                     item.insert("untold".to_owned(), AttributeValue::S("yes".to_owned()));
                 }
+                if message.is_unreported() {
+                    let yes = AttributeValue::S("yes".to_owned());
+                    item.insert("unreported".to_owned(), yes);
+                }
                 item
             }
             Row::Sms(sms) => {
@@ -140,8 +148,13 @@ impl<S: Surroundings> LedgerTable<S> {
         }
         item.extend(primary_key(&row.key()));
         item.insert("version".to_owned(), AttributeValue::S(version.to_owned()));
+        let now_ms = self.surroundings.now_ms();
+        item.insert(
+            "changed_at_ms".to_owned(),
+            AttributeValue::N(now_ms.to_string()),
+        );
         if !matches!(row, Row::Account(_) | Row::Lane(_)) {
-            let expires_at_s = self.surroundings.now_ms().saturating_add(retention_ms) / 1000;
+            let expires_at_s = now_ms.saturating_add(retention_ms) / 1000;
             item.insert(
                 "expires_at_s".to_owned(),
                 AttributeValue::N(expires_at_s.to_string()),

@@ -1,43 +1,60 @@
 //! Time, chance and the log of a Lambda function.
 
+use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::environment::optional;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, Origin, Shown};
 use crate::ports::{Clock, Dice};
 
 /// The system's clock and random numbers, and a log of JSON lines on the standard output, which is
 /// where Lambda takes it from.
 #[derive(Debug)]
 pub struct System {
-    function: String,
+    origin: Origin,
     random: SystemRandom,
 }
 
 impl System {
-    /// For the function of this name; logs and counts under the name that it was deployed with, if
-    /// Lambda tells it: several stacks share an account.
+    /// For the function of this name; counts for the stack in `STACK_NAME`: several stacks share an
+    /// account.
     pub fn new(function: &'static str) -> Self {
         Self {
-            function: optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| function.to_owned()),
+            origin: Origin {
+                stack: optional("STACK_NAME").unwrap_or_default(),
+                function,
+            },
             random: SystemRandom::new(),
         }
     }
 
     /// Keeps panics from printing what they were handling: their message can hold a number or a key.
     /// The place is enough to find the fault.
-    pub fn silence_panics() {
-        std::panic::set_hook(Box::new(|panic| {
+    pub fn silence_panics(&self) {
+        let origin = self.origin.clone();
+        std::panic::set_hook(Box::new(move |panic| {
             let place = panic
                 .location()
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            let line = serde_json::json!({ "level": "error", "event": "panic", "place": place });
-            let _ = writeln!(std::io::stdout(), "{line}");
+            let place = Shown::new(&place);
+            write(&Entry::Panicked { place }, &origin);
         }));
+    }
+
+    /// Notes why a function cannot run: for a setting that it cannot read, most likely.
+    ///
+    /// # Errors
+    /// What it was given, once the log has it.
+    pub fn noted<E: fmt::Display>(&self, result: Result<(), E>) -> Result<(), E> {
+        if let Err(error) = &result {
+            let error = Shown::new(error);
+            (&self).record(Entry::CannotRun { error });
+        }
+        result
     }
 }
 
@@ -67,10 +84,14 @@ impl Dice for &System {
 
 impl Journal for &System {
     fn record(&self, entry: Entry) {
-        let line = entry.to_line(&self.function, now_ms());
-        // Nothing is left undone for a log line.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        write(&entry, &self.origin);
     }
+}
+
+fn write(entry: &Entry, origin: &Origin) {
+    let line = entry.to_line(origin, now_ms());
+    // Nothing is left undone for a log line.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn now_ms() -> i64 {

@@ -8,6 +8,10 @@ const FIRST_PROBE_MS: i64 = 60_000;
 /// topped up its credit waits for its messages.
 const LONGEST_PROBE_INTERVAL_MS: i64 = 60 * 60 * 1000;
 
+/// The balance is asked for once an hour while anything is sent: so soon is it known that the credit
+/// runs low.
+pub const BALANCE_INTERVAL_MS: i64 = 60 * 60 * 1000;
+
 /// What is wrong with the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +46,9 @@ pub struct AccountRow {
     /// The hold, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// When the balance was last asked for, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance_asked_ms: Option<i64>,
 }
 
 /// Whether a message may be sent now.
@@ -67,6 +74,7 @@ impl AccountRow {
                         .saturating_add(interval_ms(hold.probes.saturating_add(1))),
                     ..hold.clone()
                 }),
+                ..self.clone()
             }),
             Some(hold) => Permission::HeldUntil(hold.next_probe_ms),
         }
@@ -87,7 +95,32 @@ impl AccountRow {
                 next_probe_ms: now_ms.saturating_add(interval_ms(0)),
             },
         };
-        Self { hold: Some(hold) }
+        Self {
+            hold: Some(hold),
+            ..self.clone()
+        }
+    }
+
+    /// The row after Africa's Talking has shown that its trouble is over.
+    #[must_use]
+    pub fn recovered(&self) -> Self {
+        Self {
+            hold: None,
+            ..self.clone()
+        }
+    }
+
+    /// The row after the balance was asked for, if that is due: once an hour, for the whole stack.
+    pub fn asking_for_the_balance(self, now_ms: i64) -> Option<Self> {
+        let asked_ms = self.balance_asked_ms;
+        let is_due = asked_ms.is_none_or(|asked_ms| {
+            // Functions' clocks differ: one that is behind waits its turn, too.
+            now_ms.saturating_sub(asked_ms) >= BALANCE_INTERVAL_MS
+        });
+        is_due.then_some(Self {
+            balance_asked_ms: Some(now_ms),
+            ..self
+        })
     }
 }
 
@@ -123,6 +156,33 @@ mod tests {
     fn refusals_that_come_together_are_one_hold() {
         let once = AccountRow::default().refused(AccountTrouble::CredentialsRefused, 5);
         assert_eq!(once.refused(AccountTrouble::CredentialsRefused, 9), once);
+    }
+
+    #[test]
+    fn the_balance_is_asked_for_once_an_hour_whatever_else_happens_to_the_account() {
+        let asked = AccountRow::default().asking_for_the_balance(5).unwrap();
+        let held = asked.refused(AccountTrouble::InsufficientBalance, 6);
+        let Permission::Probe(probing) = held.permission(BALANCE_INTERVAL_MS) else {
+            panic!("a probe is due")
+        };
+        let resumed = probing.recovered();
+        assert_eq!(resumed, asked);
+        let last_moment_ms = BALANCE_INTERVAL_MS + 4;
+        assert_eq!(resumed.clone().asking_for_the_balance(last_moment_ms), None);
+        assert!(resumed.asking_for_the_balance(last_moment_ms + 1).is_some());
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_version_is_read_and_one_of_a_later_version_too() {
+        let hold =
+            r#"{"trouble":"insufficient_balance","since_ms":5,"probes":0,"next_probe_ms":60005}"#;
+        let held = AccountRow::default().refused(AccountTrouble::InsufficientBalance, 5);
+        for row in [
+            format!(r#"{{"hold":{hold}}}"#),
+            format!(r#"{{"hold":{hold},"something_new":7}}"#),
+        ] {
+            assert_eq!(serde_json::from_str::<AccountRow>(&row).unwrap(), held);
+        }
     }
 
     #[test]

@@ -73,20 +73,40 @@ fn of_body(body: &[u8]) -> Outcome {
     let Some(data) = answer.get("SMSMessageData") else {
         return Outcome::unknown("unreadable answer");
     };
-    let recipients = data.get("Recipients").and_then(Value::as_array);
-    match recipients.and_then(|recipients| recipients.first()) {
+    match first_recipient(data) {
         Some(recipient) => of_recipient(recipient),
-        None => {
-            let message = data
-                .get("Message")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            match code_of_name(message) {
-                Some(code) => of_rejection(code, message),
-                None => Outcome::unknown("no recipient in the answer"),
-            }
-        }
+        None => match code_of_name(&message(data)) {
+            Some(code) => of_rejection(code, &message(data)),
+            None => Outcome::unknown("no recipient in the answer"),
+        },
     }
+}
+
+fn first_recipient(data: &Value) -> Option<&Value> {
+    data.get("Recipients")?.as_array()?.first()
+}
+
+fn message(data: &Value) -> String {
+    text(data, "Message").unwrap_or_default()
+}
+
+/// The code that a body has for its one recipient, or for all of them when it names none.
+pub(super) fn code_in(body: &[u8]) -> Option<u64> {
+    let answer = parse_answer(body).ok()?;
+    let data = answer.get("SMSMessageData")?;
+    match first_recipient(data) {
+        Some(recipient) => code_of(recipient),
+        None => code_of_name(&message(data)),
+    }
+}
+
+/// Old answers have no `statusCode`; their `status` has the names.
+fn code_of(recipient: &Value) -> Option<u64> {
+    let by_name = || code_of_name(&text(recipient, "status")?);
+    recipient
+        .get("statusCode")
+        .and_then(number)
+        .or_else(by_name)
 }
 
 fn of_recipient(recipient: &Value) -> Outcome {
@@ -95,11 +115,7 @@ fn of_recipient(recipient: &Value) -> Outcome {
         .map(|id| id.trim().to_owned())
         .filter(|id| !id.eq_ignore_ascii_case("none"))
         .and_then(|id| AtMessageId::new(id).ok());
-    // Old answers have no `statusCode`; their `status` has the names.
-    let code = recipient
-        .get("statusCode")
-        .and_then(number)
-        .or_else(|| code_of_name(&name));
+    let code = code_of(recipient);
     let accepted = |status| {
         Outcome::Accepted(Acceptance {
             at_id: at_id.clone(),

@@ -34,6 +34,22 @@ impl Cost {
             micros: micros(amount)?,
         })
     }
+
+    /// The currency as it may be counted by: one of those in which Africa's Talking bills, `other`
+    /// for every other one, `none` where there is none.
+    pub fn currency_label(&self) -> &'static str {
+        const BILLED: [&str; 16] = [
+            "KES", "UGX", "TZS", "RWF", "NGN", "MWK", "ZMW", "GHS", "ETB", "XOF", "XAF", "ZAR",
+            "BWP", "USD", "EUR", "GBP",
+        ];
+        match &self.currency {
+            None => "none",
+            Some(code) => BILLED
+                .into_iter()
+                .find(|known| known == code)
+                .unwrap_or("other"),
+        }
+    }
 }
 
 fn micros(amount: &str) -> Option<i64> {
@@ -106,6 +122,14 @@ mod tests {
         ] {
             assert_eq!(Cost::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_known_currencies_are_counted_by() {
+        let label = |text| Cost::parse(text).unwrap().currency_label();
+        assert_eq!(label("KES 1"), "KES");
+        assert_eq!(label("QQQ 1"), "other");
+        assert_eq!(label("0"), "none");
     }
 
     proptest! {

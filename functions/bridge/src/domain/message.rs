@@ -262,6 +262,11 @@ impl MessageRow {
         self.told != Some(self.status) && !self.is_refused()
     }
 
+    /// Whether Africa's Talking has it, and has reported no end of it.
+    pub fn is_unreported(&self) -> bool {
+        self.sending == Sending::Accepted && self.status < Status::Failed
+    }
+
     /// Whether Medic refused the status that it has now.
     pub fn is_refused(&self) -> bool {
         let refusal = self.refusal.as_ref();

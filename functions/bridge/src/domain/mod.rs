@@ -2,13 +2,16 @@
 
 pub mod account;
 pub mod answer;
+pub mod answer_code;
 pub mod backoff;
+pub mod balance;
 pub mod cost;
 pub mod evidence;
 pub mod fuse;
 pub mod ids;
 pub mod lane;
 pub mod message;
+pub mod network;
 pub mod phone_number;
 pub mod segments;
 pub mod sender_ids;

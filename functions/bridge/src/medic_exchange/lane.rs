@@ -48,16 +48,23 @@ impl<'a> Lane<'a> {
             unreadable: Vec::new(),
             received_before: records.iter().any(|record| record.receive_count > 1),
         };
+        let mut stale = None;
         for record in records {
             match decode(&record.body) {
                 Ok(ExchangeMessage::Incoming(sms)) => lane.waiting.push(Letter { record, sms }),
                 Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => {
                     if now_ms.saturating_sub(record.sent_at_ms) <= STALE_WAKE_MS {
                         lane.wakes.push(record);
+                    } else {
+                        stale = Some(record);
                     }
                 }
                 Err(error) => lane.unreadable.push((record, error)),
             }
+        }
+        if lane.received_before && !lane.has_work() {
+            // Whoever had it before may have left Medic in doubt: that is asked before it goes.
+            lane.wakes.extend(stale);
         }
         lane
     }
@@ -215,6 +222,23 @@ mod tests {
         ];
         assert!(!Lane::sort(&records, 120_001).has_work());
         assert!(Lane::sort(&records, 120_000).has_work());
+    }
+
+    #[test]
+    fn a_poll_that_is_too_old_and_was_handed_out_before_is_still_asked_for() {
+        let mut records = [
+            record(0, &ExchangeMessage::Poll, 0),
+            record(1, &ExchangeMessage::Poll, 60_000),
+        ];
+        assert!(!Lane::sort(&records, 1_000_000).has_work());
+        records[0].receive_count = 2;
+        let lane = Lane::sort(&records, 1_000_000);
+        let undone: Vec<&str> = lane
+            .undone()
+            .iter()
+            .map(|r| r.message_id.as_str())
+            .collect();
+        assert_eq!(undone, ["m1"]);
     }
 
     #[test]

@@ -308,6 +308,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     round.memory.forget(&Suspect::Message(sms.id.clone()));
                     self.surroundings.record(Entry::MessageStored {
                         id: Shown::new(&sms.id),
+                        since_callback_ms: self
+                            .surroundings
+                            .now_ms()
+                            .saturating_sub(sms.received_at_ms),
                     });
                 }
                 self.mark_told(&payload.updates, round).await;

@@ -1,7 +1,7 @@
 //! Holding and resuming: trouble that is the whole account's.
 
 use super::OutboundSender;
-use crate::domain::account::{AccountRow, AccountTrouble};
+use crate::domain::account::AccountTrouble;
 use crate::journal::{Entry, Shown};
 use crate::ledger;
 use crate::ports::{
@@ -26,17 +26,19 @@ where
             (vec![Row::Account(row)], (before.hold.is_none(), until_ms))
         })
         .await?;
-        if first {
-            self.surroundings.record(Entry::SendingHeld { trouble });
-        }
+        self.surroundings.record(match first {
+            true => Entry::SendingHeld { trouble },
+            false => Entry::SendingStillHeld { trouble },
+        });
         Ok(until_ms)
     }
 
     /// The account's trouble is over. When this cannot be written, the next probe will do it.
     pub(super) async fn resume(&self) {
         let resumed = ledger::change(&self.ledger, &[Key::Account], |rows| {
-            let held = rows.account().hold.is_some();
-            (vec![Row::Account(AccountRow::default())], held)
+            let before = rows.account();
+            let held = before.hold.is_some();
+            (vec![Row::Account(before.recovered())], held)
         })
         .await;
         match resumed {

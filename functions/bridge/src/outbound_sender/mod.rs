@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use crate::domain::account::AccountTrouble;
 use crate::domain::answer::Outcome;
+use crate::domain::answer_code::AnswerCode;
 use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
 use crate::domain::fuse::FuseLimits;
 use crate::domain::message::{ClaimToken, FailureReason, MessageRow, SendingRules};
@@ -158,7 +159,7 @@ where
                         .await?;
                     return Ok(self.wait_a_little());
                 }
-                let outcome = self.call(sms, &to).await;
+                let outcome = self.call(sms, &to, row.attempts).await;
                 let is_over = matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(_));
                 let fate = self.settle(sms, &row, &token, outcome, deadline_ms).await;
                 if probing && is_over {
@@ -171,7 +172,8 @@ where
         }
     }
 
-    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Outcome {
+    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> Outcome {
+        let began_ms = self.surroundings.now_ms();
         let response = self
             .africas_talking
             .send(Sms {
@@ -180,25 +182,37 @@ where
                 from: self.sender_ids.for_number(to),
             })
             .await;
-        let not_sent = |reason| Outcome::NotSent {
-            reason: FailureReason::new(reason),
-            at_least_ms: 0,
-        };
-        match response {
-            Ok(Response::Answer { status, body }) => Outcome::of_answer(status, &body),
-            Ok(Response::NotConnected) => not_sent("no connection"),
-            Ok(Response::NoAnswer) => Outcome::Unknown(FailureReason::new("no answer")),
-            Err(error) => {
-                self.surroundings.record(Entry::CredentialsTrouble {
-                    error: Shown::new(&error),
-                });
-                match error {
-                    CredentialsError::Unusable(_) => {
-                        Outcome::AccountTrouble(AccountTrouble::CredentialsRefused)
-                    }
-                    CredentialsError::OutOfReach(_) => not_sent("no credentials"),
-                }
+        let (code, outcome) = match response {
+            Ok(Response::Answer { status, body }) => (
+                AnswerCode::of_answer(status, &body),
+                Outcome::of_answer(status, &body),
+            ),
+            Ok(Response::NotConnected) => (AnswerCode::NO_CONNECTION, not_sent("no connection")),
+            Ok(Response::NoAnswer) => {
+                let reason = FailureReason::new("no answer");
+                (AnswerCode::NO_ANSWER, Outcome::Unknown(reason))
             }
+            Err(error) => return self.without_credentials(&error),
+        };
+        self.surroundings.record(Entry::Answered {
+            message: Shown::new(&sms.id),
+            attempt,
+            code,
+            took_ms: self.surroundings.now_ms().saturating_sub(began_ms),
+        });
+        outcome
+    }
+
+    /// Nothing was called.
+    fn without_credentials(&self, error: &CredentialsError) -> Outcome {
+        self.surroundings.record(Entry::CredentialsTrouble {
+            error: Shown::new(error),
+        });
+        match error {
+            CredentialsError::Unusable(_) => {
+                Outcome::AccountTrouble(AccountTrouble::CredentialsRefused)
+            }
+            CredentialsError::OutOfReach(_) => not_sent("no credentials"),
         }
     }
 
@@ -260,6 +274,13 @@ where
             attempt,
             reason: reason.clone(),
         });
+    }
+}
+
+fn not_sent(reason: &str) -> Outcome {
+    Outcome::NotSent {
+        reason: FailureReason::new(reason),
+        at_least_ms: 0,
     }
 }
 

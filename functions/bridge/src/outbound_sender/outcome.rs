@@ -13,13 +13,21 @@ use crate::ports::{
     AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue, Row, Surroundings,
 };
 use crate::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};
-use crate::report_recorder::raised_by_reports;
+use crate::report_recorder::{ended, raised_by_reports};
 
 /// What is kept for the last acts of the invocation, in milliseconds.
 const LAST_ACTS_MS: i64 = 3_000;
 
 /// Between two tries to keep an answer, in milliseconds.
 const PAUSE_MS: u64 = 250;
+
+/// What came of writing an acceptance down.
+enum Recorded {
+    /// It is written; and how the message ended, if reports of it had come before.
+    Done(Option<Entry>),
+    /// Nothing is: another message has adopted the id.
+    AdoptedBy(MedicMessageId),
+}
 
 impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
@@ -154,8 +162,16 @@ where
         accepted: &AcceptedSms,
     ) -> Result<(), LedgerError> {
         let mut rival = None;
-        while let Some(adopter) = self.try_to_record(accepted, rival.as_ref()).await? {
-            rival = Some(adopter);
+        loop {
+            match self.try_to_record(accepted, rival.as_ref()).await? {
+                Recorded::AdoptedBy(adopter) => rival = Some(adopter),
+                Recorded::Done(ended) => {
+                    if let Some(ended) = ended {
+                        self.surroundings.record(ended);
+                    }
+                    break;
+                }
+            }
         }
         if let (Some(rival), Some(at_id)) = (&rival, &accepted.acceptance.at_id) {
             self.surroundings.record(Entry::IdTakenBack {
@@ -171,7 +187,7 @@ where
         &self,
         accepted: &AcceptedSms,
         rival: Option<&MedicMessageId>,
-    ) -> Result<Option<MedicMessageId>, LedgerError> {
+    ) -> Result<Recorded, LedgerError> {
         let at_id = accepted.acceptance.at_id.as_ref();
         let keys: Vec<Key> = [Some(&accepted.id), rival]
             .into_iter()
@@ -187,7 +203,7 @@ where
             message.segments = accepted.segments;
             let message = message.after_acceptance(&accepted.acceptance, accepted.called_at_ms);
             let Some(at_id) = at_id else {
-                return (vec![Row::Message(message)], None);
+                return (vec![Row::Message(message)], Recorded::Done(None));
             };
             let mut sms = rows
                 .sms(at_id)
@@ -196,15 +212,18 @@ where
             let mut writes = Vec::new();
             if let Some(owner) = sms.message.take_if(|owner| *owner != accepted.id) {
                 if rival != Some(&owner) {
-                    return (Vec::new(), Some(owner));
+                    return (Vec::new(), Recorded::AdoptedBy(owner));
                 }
                 let loser = rows.message(&owner).cloned();
                 writes.extend(loser.map(|row| Row::Message(row.after_losing(at_id))));
             }
             let sms = sms.belonging_to(&accepted.id);
-            writes.push(Row::Message(raised_by_reports(message, &sms)));
+            let before = message.status;
+            let message = raised_by_reports(message, &sms);
+            let ended = ended(before, &message, &sms);
+            writes.push(Row::Message(message));
             writes.push(Row::Sms(sms));
-            (writes, None)
+            (writes, Recorded::Done(ended))
         })
         .await
     }
@@ -215,8 +234,12 @@ where
             at_id: acceptance.at_id.as_ref().map(Shown::new),
             attempt: row.attempts,
             status: acceptance.status,
-            cost: acceptance.cost.as_ref().map(Shown::new),
+            cost: acceptance.cost.clone(),
             segments: row.segments,
+            since_offer_ms: self
+                .surroundings
+                .now_ms()
+                .saturating_sub(row.first_offered_ms),
         });
     }
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bridge::callbacks::{CallbackHandler, HttpRequest, HttpResponse, IncomingKeys, MAX_BODY_BYTES};
 use bridge::domain::backoff::Dice;
-use bridge::journal::{Callback, Entry, Journal};
+use bridge::journal::{Callback, Entry, Journal, Origin};
 use bridge::json::parse_lenient;
 use bridge::parking::ParkingLot;
 use bridge::ports::{Clock, NewMessage, Queue, QueueError, Record, SecretError, SecretStore};
@@ -90,7 +90,11 @@ impl Dice for &Surroundings {
 
 impl Journal for &Surroundings {
     fn record(&self, entry: Entry) {
-        self.0.borrow_mut().push(entry.to_line("hostile", 0));
+        let origin = Origin {
+            stack: "hostile".to_owned(),
+            function: "hostile",
+        };
+        self.0.borrow_mut().push(entry.to_line(&origin, 0));
     }
 }
 

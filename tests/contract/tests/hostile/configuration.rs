@@ -1,6 +1,6 @@
 //! The environment variables, as an operator may have set them.
 
-use bridge::adapters::africas_talking::AfricasTalkingAccount;
+use bridge::adapters::africas_talking::AfricasTalkingServer;
 use bridge::adapters::environment::{ConfigError, read, read_duration_ms};
 use bridge::adapters::medic::MedicServer;
 use bridge::domain::message::UnknownOutcomePolicy;
@@ -119,7 +119,7 @@ proptest! {
         username in text(),
     ) {
         let server = at_once(|| MedicServer::new(&medic, i64::MIN));
-        let account = at_once(|| AfricasTalkingAccount::new(username, Some(&africas_talking)));
+        let account = at_once(|| AfricasTalkingServer::new(username, Some(&africas_talking)));
         for error in [server.err(), account.err()].into_iter().flatten() {
             prop_assert!(error.to_string().len() < 200);
             prop_assert!(!error.to_string().contains("hush"), "{}", error);

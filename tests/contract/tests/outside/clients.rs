@@ -4,9 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::time::Duration;
 
-use bridge::adapters::africas_talking::{
-    AfricasTalkingAccount, AfricasTalkingApi, SEND_TIMEOUT_MS,
-};
+use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
 use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::medic::{MedicApi, MedicServer};
 use bridge::domain::phone_number::PhoneNumber;
@@ -99,7 +97,7 @@ pub fn credentials(secret: &Secret) -> Credentials<'_> {
 /// What is the same for all invocations of a function.
 pub enum Place {
     Medic(MedicServer),
-    AfricasTalking(AfricasTalkingAccount),
+    AfricasTalking(AfricasTalkingServer),
 }
 
 impl Place {
@@ -107,7 +105,7 @@ impl Place {
         match side {
             Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT_MS).unwrap()),
             Side::AfricasTalking => Self::AfricasTalking(
-                AfricasTalkingAccount::new("sandbox".to_owned(), Some(url)).unwrap(),
+                AfricasTalkingServer::new("sandbox".to_owned(), Some(url)).unwrap(),
             ),
         }
     }

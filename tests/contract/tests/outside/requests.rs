@@ -2,12 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge::ports::{CredentialsError, SecretError};
+use bridge::domain::balance::Balance;
+use bridge::ports::{AfricasTalkingAccount as _, CredentialsError, SecretError};
 use sandbox::{africastalking, medic};
 use serde_json::json;
 
 use crate::clients::{
-    API_KEY, BODY, NUMBER, PASSWORD, Place, Secret, Side, TEXT, USER, answer, call, credentials,
+    API_KEY, BODY, Client, NUMBER, PASSWORD, Place, Secret, Side, TEXT, USER, answer, call,
+    credentials,
 };
 use crate::for_both;
 use crate::raw::{Act, RawServer};
@@ -219,5 +221,45 @@ fn africas_talking_understands_what_its_client_sends() {
             (on_phone[0].text.as_str(), on_phone[0].from.as_str()),
             (TEXT, "20880")
         );
+    });
+}
+
+#[test]
+fn the_account_is_asked_for_with_the_key_in_a_header_and_the_user_name_in_the_address() {
+    crate::clients::run(async {
+        let server = RawServer::always(Act::Answer(OK.to_owned()));
+        let secret = Secret::filled_in();
+        let credentials = credentials(&secret);
+        let place = Place::new(Side::AfricasTalking, &server.url);
+        let Client::AfricasTalking(api) = place.open(&credentials) else {
+            panic!("the other one")
+        };
+        assert_eq!(answer(api.user().await.unwrap()), (200, "{}".to_owned()));
+        let requests = server.requests();
+        assert_eq!(requests.len(), 1);
+        let line = "GET /version1/user?username=sandbox HTTP/1.1";
+        assert_eq!(requests[0].line, line);
+        assert_eq!(requests[0].header("apikey"), [API_KEY]);
+        assert_eq!(requests[0].header("accept"), ["application/json"]);
+    });
+}
+
+#[test]
+fn the_balance_of_the_stand_in_can_be_read() {
+    crate::clients::run(async {
+        let config = africastalking::Config {
+            api_key: API_KEY.to_owned(),
+            ..africastalking::Config::default()
+        };
+        let stand_in = africastalking::StandIn::start(config).await.unwrap();
+        let secret = Secret::filled_in();
+        let credentials = credentials(&secret);
+        let place = Place::new(Side::AfricasTalking, &stand_in.url());
+        let Client::AfricasTalking(api) = place.open(&credentials) else {
+            panic!("the other one")
+        };
+        let (status, body) = answer(api.user().await.unwrap());
+        assert_eq!(status, 200);
+        assert!(Balance::of_answer(body.as_bytes()).is_some(), "{body}");
     });
 }

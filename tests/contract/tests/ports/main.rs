@@ -14,6 +14,7 @@
 
 mod adapters;
 mod aws;
+mod backlog;
 mod emulator_differences;
 mod ledger;
 mod lossy_proxy;

@@ -45,7 +45,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         refusal: Some(Refusal {
             status: Status::Pending,
             answer: FailureReason::new("{\"code\":500}"),
-            at_ms: Some(1_700_000_000_000),
+            at_ms: Some(i64::MAX),
         }),
         at_ids: vec![
             at_id("ATXid_1"),
@@ -126,6 +126,7 @@ pub fn of_every_kind() -> Vec<Row> {
                 probes: u32::MAX,
                 next_probe_ms: i64::MAX,
             }),
+            balance_asked_ms: Some(i64::MIN),
         }),
         // Where a key of one kind could be taken for one of another.
         Row::Message(message("account")),

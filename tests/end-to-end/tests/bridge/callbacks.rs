@@ -86,7 +86,9 @@ fn a_callback_that_names_no_message_is_a_400_and_parked_to_be_looked_at() -> any
         try_join_all(parkings).await?;
         for callback in Callback::BOTH {
             let journal = bridge.journal(callback.function()).await?;
-            let counted = journal.iter().filter(|entry| entry["CallbackRefused"] == 1);
+            let counted = journal
+                .iter()
+                .filter(|entry| entry["CallbacksRefused"] == 1);
             ensure!(counted.count() >= 3, "they are counted");
         }
         Ok(())

@@ -95,12 +95,15 @@ pub struct Bridge {
     pub medic: medic::StandIn,
     pub http: reqwest::Client,
     numbers_used: AtomicU32,
+    /// What it was deployed with.
+    parameters: Vec<(&'static str, String)>,
     /// The key that was generated when the stack was deployed.
     pub generated_key: String,
 }
 
 impl Bridge {
-    async fn deploy() -> anyhow::Result<Self> {
+    /// One that nobody else gets.
+    pub async fn deploy() -> anyhow::Result<Self> {
         let emulator = Emulator::start().await?;
         let phones = africastalking::Config {
             api_key: format!("{MARK}-api-key"),
@@ -117,7 +120,7 @@ impl Bridge {
         let (user, password) = (server.user.clone(), server.password.clone());
         let africastalking = africastalking::StandIn::start(phones).await?;
         let medic = medic::StandIn::start(server).await?;
-        let parameters = [
+        let parameters = vec![
             ("MedicUrl", medic.url()),
             ("MedicTimeoutSeconds", MEDIC_TIMEOUT_S.to_string()),
             ("AfricasTalkingUsername", username),
@@ -127,10 +130,7 @@ impl Bridge {
                 format!("{SHORT_CODE},{CLINIC_PREFIX}={CLINIC}"),
             ),
         ];
-        let parameters = parameters
-            .each_ref()
-            .map(|(name, value)| (*name, value.as_str()));
-        let stack = Stack::deploy(&emulator, &parameters).await?;
+        let stack = Stack::deploy(&emulator, &borrowed(&parameters)).await?;
         stack.set_credentials(&api_key, &user, &password).await?;
         let (incoming, reports) = stack.callback_urls().await?;
         africastalking.set_callbacks(incoming, reports);
@@ -140,12 +140,21 @@ impl Bridge {
         Ok(Self {
             http: sandbox::http::client(SOON)?,
             numbers_used: AtomicU32::new(0),
+            parameters,
             emulator,
             stack,
             africastalking,
             medic,
             generated_key,
         })
+    }
+
+    /// Deploys the stack once more, with one parameter changed.
+    pub async fn update(&self, parameter: &'static str, value: &str) -> anyhow::Result<()> {
+        let mut parameters = self.parameters.clone();
+        parameters.push((parameter, value.to_owned()));
+        Stack::deploy(&self.emulator, &borrowed(&parameters)).await?;
+        Ok(())
     }
 
     /// A phone number that no other test uses on this stack.
@@ -208,4 +217,11 @@ impl Bridge {
         }
         Ok(())
     }
+}
+
+fn borrowed<'a>(parameters: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    parameters
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
 }

@@ -22,3 +22,5 @@ mod keys;
 mod outgoing;
 mod reports;
 mod trouble;
+mod upgrading;
+mod watching;

@@ -145,7 +145,7 @@ fn a_status_that_nobody_knows_is_kept_and_changes_nothing_in_medic() -> anyhow::
         ensure!(
             journal
                 .iter()
-                .any(|entry| entry["UnknownReportStatus"] == 1),
+                .any(|entry| entry["UnknownReportStatuses"] == 1),
             "it is counted"
         );
         // Whatever there is to be told is told with the next message.

@@ -192,6 +192,22 @@ impl Aws {
             .with_context(|| format!("the stack has no resource {resource}"))
     }
 
+    /// Deletes a stack; what the template retains stays. Comes back before it is done.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn delete_stack(&self, stack: &str) -> anyhow::Result<()> {
+        let parameters = [("StackName", stack)];
+        self.query(
+            CLOUDFORMATION.0,
+            CLOUDFORMATION.1,
+            "DeleteStack",
+            &parameters,
+        )
+        .await?;
+        Ok(())
+    }
+
     /// All messages of a queue, in order, without receiving them.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ sys.argv = ["ministack"]
 from ministack.app import main  # noqa: E402  (it may take a second, and the watch is to stand before)
 from ministack.core import iam_actions  # noqa: E402
 from ministack.services import sqs  # noqa: E402
+from ministack.services.cloudformation import provisioners  # noqa: E402
 
 # Where the emulator differs from AWS: it asks for permissions such as `sqs:SendMessageBatch`, which do not exist. On AWS
 # the batch calls of SQS are allowed to whoever may make the single call, and a template can grant nothing else.
@@ -55,5 +56,13 @@ class QueueClock:
 
 
 sqs.time = QueueClock()
+
+# CloudFormation's saved queries of Logs Insights, which the emulator does not have: nothing in a running system uses
+# them, a person does.
+provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {
+    "create": lambda logical_id, properties, stack: (f"{stack}-{logical_id}", {}),
+    "update": lambda physical_id, old, new, stack: (physical_id, {}),
+    "delete": lambda physical_id, properties: None,
+}
 
 main()

@@ -1,5 +1,7 @@
 //! The template, as CloudFormation gets to see it, and what can be checked without AWS.
 
+mod cdk;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,6 +10,8 @@ use serde_json::Value;
 
 use super::{sam_environment, work_folder};
 use crate::tools::{Tool, repository};
+
+pub use cdk::synthesise;
 
 /// The template that is deployed.
 #[must_use]
@@ -46,21 +50,46 @@ pub fn validate(template: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// With what it has found.
 pub fn lint_transformed(template: &Path) -> anyhow::Result<()> {
+    on_transformed(template, |file| {
+        let mut command = Command::new(Tool::Sam.python());
+        command.args(["-m", "cfnlint.runner.cli"]);
+        command.args(["--regions", super::aws::REGION, "--"]);
+        run(command.arg(file), "cfn-lint on the transformed template")
+    })
+}
+
+/// `checkov` on the transformed template; `infra/checkov.yaml` says what it need not look for. The
+/// linters have to be installed.
+///
+/// # Errors
+/// With what it has found.
+pub fn check_security(template: &Path) -> anyhow::Result<()> {
+    on_transformed(template, |file| {
+        let mut command = Command::new(Tool::Checkov.python());
+        command.args(["-m", "checkov.main", "--config-file"]);
+        command.arg(repository().join("infra/checkov.yaml"));
+        run(
+            command.arg("--file").arg(file),
+            "checkov on the transformed template",
+        )
+    })
+}
+
+/// Transforms a template into a file, which is left for who wants to look when a check fails.
+fn on_transformed(
+    template: &Path,
+    check: impl FnOnce(&Path) -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<()> {
     let folder = work_folder();
     std::fs::create_dir_all(&folder)?;
     let file = folder.join(format!("transformed-{}.json", std::process::id()));
     std::fs::write(&file, format!("{:#}", transformed(template)?))?;
-    let mut command = Command::new(Tool::Sam.python());
-    command.args(["-m", "cfnlint.runner.cli"]);
-    command.args(["--regions", super::aws::REGION, "--"]);
-    let result = run(command.arg(&file), "cfn-lint on the transformed template");
-    if result.is_ok() {
-        std::fs::remove_file(&file)?;
-    }
-    result.map(drop)
+    check(&file)?;
+    std::fs::remove_file(&file)?;
+    Ok(())
 }
 
-fn run(command: &mut Command, what: &str) -> anyhow::Result<Vec<u8>> {
+pub(super) fn run(command: &mut Command, what: &str) -> anyhow::Result<Vec<u8>> {
     let output = command
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))

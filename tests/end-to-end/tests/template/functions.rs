@@ -1,0 +1,101 @@
+//! What functions run on, are told, and leave for others.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    EXECUTIONS_OF_A_NEW_ACCOUNT, LANES, TEMPLATE, function, is_fifo, number, of_type, permissions,
+    properties, short,
+};
+
+#[test]
+fn a_function_that_feeds_its_own_queue_is_not_stopped_as_a_loop_and_no_other_is_let_loop() {
+    for (queue, stem, _) in LANES {
+        let feeds_itself =
+            permissions(&format!("{stem}Role")).contains(&format!("sqs:SendMessage {queue}.Arn"));
+        let expected = if feeds_itself {
+            json!("Allow")
+        } else {
+            Value::Null
+        };
+        assert_eq!(function(stem)["RecursiveLoop"], expected, "{stem}");
+    }
+    assert_eq!(function("MedicExchange")["RecursiveLoop"], "Allow");
+    assert_eq!(function("OutboundSender")["RecursiveLoop"], "Allow");
+}
+
+#[test]
+fn the_pollers_leave_a_new_account_two_executions_for_the_webhooks() {
+    let bounds = LANES.map(|(queue, stem, _)| {
+        let mapping = properties(&format!("{stem}Mapping"));
+        let bound = number(&mapping["ScalingConfig"]["MaximumConcurrency"]);
+        assert!(bound >= 2, "AWS refuses a bound of less than two ({stem})");
+        // One message group is one batch at a time.
+        if is_fifo(queue) { 1 } else { bound }
+    });
+    assert!(bounds.iter().sum::<u64>() <= EXECUTIONS_OF_A_NEW_ACCOUNT - 2);
+}
+
+#[test]
+fn no_function_reserves_executions_which_a_new_account_does_not_have() {
+    for (name, function) in of_type("AWS::Lambda::Function") {
+        let reserved = function.get("ReservedConcurrentExecutions");
+        assert!(reserved.is_none(), "{name}");
+    }
+}
+
+#[test]
+fn each_function_gets_the_variables_that_it_reads_and_no_others() {
+    let expected = [
+        (
+            "IncomingMessages",
+            "EXCHANGE_PARKED_QUEUE_URL EXCHANGE_QUEUE_URL INCOMING_KEY_SECRET_ARN",
+        ),
+        (
+            "DeliveryReports",
+            "INCOMING_KEY_SECRET_ARN REPORTS_PARKED_QUEUE_URL REPORTS_QUEUE_URL",
+        ),
+        (
+            "ReportRecorder",
+            "LEDGER_RETENTION_DAYS LEDGER_TABLE REPORTS_PARKED_QUEUE_URL REPORTS_QUEUE_URL \
+             SENDER_TIMEOUT_SECONDS",
+        ),
+        (
+            "OutboundSender",
+            "AFRICASTALKING_BASE_URL AFRICASTALKING_USERNAME CREDENTIALS_SECRET_ARN \
+             FUSE_MESSAGES_AN_HOUR FUSE_SAME_TEXT_A_DAY INCOMING_KEY_SECRET_ARN \
+             SENDER_TIMEOUT_SECONDS LEDGER_RETENTION_DAYS LEDGER_TABLE MESSAGE_MAX_AGE_HOURS \
+             OUTBOX_PARKED_QUEUE_URL OUTBOX_QUEUE_URL RESEND_AFTER_SECONDS SENDER_IDS \
+             UNKNOWN_OUTCOME_POLICY",
+        ),
+        (
+            "MedicExchange",
+            "CREDENTIALS_SECRET_ARN EXCHANGE_PARKED_QUEUE_URL EXCHANGE_QUEUE_URL \
+             LEDGER_RETENTION_DAYS LEDGER_TABLE MEDIC_TIMEOUT_SECONDS MEDIC_URL OUTBOX_QUEUE_URL",
+        ),
+    ];
+    for (stem, names) in expected {
+        let variables = &function(stem)["Environment"]["Variables"];
+        let variables: BTreeSet<_> = variables.as_object().unwrap().keys().collect();
+        let names = names.split(' ').chain(["STACK_NAME"]);
+        let names: BTreeSet<_> = names.map(str::to_owned).collect();
+        assert_eq!(variables, names.iter().collect(), "{stem}");
+    }
+    assert_eq!(of_type("AWS::Lambda::Function").len(), expected.len());
+}
+
+#[test]
+fn the_sender_and_the_recorder_know_the_senders_time_out() {
+    let sender = function("OutboundSender");
+    for stem in ["OutboundSender", "ReportRecorder"] {
+        let told = &function(stem)["Environment"]["Variables"]["SENDER_TIMEOUT_SECONDS"];
+        assert_eq!(short(told), sender["Timeout"].to_string(), "{stem}");
+    }
+}
+
+#[test]
+fn the_exchange_has_time_for_several_requests_of_the_longest_kind() {
+    let longest = number(&TEMPLATE["Parameters"]["MedicTimeoutSeconds"]["MaxValue"]);
+    assert!(number(&function("MedicExchange")["Timeout"]) >= 4 * longest);
+}

@@ -1,0 +1,62 @@
+//! The ledger.
+
+use serde_json::json;
+
+use crate::{TEMPLATE, number, of_type, properties, resources};
+
+#[test]
+fn the_ledger_forgets_by_itself_and_can_be_brought_back() {
+    let tables = of_type("AWS::DynamoDB::Table");
+    assert_eq!(tables.len(), 1);
+    let ledger = tables["Ledger"];
+    let forgets = json!({ "AttributeName": "expires_at_s", "Enabled": true });
+    assert_eq!(ledger["TimeToLiveSpecification"], forgets);
+    let recovery = json!({ "PointInTimeRecoveryEnabled": true });
+    assert_eq!(ledger["PointInTimeRecoverySpecification"], recovery);
+    assert_eq!(ledger["SSESpecification"], json!({ "SSEEnabled": true }));
+    assert_eq!(ledger["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(resources()["Ledger"]["DeletionPolicy"], "Retain");
+    assert_eq!(resources()["Ledger"]["UpdateReplacePolicy"], "Retain");
+}
+
+#[test]
+fn the_ledger_has_one_key_and_three_sparse_indexes_of_keys() {
+    let ledger = properties("Ledger");
+    let key = json!([{ "AttributeName": "pk", "KeyType": "HASH" }]);
+    assert_eq!(ledger["KeySchema"], key);
+    let index = json!([{
+        "IndexName": "untold",
+        "KeySchema": [
+            { "AttributeName": "untold", "KeyType": "HASH" },
+            { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
+        ],
+        "Projection": { "ProjectionType": "KEYS_ONLY" },
+    }, {
+        "IndexName": "unsettled",
+        "KeySchema": [{ "AttributeName": "unsettled", "KeyType": "HASH" }],
+        "Projection": { "ProjectionType": "KEYS_ONLY" },
+    }, {
+        "IndexName": "unreported",
+        "KeySchema": [
+            { "AttributeName": "unreported", "KeyType": "HASH" },
+            { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
+        ],
+        "Projection": { "ProjectionType": "KEYS_ONLY" },
+    }]);
+    assert_eq!(ledger["GlobalSecondaryIndexes"], index);
+    let types = json!([
+        { "AttributeName": "pk", "AttributeType": "S" },
+        { "AttributeName": "untold", "AttributeType": "S" },
+        { "AttributeName": "first_offered_ms", "AttributeType": "N" },
+        { "AttributeName": "unsettled", "AttributeType": "S" },
+        { "AttributeName": "unreported", "AttributeType": "S" },
+    ]);
+    assert_eq!(ledger["AttributeDefinitions"], types);
+}
+
+#[test]
+fn a_message_is_remembered_for_longer_than_medic_offers_it_again() {
+    let days = &TEMPLATE["Parameters"]["LedgerRetentionDays"];
+    assert!(number(&days["MinValue"]) >= 90);
+    assert!(number(&days["Default"]) >= 90);
+}
