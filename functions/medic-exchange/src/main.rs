@@ -1,7 +1,7 @@
 //! `medic-exchange`: the `exchange` queue's messages to Medic, and what Medic wants sent to the
 //! `outbox` queue.
 
-use bridge::adapters::aws::Aws;
+use bridge::adapters::aws::{Aws, Service};
 use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::environment::{duration_ms, required};
 use bridge::adapters::lambda::{Error, serve_queue};
@@ -28,6 +28,7 @@ async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let post_timeout_ms = duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?;
     let server = MedicServer::new(&required("MEDIC_URL")?, post_timeout_ms)?;
+    let sqs = aws.sqs();
     let secret = ManagedSecret::new(aws.secrets_manager(), required("CREDENTIALS_SECRET_ARN")?);
     let credentials = OutsideCredentials::new(secret, system);
     let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
@@ -37,10 +38,14 @@ async fn serve(system: &System) -> Result<(), Error> {
         retention_ms,
         system,
     );
-    let exchange = SqsQueue::new(aws.sqs(), required("EXCHANGE_QUEUE_URL")?);
-    let outbox = SqsQueue::new(aws.sqs(), required("OUTBOX_QUEUE_URL")?);
-    let parked = SqsQueue::new(aws.sqs(), required("EXCHANGE_PARKED_QUEUE_URL")?);
-    credentials.warm().await;
+    let exchange = SqsQueue::new(sqs.clone(), required("EXCHANGE_QUEUE_URL")?);
+    let outbox = SqsQueue::new(sqs.clone(), required("OUTBOX_QUEUE_URL")?);
+    let parked = SqsQueue::new(sqs, required("EXCHANGE_PARKED_QUEUE_URL")?);
+    tokio::join!(
+        credentials.warm(),
+        aws.connect(Service::Sqs),
+        aws.connect(Service::DynamoDb)
+    );
     let watch = LedgerWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = MedicExchange {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
-use bridge::adapters::aws::Aws;
+use bridge::adapters::aws::{Aws, Service};
 use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::environment::{
     ConfigError, call_over_after_ms, duration_ms, optional, parsed, required,
@@ -51,7 +51,8 @@ async fn serve(system: &System) -> Result<(), Error> {
         required("AFRICASTALKING_USERNAME")?,
         optional("AFRICASTALKING_BASE_URL").as_deref(),
     )?;
-    let secret = ManagedSecret::new(aws.secrets_manager(), required("CREDENTIALS_SECRET_ARN")?);
+    let (sqs, secrets) = (aws.sqs(), aws.secrets_manager());
+    let secret = ManagedSecret::new(secrets.clone(), required("CREDENTIALS_SECRET_ARN")?);
     let credentials = OutsideCredentials::new(secret, system);
     let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
     let ledger = LedgerTable::new(
@@ -60,11 +61,16 @@ async fn serve(system: &System) -> Result<(), Error> {
         retention_ms,
         system,
     );
-    let outbox = SqsQueue::new(aws.sqs(), required("OUTBOX_QUEUE_URL")?);
-    let parked = SqsQueue::new(aws.sqs(), required("OUTBOX_PARKED_QUEUE_URL")?);
-    let keys = ManagedSecret::new(aws.secrets_manager(), required("INCOMING_KEY_SECRET_ARN")?);
+    let outbox = SqsQueue::new(sqs.clone(), required("OUTBOX_QUEUE_URL")?);
+    let parked = SqsQueue::new(sqs, required("OUTBOX_PARKED_QUEUE_URL")?);
+    let keys = ManagedSecret::new(secrets, required("INCOMING_KEY_SECRET_ARN")?);
     let hashes = NumberHash::new(keys, system);
-    tokio::join!(credentials.warm(), hashes.warm());
+    // The two secrets one after the other: a second connection would cost more than it gains.
+    let secrets = async {
+        credentials.warm().await;
+        hashes.warm().await;
+    };
+    tokio::join!(secrets, aws.connect(Service::DynamoDb));
     let balance = BalanceWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = OutboundSender {

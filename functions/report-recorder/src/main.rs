@@ -1,6 +1,6 @@
 //! `report-recorder`: delivery reports, from the `reports` queue into the ledger.
 
-use bridge::adapters::aws::Aws;
+use bridge::adapters::aws::{Aws, Service};
 use bridge::adapters::environment::{call_over_after_ms, duration_ms, required};
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
@@ -18,6 +18,7 @@ async fn main() -> Result<(), Error> {
 
 async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
+    let sqs = aws.sqs();
     let handler = ReportRecorder {
         ledger: LedgerTable::new(
             aws.dynamodb(),
@@ -25,14 +26,15 @@ async fn serve(system: &System) -> Result<(), Error> {
             duration_ms("LEDGER_RETENTION_DAYS", 24 * 60 * 60 * 1000, 90..=3650)?,
             system,
         ),
-        reports: SqsQueue::new(aws.sqs(), required("REPORTS_QUEUE_URL")?),
+        reports: SqsQueue::new(sqs.clone(), required("REPORTS_QUEUE_URL")?),
         parked: ParkingLot {
-            queue: SqsQueue::new(aws.sqs(), required("REPORTS_PARKED_QUEUE_URL")?),
+            queue: SqsQueue::new(sqs, required("REPORTS_PARKED_QUEUE_URL")?),
             is_fifo: false,
         },
         surroundings: system,
         call_over_after_ms: call_over_after_ms()?,
     };
+    aws.connect(Service::DynamoDb).await;
     serve_queue(system, async |records, _| {
         Ok(handler.handle(&records).await)
     })

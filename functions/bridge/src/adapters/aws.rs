@@ -7,7 +7,10 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::config::{BehaviorVersion, Region, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_sqs::config::{
+    BehaviorVersion, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient,
+    StalledStreamProtectionConfig,
+};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::http::{
@@ -30,12 +33,47 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 /// Attempts of a call, the first included.
 const ATTEMPTS: u32 = 3;
 
+/// How long opening a connection ahead of its use may hold up the start.
+const AHEAD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The services that are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// SQS.
+    Sqs,
+    /// DynamoDB.
+    DynamoDb,
+    /// Secrets Manager.
+    SecretsManager,
+}
+
+impl Service {
+    /// The variable that says where this service is, if it is somewhere else; it goes before
+    /// `AWS_ENDPOINT_URL`.
+    fn endpoint_variable(self) -> &'static str {
+        match self {
+            Self::Sqs => "AWS_ENDPOINT_URL_SQS",
+            Self::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
+            Self::SecretsManager => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        }
+    }
+
+    /// The first part of its host's name.
+    fn host(self) -> &'static str {
+        match self {
+            Self::Sqs => "sqs",
+            Self::DynamoDb => "dynamodb",
+            Self::SecretsManager => "secretsmanager",
+        }
+    }
+}
+
 /// The access to AWS of this function.
 #[derive(Clone)]
 pub struct Aws {
     region: Region,
     credentials: SharedCredentialsProvider,
-    http_client: SharedHttpClient,
+    http_client: reqwest::Client,
     endpoint_url: Option<String>,
 }
 
@@ -47,15 +85,21 @@ impl fmt::Debug for Aws {
     }
 }
 
-/// The settings of one service's client.
-macro_rules! settings {
-    ($aws:expr, $service:ident) => {{
+/// One service's client.
+macro_rules! client {
+    ($aws:expr, $service:ident, $endpoint_url:expr) => {{
         let aws = $aws;
         let mut settings = $service::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(aws.region.clone())
             .credentials_provider(aws.credentials.clone())
-            .http_client(aws.http_client.clone())
+            .http_client(SharedHttpClient::new(SdkHttpClient(
+                aws.http_client.clone(),
+            )))
+            // The credentials are those of the environment, and last longer than this process.
+            .identity_cache(IdentityCache::no_cache())
+            // Every answer is small, and the time-outs below watch over it.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
@@ -64,7 +108,7 @@ macro_rules! settings {
                     .operation_timeout(OPERATION_TIMEOUT)
                     .build(),
             );
-        settings.set_endpoint_url(aws.endpoint_url.clone());
+        settings.set_endpoint_url($endpoint_url);
         $service::Client::from_conf(settings.build())
     }};
 }
@@ -72,7 +116,7 @@ macro_rules! settings {
 impl Aws {
     /// From the variables that Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; and `AWS_ENDPOINT_URL`, if all services are
-    /// somewhere else, as on an emulator.
+    /// somewhere else, as on an emulator, or `AWS_ENDPOINT_URL_SQS` and so on, if one is.
     ///
     /// # Errors
     /// When one of them is missing.
@@ -100,35 +144,56 @@ impl Aws {
         credentials: Credentials,
         endpoint_url: Option<String>,
     ) -> Result<Self, ConfigError> {
-        let client = client_builder()
-            .map_err(|error| error.to_string())
-            .and_then(|builder| {
-                builder
-                    .build()
-                    .map_err(|error| error.without_url().to_string())
-            })
-            .map_err(|problem| ConfigError::wrong("AWS_ENDPOINT_URL", &problem))?;
+        let http_client = client_builder()?.build().map_err(|error| {
+            let problem = error.without_url();
+            ConfigError::wrong("AWS_ENDPOINT_URL", &problem)
+        })?;
         Ok(Self {
             region: Region::new(region),
             credentials: SharedCredentialsProvider::new(credentials),
-            http_client: SharedHttpClient::new(SdkHttpClient(client)),
+            http_client,
             endpoint_url,
         })
     }
 
     /// A client for SQS.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        settings!(self, aws_sdk_sqs)
+        client!(self, aws_sdk_sqs, self.endpoint_url(Service::Sqs))
     }
 
     /// A client for DynamoDB.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        settings!(self, aws_sdk_dynamodb)
+        client!(self, aws_sdk_dynamodb, self.endpoint_url(Service::DynamoDb))
     }
 
     /// A client for Secrets Manager.
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        settings!(self, aws_sdk_secretsmanager)
+        client!(
+            self,
+            aws_sdk_secretsmanager,
+            self.endpoint_url(Service::SecretsManager)
+        )
+    }
+
+    /// Opens a connection to a service ahead of the first call, while the function still has a whole
+    /// CPU: afterwards it has the fourteenth part of one. What goes wrong shows at the first call.
+    pub async fn connect(&self, service: Service) {
+        let url = self.endpoint_url(service).unwrap_or_else(|| {
+            let suffix = match self.region.as_ref().starts_with("cn-") {
+                true => "amazonaws.com.cn",
+                false => "amazonaws.com",
+            };
+            format!("https://{}.{}.{suffix}", service.host(), self.region)
+        });
+        let request = self.http_client.get(url).timeout(AHEAD_TIMEOUT);
+        if let Ok(answer) = request.send().await {
+            // Read to its end, the answer leaves the connection to who comes next.
+            let _ = answer.bytes().await;
+        }
+    }
+
+    fn endpoint_url(&self, service: Service) -> Option<String> {
+        optional(service.endpoint_variable()).or_else(|| self.endpoint_url.clone())
     }
 }
 

@@ -1,11 +1,19 @@
 //! HTTP to the world outside AWS: Africa's Talking and Medic; and the one TLS set-up for all.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, RequestBuilder};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 
+use super::environment::{ConfigError, optional};
 use crate::ports::Response;
+
+/// A file with the certificates of the authorities to trust instead of Mozilla's, in PEM. The
+/// template does not set it.
+const AUTHORITIES: &str = "SSL_CERT_FILE";
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -13,22 +21,44 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What of an answer is read. Medic offers 25 messages, each far below 100 KiB.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// A client with the one TLS set-up: rustls on ring, the Mozilla roots compiled in. No proxy of the
-/// environment, no redirects: they would carry credentials elsewhere.
-pub fn client_builder() -> Result<ClientBuilder, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// A client with the one TLS set-up. No proxy of the environment, no redirects: they would carry
+/// credentials elsewhere.
+///
+/// # Errors
+/// When `SSL_CERT_FILE` names something that holds no certificates.
+pub fn client_builder() -> Result<ClientBuilder, ConfigError> {
     Ok(Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls()?)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT))
+}
+
+/// The one TLS set-up: rustls on ring, the Mozilla roots compiled in. All clients share it, so that
+/// a new connection to a server that was spoken to before resumes its session, which is cheaper.
+fn tls() -> Result<ClientConfig, ConfigError> {
+    static TLS: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(tls) = TLS.get() {
+        return Ok(tls.clone());
+    }
+    let unusable = |problem: &dyn ToString| ConfigError::wrong(AUTHORITIES, &problem.to_string());
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = optional(AUTHORITIES) {
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| unusable(&error))?;
+            roots.add(certificate).map_err(|error| unusable(&error))?;
+        }
+    } else {
+        roots.roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TLS.get_or_init(|| tls).clone())
 }
 
 /// Sends a request once and reads the answer. What is known of a failure is only whether the request

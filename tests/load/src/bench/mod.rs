@@ -1,0 +1,4 @@
+//! What is measured.
+
+pub mod events;
+pub mod weight;

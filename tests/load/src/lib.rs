@@ -1,0 +1,10 @@
+//! What is fast and what it costs, measured: the real programs of the five functions, between a
+//! Lambda and an AWS of this crate's own and the sandbox's stand-ins for Medic and Africa's Talking.
+
+pub mod aws;
+pub mod bench;
+pub mod lambda;
+pub mod meter;
+pub mod peers;
+pub mod process;
+pub mod serving;
