@@ -3,8 +3,12 @@
 
 pub mod aws;
 pub mod bench;
+pub mod cost;
+pub mod drive;
 pub mod lambda;
+pub mod local;
 pub mod meter;
 pub mod peers;
+pub mod prices;
 pub mod process;
 pub mod serving;

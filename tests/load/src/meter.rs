@@ -26,10 +26,31 @@ pub enum Charge {
     LogByte,
     /// A poll of the schedule.
     ScheduledPoll,
+    /// A byte of the ledger for as long as it is kept, in months.
+    LedgerByteMonth,
     /// A month of a secret.
     SecretMonth,
     /// A month of an alarm.
     AlarmMonth,
+}
+
+impl Charge {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::HttpRequest,
+        Self::Invocation,
+        Self::FunctionMs,
+        Self::StandardQueueRequest,
+        Self::FifoQueueRequest,
+        Self::WriteUnit,
+        Self::ReadUnit,
+        Self::SecretCall,
+        Self::LogByte,
+        Self::ScheduledPoll,
+        Self::LedgerByteMonth,
+        Self::SecretMonth,
+        Self::AlarmMonth,
+    ];
 }
 
 /// What was used, by what it is and by who used it for what.
@@ -55,5 +76,12 @@ impl Meter {
             Ok(mut usage) => std::mem::take(&mut *usage),
             Err(_) => Usage::new(),
         }
+    }
+}
+
+/// Adds a multiple of some usage to another.
+pub fn add(total: &mut Usage, usage: &Usage, times: f64) {
+    for (key, amount) in usage {
+        *total.entry(key.clone()).or_default() += amount * times;
     }
 }

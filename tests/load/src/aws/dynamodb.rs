@@ -44,6 +44,11 @@ impl Table {
             .count()
     }
 
+    /// The size of all rows, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.items.values().map(size).sum()
+    }
+
     /// One call of DynamoDB's JSON protocol, and what it cost.
     ///
     /// # Errors

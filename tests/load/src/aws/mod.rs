@@ -140,6 +140,11 @@ impl Aws {
         locked(&self.table).count(prefix)
     }
 
+    /// The size of the ledger, in bytes.
+    pub fn ledger_bytes(&self) -> f64 {
+        f64::from(u32::try_from(locked(&self.table).bytes()).unwrap_or(u32::MAX))
+    }
+
     /// From now on calls are written down.
     pub fn record(&self) {
         *locked(&self.calls) = Some(Vec::new());

@@ -1,4 +1,5 @@
 //! What is measured.
 
 pub mod events;
+pub mod throughput;
 pub mod weight;

@@ -58,6 +58,8 @@ pub struct Config {
     pub outgoing_service: String,
     /// How long Medic works on each new message. The real one takes about 100 ms.
     pub work_per_message: Duration,
+    /// How long Medic works on every POST before it looks into it.
+    pub work_per_post: Duration,
 }
 
 impl Default for Config {
@@ -69,6 +71,7 @@ impl Default for Config {
             password: "a-password-for-the-sandbox-only".to_owned(),
             outgoing_service: GATEWAY.to_owned(),
             work_per_message: Duration::ZERO,
+            work_per_post: Duration::ZERO,
         }
     }
 }

@@ -249,6 +249,10 @@ async fn worked(
 ) -> Option<Response> {
     let at_work = post.clone();
     let work = post.state.tasks.spawn(async move {
+        let pause = at_work.state.config.work_per_post;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         let result = work::exchange(&at_work.state, at_work.number, posted).await;
         at_work.note(|post| post.worked = true);
         result

@@ -1,0 +1,254 @@
+//! What AWS costs: the use of each service counted while the real programs work, times the list
+//! prices.
+//!
+//! A message that comes alone costs most, for everything is then done for it alone; in a campaign
+//! batches are shared. Both are measured. What an idle minute uses is counted by itself and taken
+//! off, so that it is in the idle month only.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use sandbox::africastalking::Fault;
+use sandbox::faults::Scope;
+use sandbox::medic::MessageState;
+use sandbox::tools::repository;
+
+use crate::bench::events::{incoming_form, number};
+use crate::local::{Local, Manners};
+use crate::meter::{Charge, Usage, add};
+use crate::prices;
+
+/// The polls of a month of thirty days.
+const POLLS_A_MONTH: f64 = 30.0 * 24.0 * 60.0;
+
+/// Lambda's pollers of a queue that is idle, each of which asks every twenty seconds. AWS says that
+/// it begins with five for each mapping.
+const POLLERS: f64 = 5.0;
+const POLLER_REQUESTS_A_MONTH: f64 = POLLERS * 3.0 * POLLS_A_MONTH;
+
+/// The credentials are read again after five minutes.
+const SECRET_CALLS_A_MONTH: f64 = POLLS_A_MONTH / 5.0;
+
+/// The ledger remembers for 90 days.
+const LEDGER_MONTHS: f64 = 3.0;
+
+/// How long it may take until everything is done.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+
+/// The three reports of an SMS.
+const REPORTS: [&str; 3] = ["Sent", "Submitted", "Success"];
+
+/// How others answer while this is measured: AWS as it usually does within a region, Medic as seen,
+/// Africa's Talking as seen.
+fn manners() -> Manners {
+    Manners {
+        aws: Duration::from_millis(8),
+        medic: Duration::from_millis(50),
+        medic_per_message: Duration::from_millis(100),
+        africas_talking: Duration::from_millis(300),
+    }
+}
+
+/// What was used: for one SMS in and one out, alone and in a campaign, and in an idle month.
+#[derive(Clone, Debug)]
+pub struct Costs {
+    /// For an SMS in that comes alone.
+    pub incoming_alone: Usage,
+    /// For one of many that come at once.
+    pub incoming_in_a_crowd: Usage,
+    /// For an SMS out, with three reports, each alone.
+    pub outgoing_alone: Usage,
+    /// For one of a campaign.
+    pub outgoing_in_a_campaign: Usage,
+    /// For a month in which nothing happens.
+    pub idle_month: Usage,
+}
+
+/// How many messages are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// One after the other.
+    pub alone: u32,
+    /// At once.
+    pub crowd: u32,
+}
+
+/// Counts, with the programs in this folder.
+///
+/// # Errors
+/// When a message does not get to where it belongs.
+pub async fn measure(programs: &Path, sample: Sample, is_quick: bool) -> anyhow::Result<Costs> {
+    let manners = if is_quick { Manners::default() } else { manners() };
+    let mut local = Local::start(programs, manners).await?;
+    local.africas_talking.fault(Fault::ReportsNone, Scope::UntilCleared).await;
+    // The first call of a process is no measure of the others.
+    polls(&mut local, 1).await?;
+    let idle = counted(&mut local, 10, async |local| polls(local, 10).await).await?;
+    let mut counter = Counter { local, idle, sent: 0 };
+    let incoming_alone = counter.incoming(sample.alone, true).await?;
+    let incoming_in_a_crowd = counter.incoming(sample.crowd, false).await?;
+    let outgoing_alone = counter.outgoing(sample.alone, true).await?;
+    let outgoing_in_a_campaign = counter.outgoing(sample.crowd, false).await?;
+    Ok(Costs {
+        incoming_alone,
+        incoming_in_a_crowd,
+        outgoing_alone,
+        outgoing_in_a_campaign,
+        idle_month: idle_month(&counter.idle)?,
+    })
+}
+
+/// What is used while something is done so many times, for one time.
+async fn counted(
+    local: &mut Local,
+    times: u32,
+    work: impl AsyncFnOnce(&mut Local) -> anyhow::Result<()>,
+) -> anyhow::Result<Usage> {
+    local.usage(&local.cpu_times()?)?;
+    let (cpu, bytes) = (local.cpu_times()?, local.aws.ledger_bytes());
+    work(local).await?;
+    let mut usage = Usage::new();
+    add(&mut usage, &local.usage(&cpu)?, 1.0 / f64::from(times));
+    let grown = (local.aws.ledger_bytes() - bytes) * LEDGER_MONTHS / f64::from(times);
+    usage.insert((Charge::LedgerByteMonth, "ledger".to_owned()), grown);
+    Ok(usage)
+}
+
+async fn polls(local: &mut Local, times: u32) -> anyhow::Result<()> {
+    for _ in 0..times {
+        local.poll();
+        local.rest(TIME_LIMIT).await?;
+    }
+    Ok(())
+}
+
+struct Counter {
+    local: Local,
+    idle: Usage,
+    sent: u64,
+}
+
+impl Counter {
+    async fn incoming(&mut self, count: u32, alone: bool) -> anyhow::Result<Usage> {
+        let first = self.sent;
+        self.sent += u64::from(count);
+        let stored = self.local.medic.stored_count();
+        let usage = counted(&mut self.local, count, async |local| {
+            let client = sandbox::http::client(TIME_LIMIT)?;
+            let [url, _] = local.callback_urls();
+            for n in first..first + u64::from(count) {
+                let request = client
+                    .post(&url)
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body(incoming_form(n));
+                ensure!(request.send().await?.status().is_success(), "a callback was refused");
+                if alone {
+                    local.rest(TIME_LIMIT).await?;
+                }
+            }
+            local.rest(TIME_LIMIT).await
+        })
+        .await?;
+        let stored = self.local.medic.stored_count() - stored;
+        ensure!(stored == usize::try_from(count)?, "{stored} of {count} were stored");
+        Ok(usage)
+    }
+
+    async fn outgoing(&mut self, count: u32, alone: bool) -> anyhow::Result<Usage> {
+        let at_a_time = if alone { 1 } else { count };
+        let mut polled = 0;
+        let mut usage = counted(&mut self.local, count, async |local| {
+            for first in (0..count).step_by(usize::try_from(at_a_time)?) {
+                polled += outgoing_to_the_end(local, first, at_a_time).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        // The minute's polls are in the idle month already.
+        add(&mut usage, &self.idle, -f64::from(polled) / f64::from(count));
+        Ok(usage)
+    }
+}
+
+/// Has messages sent and reported on until Medic knows that they are delivered; how often it was
+/// polled for that.
+async fn outgoing_to_the_end(local: &mut Local, first: u32, count: u32) -> anyhow::Result<u32> {
+    let mut ids = Vec::new();
+    for n in first..first + count {
+        let text = format!("Please come to the clinic, your number is {n}");
+        ids.push(local.medic.queue(&number(u64::from(n)), &text)?);
+    }
+    let accepted = local.africas_talking.accepted().len();
+    let mut polled = 1;
+    polls(local, 1).await?;
+    let sent: Vec<String> = local.africas_talking.accepted().iter().skip(accepted).map(|sms| sms.id.clone()).collect();
+    ensure!(sent.len() == ids.len(), "{} of {} were sent", sent.len(), ids.len());
+    for status in REPORTS {
+        // The next minute's poll tells what has come about since the last.
+        polls(local, 1).await?;
+        polled += 1;
+        for id in &sent {
+            local.africas_talking.report(id, status, None).await;
+        }
+        local.rest(TIME_LIMIT).await?;
+    }
+    polls(local, 1).await?;
+    polled += 1;
+    for id in ids {
+        let state = local.medic.state_of(&id);
+        ensure!(state == Some(MessageState::Delivered), "a message ended as {state:?}");
+    }
+    Ok(polled)
+}
+
+fn idle_month(poll: &Usage) -> anyhow::Result<Usage> {
+    let mut month = Usage::new();
+    add(&mut month, poll, POLLS_A_MONTH);
+    let template = std::fs::read_to_string(repository().join("infra/template.yaml"))?;
+    let resources = |kind: &str| {
+        let lines = template.lines().filter(|line| line.trim() == format!("Type: {kind}"));
+        u32::try_from(lines.count()).map(f64::from).context("too many")
+    };
+    let mut count = |charge, what: &str, amount| month.insert((charge, what.to_owned()), amount);
+    count(Charge::AlarmMonth, "alarms", resources("AWS::CloudWatch::Alarm")?);
+    count(Charge::SecretMonth, "secrets", resources("AWS::SecretsManager::Secret")?);
+    count(Charge::SecretCall, "medic-exchange: its credentials, every five minutes", SECRET_CALLS_A_MONTH);
+    count(Charge::FifoQueueRequest, "mapping: idle pollers", POLLER_REQUESTS_A_MONTH);
+    count(Charge::StandardQueueRequest, "mappings: idle pollers", 2.0 * POLLER_REQUESTS_A_MONTH);
+    Ok(month)
+}
+
+/// A table for people.
+#[must_use]
+pub fn table(costs: &Costs) -> String {
+    let mut text = format!("Prices: {}\n", prices::AS_OF);
+    for (title, usage, times) in [
+        ("100,000 SMS in, each alone", &costs.incoming_alone, 100_000.0),
+        ("100,000 SMS in, many at once", &costs.incoming_in_a_crowd, 100_000.0),
+        ("100,000 SMS out, three reports each, each alone", &costs.outgoing_alone, 100_000.0),
+        ("100,000 SMS out, three reports each, in campaigns", &costs.outgoing_in_a_campaign, 100_000.0),
+        ("A month without any", &costs.idle_month, 1.0),
+    ] {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "\n{title}: {:.2} USD", prices::total(usage) * times);
+        for (item, usd) in prices::dearest(usage) {
+            let _ = writeln!(text, "  {:>6.3}  {item}", usd * times);
+        }
+    }
+    text
+}
+
+/// Every single item, for who wants to know where it goes.
+#[must_use]
+pub fn items(usage: &Usage, times: f64) -> String {
+    let mut items: Vec<_> = usage.iter().collect();
+    items.sort_by(|((a, _), x), ((b, _), y)| (*y * prices::price(*b)).total_cmp(&(*x * prices::price(*a))));
+    let mut text = String::new();
+    for ((charge, what), amount) in items {
+        let usd = amount * prices::price(*charge) * times;
+        let _ = writeln!(text, "  {usd:>7.4}  {amount:>9.3}  {charge:?}  {what}");
+    }
+    text
+}

@@ -1,0 +1,206 @@
+//! `cargo load`: drives the bridge with callbacks, and follows every SMS to its other end.
+
+pub mod options;
+pub mod pictures;
+pub mod report;
+pub mod target;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use futures_util::future::join_all;
+
+use crate::aws::now_ms;
+use crate::bench::events::{form, number};
+use options::Options;
+use target::Target;
+
+/// How often it is looked where everything is.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often Medic is asked what it wants sent while the last statuses are awaited, in looks.
+const LOOKS_A_POLL: u32 = 5;
+
+/// How long the answer to a callback may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(40);
+
+/// The width of the progress bar, in characters.
+const BAR: usize = 30;
+
+/// An SMS of this run.
+#[derive(Clone, Debug, Default)]
+pub struct Followed {
+    /// Its id.
+    pub id: String,
+    /// When its callback was posted first, in milliseconds since 1970.
+    pub posted_ms: u64,
+    /// How long the answer took, in milliseconds, and its HTTP status; nothing without an answer.
+    pub answer: Option<(f64, u16)>,
+    /// When Medic stored it, in milliseconds since 1970; more than one time is one too many.
+    pub stored_ms: Vec<u64>,
+    /// When Africa's Talking took the reply to it; more than one time is one too many.
+    pub replied_ms: Vec<u64>,
+    /// When Medic was told that the reply was delivered.
+    pub told_ms: Option<u64>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Every SMS.
+    pub messages: Vec<Followed>,
+    /// Whether the way back, the reply, could be followed.
+    pub has_replies: bool,
+    /// How many callbacks were posted, repeats included.
+    pub callbacks: usize,
+    /// Where it was driven.
+    pub target: String,
+}
+
+impl Outcome {
+    /// Those for which the bridge answered for: a 2xx.
+    pub fn accepted(&self) -> impl Iterator<Item = &Followed> {
+        self.messages
+            .iter()
+            .filter(|sms| sms.answer.is_some_and(|(_, status)| (200..300).contains(&status)))
+    }
+
+    /// How many were accepted and are not stored, or were not replied to, or whose delivery was not
+    /// told.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        let is_lost = |sms: &&Followed| {
+            sms.stored_ms.is_empty()
+                || self.has_replies && (sms.replied_ms.is_empty() || sms.told_ms.is_none())
+        };
+        self.accepted().filter(is_lost).count()
+    }
+
+    /// How many were stored or replied to more than once.
+    #[must_use]
+    pub fn doubled(&self) -> usize {
+        let is_doubled = |sms: &&Followed| sms.stored_ms.len() > 1 || sms.replied_ms.len() > 1;
+        self.messages.iter().filter(is_doubled).count()
+    }
+}
+
+/// Drives, follows, and reports.
+///
+/// # Errors
+/// When anything was lost or doubled, or nothing could be driven.
+#[allow(clippy::print_stdout, reason = "the table is what this command is for")]
+pub async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let options = Options::read(arguments)?;
+    let mut target = Target::start(&options).await?;
+    let mut outcome = post_all(&options, &target).await?;
+    follow(&options, &mut target, &mut outcome).await?;
+    println!("{}", report::table(&outcome));
+    std::fs::write(&options.report, report::page(&outcome))
+        .with_context(|| format!("cannot write {}", options.report.display()))?;
+    println!("Pictures: {}", options.report.display());
+    let (lost, doubled) = (outcome.lost(), outcome.doubled());
+    ensure!(lost == 0 && doubled == 0, "{lost} lost, {doubled} doubled");
+    ensure!(outcome.accepted().next().is_some(), "no callback was accepted");
+    Ok(())
+}
+
+async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome> {
+    let client = sandbox::http::client(ANSWER_WITHIN)?;
+    let run = now_ms() % 0x1_0000_0000;
+    let url: Arc<str> = target.url().into();
+    let messages = Arc::new(Mutex::new(vec![Followed::default(); usize::try_from(options.count)?]));
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / options.rate));
+    let mut posting = Vec::new();
+    let progress = Progress::new("posted", usize::try_from(options.count)?);
+    for n in 0..options.count {
+        ticks.tick().await;
+        let id = format!("{run:08x}-0000-4000-8000-{n:012x}");
+        // A repeat is what Africa's Talking makes of an answer that it did not hear.
+        let times = if n % 100 < u64::from(options.repeats_percent) { 2 } else { 1 };
+        for time in 0..times {
+            let (client, url, messages, id) = (client.clone(), url.clone(), messages.clone(), id.clone());
+            posting.push(tokio::spawn(async move {
+                let posted_ms = now_ms();
+                let begin = Instant::now();
+                let fields = [
+                    ("from", number(n)), ("to", "20880".to_owned()), ("id", id.clone()),
+                    ("text", format!("load {id}")), ("date", "2026-11-01 08:09:10".to_owned()),
+                    ("cost", "None".to_owned()), ("networkCode", "99999".to_owned()),
+                ];
+                let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let request = client
+                    .post(url.as_ref())
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body(form(&fields));
+                let status = request.send().await.map(|answer| answer.status().as_u16());
+                let took_ms = begin.elapsed().as_secs_f64() * 1000.0;
+                let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = usize::try_from(n).ok().and_then(|n| messages.get_mut(n));
+                if time == 0 && let Some(sms) = place {
+                    *sms = Followed { id, posted_ms, answer: status.ok().map(|status| (took_ms, status)), ..Followed::default() };
+                }
+            }));
+        }
+        progress.show(usize::try_from(n + 1)?);
+    }
+    let callbacks = posting.len();
+    join_all(posting).await;
+    progress.end();
+    let messages = messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Outcome { messages, has_replies: target.has_replies(), callbacks, target: target.name() })
+}
+
+async fn follow(options: &Options, target: &mut Target, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let accepted = outcome.accepted().count();
+    let progress = Progress::new("arrived", accepted);
+    let begin = Instant::now();
+    let mut looks = 0;
+    loop {
+        target.look(&mut outcome.messages).await?;
+        let lost = outcome.lost();
+        progress.show(accepted.saturating_sub(lost));
+        if lost == 0 || begin.elapsed() > options.wait {
+            break;
+        }
+        looks += 1;
+        if looks % LOOKS_A_POLL == 0 {
+            target.poll().await?;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    // What was told twice shows a moment later.
+    tokio::time::sleep(LOOK_AGAIN).await;
+    target.look(&mut outcome.messages).await?;
+    progress.end();
+    Ok(())
+}
+
+/// A bar that grows, for who watches.
+struct Progress {
+    what: &'static str,
+    of: usize,
+    is_watched: bool,
+}
+
+impl Progress {
+    fn new(what: &'static str, of: usize) -> Self {
+        Self { what, of, is_watched: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, done: usize) {
+        if self.is_watched {
+            let filled = (done * BAR).checked_div(self.of).unwrap_or(BAR).min(BAR);
+            let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
+            // It is only for looking at.
+            let _ = write!(std::io::stderr(), "\r{bar} {done} of {} {}", self.of, self.what);
+        }
+    }
+
+    fn end(&self) {
+        if self.is_watched {
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The whole bridge on this machine, fast: the five programs, a Lambda and an AWS of this crate's
+//! own, and the sandbox's stand-ins for Medic and Africa's Talking.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sandbox::{africastalking, medic};
+use serde_json::json;
+
+use crate::aws::{Aws, INCOMING_KEY};
+use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
+use crate::lambda::mapping::Mapping;
+use crate::lambda::programs::Surroundings;
+use crate::lambda::runtime::Function;
+use crate::meter::{Charge, Usage};
+use crate::serving::{self, Served};
+
+/// How soon it is looked again whether something has come about.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How everything outside answers.
+#[derive(Clone, Debug, Default)]
+pub struct Manners {
+    /// How long a call to AWS takes.
+    pub aws: Duration,
+    /// How long Medic works on a POST.
+    pub medic: Duration,
+    /// How long Medic works on each new message.
+    pub medic_per_message: Duration,
+    /// How long Africa's Talking takes to answer.
+    pub africas_talking: Duration,
+}
+
+/// The bridge, deployed on this machine. Dropping it ends it.
+pub struct Local {
+    /// AWS.
+    pub aws: Arc<Aws>,
+    /// Medic.
+    pub medic: medic::StandIn,
+    /// Africa's Talking.
+    pub africas_talking: africastalking::StandIn,
+    /// The functions, in the order of [`sandbox::stack::FUNCTIONS`].
+    pub functions: Vec<Arc<Function>>,
+    mappings: Vec<Mapping>,
+    front: Served,
+    _aws_server: Served,
+    polls: u64,
+}
+
+/// Each function, how many processes it has side by side, and the queue that wakes it: as many as
+/// the template lets its mapping have.
+const DEPLOYED: [(&str, usize, Option<&str>); 5] = [
+    ("incoming-messages", 2, None),
+    ("delivery-reports", 2, None),
+    ("report-recorder", 2, Some("reports")),
+    ("outbound-sender", 3, Some("outbox")),
+    ("medic-exchange", 1, Some("exchange.fifo")),
+];
+
+impl Local {
+    /// Starts it, with the programs in this folder.
+    ///
+    /// # Errors
+    /// When something cannot be started.
+    pub async fn start(programs: &Path, manners: Manners) -> anyhow::Result<Self> {
+        let aws = Aws::new(manners.aws);
+        let aws_server = serving::plain(aws.routes()).await?;
+        let medic = medic::StandIn::start(medic::Config {
+            work_per_post: manners.medic,
+            work_per_message: manners.medic_per_message,
+            ..medic::Config::default()
+        })
+        .await?;
+        let africas_talking = africastalking::StandIn::start(africastalking::Config {
+            answer_delay: manners.africas_talking,
+            balance_ten_thousandths: i64::MAX / 2,
+            ..africastalking::Config::default()
+        })
+        .await?;
+        let surroundings = Surroundings {
+            aws: format!("http://{}", aws_server.address),
+            medic: medic.url(),
+            africas_talking: africas_talking.url(),
+            authority: None,
+        };
+        let mut functions = Vec::new();
+        for (name, processes, _) in DEPLOYED {
+            let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+            let environment = surroundings.environment(name);
+            for _ in 0..processes {
+                function.start(&programs.join(name), &[], &environment).await?;
+            }
+            functions.push(Arc::new(function));
+        }
+        let [incoming, reports, ..] = functions.as_slice() else {
+            bail!("there are five functions");
+        };
+        let front = front::routes(Arc::clone(incoming), Arc::clone(reports), &aws.meter);
+        let front = serving::plain(front).await?;
+        let mut local = Self {
+            aws,
+            medic,
+            africas_talking,
+            functions,
+            mappings: Vec::new(),
+            front,
+            _aws_server: aws_server,
+            polls: 0,
+        };
+        let [incoming, reports] = local.callback_urls();
+        local.africas_talking.set_callbacks(incoming, reports);
+        local.go_on();
+        Ok(local)
+    }
+
+    /// The two callback URLs, keys included: incoming messages, delivery reports.
+    #[must_use]
+    pub fn callback_urls(&self) -> [String; 2] {
+        [INCOMING_PATH, REPORTS_PATH]
+            .map(|path| format!("http://{}{path}?key={INCOMING_KEY}", self.front.address))
+    }
+
+    /// From now on no queue is worked off.
+    pub fn pause(&mut self) {
+        self.mappings.clear();
+    }
+
+    /// From now on queues are worked off.
+    pub fn go_on(&mut self) {
+        self.mappings = DEPLOYED
+            .iter()
+            .zip(&self.functions)
+            .filter_map(|((_, batches, queue), function)| {
+                Some(Mapping::start(&self.aws, (*queue)?, function, *batches))
+            })
+            .collect();
+    }
+
+    /// A function.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn function(&self, name: &str) -> anyhow::Result<&Arc<Function>> {
+        let place = DEPLOYED.iter().position(|(function, ..)| *function == name);
+        place.and_then(|place| self.functions.get(place)).context("no such function")
+    }
+
+    /// The minute's poll.
+    pub fn poll(&mut self) {
+        self.polls += 1;
+        let body = json!({ "v": 1, "kind": "poll", "id": self.polls.to_string() }).to_string();
+        self.aws.send("exchange.fifo", &body, Some(&body));
+        self.aws.meter.add(Charge::ScheduledPoll, "schedule", 1.0);
+        self.aws.meter.add(Charge::FifoQueueRequest, "schedule: send exchange.fifo", 1.0);
+    }
+
+    /// Waits until nothing is under way any more.
+    ///
+    /// # Errors
+    /// When it does not come about in time.
+    pub async fn rest(&self, time_limit: Duration) -> anyhow::Result<()> {
+        self.until("the queues are empty", time_limit, |local| {
+            ["exchange.fifo", "outbox", "reports"]
+                .iter()
+                .all(|queue| local.aws.depth(queue).0 == 0)
+        })
+        .await
+    }
+
+    /// Waits for something.
+    ///
+    /// # Errors
+    /// When it does not come about in time.
+    pub async fn until(
+        &self,
+        what: &str,
+        time_limit: Duration,
+        condition: impl Fn(&Self) -> bool,
+    ) -> anyhow::Result<()> {
+        let waiting = async {
+            while !condition(self) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let waited = tokio::time::timeout(time_limit, waiting).await;
+        waited.with_context(|| {
+            let depths = ["exchange.fifo", "outbox", "reports"].map(|queue| self.aws.depth(queue));
+            let logs: Vec<String> = self.functions.iter().map(|function| function.last_log()).collect();
+            format!("it did not come about that {what}; queues {depths:?}; logged last: {logs:#?}")
+        })
+    }
+
+    /// What was used since the last time, what the share of 128 MB makes of the CPU time included.
+    ///
+    /// # Errors
+    /// When a function has ended.
+    pub fn usage(&self, cpu_before: &[Duration]) -> anyhow::Result<Usage> {
+        for (function, before) in self.functions.iter().zip(cpu_before) {
+            function.count_throttling(function.cpu_time()?.saturating_sub(*before));
+        }
+        Ok(self.aws.meter.take())
+    }
+
+    /// The CPU time of each function until now.
+    ///
+    /// # Errors
+    /// When a function has ended.
+    pub fn cpu_times(&self) -> anyhow::Result<Vec<Duration>> {
+        self.functions.iter().map(|function| function.cpu_time()).collect()
+    }
+}
