@@ -42,7 +42,8 @@ const REPORTS: [&str; 3] = ["Sent", "Submitted", "Success"];
 
 /// How others answer while this is measured: AWS as it usually does within a region, Medic as seen,
 /// Africa's Talking as seen.
-fn manners() -> Manners {
+#[must_use]
+pub fn manners() -> Manners {
     Manners {
         aws: Duration::from_millis(8),
         medic: Duration::from_millis(50),
@@ -79,14 +80,20 @@ pub struct Sample {
 ///
 /// # Errors
 /// When a message does not get to where it belongs.
-pub async fn measure(programs: &Path, sample: Sample, is_quick: bool) -> anyhow::Result<Costs> {
-    let manners = if is_quick { Manners::default() } else { manners() };
+pub async fn measure(programs: &Path, sample: Sample, manners: Manners) -> anyhow::Result<Costs> {
     let mut local = Local::start(programs, manners).await?;
-    local.africas_talking.fault(Fault::ReportsNone, Scope::UntilCleared).await;
+    local
+        .africas_talking
+        .fault(Fault::ReportsNone, Scope::UntilCleared)
+        .await;
     // The first call of a process is no measure of the others.
     polls(&mut local, 1).await?;
     let idle = counted(&mut local, 10, async |local| polls(local, 10).await).await?;
-    let mut counter = Counter { local, idle, sent: 0 };
+    let mut counter = Counter {
+        local,
+        idle,
+        sent: 0,
+    };
     let incoming_alone = counter.incoming(sample.alone, true).await?;
     let incoming_in_a_crowd = counter.incoming(sample.crowd, false).await?;
     let outgoing_alone = counter.outgoing(sample.alone, true).await?;
@@ -143,7 +150,10 @@ impl Counter {
                     .post(&url)
                     .header("content-type", "application/x-www-form-urlencoded")
                     .body(incoming_form(n));
-                ensure!(request.send().await?.status().is_success(), "a callback was refused");
+                ensure!(
+                    request.send().await?.status().is_success(),
+                    "a callback was refused"
+                );
                 if alone {
                     local.rest(TIME_LIMIT).await?;
                 }
@@ -152,7 +162,10 @@ impl Counter {
         })
         .await?;
         let stored = self.local.medic.stored_count() - stored;
-        ensure!(stored == usize::try_from(count)?, "{stored} of {count} were stored");
+        ensure!(
+            stored == usize::try_from(count)?,
+            "{stored} of {count} were stored"
+        );
         Ok(usage)
     }
 
@@ -167,7 +180,11 @@ impl Counter {
         })
         .await?;
         // The minute's polls are in the idle month already.
-        add(&mut usage, &self.idle, -f64::from(polled) / f64::from(count));
+        add(
+            &mut usage,
+            &self.idle,
+            -f64::from(polled) / f64::from(count),
+        );
         Ok(usage)
     }
 }
@@ -183,8 +200,19 @@ async fn outgoing_to_the_end(local: &mut Local, first: u32, count: u32) -> anyho
     let accepted = local.africas_talking.accepted().len();
     let mut polled = 1;
     polls(local, 1).await?;
-    let sent: Vec<String> = local.africas_talking.accepted().iter().skip(accepted).map(|sms| sms.id.clone()).collect();
-    ensure!(sent.len() == ids.len(), "{} of {} were sent", sent.len(), ids.len());
+    let sent: Vec<String> = local
+        .africas_talking
+        .accepted()
+        .iter()
+        .skip(accepted)
+        .map(|sms| sms.id.clone())
+        .collect();
+    ensure!(
+        sent.len() == ids.len(),
+        "{} of {} were sent",
+        sent.len(),
+        ids.len()
+    );
     for status in REPORTS {
         // The next minute's poll tells what has come about since the last.
         polls(local, 1).await?;
@@ -198,7 +226,10 @@ async fn outgoing_to_the_end(local: &mut Local, first: u32, count: u32) -> anyho
     polled += 1;
     for id in ids {
         let state = local.medic.state_of(&id);
-        ensure!(state == Some(MessageState::Delivered), "a message ended as {state:?}");
+        ensure!(
+            state == Some(MessageState::Delivered),
+            "a message ended as {state:?}"
+        );
     }
     Ok(polled)
 }
@@ -208,29 +239,72 @@ fn idle_month(poll: &Usage) -> anyhow::Result<Usage> {
     add(&mut month, poll, POLLS_A_MONTH);
     let template = std::fs::read_to_string(repository().join("infra/template.yaml"))?;
     let resources = |kind: &str| {
-        let lines = template.lines().filter(|line| line.trim() == format!("Type: {kind}"));
-        u32::try_from(lines.count()).map(f64::from).context("too many")
+        let lines = template
+            .lines()
+            .filter(|line| line.trim() == format!("Type: {kind}"));
+        u32::try_from(lines.count())
+            .map(f64::from)
+            .context("too many")
     };
     let mut count = |charge, what: &str, amount| month.insert((charge, what.to_owned()), amount);
-    count(Charge::AlarmMonth, "alarms", resources("AWS::CloudWatch::Alarm")?);
-    count(Charge::SecretMonth, "secrets", resources("AWS::SecretsManager::Secret")?);
-    count(Charge::SecretCall, "medic-exchange: its credentials, every five minutes", SECRET_CALLS_A_MONTH);
-    count(Charge::FifoQueueRequest, "mapping: idle pollers", POLLER_REQUESTS_A_MONTH);
-    count(Charge::StandardQueueRequest, "mappings: idle pollers", 2.0 * POLLER_REQUESTS_A_MONTH);
+    count(
+        Charge::AlarmMonth,
+        "alarms",
+        resources("AWS::CloudWatch::Alarm")?,
+    );
+    count(
+        Charge::SecretMonth,
+        "secrets",
+        resources("AWS::SecretsManager::Secret")?,
+    );
+    count(
+        Charge::SecretCall,
+        "medic-exchange: its credentials, every five minutes",
+        SECRET_CALLS_A_MONTH,
+    );
+    count(
+        Charge::FifoQueueRequest,
+        "mapping: idle pollers",
+        POLLER_REQUESTS_A_MONTH,
+    );
+    count(
+        Charge::StandardQueueRequest,
+        "mappings: idle pollers",
+        2.0 * POLLER_REQUESTS_A_MONTH,
+    );
     Ok(month)
+}
+
+impl Costs {
+    /// What each is of, and how often it is meant.
+    pub(crate) fn titled(&self) -> [(&'static str, &Usage, f64); 5] {
+        [
+            ("100,000 SMS in, each alone", &self.incoming_alone, 1e5),
+            (
+                "100,000 SMS in, many at once",
+                &self.incoming_in_a_crowd,
+                1e5,
+            ),
+            (
+                "100,000 SMS out, three reports each, each alone",
+                &self.outgoing_alone,
+                1e5,
+            ),
+            (
+                "100,000 SMS out, three reports each, in campaigns",
+                &self.outgoing_in_a_campaign,
+                1e5,
+            ),
+            ("A month without any", &self.idle_month, 1.0),
+        ]
+    }
 }
 
 /// A table for people.
 #[must_use]
 pub fn table(costs: &Costs) -> String {
     let mut text = format!("Prices: {}\n", prices::AS_OF);
-    for (title, usage, times) in [
-        ("100,000 SMS in, each alone", &costs.incoming_alone, 100_000.0),
-        ("100,000 SMS in, many at once", &costs.incoming_in_a_crowd, 100_000.0),
-        ("100,000 SMS out, three reports each, each alone", &costs.outgoing_alone, 100_000.0),
-        ("100,000 SMS out, three reports each, in campaigns", &costs.outgoing_in_a_campaign, 100_000.0),
-        ("A month without any", &costs.idle_month, 1.0),
-    ] {
+    for (title, usage, times) in costs.titled() {
         // Writing into a string cannot fail.
         let _ = writeln!(text, "\n{title}: {:.2} USD", prices::total(usage) * times);
         for (item, usd) in prices::dearest(usage) {
@@ -242,9 +316,19 @@ pub fn table(costs: &Costs) -> String {
 
 /// Every single item, for who wants to know where it goes.
 #[must_use]
-pub fn items(usage: &Usage, times: f64) -> String {
+pub fn all_items(costs: &Costs) -> String {
+    let mut text = String::from("USD, how many for one (or for the month), what");
+    for (title, usage, times) in costs.titled() {
+        let _ = write!(text, "\n{title}\n{}", items(usage, times));
+    }
+    text
+}
+
+fn items(usage: &Usage, times: f64) -> String {
     let mut items: Vec<_> = usage.iter().collect();
-    items.sort_by(|((a, _), x), ((b, _), y)| (*y * prices::price(*b)).total_cmp(&(*x * prices::price(*a))));
+    items.sort_by(|((a, _), x), ((b, _), y)| {
+        (*y * prices::price(*b)).total_cmp(&(*x * prices::price(*a)))
+    });
     let mut text = String::new();
     for ((charge, what), amount) in items {
         let usd = amount * prices::price(*charge) * times;

@@ -5,6 +5,7 @@ pub mod aws;
 pub mod bench;
 pub mod cost;
 pub mod drive;
+pub mod figures;
 pub mod lambda;
 pub mod local;
 pub mod meter;

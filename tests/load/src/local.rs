@@ -90,7 +90,9 @@ impl Local {
             let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
             let environment = surroundings.environment(name);
             for _ in 0..processes {
-                function.start(&programs.join(name), &[], &environment).await?;
+                function
+                    .start(&programs.join(name), &[], &environment)
+                    .await?;
             }
             functions.push(Arc::new(function));
         }
@@ -144,7 +146,9 @@ impl Local {
     /// When there is none of this name.
     pub fn function(&self, name: &str) -> anyhow::Result<&Arc<Function>> {
         let place = DEPLOYED.iter().position(|(function, ..)| *function == name);
-        place.and_then(|place| self.functions.get(place)).context("no such function")
+        place
+            .and_then(|place| self.functions.get(place))
+            .context("no such function")
     }
 
     /// The minute's poll.
@@ -153,7 +157,11 @@ impl Local {
         let body = json!({ "v": 1, "kind": "poll", "id": self.polls.to_string() }).to_string();
         self.aws.send("exchange.fifo", &body, Some(&body));
         self.aws.meter.add(Charge::ScheduledPoll, "schedule", 1.0);
-        self.aws.meter.add(Charge::FifoQueueRequest, "schedule: send exchange.fifo", 1.0);
+        self.aws.meter.add(
+            Charge::FifoQueueRequest,
+            "schedule: send exchange.fifo",
+            1.0,
+        );
     }
 
     /// Waits until nothing is under way any more.
@@ -187,7 +195,11 @@ impl Local {
         let waited = tokio::time::timeout(time_limit, waiting).await;
         waited.with_context(|| {
             let depths = ["exchange.fifo", "outbox", "reports"].map(|queue| self.aws.depth(queue));
-            let logs: Vec<String> = self.functions.iter().map(|function| function.last_log()).collect();
+            let logs: Vec<String> = self
+                .functions
+                .iter()
+                .map(|function| function.last_log())
+                .collect();
             format!("it did not come about that {what}; queues {depths:?}; logged last: {logs:#?}")
         })
     }
@@ -208,6 +220,9 @@ impl Local {
     /// # Errors
     /// When a function has ended.
     pub fn cpu_times(&self) -> anyhow::Result<Vec<Duration>> {
-        self.functions.iter().map(|function| function.cpu_time()).collect()
+        self.functions
+            .iter()
+            .map(|function| function.cpu_time())
+            .collect()
     }
 }

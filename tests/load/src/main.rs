@@ -1,46 +1,54 @@
-//! `cargo load` and its fellows.
-#![allow(clippy::print_stdout, reason = "a command line that talks to the person who started it")]
+//! `cargo load` and `cargo cost`.
+#![allow(
+    clippy::print_stdout,
+    reason = "a command line that talks to the person who started it"
+)]
 
-use load::bench::weight::{self, Effort, Subject};
+use anyhow::bail;
 use load::cost::{self, Sample};
-use load::{lambda::programs, peers};
+use load::drive;
+use load::lambda::programs;
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "\
+cargo load      drives the bridge, and follows every SMS to its other end; --help says how
+cargo cost      what AWS costs, from what the programs use; with --items every single item";
+
+/// How many SMS are counted one by one, and how many at once.
+const SAMPLE: Sample = Sample {
+    alone: 20,
+    crowd: 300,
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let profile = std::env::var("P").unwrap_or("release".into());
-    if arguments[0] == "cost" {
-        let costs = cost::measure(&programs::folder(&profile), Sample { alone: 20, crowd: 200 }, std::env::var("QUICK").is_ok()).await?;
-        println!("{}", cost::table(&costs));
-        println!("in alone\n{}", cost::items(&costs.incoming_alone, 1e5));
-        println!("in crowd\n{}", cost::items(&costs.incoming_in_a_crowd, 1e5));
-        println!("out alone\n{}", cost::items(&costs.outgoing_alone, 1e5));
-        println!("out campaign\n{}", cost::items(&costs.outgoing_in_a_campaign, 1e5));
-        println!("month\n{}", cost::items(&costs.idle_month, 1.0));
-        return Ok(());
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Whatever runs ends when it is dropped.
+    tokio::select! {
+        result = command(&arguments) => result,
+        _ = terminate.recv() => bail!("ended from outside"),
+        _ = tokio::signal::ctrl_c() => bail!("ended from outside"),
     }
-    if arguments[0] == "run" {
-        return load::drive::run(&arguments[1..]).await;
-    }
-    if arguments[0] == "through" {
-        use load::bench::throughput as t;
-        let f = programs::folder(&profile);
-        println!("{:?}", t::webhooks(&f, 2, 500, std::time::Duration::from_secs(10)).await?);
-        println!("max {:?}", t::webhooks_at_most(&f, 2, 5000).await?);
-        println!("reply {:?}", t::auto_reply(&f, 50).await?);
-        println!("{:?}", t::drain(&f, 0, 2000).await?);
-        println!("{:?}", t::drain(&f, 1000, 1000).await?);
-        println!("backlog {:?}", t::backlog(&f, 20000).await?);
-        return Ok(());
-    }
-    let tls = std::env::args().any(|a| a == "--tls");
-    let floor = programs::folder("release").join("floor");
-    let mut subjects = vec![Subject::Ours(programs::folder("release")), Subject::Floor(floor)];
-    if let Some(node) = peers::node()? { subjects.push(Subject::Node(node)); }
-    let effort = Effort { cold_starts: 5, warm_calls: 200, tls };
-    for (name, weights) in weight::all(&subjects, effort).await? {
-        println!("{name}");
-        for w in weights { println!("  {w:.2?}"); }
+}
+
+async fn command(arguments: &[String]) -> anyhow::Result<()> {
+    let (name, rest) = match arguments.split_first() {
+        Some((name, rest)) => (name.as_str(), rest),
+        None => ("help", arguments),
+    };
+    match (name, rest) {
+        ("run", [help]) if help == "--help" => println!("{}", drive::options::USAGE),
+        ("run", rest) => drive::run(rest).await?,
+        ("cost", rest) => {
+            let programs = tokio::task::block_in_place(|| programs::build("release"))?;
+            let costs = cost::measure(&programs, SAMPLE, cost::manners()).await?;
+            println!("{}", cost::table(&costs));
+            if rest.iter().any(|word| word == "--items") {
+                println!("{}", cost::all_items(&costs));
+            }
+        }
+        _ => bail!("{USAGE}"),
     }
     Ok(())
 }

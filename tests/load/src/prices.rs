@@ -8,17 +8,45 @@ const PRICES: [(Charge, f64, &str); 13] = [
     (Charge::HttpRequest, 1.00e-6, "HTTP API, a request"),
     (Charge::Invocation, 0.20e-6, "Lambda, a request"),
     // 0.0000166667 a GB and second.
-    (Charge::FunctionMs, 2.083_337_5e-9, "Lambda, a millisecond of 128 MB"),
-    (Charge::StandardQueueRequest, 0.40e-6, "SQS standard, a request"),
+    (
+        Charge::FunctionMs,
+        2.083_337_5e-9,
+        "Lambda, a millisecond of 128 MB",
+    ),
+    (
+        Charge::StandardQueueRequest,
+        0.40e-6,
+        "SQS standard, a request",
+    ),
     (Charge::FifoQueueRequest, 0.50e-6, "SQS FIFO, a request"),
-    (Charge::WriteUnit, 0.625e-6, "DynamoDB on demand, a write unit"),
-    (Charge::ReadUnit, 0.125e-6, "DynamoDB on demand, a read unit"),
+    (
+        Charge::WriteUnit,
+        0.625e-6,
+        "DynamoDB on demand, a write unit",
+    ),
+    (
+        Charge::ReadUnit,
+        0.125e-6,
+        "DynamoDB on demand, a read unit",
+    ),
     (Charge::SecretCall, 5.0e-6, "Secrets Manager, a call"),
     (Charge::LogByte, 0.50e-9, "CloudWatch Logs, a byte"),
-    (Charge::ScheduledPoll, 1.0e-6, "EventBridge Scheduler, an invocation"),
+    (
+        Charge::ScheduledPoll,
+        1.0e-6,
+        "EventBridge Scheduler, an invocation",
+    ),
     // 0.25 a GB and month of the table, and 0.20 of its backups.
-    (Charge::LedgerByteMonth, 0.45e-9, "DynamoDB, a byte for a month, with backups"),
-    (Charge::SecretMonth, 0.40, "Secrets Manager, a secret for a month"),
+    (
+        Charge::LedgerByteMonth,
+        0.45e-9,
+        "DynamoDB, a byte for a month, with backups",
+    ),
+    (
+        Charge::SecretMonth,
+        0.40,
+        "Secrets Manager, a secret for a month",
+    ),
     (Charge::AlarmMonth, 0.10, "CloudWatch, an alarm for a month"),
 ];
 
@@ -28,19 +56,28 @@ pub const AS_OF: &str = "us-east-1, x86_64, November 2025, without free tiers";
 /// What something costs, in USD.
 #[must_use]
 pub fn price(charge: Charge) -> f64 {
-    PRICES.iter().find(|(known, ..)| *known == charge).map_or(f64::NAN, |(_, price, _)| *price)
+    PRICES
+        .iter()
+        .find(|(known, ..)| *known == charge)
+        .map_or(f64::NAN, |(_, price, _)| *price)
 }
 
 /// What something is called on AWS's price list.
 #[must_use]
 pub fn name(charge: Charge) -> &'static str {
-    PRICES.iter().find(|(known, ..)| *known == charge).map_or("", |(_, _, name)| *name)
+    PRICES
+        .iter()
+        .find(|(known, ..)| *known == charge)
+        .map_or("", |(_, _, name)| *name)
 }
 
 /// What all of it costs, in USD.
 #[must_use]
 pub fn total(usage: &Usage) -> f64 {
-    usage.iter().map(|((charge, _), amount)| amount * price(*charge)).sum()
+    usage
+        .iter()
+        .map(|((charge, _), amount)| amount * price(*charge))
+        .sum()
 }
 
 /// What it costs by what it is for, the dearest first.

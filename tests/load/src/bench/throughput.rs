@@ -52,17 +52,27 @@ pub async fn webhooks(
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
     let url = format!("http://{}", server.address);
-    let surroundings = Surroundings { aws: url.clone(), medic: url.clone(), africas_talking: url, authority: None };
+    let surroundings = Surroundings {
+        aws: url.clone(),
+        medic: url.clone(),
+        africas_talking: url,
+        authority: None,
+    };
     let mut functions = Vec::new();
     for name in ["incoming-messages", "delivery-reports"] {
         let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
         for _ in 0..processes {
-            function.start(&programs.join(name), &[], &surroundings.environment(name)).await?;
+            function
+                .start(&programs.join(name), &[], &surroundings.environment(name))
+                .await?;
         }
         functions.push((name, Arc::new(function)));
     }
     let cpu = |functions: &[(&str, Arc<Function>)]| {
-        functions.iter().map(|(_, function)| function.cpu_time()).sum::<anyhow::Result<Duration>>()
+        functions
+            .iter()
+            .map(|(_, function)| function.cpu_time())
+            .sum::<anyhow::Result<Duration>>()
     };
     let before = cpu(&functions)?;
     let begin = Instant::now();
@@ -72,7 +82,9 @@ pub async fn webhooks(
     let mut calls = Vec::new();
     for n in 0..count {
         ticks.tick().await;
-        let (name, function) = functions.get(usize::try_from(n % 2)?).context("two functions")?;
+        let (name, function) = functions
+            .get(usize::try_from(n % 2)?)
+            .context("two functions")?;
         let (event, function) = (event(name, u64::from(n)), Arc::clone(function));
         calls.push(tokio::spawn(async move { function.invoke(event).await }));
     }
@@ -80,7 +92,10 @@ pub async fn webhooks(
     for ended in join_all(calls).await {
         let ended = ended??;
         let answer = ended.answer.map_err(anyhow::Error::msg)?;
-        ensure!(answer.get("statusCode") == Some(&json!(200)), "a callback was answered {answer}");
+        ensure!(
+            answer.get("statusCode") == Some(&json!(200)),
+            "a callback was answered {answer}"
+        );
         took.push(ended.took.as_secs_f64() * 1000.0);
     }
     let seconds = begin.elapsed().as_secs_f64();
@@ -100,8 +115,13 @@ pub async fn webhooks(
 /// When a reply does not leave.
 pub async fn auto_reply(programs: &Path, count: u64) -> anyhow::Result<(f64, f64)> {
     let local = Local::start(programs, Manners::default()).await?;
-    local.africas_talking.fault(Fault::ReportsNone, Scope::UntilCleared).await;
-    local.medic.set_auto_reply_with(|stored| Some(format!("Thank you: {}", stored.id)));
+    local
+        .africas_talking
+        .fault(Fault::ReportsNone, Scope::UntilCleared)
+        .await;
+    local
+        .medic
+        .set_auto_reply_with(|stored| Some(format!("Thank you: {}", stored.id)));
     let client = sandbox::http::client(TIME_LIMIT)?;
     let [url, _] = local.callback_urls();
     let mut took = Vec::new();
@@ -111,10 +131,15 @@ pub async fn auto_reply(programs: &Path, count: u64) -> anyhow::Result<(f64, f64
             .post(&url)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(incoming_form(n));
-        ensure!(request.send().await?.status().is_success(), "the callback was refused");
+        ensure!(
+            request.send().await?.status().is_success(),
+            "the callback was refused"
+        );
         let replies = usize::try_from(n + 1)?;
         local
-            .until("a reply leaves", TIME_LIMIT, |local| local.africas_talking.accepted().len() == replies)
+            .until("a reply leaves", TIME_LIMIT, |local| {
+                local.africas_talking.accepted().len() == replies
+            })
             .await?;
         local.rest(TIME_LIMIT).await?;
         let requests = local.africas_talking.requests();
@@ -167,19 +192,36 @@ pub async fn drain(programs: &Path, incoming: u64, outgoing: u64) -> anyhow::Res
     local.poll();
     local.go_on();
     local
-        .until("all are sent", TIME_LIMIT, |local| local.africas_talking.accepted().len() >= all)
+        .until("all are sent", TIME_LIMIT, |local| {
+            local.africas_talking.accepted().len() >= all
+        })
         .await?;
     let sent_after = begin.elapsed();
-    while !ids.iter().all(|id| local.medic.state_of(id) == Some(MessageState::Delivered)) {
-        ensure!(begin.elapsed() < TIME_LIMIT, "not all are delivered in time");
+    while !ids
+        .iter()
+        .all(|id| local.medic.state_of(id) == Some(MessageState::Delivered))
+    {
+        ensure!(
+            begin.elapsed() < TIME_LIMIT,
+            "not all are delivered in time"
+        );
         local.rest(TIME_LIMIT).await?;
         local.poll();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let told_after_s = begin.elapsed().as_secs_f64();
-    ensure!(local.africas_talking.accepted().len() == all, "a message was sent twice");
-    ensure!(local.medic.stored_count() == usize::try_from(incoming)?, "not all came in once");
-    ensure!(local.medic.duplicates().is_empty(), "a message is stored twice");
+    ensure!(
+        local.africas_talking.accepted().len() == all,
+        "a message was sent twice"
+    );
+    ensure!(
+        local.medic.stored_count() == usize::try_from(incoming)?,
+        "not all came in once"
+    );
+    ensure!(
+        local.medic.duplicates().is_empty(),
+        "a message is stored twice"
+    );
     Ok(Drain {
         sent_a_minute: f64::from(u32::try_from(outgoing)?) * 60.0 / sent_after.as_secs_f64(),
         told_after_s,
@@ -208,35 +250,60 @@ pub async fn backlog(programs: &Path, count: u64) -> anyhow::Result<[f64; 3]> {
     for n in 0..count {
         local.aws.send("exchange.fifo", &incoming_body(n), None);
     }
-    let pid = local.function("medic-exchange")?.pids().first().copied().context("no process")?;
+    let pid = local
+        .function("medic-exchange")?
+        .pids()
+        .first()
+        .copied()
+        .context("no process")?;
     let mebibytes = || anyhow::Ok(f64::from(u32::try_from(peak_memory(pid)? / 1024)?) / 1024.0);
     let begin = Instant::now();
     local.go_on();
     let left = usize::try_from(count - count / 10)?;
     local
-        .until("a tenth is stored", TIME_LIMIT, |local| local.aws.depth("exchange.fifo").0 <= left)
+        .until("a tenth is stored", TIME_LIMIT, |local| {
+            local.aws.depth("exchange.fifo").0 <= left
+        })
         .await?;
     let after_a_tenth = mebibytes()?;
     local.rest(TIME_LIMIT).await?;
     let seconds = begin.elapsed().as_secs_f64();
     let stored = local.medic.stored_count();
-    ensure!(u64::try_from(stored)? == count, "{stored} of {count} are stored");
-    Ok([after_a_tenth, mebibytes()?, f64::from(u32::try_from(count)?) / seconds])
+    ensure!(
+        u64::try_from(stored)? == count,
+        "{stored} of {count} are stored"
+    );
+    Ok([
+        after_a_tenth,
+        mebibytes()?,
+        f64::from(u32::try_from(count)?) / seconds,
+    ])
 }
 
 /// As many callbacks as the processes answer in a second when they never wait for one.
 ///
 /// # Errors
 /// When one is not answered.
-pub async fn webhooks_at_most(programs: &Path, processes: usize, count: u32) -> anyhow::Result<f64> {
+pub async fn webhooks_at_most(
+    programs: &Path,
+    processes: usize,
+    count: u32,
+) -> anyhow::Result<f64> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
     let url = format!("http://{}", server.address);
-    let surroundings = Surroundings { aws: url.clone(), medic: url.clone(), africas_talking: url, authority: None };
+    let surroundings = Surroundings {
+        aws: url.clone(),
+        medic: url.clone(),
+        africas_talking: url,
+        authority: None,
+    };
     let name = "incoming-messages";
     let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
     for _ in 0..processes {
-        function.start(&programs.join(name), &[], &surroundings.environment(name)).await?;
+        function
+            .start(&programs.join(name), &[], &surroundings.environment(name))
+            .await?;
     }
     let room = Arc::new(Semaphore::new(processes * 2));
     let function = Arc::new(function);

@@ -62,9 +62,10 @@ pub struct Outcome {
 impl Outcome {
     /// Those for which the bridge answered for: a 2xx.
     pub fn accepted(&self) -> impl Iterator<Item = &Followed> {
-        self.messages
-            .iter()
-            .filter(|sms| sms.answer.is_some_and(|(_, status)| (200..300).contains(&status)))
+        self.messages.iter().filter(|sms| {
+            sms.answer
+                .is_some_and(|(_, status)| (200..300).contains(&status))
+        })
     }
 
     /// How many were accepted and are not stored, or were not replied to, or whose delivery was not
@@ -102,7 +103,10 @@ pub async fn run(arguments: &[String]) -> anyhow::Result<()> {
     println!("Pictures: {}", options.report.display());
     let (lost, doubled) = (outcome.lost(), outcome.doubled());
     ensure!(lost == 0 && doubled == 0, "{lost} lost, {doubled} doubled");
-    ensure!(outcome.accepted().next().is_some(), "no callback was accepted");
+    ensure!(
+        outcome.accepted().next().is_some(),
+        "no callback was accepted"
+    );
     Ok(())
 }
 
@@ -110,7 +114,10 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
     let client = sandbox::http::client(ANSWER_WITHIN)?;
     let run = now_ms() % 0x1_0000_0000;
     let url: Arc<str> = target.url().into();
-    let messages = Arc::new(Mutex::new(vec![Followed::default(); usize::try_from(options.count)?]));
+    let messages = Arc::new(Mutex::new(vec![
+        Followed::default();
+        usize::try_from(options.count)?
+    ]));
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / options.rate));
     let mut posting = Vec::new();
     let progress = Progress::new("posted", usize::try_from(options.count)?);
@@ -118,18 +125,30 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
         ticks.tick().await;
         let id = format!("{run:08x}-0000-4000-8000-{n:012x}");
         // A repeat is what Africa's Talking makes of an answer that it did not hear.
-        let times = if n % 100 < u64::from(options.repeats_percent) { 2 } else { 1 };
+        let times = if n % 100 < u64::from(options.repeats_percent) {
+            2
+        } else {
+            1
+        };
         for time in 0..times {
-            let (client, url, messages, id) = (client.clone(), url.clone(), messages.clone(), id.clone());
+            let (client, url, messages, id) =
+                (client.clone(), url.clone(), messages.clone(), id.clone());
             posting.push(tokio::spawn(async move {
                 let posted_ms = now_ms();
                 let begin = Instant::now();
                 let fields = [
-                    ("from", number(n)), ("to", "20880".to_owned()), ("id", id.clone()),
-                    ("text", format!("load {id}")), ("date", "2026-11-01 08:09:10".to_owned()),
-                    ("cost", "None".to_owned()), ("networkCode", "99999".to_owned()),
+                    ("from", number(n)),
+                    ("to", "20880".to_owned()),
+                    ("id", id.clone()),
+                    ("text", format!("load {id}")),
+                    ("date", "2026-11-01 08:09:10".to_owned()),
+                    ("cost", "None".to_owned()),
+                    ("networkCode", "99999".to_owned()),
                 ];
-                let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let fields: Vec<(&str, &str)> = fields
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
                 let request = client
                     .post(url.as_ref())
                     .header("content-type", "application/x-www-form-urlencoded")
@@ -138,8 +157,15 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
                 let took_ms = begin.elapsed().as_secs_f64() * 1000.0;
                 let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = usize::try_from(n).ok().and_then(|n| messages.get_mut(n));
-                if time == 0 && let Some(sms) = place {
-                    *sms = Followed { id, posted_ms, answer: status.ok().map(|status| (took_ms, status)), ..Followed::default() };
+                if time == 0
+                    && let Some(sms) = place
+                {
+                    *sms = Followed {
+                        id,
+                        posted_ms,
+                        answer: status.ok().map(|status| (took_ms, status)),
+                        ..Followed::default()
+                    };
                 }
             }));
         }
@@ -148,11 +174,23 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
     let callbacks = posting.len();
     join_all(posting).await;
     progress.end();
-    let messages = messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Outcome { messages, has_replies: target.has_replies(), callbacks, target: target.name() })
+    let messages = messages
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    Ok(Outcome {
+        messages,
+        has_replies: target.has_replies(),
+        callbacks,
+        target: target.name(),
+    })
 }
 
-async fn follow(options: &Options, target: &mut Target, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn follow(
+    options: &Options,
+    target: &mut Target,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
     let accepted = outcome.accepted().count();
     let progress = Progress::new("arrived", accepted);
     let begin = Instant::now();
@@ -186,7 +224,11 @@ struct Progress {
 
 impl Progress {
     fn new(what: &'static str, of: usize) -> Self {
-        Self { what, of, is_watched: std::io::stderr().is_terminal() }
+        Self {
+            what,
+            of,
+            is_watched: std::io::stderr().is_terminal(),
+        }
     }
 
     fn show(&self, done: usize) {
@@ -194,7 +236,12 @@ impl Progress {
             let filled = (done * BAR).checked_div(self.of).unwrap_or(BAR).min(BAR);
             let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
             // It is only for looking at.
-            let _ = write!(std::io::stderr(), "\r{bar} {done} of {} {}", self.of, self.what);
+            let _ = write!(
+                std::io::stderr(),
+                "\r{bar} {done} of {} {}",
+                self.of,
+                self.what
+            );
         }
     }
 

@@ -78,7 +78,11 @@ impl Options {
         let (mut deployed_url, mut stack) = (None, None);
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value\n{USAGE}"));
+            let mut value = || {
+                words
+                    .next()
+                    .with_context(|| format!("{word} needs a value\n{USAGE}"))
+            };
             match word.as_str() {
                 "--local" => {}
                 "--sandbox" => options.target = Where::Sandbox,
@@ -98,7 +102,10 @@ impl Options {
             ensure!(url.contains("key="), "the URL has no key at its end");
             options.target = Where::Deployed { url, stack };
         }
-        ensure!(options.rate > 0.0 && options.rate.is_finite(), "a rate is more than nothing");
+        ensure!(
+            options.rate > 0.0 && options.rate.is_finite(),
+            "a rate is more than nothing"
+        );
         ensure!(
             options.count <= MOST_REPLIES,
             "{} SMS from a hundred numbers and as many replies would blow the fuse; {MOST_REPLIES} do not",
@@ -108,8 +115,13 @@ impl Options {
     }
 }
 
-fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(name: &str, value: &str) -> anyhow::Result<T> {
-    value.parse().with_context(|| format!("{name} {value} is not understood"))
+fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
+    name: &str,
+    value: &str,
+) -> anyhow::Result<T> {
+    value
+        .parse()
+        .with_context(|| format!("{name} {value} is not understood"))
 }
 
 #[cfg(test)]
@@ -132,7 +144,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        for line in ["--rate 0", "--rate nan", "--count", "--count -1", "--count 6000", "--fast"] {
+        for line in [
+            "--rate 0",
+            "--rate nan",
+            "--count",
+            "--count -1",
+            "--count 6000",
+            "--fast",
+        ] {
             assert!(read(line).is_err(), "{line}");
         }
     }

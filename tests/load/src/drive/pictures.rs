@@ -14,6 +14,7 @@ const BARS: usize = 40;
 /// At most so many points on a line.
 const POINTS: usize = 120;
 
+const BAR_COLOUR: &str = "#1f77b4";
 const COLOURS: [&str; 3] = ["#1f77b4", "#d62728", "#2ca02c"];
 
 fn number(count: usize) -> f64 {
@@ -45,7 +46,9 @@ pub fn distribution(mut took_ms: Vec<f64>) -> String {
     let mut bars = [0_usize; BARS];
     for took in &took_ms {
         // The place of a bar, as a whole number below their count.
-        let place = format!("{:.0}", ((took - least) / width).floor()).parse().unwrap_or(BARS);
+        let place = format!("{:.0}", ((took - least) / width).floor())
+            .parse()
+            .unwrap_or(BARS);
         if let Some(bar) = bars.get_mut(place.min(BARS - 1)) {
             *bar += 1;
         }
@@ -60,10 +63,16 @@ pub fn distribution(mut took_ms: Vec<f64>) -> String {
         let _ = write!(
             content,
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
-            step - 1.0, COLOURS[0],
+            step - 1.0,
+            BAR_COLOUR,
         );
     }
-    frame(&content, highest, &format!("{least:.0} ms"), &format!("{most:.0} ms"))
+    frame(
+        &content,
+        highest,
+        &format!("{least:.0} ms"),
+        &format!("{most:.0} ms"),
+    )
 }
 
 /// How many a second, over time: a line for each kind, of times in milliseconds since 1970.
@@ -86,13 +95,18 @@ pub fn rates(lines: &[(&str, Vec<u64>)]) -> String {
                     *count += 1;
                 }
             }
-            counts.into_iter().map(|count| number(count) / number(seconds_a_point)).collect()
+            counts
+                .into_iter()
+                .map(|count| number(count) / number(seconds_a_point))
+                .collect()
         })
         .collect();
     let most = counted.iter().flatten().copied().fold(1.0, f64::max);
     let step = (WIDTH - LEFT - 5.0) / number(points.max(2) - 1);
     let mut content = String::new();
-    for (((name, _), counts), (place, colour)) in lines.iter().zip(&counted).zip(COLOURS.iter().enumerate()) {
+    for (((name, _), counts), (place, colour)) in
+        lines.iter().zip(&counted).zip(COLOURS.iter().enumerate())
+    {
         let path: Vec<String> = counts
             .iter()
             .enumerate()
@@ -105,7 +119,8 @@ pub fn rates(lines: &[(&str, Vec<u64>)]) -> String {
             content,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\
              <text x=\"{}\" y=\"18\" style=\"fill:{colour}\">{name}</text>",
-            path.join(" "), LEFT + 20.0 + number(place) * 130.0,
+            path.join(" "),
+            LEFT + 20.0 + number(place) * 130.0,
         );
     }
     frame(&content, most, "0 s", &format!("{seconds} s"))

@@ -15,27 +15,53 @@ pub fn hops(outcome: &Outcome) -> Vec<Hop> {
         let took = at_ms?.saturating_sub(sms.posted_ms);
         Some(f64::from(u32::try_from(took).unwrap_or(u32::MAX)))
     };
-    let collect = |hop: &dyn Fn(&Followed) -> Option<f64>| outcome.accepted().filter_map(hop).collect();
+    let collect =
+        |hop: &dyn Fn(&Followed) -> Option<f64>| outcome.accepted().filter_map(hop).collect();
     let mut hops: Vec<Hop> = vec![
-        ("callback answered", collect(&|sms| sms.answer.map(|(took, _)| took))),
-        ("stored in Medic", collect(&|sms| since(sms, sms.stored_ms.first().copied()))),
+        (
+            "callback answered",
+            collect(&|sms| sms.answer.map(|(took, _)| took)),
+        ),
+        (
+            "stored in Medic",
+            collect(&|sms| since(sms, sms.stored_ms.first().copied())),
+        ),
     ];
     if outcome.has_replies {
-        hops.push(("reply with Africa's Talking", collect(&|sms| since(sms, sms.replied_ms.first().copied()))));
-        hops.push(("delivery told to Medic", collect(&|sms| since(sms, sms.told_ms))));
+        hops.push((
+            "reply with Africa's Talking",
+            collect(&|sms| since(sms, sms.replied_ms.first().copied())),
+        ));
+        hops.push((
+            "delivery told to Medic",
+            collect(&|sms| since(sms, sms.told_ms)),
+        ));
     }
     hops
 }
 
 fn counts(outcome: &Outcome) -> [(&'static str, usize); 7] {
-    let stored = |times: usize| outcome.messages.iter().filter(|sms| sms.stored_ms.len() == times).count();
+    let stored = |times: usize| {
+        outcome
+            .messages
+            .iter()
+            .filter(|sms| sms.stored_ms.len() == times)
+            .count()
+    };
     [
         ("SMS", outcome.messages.len()),
         ("callbacks, repeats included", outcome.callbacks),
         ("accepted", outcome.accepted().count()),
         ("stored once", stored(1)),
         ("stored or sent more than once", outcome.doubled()),
-        ("replied to", outcome.messages.iter().filter(|sms| !sms.replied_ms.is_empty()).count()),
+        (
+            "replied to",
+            outcome
+                .messages
+                .iter()
+                .filter(|sms| !sms.replied_ms.is_empty())
+                .count(),
+        ),
         ("lost", outcome.lost()),
     ]
 }
@@ -43,7 +69,10 @@ fn counts(outcome: &Outcome) -> [(&'static str, usize); 7] {
 /// Callbacks a second, from the first to the last.
 fn rate(outcome: &Outcome) -> f64 {
     let times = || outcome.messages.iter().map(|sms| sms.posted_ms);
-    let span_ms = times().max().unwrap_or(0).saturating_sub(times().min().unwrap_or(0));
+    let span_ms = times()
+        .max()
+        .unwrap_or(0)
+        .saturating_sub(times().min().unwrap_or(0));
     let count = f64::from(u32::try_from(outcome.messages.len()).unwrap_or(u32::MAX));
     count * 1000.0 / f64::from(u32::try_from(span_ms.max(1)).unwrap_or(u32::MAX))
 }
@@ -51,15 +80,27 @@ fn rate(outcome: &Outcome) -> f64 {
 /// The table.
 #[must_use]
 pub fn table(outcome: &Outcome) -> String {
-    let mut text = format!("\n{}, {:.1} SMS a second\n\n", outcome.target, rate(outcome));
+    let mut text = format!(
+        "\n{}, {:.1} SMS a second\n\n",
+        outcome.target,
+        rate(outcome)
+    );
     for (name, count) in counts(outcome) {
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{name:32} {count:>7}");
     }
-    let _ = writeln!(text, "\n{:32} {:>9} {:>9} {:>9} {:>9}", "ms since the callback", "p50", "p90", "p99", "max");
+    let _ = writeln!(
+        text,
+        "\n{:32} {:>9} {:>9} {:>9} {:>9}",
+        "ms since the callback", "p50", "p90", "p99", "max"
+    );
     for (name, mut took) in hops(outcome) {
-        let [p50, p90, p99, max] = [50.0, 90.0, 99.0, 100.0].map(|percent| percentile(&mut took, percent));
-        let _ = writeln!(text, "{name:32} {p50:>9.0} {p90:>9.0} {p99:>9.0} {max:>9.0}");
+        let [p50, p90, p99, max] =
+            [50.0, 90.0, 99.0, 100.0].map(|percent| percentile(&mut took, percent));
+        let _ = writeln!(
+            text,
+            "{name:32} {p50:>9.0} {p90:>9.0} {p99:>9.0} {max:>9.0}"
+        );
     }
     text
 }
@@ -72,10 +113,23 @@ pub fn page(outcome: &Outcome) -> String {
         let _ = write!(body, "<tr><th>{name}</th><td>{count}</td></tr>");
     }
     body.push_str("</table><h2>SMS a second</h2>");
-    let stored = outcome.messages.iter().flat_map(|sms| sms.stored_ms.iter().copied());
-    let replied = outcome.messages.iter().flat_map(|sms| sms.replied_ms.iter().copied());
+    let stored = outcome
+        .messages
+        .iter()
+        .flat_map(|sms| sms.stored_ms.iter().copied());
+    let replied = outcome
+        .messages
+        .iter()
+        .flat_map(|sms| sms.replied_ms.iter().copied());
     let mut lines = vec![
-        ("posted", outcome.messages.iter().map(|sms| sms.posted_ms).collect::<Vec<_>>()),
+        (
+            "posted",
+            outcome
+                .messages
+                .iter()
+                .map(|sms| sms.posted_ms)
+                .collect::<Vec<_>>(),
+        ),
         ("stored in Medic", stored.collect()),
     ];
     if outcome.has_replies {
@@ -83,7 +137,11 @@ pub fn page(outcome: &Outcome) -> String {
     }
     body.push_str(&rates(&lines));
     for (name, took) in hops(outcome) {
-        let _ = write!(body, "<h2>{name}: milliseconds since the callback</h2>{}", distribution(took));
+        let _ = write!(
+            body,
+            "<h2>{name}: milliseconds since the callback</h2>{}",
+            distribution(took)
+        );
     }
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Load test</title><style>\
@@ -125,7 +183,10 @@ mod tests {
         let outcome = outcome();
         assert_eq!((outcome.lost(), outcome.doubled()), (1, 1));
         let table = table(&outcome);
-        assert!(table.contains("lost                                   1"), "{table}");
+        assert!(
+            table.contains("lost                                   1"),
+            "{table}"
+        );
     }
 
     #[test]
@@ -138,6 +199,9 @@ mod tests {
     #[test]
     fn the_page_needs_nothing_but_itself() {
         let page = page(&outcome());
-        assert!(page.contains("<svg") && !page.contains("src=") && !page.contains("href="), "{page}");
+        assert!(
+            page.contains("<svg") && !page.contains("src=") && !page.contains("href="),
+            "{page}"
+        );
     }
 }

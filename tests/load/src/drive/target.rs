@@ -24,18 +24,7 @@ pub enum Target {
     /// The programs, on this machine.
     Local(Box<Local>),
     /// The template, on the emulator.
-    Sandbox {
-        /// The stack.
-        stack: Stack,
-        /// The callback URL.
-        url: String,
-        /// Medic.
-        medic: medic::StandIn,
-        /// Africa's Talking.
-        africas_talking: africastalking::StandIn,
-        /// It ends with this.
-        emulator: Box<Emulator>,
-    },
+    Sandbox(Box<Sandbox>),
     /// A stack on AWS.
     Deployed {
         /// The callback URL.
@@ -45,6 +34,15 @@ pub enum Target {
         /// Nothing before this is of this run.
         began_ms: u64,
     },
+}
+
+/// The template, deployed on the emulator, between the stand-ins. It ends when it is dropped.
+pub struct Sandbox {
+    stack: Stack,
+    url: String,
+    medic: medic::StandIn,
+    africas_talking: africastalking::StandIn,
+    _emulator: Emulator,
 }
 
 impl Target {
@@ -74,7 +72,7 @@ impl Target {
     pub fn name(&self) -> String {
         match self {
             Self::Local(_) => "the programs on this machine".to_owned(),
-            Self::Sandbox { .. } => "the template on the emulator of AWS".to_owned(),
+            Self::Sandbox(_) => "the template on the emulator of AWS".to_owned(),
             Self::Deployed { log_group, .. } => format!("a stack on AWS ({log_group})"),
         }
     }
@@ -83,8 +81,12 @@ impl Target {
     #[must_use]
     pub fn url(&self) -> String {
         match self {
-            Self::Local(local) => local.callback_urls()[0].clone(),
-            Self::Sandbox { url, .. } | Self::Deployed { url, .. } => url.clone(),
+            Self::Local(local) => {
+                let [incoming, _] = local.callback_urls();
+                incoming
+            }
+            Self::Sandbox(sandbox) => sandbox.url.clone(),
+            Self::Deployed { url, .. } => url.clone(),
         }
     }
 
@@ -101,7 +103,7 @@ impl Target {
     pub async fn poll(&mut self) -> anyhow::Result<()> {
         match self {
             Self::Local(local) => local.poll(),
-            Self::Sandbox { stack, .. } => stack.poll().await?,
+            Self::Sandbox(sandbox) => sandbox.stack.poll().await?,
             Self::Deployed { .. } => {}
         }
         Ok(())
@@ -114,8 +116,12 @@ impl Target {
     pub async fn look(&self, messages: &mut [Followed]) -> anyhow::Result<()> {
         let (medic, africas_talking) = match self {
             Self::Local(local) => (&local.medic, &local.africas_talking),
-            Self::Sandbox { medic, africas_talking, .. } => (medic, africas_talking),
-            Self::Deployed { log_group, began_ms, .. } => {
+            Self::Sandbox(sandbox) => (&sandbox.medic, &sandbox.africas_talking),
+            Self::Deployed {
+                log_group,
+                began_ms,
+                ..
+            } => {
                 let stored = stored_by_the_log(log_group, *began_ms)?;
                 for sms in messages {
                     sms.stored_ms = stored.get(&sms.id).copied().into_iter().collect();
@@ -123,12 +129,23 @@ impl Target {
                 return Ok(());
             }
         };
-        let stored = times(medic.stored().iter().map(|sms: &Stored| (sms.id.as_str(), sms.at_ms)));
+        let stored = times(
+            medic
+                .stored()
+                .iter()
+                .map(|sms: &Stored| (sms.id.as_str(), sms.at_ms)),
+        );
         let accepted = africas_talking.accepted();
-        let replied = accepted.iter().filter_map(|sms: &Sms| Some((sms.text.strip_prefix(REPLY)?, sms.at_ms)));
+        let replied = accepted
+            .iter()
+            .filter_map(|sms: &Sms| Some((sms.text.strip_prefix(REPLY)?, sms.at_ms)));
         let replied = times(replied);
         let outgoing = medic.all_outgoing();
-        let told = times(outgoing.iter().filter_map(|sms| Some((sms.content.strip_prefix(REPLY)?, delivered_ms(sms)?))));
+        let told = times(
+            outgoing
+                .iter()
+                .filter_map(|sms| Some((sms.content.strip_prefix(REPLY)?, delivered_ms(sms)?))),
+        );
         for sms in messages {
             sms.stored_ms = stored.get(&sms.id).cloned().unwrap_or_default();
             sms.replied_ms = replied.get(&sms.id).cloned().unwrap_or_default();
@@ -141,7 +158,9 @@ impl Target {
 /// Medic replies to everything, and reports come in the wrong order.
 async fn prepare(medic: &medic::StandIn, africas_talking: &africastalking::StandIn) {
     medic.set_auto_reply_with(|stored| Some(format!("{REPLY}{}", stored.id)));
-    africas_talking.fault(Fault::ReportsReordered, Scope::UntilCleared).await;
+    africas_talking
+        .fault(Fault::ReportsReordered, Scope::UntilCleared)
+        .await;
 }
 
 async fn sandbox() -> anyhow::Result<Target> {
@@ -158,12 +177,21 @@ async fn sandbox() -> anyhow::Result<Target> {
         ("AfricasTalkingUsername", username),
         ("AfricasTalkingBaseUrl", africas_talking.url()),
     ];
-    let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let parameters = parameters
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     let stack = Stack::deploy(&emulator, &parameters).await?;
     stack.set_credentials(&api_key, &user, &password).await?;
     let (url, reports) = stack.callback_urls().await?;
     africas_talking.set_callbacks(url.clone(), reports);
-    Ok(Target::Sandbox { stack, url, medic, africas_talking, emulator: Box::new(emulator) })
+    let sandbox = Sandbox {
+        stack,
+        url,
+        medic,
+        africas_talking,
+        _emulator: emulator,
+    };
+    Ok(Target::Sandbox(Box::new(sandbox)))
 }
 
 fn times<'a>(seen: impl Iterator<Item = (&'a str, u64)>) -> HashMap<String, Vec<u64>> {
@@ -175,7 +203,10 @@ fn times<'a>(seen: impl Iterator<Item = (&'a str, u64)>) -> HashMap<String, Vec<
 }
 
 fn delivered_ms(sms: &Outgoing) -> Option<u64> {
-    let delivered = sms.history.iter().find(|change| change.state == MessageState::Delivered);
+    let delivered = sms
+        .history
+        .iter()
+        .find(|change| change.state == MessageState::Delivered);
     delivered.map(|change| change.at_ms)
 }
 
@@ -183,8 +214,20 @@ fn delivered_ms(sms: &Outgoing) -> Option<u64> {
 /// logged again; whether Medic has stored it again can only be seen in Medic.
 fn stored_by_the_log(group: &str, began_ms: u64) -> anyhow::Result<HashMap<String, u64>> {
     let output = Command::new("aws")
-        .args(["logs", "filter-log-events", "--output", "json", "--log-group-name", group])
-        .args(["--filter-pattern", "\"message_stored\"", "--start-time", &began_ms.to_string()])
+        .args([
+            "logs",
+            "filter-log-events",
+            "--output",
+            "json",
+            "--log-group-name",
+            group,
+        ])
+        .args([
+            "--filter-pattern",
+            "\"message_stored\"",
+            "--start-time",
+            &began_ms.to_string(),
+        ])
         .output()
         .context("cannot run the AWS CLI")?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -222,7 +265,10 @@ mod tests {
         let answer = json!({ "events": [
             { "message": line, "timestamp": 5 }, { "message": line, "timestamp": 9 },
         ] });
-        assert_eq!(stored_in(&answer).unwrap(), HashMap::from([("a".to_owned(), 5)]));
+        assert_eq!(
+            stored_in(&answer).unwrap(),
+            HashMap::from([("a".to_owned(), 5)])
+        );
         assert!(stored_in(&json!({})).is_err());
     }
 }

@@ -42,6 +42,9 @@ pub struct Ended {
     pub took: Duration,
 }
 
+/// An event on its way to a process: its number, itself, and who waits for the answer.
+type Event = (u64, Vec<u8>, oneshot::Sender<Ended>);
+
 struct Waiting {
     handed_out: Instant,
     answer: oneshot::Sender<Ended>,
@@ -50,7 +53,7 @@ struct Waiting {
 struct Shared {
     function: String,
     meter: Arc<Meter>,
-    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<(u64, Vec<u8>, oneshot::Sender<Ended>)>>,
+    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
     waiting: Mutex<HashMap<u64, Waiting>>,
     asked: watch::Sender<u64>,
     failure: Mutex<Option<String>>,
@@ -60,7 +63,7 @@ struct Shared {
 /// A function with its processes. Dropping it ends them.
 pub struct Function {
     shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<(u64, Vec<u8>, oneshot::Sender<Ended>)>,
+    events: mpsc::UnboundedSender<Event>,
     last: Mutex<u64>,
     server: Served,
     processes: Vec<Child>,
