@@ -4,24 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use sandbox::stack;
 use sandbox::tools::repository;
 
 /// The files of the Node.js program.
 const FILES: [&str; 3] = ["package.json", "package-lock.json", "bridge.mjs"];
 
-/// Compiles the floor.
+/// Compiles the floor. It blocks.
 ///
 /// # Errors
 /// When it does not compile.
 pub fn floor(profile: &str) -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let ended = Command::new(cargo)
-        .current_dir(repository())
-        .args(["build", "--profile", profile, "--package", "floor"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(ended.success(), "the floor does not compile");
-    Ok(crate::lambda::programs::folder(profile).join("floor"))
+    let programs = stack::compile(profile, &["floor"])?;
+    let floor = programs
+        .into_iter()
+        .next()
+        .context("the floor was not compiled")?;
+    Ok(floor.1)
 }
 
 /// The same in Node.js.

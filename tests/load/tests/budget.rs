@@ -4,7 +4,6 @@ use load::cost::{self, Sample};
 use load::lambda::programs;
 use load::local::Manners;
 use load::meter::{Charge, Usage};
-use sandbox::stack;
 
 /// How much more is still the same.
 const TOLERANCE: f64 = 1.10;
@@ -37,12 +36,12 @@ fn amount(usage: &Usage, charge: Charge) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_uses_no_more_than_its_budget() {
-    stack::prepare().await.unwrap();
+    let programs = tokio::task::block_in_place(|| programs::build("dev")).unwrap();
     let sample = Sample {
         alone: 12,
         crowd: 40,
     };
-    let costs = cost::measure(&programs::folder("dev"), sample, Manners::default())
+    let costs = cost::measure(&programs, sample, Manners::default())
         .await
         .unwrap();
     let directions = [

@@ -29,7 +29,7 @@ use tokio::sync::OnceCell;
 
 pub use aws::{Aws, LogLine, QueueDepth, QueueMessage, WaitingMessage};
 pub use emulator::Emulator;
-pub use functions::{FUNCTIONS, program};
+pub use functions::{FUNCTIONS, compile, program};
 pub use queue_clock::QueueClock;
 pub use wait::eventually;
 

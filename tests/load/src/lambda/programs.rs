@@ -2,31 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
-use sandbox::stack::FUNCTIONS;
-use sandbox::tools::repository;
+use anyhow::Context as _;
+use sandbox::stack;
 
-/// Where a kind of build puts its programs, by the name of its cargo profile.
-#[must_use]
-pub fn folder(profile: &str) -> PathBuf {
-    let name = if profile == "dev" { "debug" } else { profile };
-    repository().join("target").join(name)
-}
-
-/// Compiles the five functions, and the program that they are compared with.
+/// Compiles the five functions, and gives the folder with their programs. It blocks.
 ///
 /// # Errors
 /// When something does not compile.
 pub fn build(profile: &str) -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let ended = std::process::Command::new(cargo)
-        .current_dir(repository())
-        .args(["build", "--profile", profile])
-        .args(FUNCTIONS.iter().flat_map(|name| ["--package", name]))
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(ended.success(), "the functions do not compile");
-    Ok(folder(profile))
+    let programs = stack::compile(profile, &stack::FUNCTIONS)?;
+    let folder = programs.first().and_then(|(_, program)| program.parent());
+    Ok(folder.context("no function was compiled")?.to_owned())
 }
 
 /// Where everything outside a function is.

@@ -40,7 +40,7 @@ const CARGO_OWN_VARIABLES: [&str; 6] = [
 /// # Errors
 /// When something does not compile.
 pub fn build() -> anyhow::Result<PathBuf> {
-    let programs = compile()?;
+    let programs = compile("dev", &FUNCTIONS)?;
     let folder = work_folder().join("deployment");
     fs::create_dir_all(&folder)?;
     let lock = File::create(folder.join("lock")).context("cannot lock the deployment folder")?;
@@ -68,15 +68,19 @@ pub fn program(function: &str) -> PathBuf {
     functions.join(function).join("bootstrap")
 }
 
-/// Compiles, and gives the name and place of each program.
-fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
+/// Compiles the programs of these packages with a cargo profile, and gives the name and place of
+/// each. It blocks.
+///
+/// # Errors
+/// When something does not compile.
+pub fn compile(profile: &str, names: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(repository())
-        .arg("build")
+        .args(["build", "--profile", profile])
         .arg("--message-format=json-render-diagnostics")
-        .args(FUNCTIONS.iter().flat_map(|name| ["--package", name]))
+        .args(names.iter().flat_map(|name| ["--package", name]))
         .stdin(Stdio::null())
         // What cargo tells meanwhile goes to our own standard error.
         .stderr(Stdio::inherit());
@@ -90,12 +94,16 @@ fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
         }
     }
     let output = command.output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "the functions do not compile");
+    ensure!(
+        output.status.success(),
+        "{} do not compile",
+        names.join(", ")
+    );
     let programs: Vec<_> = String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter_map(|line| built_program(&serde_json::from_str(line).ok()?))
+        .filter_map(|line| built_program(&serde_json::from_str(line).ok()?, names))
         .collect();
-    for name in FUNCTIONS {
+    for name in names {
         ensure!(
             programs.iter().any(|(program, _)| program == name),
             "cargo has built no program {name}"
@@ -104,11 +112,11 @@ fn compile() -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(programs)
 }
 
-/// The function's program of which cargo reports here that it was built, if it is one.
-fn built_program(message: &Value) -> Option<(String, PathBuf)> {
+/// The program of which cargo reports here that it was built, if it is one of these.
+fn built_program(message: &Value, names: &[&str]) -> Option<(String, PathBuf)> {
     let path = message.get("executable")?.as_str()?;
     let name = message.pointer("/target/name")?.as_str()?;
-    FUNCTIONS
+    names
         .contains(&name)
         .then(|| (name.to_owned(), PathBuf::from(path)))
 }
