@@ -4,7 +4,10 @@
     reason = "a command line that talks to the person who started it"
 )]
 
+use std::path::PathBuf;
+
 use anyhow::bail;
+use load::bench::instructions;
 use load::cost::{self, Sample};
 use load::drive;
 use load::lambda::programs;
@@ -12,7 +15,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
 cargo load      drives the bridge, and follows every SMS to its other end; --help says how
-cargo cost      what AWS costs, from what the programs use; with --items every single item";
+cargo cost      what AWS costs, from what the programs use; with --items every single item
+cargo run --package load -- instructions
+                what a call of each function computes, by valgrind, held to a budget
+
+--programs FOLDER takes programs that are compiled already";
 
 /// How many SMS are counted one by one, and how many at once.
 const SAMPLE: Sample = Sample {
@@ -41,14 +48,31 @@ async fn command(arguments: &[String]) -> anyhow::Result<()> {
         ("run", [help]) if help == "--help" => println!("{}", drive::options::USAGE),
         ("run", rest) => drive::run(rest).await?,
         ("cost", rest) => {
-            let programs = tokio::task::block_in_place(|| programs::build("release"))?;
+            let programs = programs_in(rest)?;
             let costs = cost::measure(&programs, SAMPLE, cost::manners()).await?;
             println!("{}", cost::table(&costs));
             if rest.iter().any(|word| word == "--items") {
                 println!("{}", cost::all_items(&costs));
             }
         }
+        ("instructions", rest) => {
+            let programs = programs_in(rest)?;
+            let measured = instructions::measure(&programs).await?;
+            for (name, thousands) in &measured {
+                println!("{name:20} {thousands:>8.0} thousand instructions a call");
+            }
+            instructions::check(&measured)?;
+        }
         _ => bail!("{USAGE}"),
     }
     Ok(())
+}
+
+/// The folder after `--programs`; without it the release is compiled.
+fn programs_in(words: &[String]) -> anyhow::Result<PathBuf> {
+    let folder = words.iter().skip_while(|word| *word != "--programs").nth(1);
+    match folder {
+        Some(folder) => Ok(PathBuf::from(folder)),
+        None => tokio::task::block_in_place(|| programs::build("release")),
+    }
 }

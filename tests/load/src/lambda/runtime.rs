@@ -161,6 +161,19 @@ impl Function {
         Ok(())
     }
 
+    /// Asks all processes to end, and waits until they have.
+    ///
+    /// # Errors
+    /// When the system does not let them.
+    pub async fn terminate(&mut self) -> anyhow::Result<()> {
+        for mut process in self.processes.drain(..) {
+            let pid = process.id().context("it has ended")?;
+            Command::new("kill").arg(pid.to_string()).status().await?;
+            process.wait().await?;
+        }
+        Ok(())
+    }
+
     /// The CPU time of all processes.
     ///
     /// # Errors

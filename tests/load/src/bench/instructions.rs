@@ -1,0 +1,129 @@
+//! How many instructions a call takes, counted by `valgrind --tool=callgrind`: the same on a busy
+//! machine as on a quiet one, and therefore held to a budget.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use sandbox::stack::FUNCTIONS;
+use sandbox::tools::repository;
+
+use super::events::event;
+use crate::aws::Aws;
+use crate::lambda::programs::Surroundings;
+use crate::lambda::runtime::Function;
+use crate::serving;
+
+/// Calls in the shorter and in the longer of two runs, whose difference has no start in it.
+const FEW: u64 = 5;
+const MANY: u64 = 25;
+
+/// How much more is still the same.
+const TOLERANCE: f64 = 1.10;
+
+/// Thousands of instructions of a later call, in the `release` profile.
+const BUDGET: [(&str, f64); 5] = [
+    ("incoming-messages", 757.0),
+    ("delivery-reports", 742.0),
+    ("report-recorder", 2967.0),
+    ("outbound-sender", 2730.0),
+    ("medic-exchange", 2216.0),
+];
+
+/// Thousands of instructions that a later call of each function takes.
+///
+/// # Errors
+/// When `valgrind` is missing or a function fails.
+pub async fn measure(programs: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let mut measured = Vec::new();
+    for name in FUNCTIONS {
+        let few = instructions(programs, name, FEW).await?;
+        let many = instructions(programs, name, MANY).await?;
+        let calls = f64::from(u32::try_from(MANY - FEW)?);
+        measured.push((name, (many - few) / calls / 1000.0));
+    }
+    Ok(measured)
+}
+
+/// Compares with the budget.
+///
+/// # Errors
+/// When a function takes more than a tenth more than its budget.
+pub fn check(measured: &[(&str, f64)]) -> anyhow::Result<()> {
+    for (name, budget) in BUDGET {
+        let found = measured.iter().find(|(measured, _)| *measured == name);
+        let (_, thousands) = found.with_context(|| format!("{name} was not measured"))?;
+        ensure!(
+            *thousands <= budget * TOLERANCE,
+            "a call of {name} takes {thousands:.0} thousand instructions, its budget is {budget:.0}"
+        );
+    }
+    Ok(())
+}
+
+async fn instructions(programs: &Path, name: &str, calls: u64) -> anyhow::Result<f64> {
+    let aws = Aws::new(Duration::ZERO);
+    let server = serving::plain(aws.routes()).await?;
+    let url = format!("http://{}", server.address);
+    let surroundings = Surroundings {
+        aws: url.clone(),
+        medic: url.clone(),
+        africas_talking: url,
+        authority: None,
+    };
+    let folder = repository().join("target/load");
+    std::fs::create_dir_all(&folder)?;
+    let counts = folder.join(format!("{name}.callgrind"));
+    let arguments = [
+        "--tool=callgrind".to_owned(),
+        format!("--callgrind-out-file={}", counts.display()),
+        format!("--log-file={}", folder.join("valgrind.log").display()),
+        programs.join(name).display().to_string(),
+    ];
+    let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+    let environment = surroundings.environment(name);
+    function
+        .start(
+            Path::new("/usr/bin/env"),
+            &with_valgrind(&arguments),
+            &environment,
+        )
+        .await
+        .context("with valgrind")?;
+    for n in 1..=calls {
+        let before = function.times_asked();
+        let ended = function.invoke(event(name, n)).await?;
+        ended.answer.map_err(anyhow::Error::msg)?;
+        function.asked(before + 1).await;
+    }
+    function.terminate().await?;
+    let text = std::fs::read_to_string(&counts).context("callgrind has written nothing")?;
+    let line = text.lines().find_map(|line| {
+        line.strip_prefix("totals:")
+            .or(line.strip_prefix("summary:"))
+    });
+    let total = line.and_then(|total| total.split_whitespace().next()?.parse().ok());
+    total.context("callgrind has counted nothing")
+}
+
+/// The environment of a function has no `PATH`, by which `valgrind` is found.
+fn with_valgrind(arguments: &[String]) -> Vec<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut words = vec![format!("PATH={path}"), "valgrind".to_owned()];
+    words.extend_from_slice(arguments);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_takes_a_tenth_more_than_its_budget_is_refused() {
+        let measured = |factor: f64| BUDGET.map(|(name, budget)| (name, budget * factor));
+        assert!(check(&measured(1.09)).is_ok());
+        assert!(check(&measured(1.11)).is_err());
+        assert!(check(&[]).is_err());
+    }
+}
