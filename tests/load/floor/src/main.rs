@@ -9,6 +9,8 @@
 mod http;
 mod signature;
 
+use std::collections::HashMap;
+
 use anyhow::Context as _;
 use serde_json::Value;
 
@@ -39,9 +41,12 @@ async fn main() -> anyhow::Result<()> {
         token: variable("AWS_SESSION_TOKEN")?,
         region: variable("AWS_REGION")?,
     };
-    let mut to_aws = None;
-    for call in &before {
-        make(call, &aws, &signer, &mut to_aws).await?;
+    // On AWS each service has a host, and thus a connection, of its own.
+    let mut to_aws: HashMap<String, Option<Connection>> = HashMap::new();
+    // What a function asks for without a service only opens a connection ahead of its use.
+    for call in before.iter().filter(|call| !call.service.is_empty()) {
+        let connection = to_aws.entry(call.service.clone()).or_default();
+        make(call, &aws, &signer, connection).await?;
     }
     let mut to_runtime = runtime.connect().await?;
     loop {
@@ -56,10 +61,9 @@ async fn main() -> anyhow::Result<()> {
         // Nothing outside AWS is asked on a connection of an earlier invocation.
         let mut outside = None;
         for call in &each {
-            let connection = if call.service.is_empty() {
-                &mut outside
-            } else {
-                &mut to_aws
+            let connection = match call.service.as_str() {
+                "" => &mut outside,
+                service => to_aws.entry(service.to_owned()).or_default(),
             };
             make(call, &aws, &signer, connection).await?;
         }
