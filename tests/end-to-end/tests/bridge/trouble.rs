@@ -121,7 +121,7 @@ fn a_post_whose_answer_is_lost_is_stored_once_and_replied_to_once() -> anyhow::R
             let attempts: Vec<&Post> = posts.iter().filter(with_it).collect();
             ensure!(attempts.len() == 2, "{fault:?}: {posts:?}");
             ensure!(attempts[0].fault == Some(fault));
-            let control = &bridge.medic.posts()[attempts[1].number - 1];
+            let control = &bridge.medic.posts()[attempts[0].number + 1];
             ensure!(
                 control.messages == 0 && control.updates.is_empty(),
                 "{posts:?}"
