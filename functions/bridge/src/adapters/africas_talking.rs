@@ -50,6 +50,15 @@ impl AfricasTalkingServer {
             username,
         })
     }
+
+    /// Where the balance is asked for: a check of key, user name and reach that sends nothing.
+    pub fn balance_url(&self) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&url.path().replace("/version1/messaging", "/version1/user"));
+        url.query_pairs_mut()
+            .append_pair("username", &self.username);
+        url
+    }
 }
 
 /// The API, for one invocation: its connections end with it. A connection that died while the

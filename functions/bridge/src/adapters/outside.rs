@@ -15,6 +15,9 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A client with the one TLS set-up: rustls on ring, the Mozilla roots compiled in. No proxy of the
 /// environment, no redirects: they would carry credentials elsewhere.
+///
+/// # Errors
+/// When the TLS set-up cannot be made.
 pub fn client_builder() -> Result<ClientBuilder, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = rustls::RootCertStore {

@@ -1,0 +1,99 @@
+//! Africa's Talking: whether it takes our key and user name, and how much credit is left.
+
+use bridge::adapters::africas_talking::AfricasTalkingAccount;
+use bridge::domain::cost::Cost;
+use serde_json::Value;
+
+use super::setup::Credentials;
+use super::{Finding, Http, ask};
+use crate::stack::Stack;
+
+const CHECK: &str = "Africa's Talking";
+
+/// Asks Africa's Talking for the balance, which needs key and user name, and sends nothing.
+pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
+    let username = stack.parameter("AfricasTalkingUsername").unwrap_or("sandbox");
+    let Some(key) = &credentials.api_key else {
+        return vec![Finding::unknown(CHECK, "not asked: its key is not filled in")];
+    };
+    let base_url = stack.parameter("AfricasTalkingBaseUrl");
+    let account = match AfricasTalkingAccount::new(username.to_owned(), base_url) {
+        Ok(account) => account,
+        Err(error) => return vec![Finding::wrong(CHECK, error.to_string(), "deploy again")],
+    };
+    let request = http.get(account.balance_url()).header("apiKey", key);
+    vec![match ask(request).await {
+        Err(problem) => Finding::wrong(
+            CHECK,
+            problem,
+            "look whether Africa's Talking is up; messages wait until they expire",
+        ),
+        Ok(answer) if matches!(answer.status, 401 | 403) => Finding::wrong(
+            CHECK,
+            format!("it refuses the API key for the user name `{username}`"),
+            "`cargo ops set-credentials`; key and user name must be of the same application, and a new key \
+             can take twenty minutes to work",
+        ),
+        Ok(answer) if answer.status == 200 => balance(&answer.body, username),
+        Ok(answer) => Finding::unknown(
+            CHECK,
+            format!("it answers HTTP {}; nothing can be said of key and credit", answer.status),
+        ),
+    }]
+}
+
+fn balance(body: &Value, username: &str) -> Finding {
+    let found = ["/UserData/balance", "/userData/balance"]
+        .iter()
+        .find_map(|path| body.pointer(path)?.as_str());
+    let Some((text, balance)) = found.and_then(|text| Some((text, Balance::parse(text)?))) else {
+        return Finding::unknown(CHECK, "it takes the key, and its balance cannot be read");
+    };
+    if !balance.is_credit {
+        return Finding::wrong(
+            CHECK,
+            format!("no credit: the balance is {text}"),
+            "top up; then `cargo ops resume` tries at once, and what was held is sent unless it has expired",
+        );
+    }
+    let note = if username == "sandbox" {
+        " (the simulator: no phone receives anything)"
+    } else {
+        ""
+    };
+    Finding::fine(CHECK, format!("it takes the key; the balance is {text}{note}"))
+}
+
+struct Balance {
+    is_credit: bool,
+}
+
+impl Balance {
+    /// `USD 9999.6168`, which can be negative: `KES -3.2000`.
+    fn parse(text: &str) -> Option<Self> {
+        let cost = Cost::parse(&text.replace('-', ""))?;
+        Some(Self {
+            is_credit: !text.contains('-') && cost.micros > 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+    use serde_json::json;
+
+    #[test]
+    fn a_balance_is_read_in_both_spellings_and_may_be_negative() {
+        for (body, verdict) in [
+            (json!({"UserData": {"balance": "USD 9999.6168"}}), Verdict::Fine),
+            (json!({"userData": {"balance": "KES -3.2000"}}), Verdict::Wrong),
+            (json!({"UserData": {"balance": "KES 0.0000"}}), Verdict::Wrong),
+            (json!({"UserData": {"balance": "much"}}), Verdict::Unknown),
+            (json!({}), Verdict::Unknown),
+        ] {
+            assert_eq!(balance(&body, "clinic").verdict, verdict, "{body}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `cargo ops`: operating a deployed stack from a terminal.
+//!
+//! | exit status | |
+//! |---|---|
+//! | 0 | done, and nothing is wrong |
+//! | 1 | something is wrong with the system, was not found, or could not be done for all |
+//! | 2 | wrong usage, or an answer that was not given |
+//! | 3 | AWS could not be asked: no credentials, no such stack, not allowed, throttled |
+
+mod access;
+mod arguments;
+mod callbacks;
+mod doctor;
+mod failure;
+mod query;
+mod stack;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::access::Access;
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::Terminal;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let terminal = Terminal;
+    match run(Arguments::parse(), &terminal).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.note(&failure.to_string());
+            failure.exit_status().into()
+        }
+    }
+}
+
+async fn run(arguments: Arguments, terminal: &Terminal) -> Result<(), Failure> {
+    let access = Access::of_the_cli(arguments.profile.as_deref(), arguments.region.as_deref())?;
+    let stack = Stack::find(&access, arguments.stack.as_deref()).await?;
+    match arguments.command {
+        Command::Callbacks { json } => callbacks::show(&stack, terminal, json).await,
+        Command::Doctor { json } => doctor::examine(&stack, terminal, json).await,
+    }
+}
