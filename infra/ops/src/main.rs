@@ -10,11 +10,19 @@
 mod access;
 mod arguments;
 mod callbacks;
+mod cost;
+mod credentials;
 mod doctor;
 mod failure;
+mod parked;
 mod query;
+mod replay;
+mod rotation;
+mod scan;
+mod sending;
 mod stack;
 mod terminal;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -42,7 +50,32 @@ async fn run(arguments: Arguments, terminal: &Terminal) -> Result<(), Failure> {
     let access = Access::of_the_cli(arguments.profile.as_deref(), arguments.region.as_deref())?;
     let stack = Stack::find(&access, arguments.stack.as_deref()).await?;
     match arguments.command {
-        Command::Callbacks { json } => callbacks::show(&stack, terminal, json).await,
         Command::Doctor { json } => doctor::examine(&stack, terminal, json).await,
+        Command::Trace {
+            what,
+            limit,
+            reveal,
+            json,
+        } => {
+            let how = trace::How {
+                limit,
+                reveal,
+                json,
+            };
+            trace::show(&stack, terminal, &what, &how).await
+        }
+        Command::Parked(command) => parked::run(&stack, terminal, command).await,
+        Command::SetCredentials => credentials::set(&stack, terminal).await,
+        Command::RotateKey {
+            end_old_key: true,
+            yes,
+            ..
+        } => rotation::end(&stack, terminal, yes).await,
+        Command::RotateKey { json, .. } => rotation::begin(&stack, terminal, json).await,
+        Command::Callbacks { json } => callbacks::show(&stack, terminal, json).await,
+        Command::Pause => sending::pause(&stack, terminal).await,
+        Command::Resume => sending::resume(&stack, terminal).await,
+        Command::ReplayReports { ids, days } => replay::run(&stack, terminal, &ids, days).await,
+        Command::Cost { days, by, json } => cost::show(&stack, terminal, days, &by, json).await,
     }
 }

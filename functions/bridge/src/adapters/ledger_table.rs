@@ -36,7 +36,8 @@ use crate::domain::sms::SmsRow;
 use crate::journal::{Entry, Shown};
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
 
-type Item = HashMap<String, AttributeValue>;
+/// A row as DynamoDB has it.
+pub type Item = HashMap<String, AttributeValue>;
 
 /// The sparse index.
 const UNTOLD_INDEX: &str = "untold";
@@ -349,7 +350,11 @@ fn primary_key(key: &Key) -> Item {
     HashMap::from([("pk".to_owned(), AttributeValue::S(pk))])
 }
 
-fn row(item: Item) -> Result<(Row, Version), LedgerError> {
+/// The row that an item is.
+///
+/// # Errors
+/// When this version cannot read it. Carries nothing of it.
+pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
     let text = |name: &str| {
         item.get(name)
             .and_then(|value| value.as_s().ok())

@@ -2,7 +2,6 @@
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use bridge::adapters::aws::describe;
-use bridge::domain::account::AccountTrouble;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerStore as _};
 use time::format_description::well_known::Rfc3339;
@@ -180,10 +179,17 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
             format!(
                 "held since {}: {}; the next try comes in {}",
                 shown_time(hold.since_ms),
-                trouble(hold.trouble),
+                hold.trouble.words(),
                 shown_duration(next_ms)
             ),
             "mend it, and `cargo ops resume` tries at once; nothing fails meanwhile, unless it gets too old",
+        ));
+    }
+    if let Some(pause) = &account.pause {
+        findings.push(Finding::wrong(
+            CHECK,
+            format!("paused by somebody since {}", shown_time(pause.since_ms)),
+            "`cargo ops resume` lets it go on; messages wait, until they get too old",
         ));
     }
     if findings.is_empty() {
@@ -199,14 +205,4 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
         Err(error) => findings.push(unread(&error)),
     }
     findings
-}
-
-/// What is wrong with the account, in words.
-pub fn trouble(trouble: AccountTrouble) -> &'static str {
-    match trouble {
-        AccountTrouble::InvalidSenderId => "Africa's Talking does not know the sender id (SenderIds)",
-        AccountTrouble::InsufficientBalance => "no credit at Africa's Talking",
-        AccountTrouble::CredentialsRefused => "Africa's Talking refuses the API key or the user name",
-        AccountTrouble::WrongAddress => "nothing at Africa's Talking's address takes messages",
-    }
 }
