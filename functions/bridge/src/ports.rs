@@ -98,6 +98,10 @@ pub enum Key {
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of rows at a time, most of them of the largest kind"
+)]
 pub enum Row {
     /// A message of Medic.
     Message(MessageRow),

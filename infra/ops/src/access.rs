@@ -175,7 +175,10 @@ fn sections(text: &str) -> Sections {
         if line.is_empty() || nested || line.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.split(']').next())
+        {
             current = name.split_whitespace().collect::<Vec<_>>().join(" ");
         } else if let Some((name, value)) = line.split_once('=') {
             let section = sections.entry(current.clone()).or_default();

@@ -164,7 +164,9 @@ Example:
 #[derive(Debug, Subcommand)]
 pub enum ParkedCommand {
     /// Lists what is parked, and why
-    #[command(after_help = "Example:\n  cargo ops parked list\n  cargo ops parked list --of statuses")]
+    #[command(
+        after_help = "Example:\n  cargo ops parked list\n  cargo ops parked list --of statuses"
+    )]
     List {
         /// Only of this
         #[arg(long)]
@@ -174,7 +176,9 @@ pub enum ParkedCommand {
         json: bool,
     },
     /// Shows one of it
-    #[command(after_help = "Example:\n  cargo ops parked show 5fea7756-0ea4-451a-a703-a558b933e274 --reveal")]
+    #[command(
+        after_help = "Example:\n  cargo ops parked show 5fea7756-0ea4-451a-a703-a558b933e274 --reveal"
+    )]
     Show {
         /// Its id
         id: String,

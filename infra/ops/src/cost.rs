@@ -52,14 +52,18 @@ pub async fn show(
         _ => {}
     })
     .await?;
-    let from_ms = terminal.now_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+    let from_ms = terminal
+        .now_ms()
+        .saturating_sub(i64::from(days).saturating_mul(DAY_MS));
     let sums = added_up(&messages, &networks, from_ms, by);
     if json {
         terminal.json(&to_json(&sums, by));
         return Ok(());
     }
     if sums.is_empty() {
-        terminal.note(&format!("Nothing was accepted by Africa's Talking in the last {days} days."));
+        terminal.note(&format!(
+            "Nothing was accepted by Africa's Talking in the last {days} days."
+        ));
         return Ok(());
     }
     print(terminal, &sums, by);
@@ -80,7 +84,10 @@ fn added_up(
     let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
     for row in messages {
         let charges = charges_of(row);
-        for charge in charges.iter().filter(|charge| charge.called_at_ms >= from_ms) {
+        for charge in charges
+            .iter()
+            .filter(|charge| charge.called_at_ms >= from_ms)
+        {
             let at_id = charge.at_id.as_ref();
             let network = at_id.and_then(|at_id| networks.get(at_id.as_str()));
             let columns = by.iter().map(|by| match by {
@@ -130,10 +137,18 @@ fn amount(currency: &str, micros: i64) -> String {
 
 fn print(terminal: &Terminal, sums: &BTreeMap<Group, Sum>, by: &[CostBy]) {
     let row = |columns: Vec<&str>, sms: &str, parts: &str, cost: &str| {
-        let columns: String = columns.iter().map(|column| format!("{column:12}")).collect();
+        let columns: String = columns
+            .iter()
+            .map(|column| format!("{column:12}"))
+            .collect();
         terminal.say(&format!("{columns}{sms:>10}{parts:>10}  {cost}"));
     };
-    row(by.iter().map(|by| name(*by)).collect(), "SMS", "segments", "cost");
+    row(
+        by.iter().map(|by| name(*by)).collect(),
+        "SMS",
+        "segments",
+        "cost",
+    );
     let mut totals: BTreeMap<&str, Sum> = BTreeMap::new();
     for ((columns, currency), sum) in sums {
         let cost = shown_cost(currency, sum);
@@ -205,7 +220,10 @@ mod tests {
     #[test]
     fn every_accepted_attempt_is_charged_and_currencies_are_never_mixed() {
         let rows = [
-            row(&[("a", DAY_MS, cost("KES 0.8000")), ("b", 2 * DAY_MS, cost("KES 0.8000"))]),
+            row(&[
+                ("a", DAY_MS, cost("KES 0.8000")),
+                ("b", 2 * DAY_MS, cost("KES 0.8000")),
+            ]),
             row(&[("c", DAY_MS, cost("UGX 20"))]),
             row(&[("d", DAY_MS, None)]),
             row(&[("e", 0, cost("KES 9"))]),

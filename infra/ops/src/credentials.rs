@@ -30,7 +30,9 @@ pub async fn set(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
         read()?
     };
     if given.is_empty() {
-        return Err(Failure::Usage("nothing was given: nothing is changed".to_owned()));
+        return Err(Failure::Usage(
+            "nothing was given: nothing is changed".to_owned(),
+        ));
     }
     secret.extend(given);
     stack
@@ -41,7 +43,11 @@ pub async fn set(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
         value.is_some_and(|value| !value.trim().is_empty())
     };
     for (name, what) in FIELDS {
-        let state = if is_there(name) { "filled in" } else { "still missing" };
+        let state = if is_there(name) {
+            "filled in"
+        } else {
+            "still missing"
+        };
         terminal.say(&format!("{what}: {state}"));
     }
     terminal.note("They are used within five minutes. `cargo ops doctor` tries them now.");
@@ -91,7 +97,8 @@ fn read() -> Result<Map<String, Value>, Failure> {
 fn given_in(text: &str) -> Result<Map<String, Value>, Failure> {
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
         return Err(Failure::Usage(
-            "the standard input is no JSON object: `cargo ops set-credentials --help` shows one".to_owned(),
+            "the standard input is no JSON object: `cargo ops set-credentials --help` shows one"
+                .to_owned(),
         ));
     };
     for (name, value) in &fields {

@@ -38,11 +38,20 @@ fn explained(code: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     let advice = if has(&["AccessDenied", "UnauthorizedOperation", "NotAuthorized"]) {
         "your AWS user or role is not allowed to; use a profile (--profile) that may operate the stack"
-    } else if has(&["Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown"]) {
+    } else if has(&[
+        "Throttl",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "SlowDown",
+    ]) {
         "AWS throttles the account's calls; try again in a minute"
     } else if has(&["ExpiredToken", "RequestExpired"]) {
         "the credentials are expired; log in again (`aws sso login`)"
-    } else if has(&["InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch"]) {
+    } else if has(&[
+        "InvalidClientTokenId",
+        "UnrecognizedClient",
+        "SignatureDoesNotMatch",
+    ]) {
         "AWS does not know these credentials; look at the profile and at this machine's clock"
     } else if has(&["no connection", "no answer"]) {
         "AWS cannot be reached; look at the network and the region"

@@ -137,7 +137,10 @@ impl Query {
         }
         let answer = request.send().await.map_err(|error| no_answer(&error))?;
         let status = answer.status();
-        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let date = answer
+            .headers()
+            .get("date")
+            .and_then(|date| date.to_str().ok());
         let date = date.map(str::to_owned);
         let xml = answer.text().await.map_err(|error| no_answer(&error))?;
         if status.is_success() {
@@ -223,10 +226,10 @@ pub fn members(xml: &str, list: &str) -> Result<Vec<Vec<(String, String)>>, Refu
     let lists = document
         .descendants()
         .filter(|node| node.tag_name().name() == list);
-    let members = lists.flat_map(|node| node.children().filter(|child| child.is_element()));
+    let members = lists.flat_map(|node| node.children().filter(roxmltree::Node::is_element));
     Ok(members
         .map(|member| {
-            let fields = member.children().filter(|field| field.is_element());
+            let fields = member.children().filter(roxmltree::Node::is_element);
             fields
                 .map(|field| {
                     let text = field.text().unwrap_or_default().to_owned();

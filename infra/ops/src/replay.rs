@@ -43,7 +43,9 @@ pub async fn run(
         Ok(())
     } else {
         let unknown = unknown.join(", ");
-        Err(Failure::Trouble(format!("the ledger does not know {unknown}")))
+        Err(Failure::Trouble(format!(
+            "the ledger does not know {unknown}"
+        )))
     }
 }
 
@@ -52,15 +54,23 @@ async fn since(
     terminal: &Terminal,
     days: u32,
 ) -> Result<Vec<MedicMessageId>, Failure> {
-    let from_ms = terminal.now_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+    let from_ms = terminal
+        .now_ms()
+        .saturating_sub(i64::from(days).saturating_mul(DAY_MS));
     let mut chosen = Vec::new();
-    scan(stack, terminal, "attribute_exists(first_offered_ms)", &[], |row| {
-        if let Row::Message(row) = row
-            && row.first_offered_ms >= from_ms
-        {
-            chosen.push((row.first_offered_ms, row.id));
-        }
-    })
+    scan(
+        stack,
+        terminal,
+        "attribute_exists(first_offered_ms)",
+        &[],
+        |row| {
+            if let Row::Message(row) = row
+                && row.first_offered_ms >= from_ms
+            {
+                chosen.push((row.first_offered_ms, row.id));
+            }
+        },
+    )
     .await?;
     chosen.sort();
     Ok(chosen.into_iter().map(|(_, id)| id).collect())

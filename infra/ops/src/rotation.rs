@@ -46,9 +46,12 @@ pub async fn begin(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(),
 pub async fn end(stack: &Stack, terminal: &Terminal, yes: bool) -> Result<(), Failure> {
     let keys = read_keys(stack).await?;
     if keys.second_key.is_none() {
-        return Err(Failure::Trouble("there is no old key: only one is valid".to_owned()));
+        return Err(Failure::Trouble(
+            "there is no old key: only one is valid".to_owned(),
+        ));
     }
-    let question = "Are the new URLs pasted, both? What still comes with the old key is refused from now on.";
+    let question =
+        "Are the new URLs pasted, both? What still comes with the old key is refused from now on.";
     if !yes && !terminal.confirm(question)? {
         return Err(Failure::Trouble("Both keys stay valid.".to_owned()));
     }
@@ -87,7 +90,9 @@ fn new_key() -> Result<String, Failure> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| Failure::Trouble("this machine gives no random numbers".to_owned()))?;
-    let letters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+    let letters = bytes
+        .iter()
+        .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
     Ok(letters.map(|letter| char::from(*letter)).collect())
 }
 
@@ -104,7 +109,10 @@ mod tests {
         let ended = without_old_key(second);
         assert_eq!(ended.second_key, None);
         let third = without_old_key(with_new_key(ended, "c".to_owned()));
-        assert_eq!((third.key.as_str(), third.hashes_numbers_under()), ("c", "a"));
+        assert_eq!(
+            (third.key.as_str(), third.hashes_numbers_under()),
+            ("c", "a")
+        );
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub async fn scan(
             .scan()
             .table_name(table)
             .filter_expression(filter)
-            .set_expression_attribute_values(Some(values.clone()).filter(|values| !values.is_empty()))
+            .set_expression_attribute_values(
+                Some(values.clone()).filter(|values| !values.is_empty()),
+            )
             .set_exclusive_start_key(from)
             .send()
             .await
@@ -56,7 +58,9 @@ pub async fn scan(
         }
     }
     if unreadable > 0 {
-        terminal.note(&format!("{unreadable} rows cannot be read by this version; they are left out."));
+        terminal.note(&format!(
+            "{unreadable} rows cannot be read by this version; they are left out."
+        ));
     }
     Ok(())
 }

@@ -23,7 +23,9 @@ pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
         None => terminal.say("Sending is paused. `cargo ops resume` lets it go on."),
     }
     let hours = stack.parameter("MessageMaxAgeHours").unwrap_or("72");
-    terminal.note(&format!("Messages wait, and expire when they are {hours} hours old."));
+    terminal.note(&format!(
+        "Messages wait, and expire when they are {hours} hours old."
+    ));
     Ok(())
 }
 

@@ -67,9 +67,12 @@ impl Stack {
         let read = |list: &str, key: &str, value: &str| {
             let members = members(&answer.xml, list)
                 .map_err(|refused| Failure::aws("read the stack", &refused.code))?;
-            let pairs = members
-                .iter()
-                .map(|member| (field(member, key).to_owned(), field(member, value).to_owned()));
+            let pairs = members.iter().map(|member| {
+                (
+                    field(member, key).to_owned(),
+                    field(member, value).to_owned(),
+                )
+            });
             Ok::<BTreeMap<_, _>, Failure>(pairs.collect())
         };
         let stacks = members(&answer.xml, "Stacks")

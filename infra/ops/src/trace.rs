@@ -81,7 +81,9 @@ pub async fn show(
         print(terminal, &found, how.reveal);
     }
     if more > 0 {
-        terminal.note(&format!("{more} older ones are left out; --limit shows more."));
+        terminal.note(&format!(
+            "{more} older ones are left out; --limit shows more."
+        ));
     }
     Ok(())
 }
@@ -140,11 +142,17 @@ async fn of_number(
         .map_err(|error| Failure::aws("read the key that numbers are hashed under", &error.0))?;
     let mut messages = Vec::new();
     let mut found = Found::default();
-    scan(stack, terminal, "number_hash = :hash", &[(":hash", &hash)], |row| match row {
-        Row::Message(row) => messages.push(row),
-        Row::Sms(row) if row.message.is_none() => found.unclaimed.push(row),
-        _ => {}
-    })
+    scan(
+        stack,
+        terminal,
+        "number_hash = :hash",
+        &[(":hash", &hash)],
+        |row| match row {
+            Row::Message(row) => messages.push(row),
+            Row::Sms(row) if row.message.is_none() => found.unclaimed.push(row),
+            _ => {}
+        },
+    )
     .await?;
     let mut progress = Progress::begin(terminal, "messages read");
     for message in messages {
@@ -178,15 +186,26 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
         }
     }
     for sms in &found.unclaimed {
-        terminal.say(&format!("SMS {} is nobody's here, as far as is known", sms.id.as_str()));
+        terminal.say(&format!(
+            "SMS {} is nobody's here, as far as is known",
+            sms.id.as_str()
+        ));
         for report in &sms.reports {
             let at = shown_time(report.received_at_ms);
             terminal.say(&format!("  {at}  {}", said::report(report)));
         }
     }
     for item in &found.parked {
-        terminal.say(&format!("parked ({}) {}", item.message_id, item.what(reveal)));
-        terminal.say(&format!("  {}  {}", shown_time(item.parked_at_ms), item.reason));
+        terminal.say(&format!(
+            "parked ({}) {}",
+            item.message_id,
+            item.what(reveal)
+        ));
+        terminal.say(&format!(
+            "  {}  {}",
+            shown_time(item.parked_at_ms),
+            item.reason
+        ));
     }
 }
 

@@ -249,7 +249,10 @@ mod tests {
         }
         assert_eq!(paused.resumed(8).permission(8), Permission::Free);
         // What Africa's Talking refused is tried at once.
-        assert!(matches!(refused.resumed(8).permission(8), Permission::Probe(_)));
+        assert!(matches!(
+            refused.resumed(8).permission(8),
+            Permission::Probe(_)
+        ));
     }
 
     #[test]

@@ -211,13 +211,27 @@ mod tests {
         let accepted = accepted.remembering(Some(&called), 3);
         let told = accepted.clone().after_telling(Status::Pending);
         let told = told.remembering(Some(&accepted), 4);
-        let sent = told.clone().raised(Status::Sent, None).remembering(Some(&told), 5);
-        let told = sent.clone().after_telling(Status::Sent).remembering(Some(&sent), 6);
-        let done = told.clone().raised(Status::Delivered, None).remembering(Some(&told), 7);
-        let done = done.clone().after_telling(Status::Delivered).remembering(Some(&done), 8);
+        let sent = told
+            .clone()
+            .raised(Status::Sent, None)
+            .remembering(Some(&told), 5);
+        let told = sent
+            .clone()
+            .after_telling(Status::Sent)
+            .remembering(Some(&sent), 6);
+        let done = told
+            .clone()
+            .raised(Status::Delivered, None)
+            .remembering(Some(&told), 7);
+        let done = done
+            .clone()
+            .after_telling(Status::Delivered)
+            .remembering(Some(&done), 8);
         assert_eq!(
             words(&done),
-            ["called", "accepted", "rose", "told", "rose", "told", "rose", "told"]
+            [
+                "called", "accepted", "rose", "told", "rose", "told", "rose", "told"
+            ]
         );
         // JSON says more than an item does: quotes, commas, and digits that an item packs.
         let size = serde_json::to_string(&done.history).unwrap().len();
@@ -227,21 +241,36 @@ mod tests {
     #[test]
     fn an_unknown_outcome_and_what_settles_it_are_told() {
         let before = calling(row(), 7);
-        let unknown = before.clone().after_unknown_outcome(&ClaimToken("a".to_owned()), 9);
-        let unknown = unknown.doubted(&FailureReason::new("no answer")).remembering(Some(&before), 9);
+        let unknown = before
+            .clone()
+            .after_unknown_outcome(&ClaimToken("a".to_owned()), 9);
+        let unknown = unknown
+            .doubted(&FailureReason::new("no answer"))
+            .remembering(Some(&before), 9);
         let adopted = unknown.clone().after_adoption(&at_id("ATXid_1"), 7);
         let adopted = adopted.remembering(Some(&unknown), 10);
-        let lost = adopted.clone().after_losing(&at_id("ATXid_1")).remembering(Some(&adopted), 11);
+        let lost = adopted
+            .clone()
+            .after_losing(&at_id("ATXid_1"))
+            .remembering(Some(&adopted), 11);
         assert_eq!(words(&lost), ["outcome_unknown", "adopted", "lost", "rose"]);
         let reason = FailureReason::new("no answer");
         let first = &lost.history[0].what;
-        assert_eq!(*first, What::OutcomeUnknown { reason: Some(reason) });
+        assert_eq!(
+            *first,
+            What::OutcomeUnknown {
+                reason: Some(reason)
+            }
+        );
     }
 
     #[test]
     fn an_answer_that_was_noted_twice_is_told_and_charged_once() {
         let before = calling(row(), 7);
-        let once = before.clone().after_acceptance(&acceptance("ATXid_1"), 7).remembering(Some(&before), 8);
+        let once = before
+            .clone()
+            .after_acceptance(&acceptance("ATXid_1"), 7)
+            .remembering(Some(&before), 8);
         let twice = once.clone().after_acceptance(&acceptance("ATXid_1"), 7);
         assert_eq!(once, twice);
         assert_eq!(once.charges.len(), 1);
@@ -250,8 +279,14 @@ mod tests {
     #[test]
     fn a_refusal_and_what_puts_it_back_are_told() {
         let before = row();
-        let refused = before.clone().after_refusal(Status::Unsent, "500").remembering(Some(&before), 1);
-        let again = refused.clone().to_be_told_again().remembering(Some(&refused), 2);
+        let refused = before
+            .clone()
+            .after_refusal(Status::Unsent, "500")
+            .remembering(Some(&before), 1);
+        let again = refused
+            .clone()
+            .to_be_told_again()
+            .remembering(Some(&refused), 2);
         assert_eq!(words(&again), ["refused", "to_be_told_again"]);
         assert!(again.is_untold());
     }
@@ -269,7 +304,10 @@ mod tests {
         }
         let times: Vec<i64> = current.history.iter().map(|event| event.at_ms).collect();
         assert_eq!(times.len(), EVENTS_KEPT);
-        assert!(times.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 76]), "{times:?}");
+        assert!(
+            times.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 76]),
+            "{times:?}"
+        );
         assert!(times.ends_with(&[98, 99]), "{times:?}");
     }
 }

@@ -12,9 +12,14 @@ const CHECK: &str = "Africa's Talking";
 
 /// Asks Africa's Talking for the balance, which needs key and user name, and sends nothing.
 pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
-    let username = stack.parameter("AfricasTalkingUsername").unwrap_or("sandbox");
+    let username = stack
+        .parameter("AfricasTalkingUsername")
+        .unwrap_or("sandbox");
     let Some(key) = &credentials.api_key else {
-        return vec![Finding::unknown(CHECK, "not asked: its key is not filled in")];
+        return vec![Finding::unknown(
+            CHECK,
+            "not asked: its key is not filled in",
+        )];
     };
     let base_url = stack.parameter("AfricasTalkingBaseUrl");
     let account = match AfricasTalkingAccount::new(username.to_owned(), base_url) {
@@ -37,7 +42,10 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         Ok(answer) if answer.status == 200 => balance(&answer.body, username),
         Ok(answer) => Finding::unknown(
             CHECK,
-            format!("it answers HTTP {}; nothing can be said of key and credit", answer.status),
+            format!(
+                "it answers HTTP {}; nothing can be said of key and credit",
+                answer.status
+            ),
         ),
     }]
 }
@@ -61,7 +69,10 @@ fn balance(body: &Value, username: &str) -> Finding {
     } else {
         ""
     };
-    Finding::fine(CHECK, format!("it takes the key; the balance is {text}{note}"))
+    Finding::fine(
+        CHECK,
+        format!("it takes the key; the balance is {text}{note}"),
+    )
 }
 
 struct Balance {
@@ -87,9 +98,18 @@ mod tests {
     #[test]
     fn a_balance_is_read_in_both_spellings_and_may_be_negative() {
         for (body, verdict) in [
-            (json!({"UserData": {"balance": "USD 9999.6168"}}), Verdict::Fine),
-            (json!({"userData": {"balance": "KES -3.2000"}}), Verdict::Wrong),
-            (json!({"UserData": {"balance": "KES 0.0000"}}), Verdict::Wrong),
+            (
+                json!({"UserData": {"balance": "USD 9999.6168"}}),
+                Verdict::Fine,
+            ),
+            (
+                json!({"userData": {"balance": "KES -3.2000"}}),
+                Verdict::Wrong,
+            ),
+            (
+                json!({"UserData": {"balance": "KES 0.0000"}}),
+                Verdict::Wrong,
+            ),
             (json!({"UserData": {"balance": "much"}}), Verdict::Unknown),
             (json!({}), Verdict::Unknown),
         ] {

@@ -40,11 +40,18 @@ pub async fn queues(stack: &Stack) -> Vec<Finding> {
             Ok((url, depth)) => match oldest_s(stack, &url).await {
                 Ok(Some(age_s)) if age_s > late_s => Finding::wrong(
                     check,
-                    format!("{depth} wait, the oldest for {} min", (age_s / 60.0).round()),
+                    format!(
+                        "{depth} wait, the oldest for {} min",
+                        (age_s / 60.0).round()
+                    ),
                     "what else is wrong here says why; nothing is lost while it waits",
                 ),
-                Ok(Some(age_s)) => Finding::fine(check, format!("{depth} in it, the oldest {age_s} s old")),
-                Ok(None) => Finding::fine(check, format!("{depth} in it; CloudWatch knows no age yet")),
+                Ok(Some(age_s)) => {
+                    Finding::fine(check, format!("{depth} in it, the oldest {age_s} s old"))
+                }
+                Ok(None) => {
+                    Finding::fine(check, format!("{depth} in it; CloudWatch knows no age yet"))
+                }
                 Err(failure) => Finding::failed(check, &failure),
             },
             Err(failure) => Finding::failed(check, &failure),
@@ -92,7 +99,10 @@ async fn depth(stack: &Stack, output: &str) -> Result<(String, u64), Failure> {
         let text = attributes.get(&name);
         text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0)
     };
-    Ok((url.to_owned(), number(visible).saturating_add(number(hidden))))
+    Ok((
+        url.to_owned(),
+        number(visible).saturating_add(number(hidden)),
+    ))
 }
 
 /// The age of the oldest message in a queue, in seconds, by CloudWatch; it is told some minutes late.
@@ -128,9 +138,14 @@ async fn oldest_s(stack: &Stack, url: &str) -> Result<Option<f64>, Failure> {
 pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<Finding> {
     const CHECK: &str = "alarms";
     let Ok(resources) = resources else {
-        return vec![Finding::unknown(CHECK, "the stack's resources are not known")];
+        return vec![Finding::unknown(
+            CHECK,
+            "the stack's resources are not known",
+        )];
     };
-    let alarms = resources.iter().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
+    let alarms = resources
+        .iter()
+        .filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
     let named: Vec<(String, &str)> = alarms
         .enumerate()
         .map(|(index, alarm)| {
@@ -140,12 +155,21 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
         .collect();
     let mut parameters = vec![("StateValue", "ALARM")];
     parameters.extend(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let answer = stack.query.call(CLOUDWATCH, "DescribeAlarms", &parameters).await;
+    let answer = stack
+        .query
+        .call(CLOUDWATCH, "DescribeAlarms", &parameters)
+        .await;
     let raised = answer.and_then(|answer| members(&answer.xml, "MetricAlarms"));
     match raised {
-        Err(refused) => vec![Finding::failed(CHECK, &Failure::aws("ask for alarms", &refused.code))],
+        Err(refused) => vec![Finding::failed(
+            CHECK,
+            &Failure::aws("ask for alarms", &refused.code),
+        )],
         Ok(raised) if raised.is_empty() => {
-            vec![Finding::fine(CHECK, format!("none of {} is raised", named.len()))]
+            vec![Finding::fine(
+                CHECK,
+                format!("none of {} is raised", named.len()),
+            )]
         }
         Ok(raised) => raised
             .iter()
@@ -196,10 +220,19 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
         findings.push(Finding::fine(CHECK, "neither held nor paused"));
     }
     match store.untold(STATUSES_LOOKED_AT).await {
-        Ok(untold) if untold.is_empty() => findings.push(Finding::fine("statuses", "Medic knows all")),
+        Ok(untold) if untold.is_empty() => {
+            findings.push(Finding::fine("statuses", "Medic knows all"))
+        }
         Ok(untold) => {
-            let more = if untold.len() >= STATUSES_LOOKED_AT { " or more" } else { "" };
-            let what = format!("{}{more} that Medic has not been told yet; a poll a minute tells them", untold.len());
+            let more = if untold.len() >= STATUSES_LOOKED_AT {
+                " or more"
+            } else {
+                ""
+            };
+            let what = format!(
+                "{}{more} that Medic has not been told yet; a poll a minute tells them",
+                untold.len()
+            );
             findings.push(Finding::note("statuses", what));
         }
         Err(error) => findings.push(unread(&error)),

@@ -8,11 +8,17 @@ use crate::stack::Stack;
 pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
     const CHECK: &str = "Medic";
     let Some(base) = stack.parameter("MedicUrl") else {
-        return vec![Finding::unknown(CHECK, "the stack has no parameter MedicUrl")];
+        return vec![Finding::unknown(
+            CHECK,
+            "the stack has no parameter MedicUrl",
+        )];
     };
     let base = base.trim_end_matches('/');
     let Some((user, password)) = &credentials.medic else {
-        return vec![Finding::unknown(CHECK, "not asked: its user is not filled in")];
+        return vec![Finding::unknown(
+            CHECK,
+            "not asked: its user is not filled in",
+        )];
     };
     let get = |path: &str| {
         let request = http.get(format!("{base}{path}"));
@@ -50,7 +56,10 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         ),
         502..=504 => Finding::wrong(
             CHECK,
-            format!("HTTP {}: it starts, or its proxy does not reach it", probe.status),
+            format!(
+                "HTTP {}: it starts, or its proxy does not reach it",
+                probe.status
+            ),
             "wait for it; what comes in meanwhile waits, for ten days",
         ),
         status => Finding::wrong(
@@ -81,7 +90,9 @@ async fn outgoing(
         Ok(answer) if answer.status == 200 && answer.body.is_object() => {
             let service = answer.body.pointer("/sms/outgoing_service");
             match service.and_then(serde_json::Value::as_str) {
-                Some("medic-gateway") => Finding::fine(CHECK, format!("Medic gives them to us{waiting}")),
+                Some("medic-gateway") => {
+                    Finding::fine(CHECK, format!("Medic gives them to us{waiting}"))
+                }
                 other => Finding::wrong(
                     CHECK,
                     format!(
@@ -108,7 +119,12 @@ async fn outgoing(
 
 /// How many messages Medic holds that should have been sent by now, by its public monitoring.
 async fn due(http: &Http, base: &str) -> Option<i64> {
-    let answer = ask(http.get(format!("{base}/api/v2/monitoring"))).await.ok()?;
-    let due = answer.body.pointer("/messaging/outgoing/total/due")?.as_i64()?;
+    let answer = ask(http.get(format!("{base}/api/v2/monitoring")))
+        .await
+        .ok()?;
+    let due = answer
+        .body
+        .pointer("/messaging/outgoing/total/due")?
+        .as_i64()?;
     (answer.status == 200 && due >= 0).then_some(due)
 }

@@ -109,7 +109,12 @@ pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(
         terminal.note(&format!("Looking at the stack `{}` …", stack.name));
     }
     let findings = findings(stack, terminal).await?;
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let count = |verdict| {
+        findings
+            .iter()
+            .filter(|finding| finding.verdict == verdict)
+            .count()
+    };
     let (wrong, unknown) = (count(Verdict::Wrong), count(Verdict::Unknown));
     if json {
         let list: Vec<Value> = findings.iter().map(Finding::to_json).collect();

@@ -68,7 +68,9 @@ pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<F
         Ok(resources) => findings.extend(
             resources
                 .iter()
-                .filter(|resource| resource.status.contains("FAILED") || resource.status.contains("DELETE"))
+                .filter(|resource| {
+                    resource.status.contains("FAILED") || resource.status.contains("DELETE")
+                })
                 .map(|resource| {
                     let (name, status) = (&resource.logical_id, &resource.status);
                     Finding::wrong(CHECK, format!("{name} is {status}"), "`sam deploy` again")

@@ -5,9 +5,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName, QueueAttributeName,
 };
 use bridge::adapters::aws::describe;
-use bridge::queue_messages::{
-    DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode,
-};
+use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
 use serde_json::{Value, json};
 
 use crate::arguments::ParkedOf;
@@ -124,7 +122,7 @@ enum Content {
 }
 
 impl Item {
-    fn of(lot: Lot, message: Message) -> Option<Self> {
+    fn of(lot: Lot, message: &Message) -> Option<Self> {
         let attribute = |name: MessageSystemAttributeName| {
             let value = message.attributes()?.get(&name)?;
             value.parse::<i64>().ok()
@@ -138,8 +136,12 @@ impl Item {
             lot,
             message_id: message.message_id()?.to_owned(),
             receipt_handle: message.receipt_handle()?.to_owned(),
-            parked_at_ms: wrapped.as_ref().map_or(sent_ms, |parked| parked.parked_at_ms),
-            reason: wrapped.as_ref().map_or_else(by_sqs, |parked| parked.reason.clone()),
+            parked_at_ms: wrapped
+                .as_ref()
+                .map_or(sent_ms, |parked| parked.parked_at_ms),
+            reason: wrapped
+                .as_ref()
+                .map_or_else(by_sqs, |parked| parked.reason.clone()),
             retryable: wrapped.as_ref().is_none_or(|parked| parked.retryable),
             body: wrapped.map_or(body, |parked| parked.body),
         })
@@ -221,7 +223,12 @@ impl Item {
             }
         };
         match self.content() {
-            Content::Incoming { id, from, text: sms, .. } => {
+            Content::Incoming {
+                id,
+                from,
+                text: sms,
+                ..
+            } => {
                 format!("SMS {id} from {}{}", number(&from), text(&sms))
             }
             Content::Outgoing { id, to, text: sms } => {
@@ -275,7 +282,7 @@ pub async fn look(stack: &Stack, lot: Lot, hidden_s: i32) -> Result<Looked, Fail
         if messages.is_empty() {
             break;
         }
-        items.extend(messages.into_iter().filter_map(|message| Item::of(lot, message)));
+        items.extend(messages.iter().filter_map(|message| Item::of(lot, message)));
     }
     if hidden_s <= super::LOOK_S {
         release(stack, &items).await;
@@ -312,7 +319,10 @@ async fn depth(stack: &Stack, url: &str) -> Result<usize, Failure> {
 /// Gives items back, so that others see them at once. Where that fails they come back by themselves.
 pub async fn release(stack: &Stack, items: &[Item]) {
     for some in items.chunks(A_CALL) {
-        let Some(Ok(url)) = some.first().map(|item| stack.output(item.lot.parked_output())) else {
+        let Some(Ok(url)) = some
+            .first()
+            .map(|item| stack.output(item.lot.parked_output()))
+        else {
             continue;
         };
         let entries: Result<Vec<_>, _> = some
@@ -337,7 +347,10 @@ pub async fn release(stack: &Stack, items: &[Item]) {
 pub async fn delete<'a>(stack: &Stack, items: &'a [Item]) -> Vec<&'a Item> {
     let mut gone = Vec::new();
     for some in items.chunks(A_CALL) {
-        let Some(Ok(url)) = some.first().map(|item| stack.output(item.lot.parked_output())) else {
+        let Some(Ok(url)) = some
+            .first()
+            .map(|item| stack.output(item.lot.parked_output()))
+        else {
             continue;
         };
         let entries: Result<Vec<_>, _> = some
@@ -358,7 +371,10 @@ pub async fn delete<'a>(stack: &Stack, items: &'a [Item]) -> Vec<&'a Item> {
         let deleted = answer.successful();
         let is_gone = |index: usize| deleted.iter().any(|entry| entry.id() == index.to_string());
         let some = some.iter().enumerate();
-        gone.extend(some.filter(|(index, _)| is_gone(*index)).map(|(_, item)| item));
+        gone.extend(
+            some.filter(|(index, _)| is_gone(*index))
+                .map(|(_, item)| item),
+        );
     }
     gone
 }

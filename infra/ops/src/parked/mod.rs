@@ -30,7 +30,11 @@ const WORK_S: i32 = 900;
 ///
 /// # Errors
 /// When AWS cannot be asked, or not everything could be done.
-pub async fn run(stack: &Stack, terminal: &Terminal, command: ParkedCommand) -> Result<(), Failure> {
+pub async fn run(
+    stack: &Stack,
+    terminal: &Terminal,
+    command: ParkedCommand,
+) -> Result<(), Failure> {
     match command {
         ParkedCommand::List { of, json } => list(stack, terminal, of, json).await,
         ParkedCommand::Show { id, reveal, json } => show(stack, terminal, &id, reveal, json).await,
@@ -69,7 +73,10 @@ impl Chosen {
     }
 
     fn lots(&self) -> Vec<Lot> {
-        Lot::ALL.into_iter().filter(|lot| is_of(self.of, lot.of())).collect()
+        Lot::ALL
+            .into_iter()
+            .filter(|lot| is_of(self.of, lot.of()))
+            .collect()
     }
 
     fn has_statuses(&self) -> bool {
@@ -190,7 +197,11 @@ async fn discard(
             terminal.note(&format!("{}  {}", item.message_id, item.what(false)));
         }
         let question = format!("Throw away {} for good?", gone.len());
-        match if yes { Ok(true) } else { terminal.confirm(&question) } {
+        match if yes {
+            Ok(true)
+        } else {
+            terminal.confirm(&question)
+        } {
             Ok(true) => {}
             Ok(false) => {
                 lot::release(stack, &gone).await;

@@ -34,7 +34,12 @@ pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<
         ));
     }
     let dealt_with = |id: &&String| done.put_back.contains(*id) || done.stuck.contains(*id);
-    let missing: Vec<String> = chosen.ids.iter().filter(|id| !dealt_with(id)).cloned().collect();
+    let missing: Vec<String> = chosen
+        .ids
+        .iter()
+        .filter(|id| !dealt_with(id))
+        .cloned()
+        .collect();
     if !missing.is_empty() {
         return Err(not_there(&missing));
     }
@@ -136,7 +141,8 @@ async fn put_back_some(
         .collect();
     let gone = lot::delete(stack, &in_queue).await;
     let left = in_queue.len().saturating_sub(gone.len());
-    done.put_back.extend(in_queue.iter().map(|item| item.message_id.clone()));
+    done.put_back
+        .extend(in_queue.iter().map(|item| item.message_id.clone()));
     if let Some(error) = sent.iter().find_map(|sent| sent.as_ref().err()) {
         return Err(Failure::aws("put back what was parked", &error.0));
     }

@@ -106,11 +106,26 @@ mod tests {
         let event = |at_ms, what| Event { at_ms, what };
         row.history = vec![
             event(2, What::Called),
-            event(3, What::Accepted { at_id: Some(at_id.clone()) }),
-            event(6, What::Rose { status: Status::Delivered, reason: None }),
+            event(
+                3,
+                What::Accepted {
+                    at_id: Some(at_id.clone()),
+                },
+            ),
+            event(
+                6,
+                What::Rose {
+                    status: Status::Delivered,
+                    reason: None,
+                },
+            ),
         ];
         let mut sms = SmsRow::new(at_id);
-        sms.reports = vec![report("Success", 5), report("Sent", 7), report("Teleported", 8)];
+        sms.reports = vec![
+            report("Success", 5),
+            report("Sent", 7),
+            report("Teleported", 8),
+        ];
         let line: Vec<String> = time_line(&row, &[sms])
             .into_iter()
             .map(|moment| format!("{} {}", moment.at_ms, moment.what))

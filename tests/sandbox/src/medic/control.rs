@@ -158,9 +158,7 @@ async fn set_permission(Shared(state): Shared<Arc<State>>, body: String) -> Resp
         "no" => false,
         _ => return answer::refused("yes or no? put the word into the body"),
     };
-    state
-        .book
-        .change(|book| book.logins.permitted = permitted);
+    state.book.change(|book| book.logins.permitted = permitted);
     answer::pretty(&json!({ "permitted": permitted }))
 }
 
