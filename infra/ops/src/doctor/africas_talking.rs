@@ -61,7 +61,7 @@ fn balance(body: &Value, username: &str) -> Finding {
         return Finding::wrong(
             CHECK,
             format!("no credit: the balance is {text}"),
-            "top up; then `cargo ops resume` tries at once, and what was held is sent unless it has expired",
+            "top up; then `cargo ops resume` has the next message try, and what was held is sent unless it has expired",
         );
     }
     let note = if username == "sandbox" {

@@ -206,7 +206,8 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
                 hold.trouble.words(),
                 shown_duration(next_ms)
             ),
-            "mend it, and `cargo ops resume` tries at once; nothing fails meanwhile, unless it gets too old",
+            "mend it; then `cargo ops resume` has the next message try, without it that is a matter of time; \
+             nothing fails meanwhile, unless it gets too old",
         ));
     }
     if let Some(pause) = &account.pause {

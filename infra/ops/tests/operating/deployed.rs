@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use sandbox::stack::{Emulator, Stack, eventually, operator_environment};
@@ -25,8 +25,12 @@ pub const PASSWORD: &str = "tumaini-password";
 /// poll.
 const SOON: Duration = Duration::from_secs(120);
 
-/// Longer than any wait of the system.
-const LONGER_THAN_ANY_WAIT: Duration = Duration::from_secs(2 * 60 * 60);
+/// Longer than a wait of a queue that a test makes.
+const LONGER_THAN_A_WAIT: Duration = Duration::from_secs(20 * 60);
+
+/// How often waits are ended and Medic is polled while a test looks for something. Not more often:
+/// what a function works on must not come back meanwhile.
+const NUDGE_EVERY: Duration = Duration::from_secs(3);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
@@ -203,13 +207,15 @@ impl System {
 
     /// That nothing is wrong any more, by `doctor`'s word, soon.
     pub async fn until_well(&self) -> anyhow::Result<()> {
-        self.found("a healthy system", async || {
-            self.pass_time()?;
+        let mut last = None;
+        let well = self.found("a healthy system", async || {
             let output = self.ops(&["doctor"]).await?;
             ensure!(output.status <= 1, "{output:?}");
-            Ok((output.status == 0).then_some(()))
-        })
-        .await
+            let is_well = output.status == 0;
+            last = Some(output.out);
+            Ok(is_well.then_some(()))
+        });
+        well.await.with_context(|| last.unwrap_or_default())
     }
 
     /// A phone number that no other test uses.
@@ -221,16 +227,28 @@ impl System {
 
     /// Lets waits end that the system makes.
     pub fn pass_time(&self) -> anyhow::Result<()> {
-        self.emulator.queue_clock().pass(LONGER_THAN_ANY_WAIT)
+        self.emulator.queue_clock().pass(LONGER_THAN_A_WAIT)
     }
 
-    /// Looks again and again until something is found.
+    /// Looks again and again until something is found. Meanwhile waits end and Medic is polled.
     pub async fn found<T>(
         &self,
         what: &str,
-        look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+        mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
-        eventually(what, SOON, look).await
+        let mut nudged_at = Instant::now();
+        eventually(what, SOON, async || {
+            if let Some(found) = look().await? {
+                return Ok(Some(found));
+            }
+            if nudged_at.elapsed() >= NUDGE_EVERY {
+                self.pass_time()?;
+                self.stack.poll().await?;
+                nudged_at = Instant::now();
+            }
+            Ok(None)
+        })
+        .await
     }
 
     /// Has Medic send an SMS, and asks Medic for it. Gives its id.
@@ -240,19 +258,14 @@ impl System {
         Ok(id)
     }
 
-    /// Waits until Medic shows a message in this state; polls meanwhile.
+    /// Waits until Medic shows a message in this state.
     pub async fn until_medic_shows(
         &self,
         id: &str,
         state: medic::MessageState,
     ) -> anyhow::Result<()> {
         self.found(&format!("{state:?} in Medic"), async || {
-            if self.medic.state_of(id) == Some(state) {
-                return Ok(Some(()));
-            }
-            self.pass_time()?;
-            self.stack.poll().await?;
-            Ok(None)
+            Ok((self.medic.state_of(id) == Some(state)).then_some(()))
         })
         .await
     }
@@ -266,10 +279,10 @@ impl System {
                 .filter(|sms| sms.id == id)
                 .count()
         };
-        self.found("the SMS in Medic", async || {
-            self.pass_time()?;
-            Ok((copies() > 0).then_some(()))
-        })
+        self.found(
+            "the SMS in Medic",
+            async || Ok((copies() > 0).then_some(())),
+        )
         .await?;
         Ok(copies())
     }

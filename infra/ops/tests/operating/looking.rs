@@ -125,7 +125,6 @@ fn medic_is_told_again_what_it_has_lost() -> anyhow::Result<()> {
             ensure!(output.contains("To be told again"), "{output}");
             system
                 .found("the status told once more", async || {
-                    system.stack.poll().await?;
                     Ok((tellings() > before).then_some(()))
                 })
                 .await?;

@@ -236,8 +236,6 @@ fn a_status_that_medic_refused_is_listed_and_told_again() -> anyhow::Result<()> 
             .well()?;
         let refused = system
             .found("the refusal", async || {
-                system.pass_time()?;
-                system.stack.poll().await?;
                 let parked = list(system).await?;
                 Ok(parked.into_iter().find(|item| item["id"] == sms.as_str()))
             })
@@ -250,7 +248,6 @@ fn a_status_that_medic_refused_is_listed_and_told_again() -> anyhow::Result<()> 
         system.ops(&["parked", "retry", &sms]).await?.well()?;
         system
             .found("the status told", async || {
-                system.stack.poll().await?;
                 let row = system.row(&format!("message#{sms}")).await?;
                 Ok((row["told"] == "delivered").then_some(()))
             })
