@@ -11,7 +11,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use sandbox::stack::template;
+use sandbox::stack::{self, Emulator, template};
 use sandbox::tools;
 use sandbox::whole::{self, Progress as _, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
