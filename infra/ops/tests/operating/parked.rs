@@ -1,5 +1,7 @@
 //! What is parked: order is kept, nothing is lost or doubled, and nothing is thrown away unasked.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use anyhow::ensure;
 use sandbox::faults::Scope;
 use sandbox::medic::{Fault, MessageState};
@@ -21,10 +23,13 @@ fn wrapped(body: &str, retryable: bool) -> String {
         .to_string()
 }
 
+/// So many have been parked: for ids that are not used twice.
+static PARKED: AtomicU32 = AtomicU32::new(0);
+
 async fn park(system: &System, queue: &str, body: &str, group: Option<&str>) -> anyhow::Result<()> {
     let mut input = json!({ "QueueUrl": queue, "MessageBody": body });
     if let (Some(group), Some(fields)) = (group, input.as_object_mut()) {
-        let id = format!("{group}-{}", body.len());
+        let id = format!("{group}-{}", PARKED.fetch_add(1, Ordering::Relaxed));
         fields.insert("MessageGroupId".to_owned(), group.into());
         fields.insert("MessageDeduplicationId".to_owned(), id.into());
     }

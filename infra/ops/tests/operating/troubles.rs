@@ -20,6 +20,9 @@ fn a_wrong_key_of_africas_talking_is_found_and_mended() -> anyhow::Result<()> {
             "{what}"
         );
         ensure!(what.contains("set-credentials"), "{what}");
+        // The key that was right is believed for five minutes, unless it is refused.
+        let refusal = africastalking::Fault::Http401;
+        system.phones.fault(refusal, Scope::Next(1)).await;
         let id = system.send(&system.number(), "held").await?;
         system
             .found("sending held", async || {
