@@ -222,7 +222,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     }
     match store.untold(STATUSES_LOOKED_AT).await {
         Ok(untold) if untold.is_empty() => {
-            findings.push(Finding::fine("statuses", "Medic knows all"))
+            findings.push(Finding::fine("statuses", "Medic knows all"));
         }
         Ok(untold) => {
             let more = if untold.len() >= STATUSES_LOOKED_AT {

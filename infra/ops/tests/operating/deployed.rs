@@ -264,10 +264,15 @@ impl System {
         id: &str,
         state: medic::MessageState,
     ) -> anyhow::Result<()> {
-        self.found(&format!("{state:?} in Medic"), async || {
-            Ok((self.medic.state_of(id) == Some(state)).then_some(()))
-        })
-        .await
+        let shown = self
+            .found(&format!("{state:?} in Medic"), async || {
+                Ok((self.medic.state_of(id) == Some(state)).then_some(()))
+            })
+            .await;
+        match shown {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(format!("{:?}", self.ops(&["trace", id]).await?))),
+        }
     }
 
     /// Waits until Medic has stored an SMS. Gives how often.
