@@ -281,7 +281,7 @@ mod tests {
         let before = row();
         let refused = before
             .clone()
-            .after_refusal(Status::Unsent, "500")
+            .after_refusal(Status::Unsent, "500", 1)
             .remembering(Some(&before), 1);
         let again = refused
             .clone()
