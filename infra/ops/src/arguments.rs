@@ -203,7 +203,7 @@ Example:
     },
     /// Throws it away for good, after asking
     #[command(after_help = "\
-A refused status cannot be thrown away: it is left alone as it is.
+A refused status cannot be thrown away: Medic goes on asking for it.
 
 Example:
   cargo ops parked discard 5fea7756-0ea4-451a-a703-a558b933e274")]

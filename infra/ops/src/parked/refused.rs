@@ -1,4 +1,5 @@
-//! Statuses that Medic refused while it took others: they are in the ledger, alarmed and left alone.
+//! Statuses that Medic refused while it took others: they are in the ledger, and told again by
+//! themselves only an hour later, if Medic still asks.
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
