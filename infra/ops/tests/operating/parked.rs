@@ -230,7 +230,7 @@ fn a_status_that_medic_refused_is_listed_and_told_again() -> anyhow::Result<()> 
             .medic
             .fault(Fault::PoisonUpdate, Scope::Matching(sms.clone()))
             .await;
-        // Another one, which Medic takes, shows that it is this one that it refuses.
+        let phone = system.number();
         let other = system.send(&system.number(), "taken").await?;
         system
             .until_medic_shows(&other, MessageState::Delivered)
@@ -241,6 +241,8 @@ fn a_status_that_medic_refused_is_listed_and_told_again() -> anyhow::Result<()> 
             .well()?;
         let refused = system
             .found("the refusal", async || {
+                // Something that Medic takes beside it shows that it is not Medic that is broken.
+                system.phones.sms_from_phone(&phone, "taken").await?;
                 let parked = list(system).await?;
                 Ok(parked.into_iter().find(|item| item["id"] == sms.as_str()))
             })
