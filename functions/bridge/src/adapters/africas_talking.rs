@@ -51,13 +51,9 @@ impl AfricasTalkingServer {
         })
     }
 
-    /// Where the balance is asked for: a check of key, user name and reach that sends nothing.
-    pub fn balance_url(&self) -> Url {
-        let mut url = self.url.clone();
-        url.set_path(&url.path().replace("/version1/messaging", "/version1/user"));
-        url.query_pairs_mut()
-            .append_pair("username", &self.username);
-        url
+    /// Where the account is asked about: a check of key, user name and reach that sends nothing.
+    pub fn user_url(&self) -> &Url {
+        &self.user
     }
 }
 

@@ -1,8 +1,7 @@
 //! Africa's Talking: whether it takes our key and user name, and how much credit is left.
 
-use bridge::adapters::africas_talking::AfricasTalkingAccount;
-use bridge::domain::cost::Cost;
-use serde_json::Value;
+use bridge::adapters::africas_talking::AfricasTalkingServer;
+use bridge::domain::balance::Balance;
 
 use super::setup::Credentials;
 use super::{Finding, Http, ask};
@@ -22,11 +21,11 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         )];
     };
     let base_url = stack.parameter("AfricasTalkingBaseUrl");
-    let account = match AfricasTalkingAccount::new(username.to_owned(), base_url) {
-        Ok(account) => account,
+    let server = match AfricasTalkingServer::new(username.to_owned(), base_url) {
+        Ok(server) => server,
         Err(error) => return vec![Finding::wrong(CHECK, error.to_string(), "deploy again")],
     };
-    let request = http.get(account.balance_url()).header("apiKey", key);
+    let request = http.get(server.user_url().clone()).header("apiKey", key);
     vec![match ask(request).await {
         Err(problem) => Finding::wrong(
             CHECK,
@@ -39,7 +38,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
             "`cargo ops set-credentials`; key and user name must be of the same application, and a new key \
              can take twenty minutes to work",
         ),
-        Ok(answer) if answer.status == 200 => balance(&answer.body, username),
+        Ok(answer) if answer.status == 200 => balance(&answer.bytes, username),
         Ok(answer) => Finding::unknown(
             CHECK,
             format!(
@@ -50,18 +49,16 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
     }]
 }
 
-fn balance(body: &Value, username: &str) -> Finding {
-    let found = ["/UserData/balance", "/userData/balance"]
-        .iter()
-        .find_map(|path| body.pointer(path)?.as_str());
-    let Some((text, balance)) = found.and_then(|text| Some((text, Balance::parse(text)?))) else {
+fn balance(body: &[u8], username: &str) -> Finding {
+    let Some(balance) = Balance::of_answer(body) else {
         return Finding::unknown(CHECK, "it takes the key, and its balance cannot be read");
     };
-    if !balance.is_credit {
+    if balance.micros() <= 0 {
         return Finding::wrong(
             CHECK,
-            format!("no credit: the balance is {text}"),
-            "top up; then `cargo ops resume` has the next message try, and what was held is sent unless it has expired",
+            format!("no credit: the balance is {balance}"),
+            "top up; then `cargo ops resume` has the next message try, and what was held is sent \
+             unless it has expired",
         );
     }
     let note = if username == "sandbox" {
@@ -71,22 +68,8 @@ fn balance(body: &Value, username: &str) -> Finding {
     };
     Finding::fine(
         CHECK,
-        format!("it takes the key; the balance is {text}{note}"),
+        format!("it takes the key; the balance is {balance}{note}"),
     )
-}
-
-struct Balance {
-    is_credit: bool,
-}
-
-impl Balance {
-    /// `USD 9999.6168`, which can be negative: `KES -3.2000`.
-    fn parse(text: &str) -> Option<Self> {
-        let cost = Cost::parse(&text.replace('-', ""))?;
-        Some(Self {
-            is_credit: !text.contains('-') && cost.micros > 0,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -113,7 +96,11 @@ mod tests {
             (json!({"UserData": {"balance": "much"}}), Verdict::Unknown),
             (json!({}), Verdict::Unknown),
         ] {
-            assert_eq!(balance(&body, "clinic").verdict, verdict, "{body}");
+            assert_eq!(
+                balance(body.to_string().as_bytes(), "clinic").verdict,
+                verdict,
+                "{body}"
+            );
         }
     }
 }

@@ -168,9 +168,10 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
     Ok(findings)
 }
 
-/// What a server answers: its status, and its body as far as it is JSON.
+/// What a server answers: its status, and its body as it came and as far as it is JSON.
 struct Answered {
     status: u16,
+    bytes: Vec<u8>,
     body: Value,
 }
 
@@ -180,6 +181,7 @@ async fn ask(request: RequestBuilder) -> Result<Answered, &'static str> {
         Response::Answer { status, body } => Ok(Answered {
             status,
             body: serde_json::from_slice(&body).unwrap_or_default(),
+            bytes: body,
         }),
         Response::NotConnected => Err("no connection comes about"),
         Response::NoAnswer => Err("it does not answer within 20 s"),
