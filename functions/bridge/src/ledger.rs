@@ -96,7 +96,8 @@ pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, Ledger
 ///
 /// `step` is given what the rows at `keys` are now and gives back what some of them shall be, along
 /// with a result. It is called again whenever another writer was faster, and must therefore be pure.
-/// Rows that it gives back unchanged are not written.
+/// Rows that it gives back unchanged are not written; a message that is written remembers what was
+/// changed.
 ///
 /// # Errors
 /// When the ledger does not answer, and when others change the rows again and again. The change may
@@ -113,12 +114,12 @@ pub async fn change<T>(
             .into_iter()
             .filter_map(|row| match rows.0.get(&row.key()) {
                 Some((before, _)) if *before == row => None,
-                Some((_, version)) => Some(Write {
-                    row,
+                Some((before, version)) => Some(Write {
+                    row: remembering(row, Some(before), store.now_ms()),
                     expected: Some(version.clone()),
                 }),
                 None => Some(Write {
-                    row,
+                    row: remembering(row, None, store.now_ms()),
                     expected: None,
                 }),
             })
@@ -130,4 +131,14 @@ pub async fn change<T>(
     Err(LedgerError(
         "a row is changed by others again and again".to_owned(),
     ))
+}
+
+fn remembering(row: Row, before: Option<&Row>, now_ms: i64) -> Row {
+    match (row, before) {
+        (Row::Message(row), Some(Row::Message(before))) => {
+            Row::Message(row.remembering(Some(before), now_ms))
+        }
+        (Row::Message(row), _) => Row::Message(row.remembering(None, now_ms)),
+        (other, _) => other,
+    }
 }

@@ -5,7 +5,7 @@ use crate::journal::{Entry, Shown};
 use crate::ports::{Fifo, NewMessage, Queue, QueueError, Record, Surroundings};
 use crate::queue_messages::{Parked, encode, id_in};
 
-/// The one message group of the `exchange` queue and of where it parks.
+/// The one message group of the `exchange` queue.
 pub const MEDIC_GROUP: &str = "medic";
 
 /// What waits for longer than this is worth a line, in milliseconds.
@@ -69,8 +69,9 @@ impl<Q: Queue> ParkingLot<Q> {
         };
         let message = NewMessage {
             body: encode(&parked),
+            // Each in a group of its own: whoever looks at one would hide all of its group behind it.
             fifo: self.is_fifo.then(|| Fifo {
-                group: MEDIC_GROUP.to_owned(),
+                group: deduplication_id.clone(),
                 deduplication_id,
             }),
         };

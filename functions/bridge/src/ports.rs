@@ -98,6 +98,10 @@ pub enum Key {
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of rows at a time, most of them of the largest kind"
+)]
 pub enum Row {
     /// A message of Medic.
     Message(MessageRow),
@@ -155,6 +159,9 @@ pub struct LedgerError(pub String);
 /// The ledger: what is known of every outgoing message.
 #[allow(async_fn_in_trait)]
 pub trait LedgerStore {
+    /// The time, in milliseconds since 1970: rows remember when they were changed.
+    fn now_ms(&self) -> i64;
+
     /// The rows that there are at these keys, strongly consistent, in any order; each once, however
     /// often its key is given. A row that cannot be read (written by a later version, or by hand) is
     /// left out; no write takes its place, for a write where there is no row is conditioned upon
@@ -278,6 +285,10 @@ impl<T: Queue> Queue for &T {
 
 /// A port that is only borrowed is the port.
 impl<T: LedgerStore> LedgerStore for &T {
+    fn now_ms(&self) -> i64 {
+        (**self).now_ms()
+    }
+
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         (**self).read(keys).await
     }

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use sandbox::stack::template;
+use sandbox::stack::{self, Emulator, template};
 use sandbox::tools;
 use sandbox::whole::{self, Progress as _, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,6 +109,7 @@ async fn run() -> anyhow::Result<()> {
     let mut sandbox = Sandbox::start(&progress, PAGE_PORT).await?;
     progress.say("Ready.");
     print_what_to_try(&sandbox);
+    print_how_to_operate(&sandbox.emulator);
     sandbox.emulator.ended().await
 }
 
@@ -188,8 +189,20 @@ Look inside: how full the queues are, the ledger, what a function has logged:
   curl {page}/queues
   curl {page}/ledger
   curl {page}/logs/medic-exchange
-  tail -f {log_file}
+  tail -f {log_file}"
+    );
+}
 
-Ctrl-C ends everything."
+fn print_how_to_operate(emulator: &Emulator) {
+    println!(
+        "
+Operate it, as a deployed one (`cargo ops help` lists what there is):
+  {}
+  cargo ops doctor
+
+Ctrl-C ends everything.",
+        stack::operator_environment(emulator)
+            .map(|(name, value)| format!("export {name}={value}"))
+            .join("\n  ")
     );
 }

@@ -305,6 +305,18 @@ async fn sam_deploy(
     Ok(())
 }
 
+/// What has the operator's command line, or any tool of AWS, talk to this emulator and its stack.
+#[must_use]
+pub fn operator_environment(emulator: &Emulator) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", emulator.url().to_owned()),
+        ("AWS_ACCESS_KEY_ID", aws::ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", aws::ACCESS_KEY.to_owned()),
+        ("AWS_REGION", aws::REGION.to_owned()),
+        ("OPS_STACK", STACK_NAME.to_owned()),
+    ]
+}
+
 /// What SAM needs to be quiet, quick and far from any real account.
 pub(crate) fn sam_environment() -> [(&'static str, String); 9] {
     let home = work_folder().join("home").display().to_string();

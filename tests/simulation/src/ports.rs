@@ -207,6 +207,10 @@ impl SimQueue {
 pub struct SimLedger(pub Rc<Ctx>);
 
 impl LedgerStore for SimLedger {
+    fn now_ms(&self) -> i64 {
+        self.0.world.now_ms()
+    }
+
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
         let half_units = 2 * keys.len() as u64;

@@ -50,6 +50,11 @@ impl AfricasTalkingServer {
             username,
         })
     }
+
+    /// Where the account is asked about: a check of key, user name and reach that sends nothing.
+    pub fn user_url(&self) -> &Url {
+        &self.user
+    }
 }
 
 /// The API, for one invocation: its connections end with it. A connection that died while the

@@ -30,6 +30,12 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// time for a read, a write and a call to the queue when the ledger hangs with an answer in hand.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// The same for a person far from the region, on a slow line: TLS alone can take a second there.
+const ATTEMPT_TIMEOUT_FROM_AFAR: Duration = Duration::from_secs(20);
+
+/// A call with its retries, from there.
+const OPERATION_TIMEOUT_FROM_AFAR: Duration = Duration::from_secs(60);
+
 /// Attempts of a call, the first included.
 const ATTEMPTS: u32 = 3;
 
@@ -75,6 +81,8 @@ pub struct Aws {
     credentials: SharedCredentialsProvider,
     http_client: reqwest::Client,
     endpoint_url: Option<String>,
+    attempt_timeout: Duration,
+    operation_timeout: Duration,
 }
 
 impl fmt::Debug for Aws {
@@ -104,8 +112,8 @@ macro_rules! client {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
                 TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .operation_timeout(OPERATION_TIMEOUT)
+                    .operation_attempt_timeout(aws.attempt_timeout)
+                    .operation_timeout(aws.operation_timeout)
                     .build(),
             );
         settings.set_endpoint_url($endpoint_url);
@@ -153,7 +161,19 @@ impl Aws {
             credentials: SharedCredentialsProvider::new(credentials),
             http_client,
             endpoint_url,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            operation_timeout: OPERATION_TIMEOUT,
         })
+    }
+
+    /// The same access for a person at a terminal, who is far away and has time.
+    #[must_use]
+    pub fn from_afar(self) -> Self {
+        Self {
+            attempt_timeout: ATTEMPT_TIMEOUT_FROM_AFAR,
+            operation_timeout: OPERATION_TIMEOUT_FROM_AFAR,
+            ..self
+        }
     }
 
     /// A client for SQS.

@@ -36,7 +36,8 @@ use crate::domain::sms::SmsRow;
 use crate::journal::{Entry, Shown};
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
 
-type Item = HashMap<String, AttributeValue>;
+/// A row as DynamoDB has it.
+pub type Item = HashMap<String, AttributeValue>;
 
 /// The sparse index.
 const UNTOLD_INDEX: &str = "untold";
@@ -241,6 +242,10 @@ impl<S: Surroundings> LedgerTable<S> {
 }
 
 impl<S: Surroundings> LedgerStore for LedgerTable<S> {
+    fn now_ms(&self) -> i64 {
+        self.surroundings.now_ms()
+    }
+
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         // DynamoDB refuses a read that names a key twice.
         let mut keys = keys.to_vec();
@@ -345,7 +350,11 @@ fn primary_key(key: &Key) -> Item {
     HashMap::from([("pk".to_owned(), AttributeValue::S(pk))])
 }
 
-fn row(item: Item) -> Result<(Row, Version), LedgerError> {
+/// The row that an item is.
+///
+/// # Errors
+/// When this version cannot read it. Carries nothing of it.
+pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
     let text = |name: &str| {
         item.get(name)
             .and_then(|value| value.as_s().ok())
@@ -456,12 +465,16 @@ mod tests {
 
     #[test]
     fn a_row_survives_being_an_item() {
-        let golden = include_str!("../../tests/golden/message-row-v1.json");
-        let message: MessageRow = serde_json::from_str(golden).unwrap();
-        let mut item: Item = serde_dynamo::to_item(&message).unwrap();
-        item.extend(primary_key(&Key::Message(message.id.clone())));
-        item.insert("version".to_owned(), AttributeValue::S("v".to_owned()));
-        let read = row(item).unwrap();
-        assert!(read == (Row::Message(message), Version("v".to_owned())));
+        for golden in [
+            include_str!("../../tests/golden/message-row-v1.json"),
+            include_str!("../../tests/golden/message-row-with-history-v1.json"),
+        ] {
+            let message: MessageRow = serde_json::from_str(golden).unwrap();
+            let mut item: Item = serde_dynamo::to_item(&message).unwrap();
+            item.extend(primary_key(&Key::Message(message.id.clone())));
+            item.insert("version".to_owned(), AttributeValue::S("v".to_owned()));
+            let read = row(item).unwrap();
+            assert!(read == (Row::Message(message), Version("v".to_owned())));
+        }
     }
 }

@@ -8,7 +8,7 @@ pub mod lambda;
 pub mod ledger_table;
 pub mod medic;
 pub mod number_hash;
-mod outside;
+pub mod outside;
 pub mod secret;
 pub mod sqs_queue;
 pub mod system;

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use ring::hmac;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::json::parse_lenient;
@@ -57,22 +58,31 @@ impl std::fmt::Debug for Kept {
 /// The secret's text: JSON with `key`, while a rotation lasts `second_key`, and `number_hash_key` if
 /// numbers shall be hashed under the same key after a rotation. A text that is no JSON object is the
 /// key itself.
-#[derive(Clone, Default)]
-struct Keys {
-    valid: Vec<String>,
-    number_hash_key: String,
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+pub struct KeySecret {
+    /// The key; empty if there is none.
+    pub key: String,
+    /// The key before it, while a rotation lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_key: Option<String>,
+    /// The key under which phone numbers are hashed, if it is not `key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_hash_key: Option<String>,
 }
 
-impl Keys {
-    fn read(secret: &str) -> Self {
+impl std::fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeySecret").finish_non_exhaustive()
+    }
+}
+
+impl KeySecret {
+    /// Reads the secret's text. Whatever it is, it says something, if only that there is no key.
+    pub fn read(secret: &str) -> Self {
         let Ok(Value::Object(fields)) = parse_lenient(secret.as_bytes()) else {
-            let key = secret.trim();
             return Self {
-                valid: Some(key.to_owned())
-                    .filter(|key| !key.is_empty())
-                    .into_iter()
-                    .collect(),
-                number_hash_key: key.to_owned(),
+                key: secret.trim().to_owned(),
+                ..Self::default()
             };
         };
         let field = |name: &str| {
@@ -82,15 +92,40 @@ impl Keys {
                 .filter(|value| !value.is_empty())
                 .map(str::to_owned)
         };
-        let valid: Vec<String> = [field("key"), field("second_key")]
-            .into_iter()
-            .flatten()
-            .collect();
         Self {
-            number_hash_key: field("number_hash_key")
-                .or_else(|| valid.first().cloned())
-                .unwrap_or_default(),
-            valid,
+            key: field("key").unwrap_or_default(),
+            second_key: field("second_key"),
+            number_hash_key: field("number_hash_key"),
+        }
+    }
+
+    /// The key under which phone numbers are hashed now; empty if there is none.
+    pub fn hashes_numbers_under(&self) -> &str {
+        let first = Some(&self.key).filter(|key| !key.is_empty());
+        self.number_hash_key
+            .as_ref()
+            .or(first)
+            .or(self.second_key.as_ref())
+            .map_or("", String::as_str)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Keys {
+    valid: Vec<String>,
+    number_hash_key: String,
+}
+
+impl Keys {
+    fn read(secret: &str) -> Self {
+        let secret = KeySecret::read(secret);
+        Self {
+            number_hash_key: secret.hashes_numbers_under().to_owned(),
+            valid: [Some(secret.key), secret.second_key]
+                .into_iter()
+                .flatten()
+                .filter(|key| !key.is_empty())
+                .collect(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::ports::{NewMessage, Queue, SecretStore, Surroundings};
 use fields::Fields;
 
 pub use http::{HttpRequest, HttpResponse};
-pub use incoming_key::{IncomingKeys, Verdict};
+pub use incoming_key::{IncomingKeys, KeySecret, Verdict};
 
 /// The largest body that is read, in bytes. The longest SMS is far below.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// The first probe comes a minute after the refusal.
 const FIRST_PROBE_MS: i64 = 60_000;
+/// While somebody has paused sending, a message looks again this often whether it is over.
+const PAUSE_LOOK_MS: i64 = 60_000;
 /// Later ones at growing intervals, an hour apart at most: that is how long a programme which has
 /// topped up its credit waits for its messages.
 const LONGEST_PROBE_INTERVAL_MS: i64 = 60 * 60 * 1000;
@@ -27,6 +29,18 @@ pub enum AccountTrouble {
     WrongAddress,
 }
 
+impl AccountTrouble {
+    /// What is wrong, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::InvalidSenderId => "the sender id is not known to Africa's Talking",
+            Self::InsufficientBalance => "no credit at Africa's Talking",
+            Self::CredentialsRefused => "Africa's Talking refuses the API key or the user name",
+            Self::WrongAddress => "nothing at Africa's Talking's address takes messages",
+        }
+    }
+}
+
 /// Sending is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -40,6 +54,13 @@ pub struct Hold {
     pub next_probe_ms: i64,
 }
 
+/// Somebody has stopped sending. It does not end by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
 /// The ledger's one row for the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRow {
@@ -49,6 +70,9 @@ pub struct AccountRow {
     /// When the balance was last asked for, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance_asked_ms: Option<i64>,
+    /// The pause, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
 }
 
 /// Whether a message may be sent now.
@@ -65,6 +89,9 @@ pub enum Permission {
 impl AccountRow {
     /// Whether a message may be sent.
     pub fn permission(&self, now_ms: i64) -> Permission {
+        if self.pause.is_some() {
+            return Permission::HeldUntil(now_ms.saturating_add(PAUSE_LOOK_MS));
+        }
         match &self.hold {
             None => Permission::Free,
             Some(hold) if now_ms >= hold.next_probe_ms => Permission::Probe(Self {
@@ -101,7 +128,8 @@ impl AccountRow {
         }
     }
 
-    /// The row after Africa's Talking has shown that its trouble is over.
+    /// The row after Africa's Talking has shown that its trouble is over. A pause is somebody's
+    /// will, and stays.
     #[must_use]
     pub fn recovered(&self) -> Self {
         Self {
@@ -121,6 +149,31 @@ impl AccountRow {
             balance_asked_ms: Some(now_ms),
             ..self
         })
+    }
+
+    /// The row after somebody has stopped sending.
+    #[must_use]
+    pub fn paused(&self, now_ms: i64) -> Self {
+        let since_ms = self.pause.as_ref().map_or(now_ms, |pause| pause.since_ms);
+        Self {
+            pause: Some(Pause { since_ms }),
+            ..self.clone()
+        }
+    }
+
+    /// The row after somebody has let sending go on: without the pause, and with the next probe due
+    /// at once where Africa's Talking is the trouble.
+    #[must_use]
+    pub fn resumed(&self, now_ms: i64) -> Self {
+        let hold = self.hold.clone().map(|hold| Hold {
+            next_probe_ms: hold.next_probe_ms.min(now_ms),
+            ..hold
+        });
+        Self {
+            hold,
+            pause: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -183,6 +236,23 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<AccountRow>(&row).unwrap(), held);
         }
+    }
+
+    #[test]
+    fn a_pause_holds_whatever_africas_talking_says_and_ends_only_when_somebody_says_so() {
+        let paused = AccountRow::default().paused(5);
+        let refused = paused.refused(AccountTrouble::InsufficientBalance, 6);
+        for row in [&paused, &refused, &refused.recovered(), &paused.paused(7)] {
+            let later = 365 * 24 * 60 * 60 * 1000;
+            assert!(matches!(row.permission(later), Permission::HeldUntil(until) if until > later));
+            assert_eq!(row.pause, Some(Pause { since_ms: 5 }));
+        }
+        assert_eq!(paused.resumed(8).permission(8), Permission::Free);
+        // What Africa's Talking refused is tried at once.
+        assert!(matches!(
+            refused.resumed(8).permission(8),
+            Permission::Probe(_)
+        ));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::AccountTrouble;
 use super::cost::Cost;
+use super::history::Event;
 use super::ids::{AtMessageId, MedicMessageId};
 use super::status::Status;
 
@@ -112,6 +114,26 @@ pub struct Refusal {
     pub at_ms: Option<i64>,
 }
 
+/// So many of Africa's Talking's charges are kept for a message: it is called twice at most, unless
+/// answers come where none was expected any more.
+const CHARGES_KEPT: usize = 8;
+
+/// What Africa's Talking charged for an attempt that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// Its id for the SMS, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_id: Option<AtMessageId>,
+    /// When the call began, in milliseconds since 1970.
+    pub called_at_ms: i64,
+    /// The price, if it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The number of parts, if it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+}
+
 /// The ledger's row for one message of Medic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRow {
@@ -159,6 +181,18 @@ pub struct MessageRow {
     /// Its number of parts by our own count.
     #[serde(default)]
     pub segments: u32,
+    /// As whom it is sent, from the first call on; none leaves the choice to Africa's Talking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_id: Option<String>,
+    /// What Africa's Talking charged for each attempt that it accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Charge>,
+    /// What came instead of an answer in the last call of which nobody knows the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<FailureReason>,
+    /// What happened to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Event>,
 }
 
 /// What Africa's Talking said when it accepted a message.
@@ -254,6 +288,10 @@ impl MessageRow {
             cost: None,
             parts: None,
             segments: 0,
+            sender_id: None,
+            charges: Vec::new(),
+            doubt: None,
+            history: Vec::new(),
         }
     }
 
@@ -297,6 +335,14 @@ impl MessageRow {
             answer: FailureReason::new(answer),
             at_ms: Some(now_ms),
         });
+        self
+    }
+
+    /// The row with its status to be told once more, whatever Medic was told or has refused.
+    #[must_use]
+    pub fn to_be_told_again(mut self) -> Self {
+        self.told = None;
+        self.refusal = None;
         self
     }
 
@@ -373,9 +419,26 @@ impl MessageRow {
         {
             self.at_ids.push(at_id.clone());
         }
+        self.charge(acceptance, called_at_ms);
         self.cost = acceptance.cost.clone().or(self.cost);
         self.parts = acceptance.parts.or(self.parts);
         self.raised(acceptance.status, None)
+    }
+
+    /// Notes what an attempt cost; once, however often its answer is written down.
+    fn charge(&mut self, acceptance: &Acceptance, called_at_ms: i64) {
+        let known = self.charges.iter().any(|charge| {
+            charge.at_id == acceptance.at_id
+                && (charge.at_id.is_some() || charge.called_at_ms == called_at_ms)
+        });
+        if !known && self.charges.len() < CHARGES_KEPT {
+            self.charges.push(Charge {
+                at_id: acceptance.at_id.clone(),
+                called_at_ms,
+                cost: acceptance.cost.clone(),
+                parts: acceptance.parts,
+            });
+        }
     }
 
     /// When those of its calls began that could still turn out to have sent it.
@@ -462,9 +525,14 @@ impl MessageRow {
     /// The row after a call that met trouble of the whole account: nothing was sent, and the message
     /// is not to blame.
     #[must_use]
-    pub fn after_account_trouble(self, claim: &ClaimToken, until_ms: i64) -> Self {
+    pub fn after_account_trouble(
+        self,
+        claim: &ClaimToken,
+        trouble: AccountTrouble,
+        until_ms: i64,
+    ) -> Self {
         if self.is_claimed_by(claim) {
-            let reason = FailureReason::new("held");
+            let reason = FailureReason::new(&format!("held: {}", trouble.words()));
             self.with_sending(Sending::Waiting { reason, until_ms })
         } else {
             self
@@ -480,6 +548,15 @@ impl MessageRow {
         } else {
             self
         }
+    }
+
+    /// The row of which nobody knows the outcome, with what came instead of an answer.
+    #[must_use]
+    pub fn doubted(mut self, reason: &FailureReason) -> Self {
+        if matches!(self.sending, Sending::Unknown { .. }) {
+            self.doubt = Some(reason.clone());
+        }
+        self
     }
 
     /// The row of a message that shall not be sent at all: one to no number, or one that the fuse
@@ -514,6 +591,7 @@ impl MessageRow {
         self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
         let called_at_ms = self.called_at_ms();
         self.open_calls.extend(called_at_ms);
+        self.doubt = None;
         self.with_sending(Sending::Unknown { since_ms })
     }
 

@@ -8,6 +8,7 @@ pub mod balance;
 pub mod cost;
 pub mod evidence;
 pub mod fuse;
+pub mod history;
 pub mod ids;
 pub mod lane;
 pub mod message;

@@ -17,10 +17,12 @@ use crate::queue_messages::OutgoingSms;
 /// So much of a text's hash is enough to tell the texts of one recipient apart.
 const TEXT_HASH_DIGITS: usize = 16;
 
-/// What of a message can be compared without being kept.
+/// What of a message is kept: what can be compared, and not what it was.
 pub(super) struct Hashes {
     number: String,
     text: String,
+    /// As whom it is sent.
+    sender_id: Option<String>,
 }
 
 /// What a copy of a message may do.
@@ -69,7 +71,12 @@ where
         match (number, text) {
             (Ok(number), Ok(mut text)) => {
                 text.truncate(TEXT_HASH_DIGITS);
-                Some(Hashes { number, text })
+                let sender_id = self.sender_ids.for_number(to).map(str::to_owned);
+                Some(Hashes {
+                    number,
+                    text,
+                    sender_id,
+                })
             }
             (Err(error), _) | (_, Err(error)) => {
                 self.surroundings.record(Entry::CredentialsTrouble {
@@ -158,6 +165,7 @@ where
                 .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
             row.segments = segments(&sms.content).count;
             row.number_hash = Some(hashes.number.clone());
+            row.sender_id.clone_from(&hashes.sender_id);
             let unclaimed = row.clone();
             match row.next_step(token, &self.rules, now_ms, looked) {
                 NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now_ms),

@@ -69,7 +69,7 @@ where
                 let until_ms = self
                     .insist(deadline_ms, async || self.hold(trouble).await)
                     .await?;
-                let step = |row: MessageRow| row.after_account_trouble(token, until_ms);
+                let step = |row: MessageRow| row.after_account_trouble(token, trouble, until_ms);
                 self.insist(deadline_ms, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Fate::Wait(until_ms))
@@ -95,9 +95,12 @@ where
                 self.surroundings.record(Entry::SendOutcomeUnknown {
                     message: Shown::new(&sms.id),
                     attempt: row.attempts,
-                    reason,
+                    reason: reason.clone(),
                 });
-                let step = |row: MessageRow| row.after_unknown_outcome(token, now_ms);
+                let step = |row: MessageRow| {
+                    let row = row.after_unknown_outcome(token, now_ms);
+                    row.doubted(&reason)
+                };
                 self.insist(deadline_ms, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Fate::Wait(

@@ -95,6 +95,10 @@ mod tests {
     struct Ledger(RefCell<AccountRow>, Cell<u32>);
 
     impl LedgerStore for Ledger {
+        fn now_ms(&self) -> i64 {
+            0
+        }
+
         async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
             assert_eq!(keys, [Key::Account]);
             self.1.set(self.1.get() + 1);

@@ -1,10 +1,11 @@
 //! Rows to be written, of every kind, with everything in them that there can be.
 
-use bridge::domain::account::{AccountRow, AccountTrouble, Hold};
+use bridge::domain::account::{AccountRow, AccountTrouble, Hold, Pause};
 use bridge::domain::cost::Cost;
 use bridge::domain::fuse::{FuseLimits, RecipientRow, Verdict};
+use bridge::domain::history::{Event, What};
 use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
-use bridge::domain::message::{ClaimToken, FailureReason, MessageRow, Refusal, Sending};
+use bridge::domain::message::{Charge, ClaimToken, FailureReason, MessageRow, Refusal, Sending};
 use bridge::domain::sms::{Report, SmsRow};
 use bridge::domain::status::Status;
 use bridge::ports::Row;
@@ -58,8 +59,54 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         }),
         parts: Some(7),
         segments: 9,
+        sender_id: Some(STRANGE.to_owned()),
+        charges: vec![Charge {
+            at_id: None,
+            called_at_ms: i64::MIN,
+            cost: None,
+            parts: Some(u32::MAX),
+        }],
+        doubt: Some(FailureReason::new("no answer")),
+        history: every_event(),
         ..message(id)
     }
+}
+
+/// Every kind of event, as far as it can be told from the others when it is read again.
+fn every_event() -> Vec<Event> {
+    let reason = FailureReason::new("é 😀");
+    let status = Status::Failed;
+    let whats = [
+        What::Called,
+        What::Waiting {
+            reason: reason.clone(),
+            until_ms: i64::MAX,
+        },
+        What::OutcomeUnknown { reason: None },
+        What::Accepted {
+            at_id: Some(at_id(STRANGE)),
+        },
+        What::Adopted {
+            at_id: at_id("ATXid_1"),
+        },
+        What::Lost {
+            at_id: at_id("ATXid_2"),
+        },
+        What::Rose {
+            status,
+            reason: Some(reason),
+        },
+        What::Told { status },
+        What::Refused { status },
+        What::ToBeToldAgain,
+    ];
+    whats
+        .into_iter()
+        .map(|what| Event {
+            at_ms: 1_700_000_000_500,
+            what,
+        })
+        .collect()
 }
 
 fn full_report(number: usize) -> Report {
@@ -127,6 +174,7 @@ pub fn of_every_kind() -> Vec<Row> {
                 next_probe_ms: i64::MAX,
             }),
             balance_asked_ms: Some(i64::MIN),
+            pause: Some(Pause { since_ms: i64::MIN }),
         }),
         // Where a key of one kind could be taken for one of another.
         Row::Message(message("account")),

@@ -37,6 +37,10 @@ const HELP: &[(&str, &str)] = &[
         "POST /_sandbox/outgoing-service",
         "sets sms.outgoing_service to the body",
     ),
+    (
+        "POST /_sandbox/permission",
+        "gives the gateway's user its permission with the body yes, takes it with no",
+    ),
     ("GET /_sandbox/posts", "every POST of a gateway"),
     (
         "POST /_sandbox/release",
@@ -70,6 +74,7 @@ pub(super) fn routes(state: Arc<State>) -> Router {
             post(set_auto_reply).delete(no_auto_reply),
         )
         .route("/_sandbox/outgoing-service", post(set_outgoing_service))
+        .route("/_sandbox/permission", post(set_permission))
         .route("/_sandbox/posts", get(posts))
         .route("/_sandbox/release", post(release))
         .with_state(state)
@@ -145,6 +150,16 @@ async fn set_outgoing_service(Shared(state): Shared<Arc<State>>, service: String
         .book
         .change(|book| book.outgoing_service.clone_from(&service));
     answer::pretty(&json!({ "outgoing_service": service }))
+}
+
+async fn set_permission(Shared(state): Shared<Arc<State>>, body: String) -> Response {
+    let permitted = match body.trim() {
+        "yes" => true,
+        "no" => false,
+        _ => return answer::refused("yes or no? put the word into the body"),
+    };
+    state.book.change(|book| book.logins.permitted = permitted);
+    answer::pretty(&json!({ "permitted": permitted }))
 }
 
 async fn posts(Shared(state): Shared<Arc<State>>) -> Response {

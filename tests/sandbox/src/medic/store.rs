@@ -114,6 +114,11 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// How many outgoing messages wait to be sent.
+    pub(super) fn due_count(&self) -> usize {
+        self.due.len()
+    }
+
     pub(super) fn stored(&self) -> &[Stored] {
         &self.stored
     }

@@ -1,4 +1,4 @@
-//! `GET` and `POST /api/sms`.
+//! `GET` and `POST /api/sms`, and what an operator can ask besides: settings and monitoring.
 
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ const HTML: &str = "text/html; charset=utf-8";
 pub(super) fn routes(state: Arc<State>) -> Router {
     Router::new()
         .route("/api/sms", get(probe).post(exchange))
+        .route("/api/v1/settings", get(settings))
+        .route("/api/v2/monitoring", get(monitoring))
         .with_state(state)
 }
 
@@ -124,6 +126,30 @@ async fn probe(
         Ok(()) => answer::json(StatusCode::OK, &json!({"medic-gateway": true})),
         Err(denied) => *denied,
     }
+}
+
+/// Every user that is logged in may read the settings (read in cht-core's `controllers/settings.js`).
+async fn settings(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    let admitted = state.book.change(|book| book.logins.admit(&headers));
+    match admitted {
+        Ok(()) | Err(Denied::Forbidden) => {
+            let service = state.book.read(|book| book.outgoing_service.clone());
+            answer::json(
+                StatusCode::OK,
+                &json!({ "sms": { "outgoing_service": service } }),
+            )
+        }
+        Err(_) => error(&headers, StatusCode::UNAUTHORIZED, "unauthorized"),
+    }
+}
+
+/// Everybody may read how many messages are due (documented for CHT's monitoring API).
+async fn monitoring(Shared(state): Shared<Arc<State>>) -> Response {
+    let due = state.book.read(|book| book.store.due_count());
+    answer::json(
+        StatusCode::OK,
+        &json!({ "messaging": { "outgoing": { "total": { "due": due } } } }),
+    )
 }
 
 /// A POST that has arrived and whose work or answer is not at its end.

@@ -253,13 +253,20 @@ fn a_reason_shows_no_phone_number() {
 
 #[test]
 fn a_row_written_by_the_first_version_can_be_read() {
-    let golden = include_str!("../../../tests/golden/message-row-v1.json");
-    let row: MessageRow = serde_json::from_str(golden).unwrap();
-    assert_eq!(row.at_ids.len(), 1);
-    assert_eq!(
-        serde_json::to_value(&row).unwrap(),
-        serde_json::from_str::<serde_json::Value>(golden).unwrap()
-    );
+    for (golden, at_ids) in [
+        (include_str!("../../../tests/golden/message-row-v1.json"), 1),
+        (
+            include_str!("../../../tests/golden/message-row-with-history-v1.json"),
+            2,
+        ),
+    ] {
+        let row: MessageRow = serde_json::from_str(golden).unwrap();
+        assert_eq!(row.at_ids.len(), at_ids);
+        assert_eq!(
+            serde_json::to_value(&row).unwrap(),
+            serde_json::from_str::<serde_json::Value>(golden).unwrap()
+        );
+    }
 }
 
 fn any_event() -> impl Strategy<Value = u8> {

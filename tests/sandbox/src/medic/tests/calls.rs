@@ -139,3 +139,23 @@ async fn a_post_has_ended_when_its_answer_has_gone_out_and_not_before() {
     assert_eq!(call.await.unwrap().0, 200);
     stand_in.until(|stand_in| stand_in.posts()[0].ended).await;
 }
+
+#[tokio::test]
+async fn settings_are_for_users_who_are_logged_in_and_what_is_due_is_for_everybody() {
+    let stand_in = stand_in().await;
+    stand_in.set_permitted(false);
+    stand_in.set_outgoing_service("africas-talking");
+    stand_in.queue(PHONE, "due").unwrap();
+    let settings = client().get(format!("{}/api/v1/settings", stand_in.url()));
+    let ours = settings.try_clone().unwrap();
+    let config = Config::default();
+    let (status, body) = answer(ours.basic_auth(config.user, Some(config.password))).await;
+    let service = r#"{"sms":{"outgoing_service":"africas-talking"}}"#;
+    assert_eq!((status, body.as_str()), (200, service));
+    assert_eq!(answer(settings).await.0, 401);
+
+    let monitoring = client().get(format!("{}/api/v2/monitoring", stand_in.url()));
+    let (status, body) = answer(monitoring).await;
+    let due = r#"{"messaging":{"outgoing":{"total":{"due":1}}}}"#;
+    assert_eq!((status, body.as_str()), (200, due));
+}

@@ -1,0 +1,252 @@
+//! `cost`: what Africa's Talking charged, by its own word at each acceptance.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bridge::domain::cost::Cost;
+use bridge::domain::message::{Charge, MessageRow};
+use bridge::domain::sms::SmsRow;
+use bridge::ports::{Clock as _, Row};
+use serde_json::{Value, json};
+
+use crate::arguments::CostBy;
+use crate::failure::Failure;
+use crate::scan::scan;
+use crate::stack::Stack;
+use crate::terminal::{Terminal, shown_time};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What is told apart: the values of the columns, and the currency.
+type Group = (Vec<String>, String);
+
+/// What a group comes to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sum {
+    sms: u64,
+    parts: u64,
+    micros: i64,
+    without_price: u64,
+}
+
+/// Adds up the last so many days.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn show(
+    stack: &Stack,
+    terminal: &Terminal,
+    days: u32,
+    by: &[CostBy],
+    json: bool,
+) -> Result<(), Failure> {
+    let mut messages = Vec::new();
+    let mut networks = HashMap::new();
+    let filter = "attribute_exists(charges) OR attribute_exists(cost) OR attribute_exists(reports)";
+    scan(stack, terminal, filter, &[], |row| match row {
+        Row::Message(row) => messages.push(row),
+        Row::Sms(row) => {
+            if let Some(network) = network_of(&row) {
+                networks.insert(row.id.as_str().to_owned(), network);
+            }
+        }
+        _ => {}
+    })
+    .await?;
+    let from_ms = terminal
+        .now_ms()
+        .saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+    let sums = added_up(&messages, &networks, from_ms, by);
+    if json {
+        terminal.json(&to_json(&sums, by));
+        return Ok(());
+    }
+    if sums.is_empty() {
+        terminal.note(&format!(
+            "Nothing was accepted by Africa's Talking in the last {days} days."
+        ));
+        return Ok(());
+    }
+    print(terminal, &sums, by);
+    Ok(())
+}
+
+fn network_of(row: &SmsRow) -> Option<String> {
+    let mut codes = row.reports.iter().rev();
+    codes.find_map(|report| report.network_code.clone())
+}
+
+fn added_up(
+    messages: &[MessageRow],
+    networks: &HashMap<String, String>,
+    from_ms: i64,
+    by: &[CostBy],
+) -> BTreeMap<Group, Sum> {
+    let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
+    for row in messages {
+        let charges = charges_of(row);
+        for charge in charges
+            .iter()
+            .filter(|charge| charge.called_at_ms >= from_ms)
+        {
+            let at_id = charge.at_id.as_ref();
+            let network = at_id.and_then(|at_id| networks.get(at_id.as_str()));
+            let columns = by.iter().map(|by| match by {
+                CostBy::Day => shown_time(charge.called_at_ms).chars().take(10).collect(),
+                CostBy::Network => network.map_or("unknown", String::as_str).to_owned(),
+                CostBy::Sender => row.sender_id.as_deref().unwrap_or("default").to_owned(),
+            });
+            let currency = charge.cost.as_ref().and_then(|cost| cost.currency.clone());
+            let group = (columns.collect(), currency.unwrap_or_default());
+            let sum = sums.entry(group).or_default();
+            sum.sms += 1;
+            sum.parts += u64::from(charge.parts.unwrap_or(row.segments));
+            match &charge.cost {
+                Some(cost) => sum.micros = sum.micros.saturating_add(cost.micros),
+                None => sum.without_price += 1,
+            }
+        }
+    }
+    sums
+}
+
+/// The charges; of a row that is older than charges, the one that is known of it.
+fn charges_of(row: &MessageRow) -> Vec<Charge> {
+    if row.charges.is_empty() && row.cost.is_some() {
+        return vec![Charge {
+            at_id: row.at_ids.last().cloned(),
+            called_at_ms: row.first_offered_ms,
+            cost: row.cost.clone(),
+            parts: row.parts,
+        }];
+    }
+    row.charges.clone()
+}
+
+fn name(by: CostBy) -> &'static str {
+    match by {
+        CostBy::Day => "day",
+        CostBy::Network => "network",
+        CostBy::Sender => "sender",
+    }
+}
+
+fn amount(currency: &str, micros: i64) -> String {
+    let currency = Some(currency.to_owned()).filter(|currency| !currency.is_empty());
+    Cost { currency, micros }.to_string()
+}
+
+fn print(terminal: &Terminal, sums: &BTreeMap<Group, Sum>, by: &[CostBy]) {
+    let row = |columns: Vec<&str>, sms: &str, parts: &str, cost: &str| {
+        let columns: String = columns
+            .iter()
+            .map(|column| format!("{column:12}"))
+            .collect();
+        terminal.say(&format!("{columns}{sms:>10}{parts:>10}  {cost}"));
+    };
+    row(
+        by.iter().map(|by| name(*by)).collect(),
+        "SMS",
+        "segments",
+        "cost",
+    );
+    let mut totals: BTreeMap<&str, Sum> = BTreeMap::new();
+    for ((columns, currency), sum) in sums {
+        let cost = shown_cost(currency, sum);
+        let columns = columns.iter().map(String::as_str).collect();
+        row(columns, &sum.sms.to_string(), &sum.parts.to_string(), &cost);
+        let total = totals.entry(currency).or_default();
+        total.sms += sum.sms;
+        total.parts += sum.parts;
+        total.micros = total.micros.saturating_add(sum.micros);
+        total.without_price += sum.without_price;
+    }
+    for (currency, sum) in &totals {
+        let mut columns = vec![""; by.len()];
+        if let Some(first) = columns.first_mut() {
+            *first = "in all";
+        }
+        let cost = shown_cost(currency, sum);
+        row(columns, &sum.sms.to_string(), &sum.parts.to_string(), &cost);
+    }
+}
+
+fn shown_cost(currency: &str, sum: &Sum) -> String {
+    match sum.without_price {
+        0 => amount(currency, sum.micros),
+        all if all == sum.sms => "no price named".to_owned(),
+        some => format!("{} ({some} without a price)", amount(currency, sum.micros)),
+    }
+}
+
+fn to_json(sums: &BTreeMap<Group, Sum>, by: &[CostBy]) -> Value {
+    let rows = sums.iter().map(|((columns, currency), sum)| {
+        let mut row = json!({
+            "currency": currency, "sms": sum.sms, "segments": sum.parts,
+            "cost_micros": sum.micros, "without_price": sum.without_price,
+        });
+        if let Some(row) = row.as_object_mut() {
+            let columns = by.iter().zip(columns);
+            row.extend(columns.map(|(by, value)| (name(*by).to_owned(), value.clone().into())));
+        }
+        row
+    });
+    json!({ "rows": rows.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bridge::domain::ids::{AtMessageId, MedicMessageId};
+
+    fn cost(text: &str) -> Option<Cost> {
+        Cost::parse(text)
+    }
+
+    fn row(charges: &[(&str, i64, Option<Cost>)]) -> MessageRow {
+        let mut row = MessageRow::new(MedicMessageId::new("uuid-1").unwrap(), 0);
+        row.segments = 2;
+        row.charges = charges
+            .iter()
+            .map(|(id, called_at_ms, cost)| Charge {
+                at_id: AtMessageId::new(*id).ok(),
+                called_at_ms: *called_at_ms,
+                cost: cost.clone(),
+                parts: None,
+            })
+            .collect();
+        row
+    }
+
+    #[test]
+    fn every_accepted_attempt_is_charged_and_currencies_are_never_mixed() {
+        let rows = [
+            row(&[
+                ("a", DAY_MS, cost("KES 0.8000")),
+                ("b", 2 * DAY_MS, cost("KES 0.8000")),
+            ]),
+            row(&[("c", DAY_MS, cost("UGX 20"))]),
+            row(&[("d", DAY_MS, None)]),
+            row(&[("e", 0, cost("KES 9"))]),
+        ];
+        let networks = HashMap::from([("a".to_owned(), "63902".to_owned())]);
+        let sums = added_up(&rows, &networks, DAY_MS, &[]);
+        let kes = &sums[&(Vec::new(), "KES".to_owned())];
+        assert_eq!((kes.sms, kes.parts, kes.micros), (2, 4, 1_600_000));
+        assert_eq!(sums[&(Vec::new(), "UGX".to_owned())].micros, 20_000_000);
+        assert_eq!(sums[&(Vec::new(), String::new())].without_price, 1);
+
+        let by_network = added_up(&rows, &networks, DAY_MS, &[CostBy::Network]);
+        let known = (vec!["63902".to_owned()], "KES".to_owned());
+        assert_eq!(by_network[&known].sms, 1);
+    }
+
+    #[test]
+    fn a_row_from_before_charges_were_kept_counts_with_what_it_knows() {
+        let mut old = row(&[]);
+        old.cost = cost("KES 0.8000");
+        old.parts = Some(1);
+        let sums = added_up(&[old], &HashMap::new(), 0, &[CostBy::Day]);
+        let day = (vec!["1970-01-01".to_owned()], "KES".to_owned());
+        assert_eq!((sums[&day].parts, sums[&day].micros), (1, 800_000));
+    }
+}

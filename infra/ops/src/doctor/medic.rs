@@ -1,0 +1,130 @@
+//! Medic: whether it is reached, lets our user in, and gives us what it wants sent.
+
+use super::setup::Credentials;
+use super::{Finding, Http, ask};
+use crate::stack::Stack;
+
+/// Asks Medic.
+pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
+    const CHECK: &str = "Medic";
+    let Some(base) = stack.parameter("MedicUrl") else {
+        return vec![Finding::unknown(
+            CHECK,
+            "the stack has no parameter MedicUrl",
+        )];
+    };
+    let base = base.trim_end_matches('/');
+    let Some((user, password)) = &credentials.medic else {
+        return vec![Finding::unknown(
+            CHECK,
+            "not asked: its user is not filled in",
+        )];
+    };
+    let get = |path: &str| {
+        let request = http.get(format!("{base}{path}"));
+        request.basic_auth(user, Some(password))
+    };
+    // Once: ten refused logins lock the user's name.
+    let probe = match ask(get("/api/sms")).await {
+        Err(problem) => {
+            return vec![Finding::wrong(
+                CHECK,
+                format!("{base}: {problem}"),
+                "look whether Medic runs and whether MedicUrl is right; what comes in meanwhile waits, for ten days",
+            )];
+        }
+        Ok(answered) => answered,
+    };
+    let admitted = match probe.status {
+        200 if probe.body.get("medic-gateway") == Some(&true.into()) => {
+            Finding::fine(CHECK, "it answers, and lets our user in")
+        }
+        401 => Finding::wrong(
+            CHECK,
+            "it refuses our user or password",
+            "`cargo ops set-credentials`; ten refusals lock the user's name for a while",
+        ),
+        403 => Finding::wrong(
+            CHECK,
+            "our user has no permission for the gateway's API",
+            "give it the role `gateway`, or the permission `can_access_gateway_api`",
+        ),
+        429 => Finding::wrong(
+            CHECK,
+            "our user's name is locked, after too many refused logins",
+            "`cargo ops set-credentials` with the right password; the lock ends by itself",
+        ),
+        502..=504 => Finding::wrong(
+            CHECK,
+            format!(
+                "HTTP {}: it starts, or its proxy does not reach it",
+                probe.status
+            ),
+            "wait for it; what comes in meanwhile waits, for ten days",
+        ),
+        status => Finding::wrong(
+            CHECK,
+            format!("HTTP {status}, and no gateway's API: this is not Medic's address"),
+            "put the address of Medic's API into MedicUrl, without a path, and deploy",
+        ),
+    };
+    let is_admitted = admitted.verdict == super::Verdict::Fine;
+    let mut findings = vec![admitted];
+    if is_admitted {
+        findings.push(outgoing(http, base, ask(get("/api/v1/settings")).await).await);
+    }
+    findings
+}
+
+/// Whether Medic gives us what it wants sent: it does only when its settings say so. Every user that
+/// is logged in may read them.
+async fn outgoing(
+    http: &Http,
+    base: &str,
+    settings: Result<super::Answered, &'static str>,
+) -> Finding {
+    const CHECK: &str = "outgoing SMS";
+    let due = due(http, base).await;
+    let waiting = due.map_or(String::new(), |due| format!(" ({due} due in Medic)"));
+    match settings {
+        Ok(answer) if answer.status == 200 && answer.body.is_object() => {
+            let service = answer.body.pointer("/sms/outgoing_service");
+            match service.and_then(serde_json::Value::as_str) {
+                Some("medic-gateway") => {
+                    Finding::fine(CHECK, format!("Medic gives them to us{waiting}"))
+                }
+                other => Finding::wrong(
+                    CHECK,
+                    format!(
+                        "Medic's `sms.outgoing_service` is {}: polls bring nothing{waiting}",
+                        other.map_or("not set".to_owned(), |other| format!("`{other}`"))
+                    ),
+                    "set it to `medic-gateway` in the app settings, and `cht upload-app-settings`",
+                ),
+            }
+        }
+        _ if due.is_some_and(|due| due > 0) => Finding::note(
+            CHECK,
+            format!(
+                "Medic's settings cannot be read{waiting}; if that number does not fall within minutes, \
+                 its `sms.outgoing_service` is not `medic-gateway`"
+            ),
+        ),
+        _ => Finding::note(
+            CHECK,
+            "Medic's settings cannot be read; `sms.outgoing_service` must be `medic-gateway`",
+        ),
+    }
+}
+
+/// How many messages Medic holds that should have been sent by now, by its public monitoring.
+async fn due(http: &Http, base: &str) -> Option<i64> {
+    let answer = ask(http.get(format!("{base}/api/v2/monitoring")))
+        .await
+        .ok()?;
+    let due = answer
+        .body
+        .pointer("/messaging/outgoing/total/due")?
+        .as_i64()?;
+    (answer.status == 200 && due >= 0).then_some(due)
+}

@@ -1,0 +1,192 @@
+//! `doctor`: looks at everything once, and says in plain words what is wrong and what to do. It
+//! sends no SMS and changes nothing.
+
+mod africas_talking;
+mod callbacks;
+mod flow;
+mod medic;
+mod setup;
+
+use std::time::Duration;
+
+use bridge::adapters::outside::{client_builder, exchange};
+use bridge::ports::Response;
+use futures_util::join;
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::Terminal;
+
+/// How long a server may take to answer one question.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// How it stands with something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// Nothing is wrong, and it is worth knowing.
+    Note,
+    /// Something has to be done.
+    Wrong,
+    /// It could not be looked at.
+    Unknown,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Note => "note",
+            Self::Wrong => "wrong",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What was found out.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    what: String,
+    advice: String,
+}
+
+impl Finding {
+    fn fine(check: &'static str, what: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Fine, what, "")
+    }
+
+    fn note(check: &'static str, what: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Note, what, "")
+    }
+
+    fn wrong(check: &'static str, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Wrong, what, advice)
+    }
+
+    fn unknown(check: &'static str, what: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Unknown, what, "")
+    }
+
+    fn failed(check: &'static str, failure: &Failure) -> Self {
+        Self::unknown(check, failure.to_string())
+    }
+
+    fn new(
+        check: &'static str,
+        verdict: Verdict,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            check,
+            verdict,
+            what: what.into(),
+            advice: advice.into(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "check": self.check,
+            "verdict": self.verdict.word(),
+            "what": self.what,
+            "advice": self.advice,
+        })
+    }
+}
+
+/// Looks at everything and prints what was found.
+///
+/// # Errors
+/// When something is wrong, or could not be looked at.
+pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(), Failure> {
+    if !json {
+        terminal.note(&format!("Looking at the stack `{}` …", stack.name));
+    }
+    let findings = findings(stack, terminal).await?;
+    let count = |verdict| {
+        findings
+            .iter()
+            .filter(|finding| finding.verdict == verdict)
+            .count()
+    };
+    let (wrong, unknown) = (count(Verdict::Wrong), count(Verdict::Unknown));
+    if json {
+        let list: Vec<Value> = findings.iter().map(Finding::to_json).collect();
+        terminal.json(&json!({ "healthy": wrong + unknown == 0, "findings": list }));
+    } else {
+        for finding in &findings {
+            print(finding, terminal);
+        }
+    }
+    if wrong + unknown == 0 {
+        terminal.note("All is well.");
+        return Ok(());
+    }
+    Err(Failure::Trouble(format!(
+        "{wrong} wrong, {unknown} could not be looked at."
+    )))
+}
+
+fn print(finding: &Finding, terminal: &Terminal) {
+    let (word, check) = (finding.verdict.word(), finding.check);
+    terminal.say(&format!("{word:8}{check:24}{}", finding.what));
+    if !finding.advice.is_empty() {
+        terminal.say(&format!("{:32}→ {}", "", finding.advice));
+    }
+}
+
+async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Failure> {
+    let http = client_builder()
+        .map_err(|error| Failure::OutOfReach(error.to_string()))?
+        .build()
+        .map_err(|error| Failure::OutOfReach(error.without_url().to_string()))?;
+    let resources = stack.resources().await;
+    let credentials = setup::credentials(stack).await;
+    let keys = setup::keys(stack).await;
+    let (medic, phones, calls, queues, parked, alarms, ledger) = join!(
+        medic::examine(stack, &http, &credentials),
+        africas_talking::examine(stack, &http, &credentials),
+        callbacks::examine(stack, &http, &keys),
+        flow::queues(stack),
+        flow::parked(stack),
+        flow::alarms(stack, &resources),
+        flow::ledger(stack, terminal),
+    );
+    let mut findings = setup::stack(stack, &resources);
+    findings.extend(credentials.findings);
+    findings.extend(keys.findings);
+    for part in [medic, phones, calls, queues, parked, alarms, ledger] {
+        findings.extend(part);
+    }
+    findings.push(setup::clock(stack, terminal));
+    Ok(findings)
+}
+
+/// What a server answers: its status, and its body as it came and as far as it is JSON.
+struct Answered {
+    status: u16,
+    bytes: Vec<u8>,
+    body: Value,
+}
+
+/// Asks once. The error says in words why there is no answer.
+async fn ask(request: RequestBuilder) -> Result<Answered, &'static str> {
+    match exchange(request.header("accept", "application/json"), ANSWER_WITHIN).await {
+        Response::Answer { status, body } => Ok(Answered {
+            status,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            bytes: body,
+        }),
+        Response::NotConnected => Err("no connection comes about"),
+        Response::NoAnswer => Err("it does not answer within 20 s"),
+    }
+}
+
+/// The HTTP client of all checks.
+type Http = Client;

@@ -1,0 +1,204 @@
+//! What must be there before anything can work: the stack, its secrets, a clock that is right.
+
+use bridge::adapters::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
+use bridge::json::parse_lenient;
+use bridge::ports::Clock as _;
+use serde_json::Value;
+use time::PrimitiveDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::Finding;
+use crate::callbacks::read_keys;
+use crate::failure::Failure;
+use crate::stack::{Resource, Stack};
+use crate::terminal::Terminal;
+
+/// A date as HTTP writes it.
+const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+/// AWS refuses signatures that are five minutes off.
+const CLOCK_OFF_MS: i64 = 60_000;
+
+/// What the secret with the credentials holds.
+pub struct Credentials {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// Africa's Talking's key.
+    pub api_key: Option<String>,
+    /// Medic's user and password.
+    pub medic: Option<(String, String)>,
+}
+
+/// What the secret with the incoming key holds.
+pub struct Keys {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// The key.
+    pub key: Option<String>,
+}
+
+/// Whether everything of the stack is there.
+pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<Finding> {
+    const CHECK: &str = "stack";
+    let mut findings = Vec::new();
+    let deployed = matches!(
+        stack.status.as_str(),
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE"
+    );
+    let (name, status) = (&stack.name, &stack.status);
+    if deployed {
+        findings.push(Finding::fine(CHECK, format!("`{name}` is {status}")));
+    } else if status.contains("ROLLBACK_COMPLETE") && status.starts_with("UPDATE") {
+        findings.push(Finding::note(
+            CHECK,
+            format!("the last update of `{name}` was rolled back: what was there before runs"),
+        ));
+    } else {
+        findings.push(Finding::wrong(
+            CHECK,
+            format!("`{name}` is {status}"),
+            "`sam deploy` again; the stack's events in CloudFormation say what failed",
+        ));
+    }
+    match resources {
+        Err(failure) => findings.push(Finding::failed(CHECK, failure)),
+        Ok(resources) => findings.extend(
+            resources
+                .iter()
+                .filter(|resource| {
+                    resource.status.contains("FAILED") || resource.status.contains("DELETE")
+                })
+                .map(|resource| {
+                    let (name, status) = (&resource.logical_id, &resource.status);
+                    Finding::wrong(CHECK, format!("{name} is {status}"), "`sam deploy` again")
+                }),
+        ),
+    }
+    findings
+}
+
+/// The credentials, and which of them are missing.
+pub async fn credentials(stack: &Stack) -> Credentials {
+    const CHECK: &str = "credentials";
+    const ADVICE: &str = "`cargo ops set-credentials`";
+    let none = |finding| Credentials {
+        findings: vec![finding],
+        api_key: None,
+        medic: None,
+    };
+    let text = match stack.read_secret("CredentialsSecretArn").await {
+        Err(failure) => return none(Finding::failed(CHECK, &failure)),
+        // So AWS says that a secret has no value.
+        Ok(Err(error)) if error.0 == "ResourceNotFoundException" => {
+            return none(Finding::wrong(CHECK, "the secret is not filled in", ADVICE));
+        }
+        Ok(Err(error)) => {
+            let failure = Failure::aws("read the credentials", &error.0);
+            return none(Finding::failed(CHECK, &failure));
+        }
+        Ok(Ok(text)) => text,
+    };
+    let Ok(secret) = parse_lenient(text.as_bytes()) else {
+        return none(Finding::wrong(CHECK, "the secret is no JSON", ADVICE));
+    };
+    let field = |name: &str| {
+        let value = secret.get(name).and_then(Value::as_str).map(str::trim);
+        value.filter(|value| !value.is_empty()).map(str::to_owned)
+    };
+    let missing: Vec<&str> = [AFRICASTALKING_API_KEY, MEDIC_USERNAME, MEDIC_PASSWORD]
+        .into_iter()
+        .filter(|name| field(name).is_none())
+        .collect();
+    let finding = if missing.is_empty() {
+        Finding::fine(CHECK, "filled in")
+    } else {
+        let missing = missing.join(", ");
+        Finding::wrong(CHECK, format!("{missing} not filled in"), ADVICE)
+    };
+    Credentials {
+        findings: vec![finding],
+        api_key: field(AFRICASTALKING_API_KEY),
+        medic: field(MEDIC_USERNAME).zip(field(MEDIC_PASSWORD)),
+    }
+}
+
+/// The incoming key, and whether a rotation is under way.
+pub async fn keys(stack: &Stack) -> Keys {
+    const CHECK: &str = "incoming key";
+    let keys = match read_keys(stack).await {
+        Ok(keys) => keys,
+        Err(failure) => {
+            return Keys {
+                findings: vec![Finding::failed(CHECK, &failure)],
+                key: None,
+            };
+        }
+    };
+    let mut findings = Vec::new();
+    if keys.key.is_empty() {
+        findings.push(Finding::wrong(
+            CHECK,
+            "the secret has no key: every callback is refused",
+            "`cargo ops rotate-key`, and paste the URLs that it prints",
+        ));
+    } else {
+        findings.push(Finding::fine(CHECK, "there is one"));
+    }
+    if keys.second_key.is_some() {
+        findings.push(Finding::note(
+            CHECK,
+            "two keys are valid: `cargo ops rotate-key --end-old-key` ends the old one, \
+             when the new URLs are pasted",
+        ));
+    }
+    Keys {
+        findings,
+        key: Some(keys.key).filter(|key| !key.is_empty()),
+    }
+}
+
+/// Whether this machine's clock is that of AWS.
+pub fn clock(stack: &Stack, terminal: &Terminal) -> Finding {
+    const CHECK: &str = "clock";
+    let date = stack.answered_at.as_deref();
+    let there = date.and_then(|date| PrimitiveDateTime::parse(date, HTTP_DATE).ok());
+    let Some(there) = there else {
+        return Finding::unknown(CHECK, "AWS has not said what time it is");
+    };
+    let there_ms = there.assume_utc().unix_timestamp().saturating_mul(1000);
+    off_by(terminal.now_ms().saturating_sub(there_ms))
+}
+
+fn off_by(off_ms: i64) -> Finding {
+    const CHECK: &str = "clock";
+    // What was asked since then took some seconds.
+    if off_ms.abs() <= CLOCK_OFF_MS {
+        return Finding::fine(CHECK, "this machine's is that of AWS");
+    }
+    Finding::wrong(
+        CHECK,
+        format!("this machine's is {} s off", off_ms / 1000),
+        "set it; AWS refuses signatures that are five minutes off",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_date_of_http_is_read() {
+        let date = PrimitiveDateTime::parse("Sun, 22 Nov 2026 13:40:04 GMT", HTTP_DATE).unwrap();
+        assert_eq!(date.assume_utc().unix_timestamp(), 1_795_354_804);
+    }
+
+    #[test]
+    fn a_clock_that_is_minutes_off_is_wrong() {
+        assert_eq!(off_by(59_000).verdict, Verdict::Fine);
+        assert_eq!(off_by(-240_000).verdict, Verdict::Wrong);
+    }
+}

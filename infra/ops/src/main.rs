@@ -1,0 +1,81 @@
+//! `cargo ops`: operating a deployed stack from a terminal.
+//!
+//! | exit status | |
+//! |---|---|
+//! | 0 | done, and nothing is wrong |
+//! | 1 | something is wrong with the system, was not found, or could not be done for all |
+//! | 2 | wrong usage, or an answer that was not given |
+//! | 3 | AWS could not be asked: no credentials, no such stack, not allowed, throttled |
+
+mod access;
+mod arguments;
+mod callbacks;
+mod cost;
+mod credentials;
+mod doctor;
+mod failure;
+mod parked;
+mod query;
+mod replay;
+mod rotation;
+mod scan;
+mod sending;
+mod stack;
+mod terminal;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::access::Access;
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::Terminal;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let terminal = Terminal;
+    match run(Arguments::parse(), &terminal).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.note(&failure.to_string());
+            failure.exit_status().into()
+        }
+    }
+}
+
+async fn run(arguments: Arguments, terminal: &Terminal) -> Result<(), Failure> {
+    let access = Access::of_the_cli(arguments.profile.as_deref(), arguments.region.as_deref())?;
+    let stack = Stack::find(&access, arguments.stack.as_deref()).await?;
+    match arguments.command {
+        Command::Doctor { json } => doctor::examine(&stack, terminal, json).await,
+        Command::Trace {
+            what,
+            limit,
+            reveal,
+            json,
+        } => {
+            let how = trace::How {
+                limit,
+                reveal,
+                json,
+            };
+            trace::show(&stack, terminal, &what, &how).await
+        }
+        Command::Parked(command) => parked::run(&stack, terminal, command).await,
+        Command::SetCredentials => credentials::set(&stack, terminal).await,
+        Command::RotateKey {
+            end_old_key: true,
+            yes,
+            ..
+        } => rotation::end(&stack, terminal, yes).await,
+        Command::RotateKey { json, .. } => rotation::begin(&stack, terminal, json).await,
+        Command::Callbacks { json } => callbacks::show(&stack, terminal, json).await,
+        Command::Pause => sending::pause(&stack, terminal).await,
+        Command::Resume => sending::resume(&stack, terminal).await,
+        Command::ReplayReports { ids, days } => replay::run(&stack, terminal, &ids, days).await,
+        Command::Cost { days, by, json } => cost::show(&stack, terminal, days, &by, json).await,
+    }
+}

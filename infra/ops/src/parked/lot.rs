@@ -1,0 +1,380 @@
+//! What is in a parked queue: looked at, given back, deleted.
+
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName, QueueAttributeName,
+};
+use bridge::adapters::aws::describe;
+use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
+use serde_json::{Value, json};
+
+use crate::arguments::ParkedOf;
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::masked;
+
+/// So many are looked at in one go.
+const LOOKED_AT: usize = 5_000;
+
+/// So many in one call.
+const A_CALL: usize = 10;
+
+/// One of the three parked queues, and the queue that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lot {
+    /// Of what was for Medic.
+    Exchange,
+    /// Of delivery reports.
+    Reports,
+    /// Of what was for phones.
+    Outbox,
+}
+
+impl Lot {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Exchange, Self::Reports, Self::Outbox];
+
+    /// As the command line names it.
+    pub fn of(self) -> ParkedOf {
+        match self {
+            Self::Exchange => ParkedOf::Exchange,
+            Self::Reports => ParkedOf::Reports,
+            Self::Outbox => ParkedOf::Outbox,
+        }
+    }
+
+    /// The output with its address.
+    pub fn parked_output(self) -> &'static str {
+        match self {
+            Self::Exchange => "ExchangeParkedQueueUrl",
+            Self::Reports => "ReportsParkedQueueUrl",
+            Self::Outbox => "OutboxParkedQueueUrl",
+        }
+    }
+
+    /// The output with the address of the queue that it belongs to.
+    pub fn home_output(self) -> &'static str {
+        match self {
+            Self::Exchange => "ExchangeQueueUrl",
+            Self::Reports => "ReportsQueueUrl",
+            Self::Outbox => "OutboxQueueUrl",
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Reports => "reports",
+            Self::Outbox => "outbox",
+        }
+    }
+}
+
+/// Something that was parked, ours to work on for a while.
+#[derive(Clone)]
+pub struct Item {
+    /// Where it is.
+    pub lot: Lot,
+    /// SQS's id for it.
+    pub message_id: String,
+    /// When it was put there, in milliseconds since 1970.
+    pub parked_at_ms: i64,
+    /// Why.
+    pub reason: String,
+    /// Whether it can be put back.
+    pub retryable: bool,
+    /// What was put aside, as it came.
+    pub body: String,
+    receipt_handle: String,
+}
+
+/// What one look has brought.
+pub struct Looked {
+    /// What was seen.
+    pub items: Vec<Item>,
+    /// How many more are there that could not be seen.
+    pub out_of_sight: usize,
+}
+
+/// What an item holds, as far as it can be read.
+enum Content {
+    Incoming {
+        id: String,
+        from: String,
+        text: String,
+        received_at_ms: i64,
+    },
+    Outgoing {
+        id: String,
+        to: String,
+        text: String,
+    },
+    Accepted {
+        id: String,
+    },
+    Report {
+        id: String,
+        status: String,
+    },
+    Wake,
+    Unreadable,
+}
+
+impl Item {
+    fn of(lot: Lot, message: &Message) -> Option<Self> {
+        let attribute = |name: MessageSystemAttributeName| {
+            let value = message.attributes()?.get(&name)?;
+            value.parse::<i64>().ok()
+        };
+        let sent_ms = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
+        let body = message.body().unwrap_or_default().to_owned();
+        let wrapped = decode::<Parked>(&body).ok();
+        let by_sqs = || format!("SQS itself moved it here after {receives} receives");
+        Some(Self {
+            lot,
+            message_id: message.message_id()?.to_owned(),
+            receipt_handle: message.receipt_handle()?.to_owned(),
+            parked_at_ms: wrapped
+                .as_ref()
+                .map_or(sent_ms, |parked| parked.parked_at_ms),
+            reason: wrapped
+                .as_ref()
+                .map_or_else(by_sqs, |parked| parked.reason.clone()),
+            retryable: wrapped.as_ref().is_none_or(|parked| parked.retryable),
+            body: wrapped.map_or(body, |parked| parked.body),
+        })
+    }
+
+    fn content(&self) -> Content {
+        match self.lot {
+            Lot::Exchange => match decode(&self.body) {
+                Ok(ExchangeMessage::Incoming(sms)) => Content::Incoming {
+                    id: sms.id.as_str().to_owned(),
+                    from: sms.from,
+                    text: sms.content,
+                    received_at_ms: sms.received_at_ms,
+                },
+                Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => Content::Wake,
+                Err(_) => Content::Unreadable,
+            },
+            Lot::Outbox => match decode(&self.body) {
+                Ok(OutboxMessage::Send(sms)) => Content::Outgoing {
+                    id: sms.id.as_str().to_owned(),
+                    to: sms.to,
+                    text: sms.content,
+                },
+                Ok(OutboxMessage::Accepted(accepted)) => Content::Accepted {
+                    id: accepted.id.as_str().to_owned(),
+                },
+                Err(_) => Content::Unreadable,
+            },
+            Lot::Reports => match decode::<DeliveryReport>(&self.body) {
+                Ok(report) => Content::Report {
+                    id: report.id.as_str().to_owned(),
+                    status: report.status,
+                },
+                Err(_) => Content::Unreadable,
+            },
+        }
+    }
+
+    /// Where it stood in the order in which things came, in milliseconds since 1970.
+    pub fn came_at_ms(&self) -> i64 {
+        match self.content() {
+            Content::Incoming { received_at_ms, .. } => received_at_ms,
+            _ => self.parked_at_ms,
+        }
+    }
+
+    /// Those of whom nothing may overtake anything: one sender's messages.
+    pub fn sender(&self) -> Option<String> {
+        match self.content() {
+            Content::Incoming { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about this id or number.
+    pub fn is_about(&self, word: &str) -> bool {
+        match self.content() {
+            Content::Incoming { id, from, .. } => id == word || from == word,
+            Content::Outgoing { id, to, .. } => id == word || to == word,
+            Content::Accepted { id } | Content::Report { id, .. } => id == word,
+            Content::Wake | Content::Unreadable => false,
+        }
+    }
+
+    /// What it is, in words.
+    pub fn what(&self, reveal: bool) -> String {
+        let number = |number: &str| {
+            if reveal {
+                number.to_owned()
+            } else {
+                masked(number)
+            }
+        };
+        let text = |text: &str| {
+            if reveal {
+                format!(": {text}")
+            } else {
+                format!(" ({} characters)", text.chars().count())
+            }
+        };
+        match self.content() {
+            Content::Incoming {
+                id,
+                from,
+                text: sms,
+                ..
+            } => {
+                format!("SMS {id} from {}{}", number(&from), text(&sms))
+            }
+            Content::Outgoing { id, to, text: sms } => {
+                format!("SMS {id} to {}{}", number(&to), text(&sms))
+            }
+            Content::Accepted { id } => format!("Africa's Talking's answer about SMS {id}"),
+            Content::Report { id, status } => format!("delivery report of {id}: {status}"),
+            Content::Wake => "a poll".to_owned(),
+            Content::Unreadable if reveal => format!("not readable: {}", self.body),
+            Content::Unreadable => format!("not readable ({} bytes)", self.body.len()),
+        }
+    }
+
+    /// For a program.
+    pub fn to_json(&self, reveal: bool) -> Value {
+        json!({
+            "id": self.message_id,
+            "of": self.lot.name(),
+            "what": self.what(reveal),
+            "reason": self.reason,
+            "retryable": self.retryable,
+            "parked_at_ms": self.parked_at_ms,
+        })
+    }
+}
+
+/// Takes everything that can be seen of a parked queue, and hides it from others for so many seconds.
+///
+/// A list is given back at once: nobody else has to wait for it.
+///
+/// # Errors
+/// When SQS refuses.
+pub async fn look(stack: &Stack, lot: Lot, hidden_s: i32) -> Result<Looked, Failure> {
+    let url = stack.output(lot.parked_output())?;
+    let failed = |code: &str| Failure::aws("look into a parked queue", &code);
+    let mut items: Vec<Item> = Vec::new();
+    while items.len() < LOOKED_AT {
+        let answer = stack
+            .aws
+            .sqs()
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .visibility_timeout(hidden_s)
+            .wait_time_seconds(1)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await
+            .map_err(|error| failed(&describe(&error)))?;
+        let messages = answer.messages.unwrap_or_default();
+        if messages.is_empty() {
+            break;
+        }
+        items.extend(messages.iter().filter_map(|message| Item::of(lot, message)));
+    }
+    if hidden_s <= super::LOOK_S {
+        release(stack, &items).await;
+    }
+    items.sort_by_key(Item::came_at_ms);
+    let there = depth(stack, url).await?;
+    Ok(Looked {
+        out_of_sight: there.saturating_sub(items.len()),
+        items,
+    })
+}
+
+async fn depth(stack: &Stack, url: &str) -> Result<usize, Failure> {
+    let names = [
+        QueueAttributeName::ApproximateNumberOfMessages,
+        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let answer = stack
+        .aws
+        .sqs()
+        .get_queue_attributes()
+        .queue_url(url)
+        .set_attribute_names(Some(names.to_vec()))
+        .send()
+        .await
+        .map_err(|error| Failure::aws("look into a parked queue", &describe(&error)))?;
+    let attributes = answer.attributes.unwrap_or_default();
+    let numbers = names
+        .iter()
+        .filter_map(|name| attributes.get(name)?.parse::<usize>().ok());
+    Ok(numbers.sum())
+}
+
+/// Gives items back, so that others see them at once. Where that fails they come back by themselves.
+pub async fn release(stack: &Stack, items: &[Item]) {
+    for some in items.chunks(A_CALL) {
+        let Some(Ok(url)) = some
+            .first()
+            .map(|item| stack.output(item.lot.parked_output()))
+        else {
+            continue;
+        };
+        let entries: Result<Vec<_>, _> = some
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(&item.receipt_handle)
+                    .visibility_timeout(0)
+                    .build()
+            })
+            .collect();
+        let sqs = stack.aws.sqs();
+        let call = sqs.change_message_visibility_batch().queue_url(url);
+        // Only sooner than by itself.
+        let _ = call.set_entries(entries.ok()).send().await;
+    }
+}
+
+/// Deletes items for good. Gives those that are gone.
+pub async fn delete<'a>(stack: &Stack, items: &'a [Item]) -> Vec<&'a Item> {
+    let mut gone = Vec::new();
+    for some in items.chunks(A_CALL) {
+        let Some(Ok(url)) = some
+            .first()
+            .map(|item| stack.output(item.lot.parked_output()))
+        else {
+            continue;
+        };
+        let entries: Result<Vec<_>, _> = some
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                DeleteMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(&item.receipt_handle)
+                    .build()
+            })
+            .collect();
+        let sqs = stack.aws.sqs();
+        let call = sqs.delete_message_batch().queue_url(url);
+        let Ok(answer) = call.set_entries(entries.ok()).send().await else {
+            continue;
+        };
+        let deleted = answer.successful();
+        let is_gone = |index: usize| deleted.iter().any(|entry| entry.id() == index.to_string());
+        let some = some.iter().enumerate();
+        gone.extend(
+            some.filter(|(index, _)| is_gone(*index))
+                .map(|(_, item)| item),
+        );
+    }
+    gone
+}

@@ -1,0 +1,176 @@
+//! Putting back what was parked: into its queue first, and only then out of the parked one. Whoever
+//! dies in between leaves it in both, and what takes it knows its id.
+
+use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::parking::MEDIC_GROUP;
+use bridge::ports::{Fifo, NewMessage, Queue as _};
+
+use super::lot::{self, Item, Lot, look};
+use super::{Chosen, WORK_S, not_there, refused};
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::{Progress, Terminal};
+
+/// So many are put back in one call.
+const A_CALL: usize = 10;
+
+/// Puts back what was chosen.
+///
+/// # Errors
+/// When not all of it could be.
+pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<(), Failure> {
+    let mut done = Done::default();
+    for lot in chosen.lots() {
+        put_back_lot(stack, terminal, lot, chosen, &mut done).await?;
+    }
+    if chosen.has_statuses() {
+        put_back_statuses(stack, terminal, chosen, &mut done).await?;
+    }
+    terminal.say(&format!("Put back: {}", done.put_back.len()));
+    for id in &done.stuck {
+        terminal.note(&format!(
+            "{id} names no message, and cannot be put back; `cargo ops parked show {id} --reveal` shows it, \
+             `cargo ops parked discard {id}` throws it away"
+        ));
+    }
+    let dealt_with = |id: &&String| done.put_back.contains(*id) || done.stuck.contains(*id);
+    let missing: Vec<String> = chosen
+        .ids
+        .iter()
+        .filter(|id| !dealt_with(id))
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        return Err(not_there(&missing));
+    }
+    if done.stuck.is_empty() {
+        Ok(())
+    } else {
+        let stuck = done.stuck.len();
+        Err(Failure::Trouble(format!("{stuck} could not be put back")))
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    put_back: Vec<String>,
+    stuck: Vec<String>,
+}
+
+/// Round by round: what stands behind others in a message group is seen when they are gone.
+async fn put_back_lot(
+    stack: &Stack,
+    terminal: &Terminal,
+    lot: Lot,
+    chosen: &Chosen,
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let mut progress = Progress::begin(terminal, "put back");
+    let mut held_back: Vec<Item> = Vec::new();
+    loop {
+        let looked = look(stack, lot, WORK_S).await?;
+        let (going, staying): (Vec<Item>, Vec<Item>) = looked
+            .items
+            .into_iter()
+            .partition(|item| chosen.has(&item.message_id) && item.retryable);
+        let stuck = staying.iter().filter(|item| chosen.has(&item.message_id));
+        done.stuck.extend(stuck.map(|item| item.message_id.clone()));
+        // Seen once is enough, in this command.
+        held_back.extend(staying);
+        if going.is_empty() {
+            break;
+        }
+        for some in batches(&going) {
+            if let Err(failure) = put_back_some(stack, lot, &some, done).await {
+                lot::release(stack, &going).await;
+                lot::release(stack, &held_back).await;
+                return Err(failure);
+            }
+            progress.at(done.put_back.len());
+        }
+        if !chosen.is_all() {
+            break;
+        }
+    }
+    lot::release(stack, &held_back).await;
+    Ok(())
+}
+
+/// Batches in order, with one message of each sender: an entry of a batch can fail alone, and
+/// nothing of its sender may then have overtaken it.
+fn batches(items: &[Item]) -> Vec<Vec<&Item>> {
+    let mut batches: Vec<Vec<&Item>> = Vec::new();
+    for item in items {
+        let sender = item.sender();
+        let fits = batches.last().is_some_and(|batch| {
+            let clashes = sender.is_some() && batch.iter().any(|other| other.sender() == sender);
+            batch.len() < A_CALL && !clashes
+        });
+        if !fits {
+            batches.push(Vec::new());
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.push(item);
+        }
+    }
+    batches
+}
+
+async fn put_back_some(
+    stack: &Stack,
+    lot: Lot,
+    items: &[&Item],
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let home = SqsQueue::new(stack.aws.sqs(), stack.output(lot.home_output())?.to_owned());
+    let messages = items.iter().map(|item| NewMessage {
+        body: item.body.clone(),
+        fifo: (lot == Lot::Exchange).then(|| Fifo {
+            group: MEDIC_GROUP.to_owned(),
+            // Of this life in the parked queue: new each time that it is parked, and the same when a
+            // command that died is given again.
+            deduplication_id: format!("retry-{}", item.message_id),
+        }),
+    });
+    let sent = home.send(messages.collect()).await;
+    let in_queue: Vec<Item> = items
+        .iter()
+        .zip(&sent)
+        .filter(|(_, sent)| sent.is_ok())
+        .map(|(item, _)| (*item).clone())
+        .collect();
+    let gone = lot::delete(stack, &in_queue).await;
+    let left = in_queue.len().saturating_sub(gone.len());
+    done.put_back
+        .extend(in_queue.iter().map(|item| item.message_id.clone()));
+    if let Some(error) = sent.iter().find_map(|sent| sent.as_ref().err()) {
+        return Err(Failure::aws("put back what was parked", &error.0));
+    }
+    if left > 0 {
+        return Err(Failure::Trouble(format!(
+            "{left} are put back and still in the parked queue, too; give the command again, what was \
+             done twice is recognised by its id"
+        )));
+    }
+    Ok(())
+}
+
+async fn put_back_statuses(
+    stack: &Stack,
+    terminal: &Terminal,
+    chosen: &Chosen,
+    done: &mut Done,
+) -> Result<(), Failure> {
+    // Ids that were found in a queue are no messages of Medic.
+    let open = |id: &&String| !done.put_back.contains(*id) && !done.stuck.contains(*id);
+    if !chosen.is_all() && !chosen.ids.iter().any(|id| open(&id)) {
+        return Ok(());
+    }
+    for status in refused::all(stack, terminal).await? {
+        let id = &status.row.id;
+        if chosen.has(id.as_str()) && refused::tell_again(stack, terminal, id).await? {
+            done.put_back.push(id.as_str().to_owned());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! `replay-reports`: has Medic be told the current status of messages again.
+
+use bridge::domain::ids::MedicMessageId;
+use bridge::ports::{Clock as _, Row};
+
+use crate::failure::Failure;
+use crate::parked::tell_again;
+use crate::scan::scan;
+use crate::stack::Stack;
+use crate::terminal::{Progress, Terminal};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Marks them as not told. The exchange tells them at its next polls.
+///
+/// # Errors
+/// When the ledger cannot be read or written, or does not know one of the ids.
+pub async fn run(
+    stack: &Stack,
+    terminal: &Terminal,
+    ids: &[String],
+    days: Option<u32>,
+) -> Result<(), Failure> {
+    let chosen = match days {
+        Some(days) => since(stack, terminal, days).await?,
+        None => ids
+            .iter()
+            .map(|id| MedicMessageId::new(id.as_str()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Failure::Usage(format!("an id {error}")))?,
+    };
+    let mut progress = Progress::begin(terminal, "to be told again");
+    let mut unknown = Vec::new();
+    for (index, id) in chosen.iter().enumerate() {
+        if !tell_again(stack, terminal, id).await? {
+            unknown.push(id.as_str());
+        }
+        progress.at(index);
+    }
+    let told = chosen.len().saturating_sub(unknown.len());
+    terminal.say(&format!("To be told again at the next polls: {told}"));
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        let unknown = unknown.join(", ");
+        Err(Failure::Trouble(format!(
+            "the ledger does not know {unknown}"
+        )))
+    }
+}
+
+async fn since(
+    stack: &Stack,
+    terminal: &Terminal,
+    days: u32,
+) -> Result<Vec<MedicMessageId>, Failure> {
+    let from_ms = terminal
+        .now_ms()
+        .saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+    let mut chosen = Vec::new();
+    scan(
+        stack,
+        terminal,
+        "attribute_exists(first_offered_ms)",
+        &[],
+        |row| {
+            if let Row::Message(row) = row
+                && row.first_offered_ms >= from_ms
+            {
+                chosen.push((row.first_offered_ms, row.id));
+            }
+        },
+    )
+    .await?;
+    chosen.sort();
+    Ok(chosen.into_iter().map(|(_, id)| id).collect())
+}

@@ -1,0 +1,256 @@
+//! The deployed stack: where everything is, by CloudFormation's word.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bridge::adapters::aws::Aws;
+use bridge::adapters::ledger_table::LedgerTable;
+use bridge::adapters::secret::ManagedSecret;
+use bridge::ports::{SecretError, SecretStore as _};
+
+use crate::access::Access;
+use crate::failure::Failure;
+use crate::query::{CLOUDFORMATION, Query, Refused, field, members};
+use crate::terminal::Terminal;
+
+/// The stack's name when nothing else says one; the sandbox's stack has it.
+const USUAL_NAME: &str = "bridge";
+
+/// Where `sam deploy --guided` keeps its answers, among them the stack's name.
+const SAM_CONFIGURATIONS: [&str; 2] = ["infra/samconfig.toml", "samconfig.toml"];
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A resource of the stack.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// What it is called outside of it.
+    pub physical_id: String,
+    /// For example `AWS::SQS::Queue`.
+    pub kind: String,
+    /// For example `CREATE_COMPLETE`.
+    pub status: String,
+}
+
+/// A deployed stack.
+#[derive(Debug)]
+pub struct Stack {
+    /// Its name.
+    pub name: String,
+    /// CloudFormation's word for its state.
+    pub status: String,
+    /// When CloudFormation answered, by its own clock, as HTTP writes it.
+    pub answered_at: Option<String>,
+    /// Calls to CloudFormation and CloudWatch.
+    pub query: Query,
+    /// Calls to the rest of AWS.
+    pub aws: Aws,
+    access: Access,
+    outputs: BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// Asks CloudFormation for the stack.
+    ///
+    /// # Errors
+    /// When AWS cannot be asked or has no such stack.
+    pub async fn find(access: &Access, name: Option<&str>) -> Result<Self, Failure> {
+        let name = name.map_or_else(name_of_deployment, str::to_owned);
+        let query = Query::new(access)?;
+        let answer = query
+            .call(CLOUDFORMATION, "DescribeStacks", &[("StackName", &name)])
+            .await
+            .map_err(|refused| not_found(&name, access, &refused))?;
+        let read = |list: &str, key: &str, value: &str| {
+            let members = members(&answer.xml, list)
+                .map_err(|refused| Failure::aws("read the stack", &refused.code))?;
+            let pairs = members.iter().map(|member| {
+                (
+                    field(member, key).to_owned(),
+                    field(member, value).to_owned(),
+                )
+            });
+            Ok::<BTreeMap<_, _>, Failure>(pairs.collect())
+        };
+        let stacks = members(&answer.xml, "Stacks")
+            .map_err(|refused| Failure::aws("read the stack", &refused.code))?;
+        let status = stacks.first().map(|stack| field(stack, "StackStatus"));
+        let aws = Aws::new(
+            access.region.clone(),
+            access.credentials.clone(),
+            access.endpoint_url.clone(),
+        )
+        .map_err(|error| Failure::OutOfReach(error.to_string()))?
+        .from_afar();
+        Ok(Self {
+            status: status.unwrap_or_default().to_owned(),
+            outputs: read("Outputs", "OutputKey", "OutputValue")?,
+            parameters: read("Parameters", "ParameterKey", "ParameterValue")?,
+            answered_at: answer.date,
+            access: access.clone(),
+            name,
+            query,
+            aws,
+        })
+    }
+
+    /// An output of the stack.
+    ///
+    /// # Errors
+    /// When it has none of this name: it is not deployed to its end, or another template.
+    pub fn output(&self, name: &str) -> Result<&str, Failure> {
+        self.outputs.get(name).map(String::as_str).ok_or_else(|| {
+            Failure::OutOfReach(format!(
+                "the stack `{}` has no output {name} (it is {}): it is not this system, not of this version, \
+                 or not deployed to its end; --stack names another one, `sam deploy` finishes it",
+                self.name, self.status
+            ))
+        })
+    }
+
+    /// A parameter of the stack, unless it is empty or there is none.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let value = self.parameters.get(name).map(|value| value.trim());
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// All resources of the stack.
+    ///
+    /// # Errors
+    /// When CloudFormation does not tell.
+    pub async fn resources(&self) -> Result<Vec<Resource>, Failure> {
+        let failed = |refused: Refused| Failure::aws("list the stack's resources", &refused.code);
+        let mut resources = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let mut parameters = vec![("StackName", self.name.as_str())];
+            parameters.extend(next.as_deref().map(|token| ("NextToken", token)));
+            let answer = self
+                .query
+                .call(CLOUDFORMATION, "ListStackResources", &parameters)
+                .await
+                .map_err(failed)?;
+            let listed = members(&answer.xml, "StackResourceSummaries").map_err(failed)?;
+            resources.extend(listed.iter().map(|member| Resource {
+                logical_id: field(member, "LogicalResourceId").to_owned(),
+                physical_id: field(member, "PhysicalResourceId").to_owned(),
+                kind: field(member, "ResourceType").to_owned(),
+                status: field(member, "ResourceStatus").to_owned(),
+            }));
+            next = crate::query::text_of(&answer.xml, "NextToken");
+            if next.is_none() {
+                return Ok(resources);
+            }
+        }
+    }
+
+    /// The ledger.
+    ///
+    /// # Errors
+    /// When the stack does not say where it is.
+    pub fn ledger<'a>(&self, terminal: &'a Terminal) -> Result<LedgerTable<&'a Terminal>, Failure> {
+        let days = self.parameter("LedgerRetentionDays");
+        let days: i64 = days.and_then(|days| days.parse().ok()).unwrap_or(90);
+        Ok(LedgerTable::new(
+            self.aws.dynamodb(),
+            self.output("LedgerTable")?.to_owned(),
+            days.saturating_mul(DAY_MS),
+            terminal,
+        ))
+    }
+
+    /// A secret, by the output that names it.
+    ///
+    /// # Errors
+    /// When the stack does not say where it is.
+    pub fn secret(&self, output: &str) -> Result<ManagedSecret, Failure> {
+        let arn = self.output(output)?.to_owned();
+        Ok(ManagedSecret::new(self.aws.secrets_manager(), arn))
+    }
+
+    /// What is in a secret.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read_secret(&self, output: &str) -> Result<Result<String, SecretError>, Failure> {
+        Ok(self.secret(output)?.fetch().await)
+    }
+
+    /// Writes a new version of a secret.
+    ///
+    /// # Errors
+    /// When AWS does not take it.
+    pub async fn write_secret(&self, output: &str, text: &str) -> Result<(), Failure> {
+        self.aws
+            .secrets_manager()
+            .put_secret_value()
+            .secret_id(self.output(output)?)
+            .secret_string(text)
+            .send()
+            .await
+            .map_err(|error| {
+                Failure::aws("write the secret", &bridge::adapters::aws::describe(&error))
+            })?;
+        Ok(())
+    }
+
+    /// A callback's address, still without its key, as this machine reaches it. An emulator's API
+    /// has a host name that nobody can resolve; emulators serve it under their own address, too.
+    ///
+    /// # Errors
+    /// When the stack does not say where it is.
+    pub fn callback_url(&self, output: &str) -> Result<String, Failure> {
+        let url = self.output(output)?;
+        let (Some(endpoint), Some((_, rest))) = (&self.access.endpoint_url, url.split_once("://"))
+        else {
+            return Ok(url.to_owned());
+        };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let api = host.split('.').next().unwrap_or_default();
+        let endpoint = endpoint.trim_end_matches('/');
+        Ok(format!("{endpoint}/_aws/execute-api/{api}/{path}"))
+    }
+}
+
+fn not_found(name: &str, access: &Access, refused: &Refused) -> Failure {
+    if refused.message.contains("does not exist") {
+        return Failure::OutOfReach(format!(
+            "there is no stack `{name}` in {}: --stack or OPS_STACK names it, --region and --profile say where it is; \
+             if it was never deployed, the README's \"Deploy it\" says how",
+            access.region
+        ));
+    }
+    Failure::aws(&format!("find the stack `{name}`"), &refused.code)
+}
+
+/// The name that `sam deploy` was given here, or else the usual one.
+fn name_of_deployment() -> String {
+    SAM_CONFIGURATIONS
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(Path::new(file)).ok())
+        .find_map(|text| stack_name_in(&text))
+        .unwrap_or_else(|| USUAL_NAME.to_owned())
+}
+
+fn stack_name_in(samconfig: &str) -> Option<String> {
+    samconfig.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (name.trim() == "stack_name" && !value.is_empty()).then(|| value.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_that_sam_was_given_is_the_name() {
+        let text = "version = 0.1\n[default.deploy.parameters]\nstack_name = \"clinic-sms\"\n";
+        assert_eq!(stack_name_in(text).unwrap(), "clinic-sms");
+        assert_eq!(stack_name_in("version = 0.1"), None);
+    }
+}

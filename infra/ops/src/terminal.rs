@@ -1,0 +1,200 @@
+//! What the operator sees: results on the standard output, everything else on the standard error,
+//! so that a script reads results only. And time, chance and no log for the bridge's own code.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bridge::journal::{Entry, Journal};
+use bridge::ports::{Clock, Dice};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use crate::failure::Failure;
+
+/// Work that takes longer says how far it is, this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Times are shown in UTC, as AWS shows them.
+const MINUTE: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+
+/// The terminal.
+#[derive(Debug, Default)]
+pub struct Terminal;
+
+impl Terminal {
+    /// A line of the result. A reader that has gone away (`| head`) is no error.
+    pub fn say(&self, line: &str) {
+        let _ = writeln!(io::stdout(), "{line}");
+    }
+
+    /// The result for a program.
+    pub fn json(&self, value: &Value) {
+        self.say(&format!("{value:#}"));
+    }
+
+    /// A line that is not a part of the result.
+    pub fn note(&self, line: &str) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// Whether somebody sits at the keyboard.
+    pub fn is_attended(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
+    /// Asks a question to which only `yes` is a yes.
+    ///
+    /// # Errors
+    /// When nobody is there to answer.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        if !self.is_attended() {
+            return Err(Failure::Usage(format!(
+                "{question} Nobody is at the keyboard to answer; --yes answers."
+            )));
+        }
+        let _ = write!(io::stderr(), "{question} [yes/no] ");
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::Usage(format!("no answer can be read: {error}")))?;
+        Ok(answer.trim().eq_ignore_ascii_case("yes"))
+    }
+
+    /// Asks for something that is shown while it is typed.
+    ///
+    /// # Errors
+    /// When nothing can be read.
+    pub fn ask(&self, what: &str) -> Result<String, Failure> {
+        let _ = write!(io::stderr(), "{what}: ");
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::Usage(format!("nothing can be read: {error}")))?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Asks for something that nobody shall see.
+    ///
+    /// # Errors
+    /// When nothing can be read.
+    pub fn ask_secret(&self, what: &str) -> Result<String, Failure> {
+        rpassword::prompt_password(format!("{what} (it is not shown): "))
+            .map(|answer| answer.trim().to_owned())
+            .map_err(|error| Failure::Usage(format!("nothing can be read: {error}")))
+    }
+}
+
+impl Clock for &Terminal {
+    fn now_ms(&self) -> i64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    async fn pause(&self, milliseconds: u64) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+}
+
+impl Dice for &Terminal {
+    fn up_to(&self, limit: u64) -> u64 {
+        let mut bytes = [0; 8];
+        // It only has to differ: versions of rows and waits between tries.
+        let _ = SystemRandom::new().fill(&mut bytes);
+        let number = u64::from_le_bytes(bytes);
+        limit.checked_add(1).map_or(number, |sides| number % sides)
+    }
+}
+
+impl Journal for &Terminal {
+    fn record(&self, entry: Entry) {
+        // Only what could not be read: nothing of it is in the entry.
+        if matches!(entry, Entry::RowUnreadable { .. }) {
+            self.note("A row of the ledger cannot be read by this version; it is left out.");
+        }
+    }
+}
+
+/// Work of many steps: says now and then how far it is.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    terminal: &'a Terminal,
+    what: &'static str,
+    said_at: Instant,
+}
+
+impl<'a> Progress<'a> {
+    /// Work that begins now.
+    pub fn begin(terminal: &'a Terminal, what: &'static str) -> Self {
+        Self {
+            terminal,
+            what,
+            said_at: Instant::now(),
+        }
+    }
+
+    /// So much of it is done.
+    pub fn at(&mut self, done: usize) {
+        if self.said_at.elapsed() >= PROGRESS_EVERY {
+            self.terminal.note(&format!("{}: {done} …", self.what));
+            self.said_at = Instant::now();
+        }
+    }
+}
+
+/// A time in milliseconds since 1970, for people.
+pub fn shown_time(at_ms: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms).saturating_mul(1_000_000))
+        .ok()
+        .and_then(|time| time.format(MINUTE).ok())
+        .unwrap_or_else(|| "no time".to_owned())
+}
+
+/// A duration in milliseconds, for people.
+pub fn shown_duration(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A phone number or name with its middle hidden: enough to tell two apart, not enough to call.
+pub fn masked(number: &str) -> String {
+    let characters: Vec<char> = number.chars().collect();
+    if characters.len() <= 6 {
+        return "…".to_owned();
+    }
+    let begin: String = characters.iter().take(4).collect();
+    let end: String = characters.iter().rev().take(2).rev().collect();
+    format!("{begin}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_number_shows_its_country_and_two_digits() {
+        assert_eq!(masked("+254700000001"), "+254…01");
+        assert_eq!(masked("MTN"), "…");
+    }
+
+    #[test]
+    fn times_are_in_utc_and_durations_in_the_unit_that_fits() {
+        assert_eq!(shown_time(1_700_000_000_000), "2023-11-14 22:13:20");
+        assert_eq!(shown_duration(61_000), "61 s");
+        assert_eq!(shown_duration(3 * 60_000), "3 min");
+        assert_eq!(shown_duration(5 * 3_600_000), "5 h");
+        assert_eq!(shown_duration(9 * 86_400_000), "9 days");
+    }
+}

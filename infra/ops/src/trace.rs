@@ -1,0 +1,239 @@
+//! `trace`: the life of an SMS as a time line, from the ledger and what is parked.
+
+mod line;
+mod said;
+
+use bridge::adapters::number_hash::NumberHash;
+use bridge::domain::ids::{AtMessageId, MedicMessageId};
+use bridge::domain::message::MessageRow;
+use bridge::domain::phone_number::PhoneNumber;
+use bridge::domain::sms::SmsRow;
+use bridge::ledger;
+use bridge::ports::{Key, KeyedHash as _, Row};
+use serde_json::{Value, json};
+
+use crate::callbacks::KEY_SECRET;
+use crate::failure::Failure;
+use crate::parked::{Item, Lot, look};
+use crate::scan::scan;
+use crate::stack::Stack;
+use crate::terminal::{Progress, Terminal, shown_time};
+use line::time_line;
+
+/// How long what is parked is hidden from others while it is looked at, in seconds.
+const LOOK_S: i32 = 60;
+
+/// How it is told.
+pub struct How {
+    /// Of a phone number, so many messages.
+    pub limit: usize,
+    /// With numbers and texts.
+    pub reveal: bool,
+    /// For a program.
+    pub json: bool,
+}
+
+/// What is known of one message.
+struct Life {
+    message: MessageRow,
+    sms: Vec<SmsRow>,
+}
+
+/// Everything that was found.
+#[derive(Default)]
+struct Found {
+    lives: Vec<Life>,
+    /// SMS that were reported on and are nobody's.
+    unclaimed: Vec<SmsRow>,
+    parked: Vec<Item>,
+}
+
+/// Tells what is known of a message, an SMS or a number.
+///
+/// # Errors
+/// When nothing is known, or AWS cannot be asked.
+pub async fn show(
+    stack: &Stack,
+    terminal: &Terminal,
+    what: &str,
+    how: &How,
+) -> Result<(), Failure> {
+    let mut found = match PhoneNumber::parse(what) {
+        Ok(number) => of_number(stack, terminal, &number).await?,
+        Err(_) => of_id(stack, terminal, what).await?,
+    };
+    for lot in Lot::ALL {
+        let looked = look(stack, lot, LOOK_S).await?;
+        let about = looked.items.into_iter().filter(|item| item.is_about(what));
+        found.parked.extend(about);
+    }
+    found
+        .lives
+        .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered_ms));
+    let more = found.lives.len().saturating_sub(how.limit);
+    found.lives.truncate(how.limit);
+    if found.lives.is_empty() && found.unclaimed.is_empty() && found.parked.is_empty() {
+        return Err(nothing_known(what));
+    }
+    if how.json {
+        terminal.json(&to_json(&found, how.reveal));
+    } else {
+        print(terminal, &found, how.reveal);
+    }
+    if more > 0 {
+        terminal.note(&format!(
+            "{more} older ones are left out; --limit shows more."
+        ));
+    }
+    Ok(())
+}
+
+fn nothing_known(what: &str) -> Failure {
+    let advice = if what.starts_with('+') {
+        "the ledger has no SMS to this number, and nothing from or to it is parked"
+    } else if what.bytes().all(|byte| byte.is_ascii_digit()) {
+        "a phone number begins with + and its country's code"
+    } else {
+        "the ledger does not know this id, and nothing of it is parked. If it is of an SMS that came in: that \
+         is in the queue to Medic (`cargo ops doctor` says how much waits there) or in Medic. If Medic wants \
+         it sent: it has not been taken yet, or is older than what the ledger keeps"
+    };
+    Failure::Trouble(format!("nothing is known: {advice}"))
+}
+
+async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Failure> {
+    let store = stack.ledger(terminal)?;
+    let failed = |error: bridge::ports::LedgerError| Failure::aws("read the ledger", &error.0);
+    let wrong = |_| Failure::Usage("an id is not empty, and not longer than 512 bytes".to_owned());
+    let message_id = MedicMessageId::new(id).map_err(wrong)?;
+    let at_id = AtMessageId::new(id).map_err(wrong)?;
+    let keys = [Key::Message(message_id.clone()), Key::Sms(at_id.clone())];
+    let rows = ledger::read(&store, &keys).await.map_err(failed)?;
+    let mut found = Found::default();
+    let message = match (rows.message(&message_id), rows.sms(&at_id)) {
+        (Some(row), _) => Some(row.clone()),
+        (None, Some(sms)) => match &sms.message {
+            Some(owner) => {
+                let key = Key::Message(owner.clone());
+                let rows = ledger::read(&store, &[key]).await.map_err(failed)?;
+                rows.message(owner).cloned()
+            }
+            None => None,
+        },
+        (None, None) => None,
+    };
+    match message {
+        Some(message) => found.lives.push(life(stack, terminal, message).await?),
+        None => found.unclaimed.extend(rows.sms(&at_id).cloned()),
+    }
+    Ok(found)
+}
+
+/// The ledger keeps no number: the messages are found by its hash, which takes reading all of them.
+async fn of_number(
+    stack: &Stack,
+    terminal: &Terminal,
+    number: &PhoneNumber,
+) -> Result<Found, Failure> {
+    let hashes = NumberHash::new(stack.secret(KEY_SECRET)?, terminal);
+    let hash = (&hashes)
+        .hash(number.as_str())
+        .await
+        .map_err(|error| Failure::aws("read the key that numbers are hashed under", &error.0))?;
+    let mut messages = Vec::new();
+    let mut found = Found::default();
+    scan(
+        stack,
+        terminal,
+        "number_hash = :hash",
+        &[(":hash", &hash)],
+        |row| match row {
+            Row::Message(row) => messages.push(row),
+            Row::Sms(row) if row.message.is_none() => found.unclaimed.push(row),
+            _ => {}
+        },
+    )
+    .await?;
+    let mut progress = Progress::begin(terminal, "messages read");
+    for message in messages {
+        found.lives.push(life(stack, terminal, message).await?);
+        progress.at(found.lives.len());
+    }
+    Ok(found)
+}
+
+async fn life(stack: &Stack, terminal: &Terminal, message: MessageRow) -> Result<Life, Failure> {
+    let store = stack.ledger(terminal)?;
+    let keys: Vec<Key> = message.at_ids.iter().cloned().map(Key::Sms).collect();
+    let rows = ledger::read(&store, &keys)
+        .await
+        .map_err(|error| Failure::aws("read the ledger", &error.0))?;
+    let sms = message.at_ids.iter().filter_map(|id| rows.sms(id));
+    Ok(Life {
+        sms: sms.cloned().collect(),
+        message,
+    })
+}
+
+fn print(terminal: &Terminal, found: &Found, reveal: bool) {
+    for life in &found.lives {
+        terminal.say(&format!("SMS {}", life.message.id.as_str()));
+        for moment in time_line(&life.message, &life.sms) {
+            terminal.say(&format!("  {}  {}", shown_time(moment.at_ms), moment.what));
+        }
+        for line in said::now(&life.message) {
+            terminal.say(&format!("  {line}"));
+        }
+    }
+    for sms in &found.unclaimed {
+        terminal.say(&format!(
+            "SMS {} is nobody's here, as far as is known",
+            sms.id.as_str()
+        ));
+        for report in &sms.reports {
+            let at = shown_time(report.received_at_ms);
+            terminal.say(&format!("  {at}  {}", said::report(report)));
+        }
+    }
+    for item in &found.parked {
+        terminal.say(&format!(
+            "parked ({}) {}",
+            item.message_id,
+            item.what(reveal)
+        ));
+        terminal.say(&format!(
+            "  {}  {}",
+            shown_time(item.parked_at_ms),
+            item.reason
+        ));
+    }
+}
+
+fn to_json(found: &Found, reveal: bool) -> Value {
+    let lives = found.lives.iter().map(|life| {
+        let moments = time_line(&life.message, &life.sms);
+        let moments: Vec<Value> = moments
+            .iter()
+            .map(|moment| json!({ "at_ms": moment.at_ms, "what": moment.what }))
+            .collect();
+        json!({
+            "id": life.message.id.as_str(),
+            "status": life.message.status.medic_name(),
+            "told": life.message.told.map(bridge::domain::status::Status::medic_name),
+            "at_ids": life.message.at_ids.iter().map(AtMessageId::as_str).collect::<Vec<_>>(),
+            "time_line": moments,
+            "now": said::now(&life.message),
+        })
+    });
+    let unclaimed = found.unclaimed.iter().map(|sms| {
+        json!({
+            "at_id": sms.id.as_str(),
+            "reports": sms.reports.iter().map(said::report).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "messages": lives.collect::<Vec<_>>(),
+        "nobodys": unclaimed.collect::<Vec<_>>(),
+        "parked": found.parked.iter().map(|item| item.to_json(reveal)).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,17 @@
+//! `cargo ops` as an operator runs it, on the template itself, deployed on an emulator of AWS that
+//! enforces what each user may do, between stand-ins for Africa's Talking and Medic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod deployed;
+mod failures;
+mod keys;
+mod looking;
+mod parked;
+mod sending;
+mod troubles;
