@@ -217,6 +217,12 @@ fn check(callback: Callback, served: &Served) -> Result<(), TestCaseError> {
     prop_assert_eq!(&answer["statusCode"], &json!(response.status));
     for message in queued {
         prop_assert!(fits_into_a_queue(message));
+        prop_assert!(
+            message
+                .fifo
+                .as_ref()
+                .is_none_or(|fifo| fifo.group == "medic")
+        );
         let comes_back = match callback {
             Callback::IncomingMessage => comes_back::<ExchangeMessage>(&message.body),
             Callback::DeliveryReport => comes_back::<DeliveryReport>(&message.body),
@@ -238,10 +244,9 @@ fn fits_into_a_queue(message: &NewMessage) -> bool {
         .all(|byte| (0x20..0x7f).contains(&byte));
     let fifo = message.fifo.as_ref();
     let fifo_fits = fifo.is_none_or(|fifo| {
-        let id = fifo.deduplication_id.as_bytes();
-        (1..=128).contains(&id.len())
-            && id.iter().all(u8::is_ascii_graphic)
-            && fifo.group == "medic"
+        [&fifo.deduplication_id, &fifo.group].iter().all(|id| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        })
     });
     is_printable && message.body.len() < SQS_LIMIT && fifo_fits
 }
