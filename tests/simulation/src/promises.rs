@@ -111,7 +111,7 @@ fn incoming(world: &World) -> Vec<Breach> {
         let is_poison = sms.text.contains(POISON) || sms.text.contains(CRASHER);
         let reason = parked.get(&sms.id);
         let condemned = reason.is_some_and(|reason| reason.contains("\"code\":500"));
-        if condemned && (copies > 0 || !(is_poison || came_again)) {
+        if condemned && !came_again && (copies > 0 || !is_poison) {
             found.push(breach(
                 1,
                 &sms.id,

@@ -25,7 +25,7 @@ impl Round {
             ([], [update]) => Suspect::Status(update.id.clone()),
             _ => return,
         };
-        let witnessed = self.witness == Witness::Fresh;
+        let witnessed = matches!(self.witness, Witness::Fresh(_));
         self.memory.note_doubt(&suspect, witnessed, now_ms);
     }
 }

@@ -99,8 +99,18 @@ enum Witness {
     Nothing,
     /// That Medic has stored something in this invocation, in this POST or in one that failed.
     Stored,
-    /// That Medic has stored something just now.
-    Fresh,
+    /// That Medic has stored so many things just now.
+    Fresh(usize),
+}
+
+impl Witness {
+    /// What both show together.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Fresh(some), Self::Fresh(more)) => Self::Fresh(some.saturating_add(more)),
+            (one, other) => one.max(other),
+        }
+    }
 }
 
 impl Round {
@@ -298,7 +308,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     offers: offers.len(),
                 });
                 let witness = round.shown_by(payload, lane);
-                round.witness = round.witness.max(witness);
+                round.witness = round.witness.and(witness);
                 if payload.messages.is_empty() && !payload.updates.is_empty() {
                     round.memory.statuses_first = false;
                     round.memory.status_failures = round.memory.status_failures.saturating_sub(1);

@@ -14,19 +14,14 @@ use crate::parking::park_or_give_back;
 use crate::ports::{LedgerStore, Medic, Queue, Surroundings};
 use crate::queue_messages::IncomingSms;
 
-/// What ended so many POSTs in which it was alone, without an answer that says why, each soon after
-/// Medic had taken something else, is not brought again: it is put aside.
-const HOPELESS_AFTER_DOUBTS: u32 = 3;
+/// What ended so many POSTs in which it was alone, without an answer that says why, is not brought to
+/// see whether Medic takes anything. If each was soon after Medic had taken something else, it is not
+/// brought again at all: it is put aside.
+const HOPELESS_AFTER_DOUBTS: u32 = 5;
 
 /// What has no other beside it to show that Medic can take anything is put aside after a day of
-/// failing alone, in milliseconds;
+/// failing alone, in milliseconds.
 const HOPELESS_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
-
-/// without an answer, so often at least.
-const HOPELESS_AFTER_ALL_DOUBTS: u32 = 5;
-
-/// What others ended so many POSTs is not brought to see whether Medic takes anything.
-const NO_WITNESS_AFTER_DOUBTS: u32 = 5;
 
 /// After failing alone for so long, in milliseconds, the next message of the same sender may show
 /// that it is to blame.
@@ -115,11 +110,12 @@ impl Search {
     }
 
     /// What Medic must have shown, for what failed to be put aside. What it stored of the POST that
-    /// failed is enough for a single failure; where there are more, its disk may have filled up.
+    /// failed is enough for a single failure; where there are more, its disk may have filled up, and
+    /// half as many must have been stored since.
     fn enough(&self) -> Witness {
         match self.failed.len() {
             1 => Witness::Stored,
-            _ => Witness::Fresh,
+            failures => Witness::Fresh(failures.div_ceil(2)),
         }
     }
 
@@ -139,10 +135,10 @@ impl Search {
     /// A later message of a sender whose message failed was taken: now the earlier one cannot be
     /// looked at again, for it would come after it.
     fn note_overtaking(&mut self, from: &str, witness: Witness) {
-        self.witness = self.witness.max(witness);
+        self.witness = self.witness.and(witness);
         for failure in &mut self.failed {
             if failure.one.is_of_sender(from) {
-                failure.beside = Witness::Fresh;
+                failure.beside = Witness::Fresh(usize::MAX);
             }
         }
     }
@@ -156,7 +152,7 @@ impl Search {
     fn is_exhausted(&self) -> bool {
         let at_most = match self.witness {
             Witness::Nothing => FAILURES_AT_MOST,
-            Witness::Stored | Witness::Fresh => FAILURES_BESIDE_A_WITNESS,
+            Witness::Stored | Witness::Fresh(_) => FAILURES_BESIDE_A_WITNESS,
         };
         self.failures >= at_most
     }
@@ -183,10 +179,9 @@ impl Round {
             .chain(updates)
             .map(|suspect| match self.tried.contains(&suspect) {
                 true => Witness::Stored,
-                false => Witness::Fresh,
+                false => Witness::Fresh(1),
             })
-            .max()
-            .unwrap_or(Witness::Nothing)
+            .fold(Witness::Nothing, Witness::and)
     }
 
     /// Medic failed on this. Its messages come first: when they fail, no status was looked at.
@@ -205,7 +200,7 @@ impl Round {
     /// others.
     pub(super) fn is_hopeless(&self, suspect: &Suspect, now_ms: i64) -> bool {
         self.memory.witnessed_doubts(suspect) >= HOPELESS_AFTER_DOUBTS
-            || (self.memory.doubts(suspect) >= HOPELESS_AFTER_ALL_DOUBTS
+            || (self.memory.doubts(suspect) >= HOPELESS_AFTER_DOUBTS
                 && self.is_given_up(suspect, now_ms))
     }
 
@@ -220,7 +215,7 @@ impl Round {
     }
 
     fn may_witness(&self, suspect: &Suspect) -> bool {
-        self.memory.doubts(suspect) < NO_WITNESS_AFTER_DOUBTS
+        self.memory.doubts(suspect) < HOPELESS_AFTER_DOUBTS
     }
 }
 
@@ -323,7 +318,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 continue;
             }
             match self.post(&part, lane, round).await? {
-                Posted::Taken(witness) => search.witness = search.witness.max(witness),
+                Posted::Taken(witness) => search.witness = search.witness.and(witness),
                 Posted::Poison(answer) => {
                     search.failures += 1;
                     search.note_failure(part, &answer);
