@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bridge::adapters::aws::Aws;
+use aws_sdk_sqs::types::QueueAttributeName;
+use bridge::adapters::aws::{Aws, describe};
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::secret::ManagedSecret;
 use bridge::ports::{SecretError, SecretStore as _};
@@ -95,6 +96,31 @@ impl Stack {
             query,
             aws,
         })
+    }
+
+    /// How many messages a queue holds, those that are being worked on too.
+    ///
+    /// # Errors
+    /// When AWS cannot be asked.
+    pub async fn depth(&self, queue_url: &str) -> Result<usize, Failure> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let answer = self
+            .aws
+            .sqs()
+            .get_queue_attributes()
+            .queue_url(queue_url)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .map_err(|error| Failure::aws("look at a queue", &describe(&error)))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let numbers = names
+            .iter()
+            .filter_map(|name| attributes.get(name)?.parse::<usize>().ok());
+        Ok(numbers.sum())
     }
 
     /// An output of the stack.
@@ -191,9 +217,7 @@ impl Stack {
             .secret_string(text)
             .send()
             .await
-            .map_err(|error| {
-                Failure::aws("write the secret", &bridge::adapters::aws::describe(&error))
-            })?;
+            .map_err(|error| Failure::aws("write the secret", &describe(&error)))?;
         Ok(())
     }
 

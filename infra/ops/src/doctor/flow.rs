@@ -1,7 +1,5 @@
 //! Whether it flows: queues, what was parked, alarms, and what the ledger says of the account.
 
-use aws_sdk_sqs::types::QueueAttributeName;
-use bridge::adapters::aws::describe;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerStore as _};
 use time::format_description::well_known::Rfc3339;
@@ -78,31 +76,9 @@ pub async fn parked(stack: &Stack) -> Vec<Finding> {
 }
 
 /// A queue's URL and how many messages it holds.
-async fn depth(stack: &Stack, output: &str) -> Result<(String, u64), Failure> {
+async fn depth(stack: &Stack, output: &str) -> Result<(String, usize), Failure> {
     let url = stack.output(output)?;
-    let (visible, hidden) = (
-        QueueAttributeName::ApproximateNumberOfMessages,
-        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-    );
-    let answer = stack
-        .aws
-        .sqs()
-        .get_queue_attributes()
-        .queue_url(url)
-        .attribute_names(visible.clone())
-        .attribute_names(hidden.clone())
-        .send()
-        .await
-        .map_err(|error| Failure::aws("look at a queue", &describe(&error)))?;
-    let attributes = answer.attributes.unwrap_or_default();
-    let number = |name| {
-        let text = attributes.get(&name);
-        text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0)
-    };
-    Ok((
-        url.to_owned(),
-        number(visible).saturating_add(number(hidden)),
-    ))
+    Ok((url.to_owned(), stack.depth(url).await?))
 }
 
 /// The age of the oldest message in a queue, in seconds, by CloudWatch; it is told some minutes late.

@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName, QueueAttributeName,
+    MessageSystemAttributeName,
 };
 use bridge::adapters::aws::describe;
 use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
@@ -122,6 +122,19 @@ enum Content {
 }
 
 impl Item {
+    #[cfg(test)]
+    pub(super) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
+        Self {
+            lot: Lot::Exchange,
+            message_id: message_id.to_owned(),
+            parked_at_ms: 0,
+            reason: String::new(),
+            retryable,
+            body: body.to_owned(),
+            receipt_handle: String::new(),
+        }
+    }
+
     fn of(lot: Lot, message: &Message) -> Option<Self> {
         let attribute = |name: MessageSystemAttributeName| {
             let value = message.attributes()?.get(&name)?;
@@ -285,46 +298,22 @@ pub async fn look(stack: &Stack, lot: Lot, hidden_s: i32) -> Result<Looked, Fail
         items.extend(messages.iter().filter_map(|message| Item::of(lot, message)));
     }
     if hidden_s <= super::LOOK_S {
-        release(stack, &items).await;
+        release(stack, lot, &items).await;
     }
     items.sort_by_key(Item::came_at_ms);
-    let there = depth(stack, url).await?;
+    let there = stack.depth(url).await?;
     Ok(Looked {
         out_of_sight: there.saturating_sub(items.len()),
         items,
     })
 }
 
-async fn depth(stack: &Stack, url: &str) -> Result<usize, Failure> {
-    let names = [
-        QueueAttributeName::ApproximateNumberOfMessages,
-        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-    ];
-    let answer = stack
-        .aws
-        .sqs()
-        .get_queue_attributes()
-        .queue_url(url)
-        .set_attribute_names(Some(names.to_vec()))
-        .send()
-        .await
-        .map_err(|error| Failure::aws("look into a parked queue", &describe(&error)))?;
-    let attributes = answer.attributes.unwrap_or_default();
-    let numbers = names
-        .iter()
-        .filter_map(|name| attributes.get(name)?.parse::<usize>().ok());
-    Ok(numbers.sum())
-}
-
-/// Gives items back, so that others see them at once. Where that fails they come back by themselves.
-pub async fn release(stack: &Stack, items: &[Item]) {
+/// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.
+pub async fn release(stack: &Stack, lot: Lot, items: &[Item]) {
+    let Ok(url) = stack.output(lot.parked_output()) else {
+        return;
+    };
     for some in items.chunks(A_CALL) {
-        let Some(Ok(url)) = some
-            .first()
-            .map(|item| stack.output(item.lot.parked_output()))
-        else {
-            continue;
-        };
         let entries: Result<Vec<_>, _> = some
             .iter()
             .enumerate()
@@ -343,16 +332,13 @@ pub async fn release(stack: &Stack, items: &[Item]) {
     }
 }
 
-/// Deletes items for good. Gives those that are gone.
-pub async fn delete<'a>(stack: &Stack, items: &'a [Item]) -> Vec<&'a Item> {
+/// Deletes items of this queue for good. Gives those that are gone.
+pub async fn delete<'a>(stack: &Stack, lot: Lot, items: &'a [Item]) -> Vec<&'a Item> {
     let mut gone = Vec::new();
+    let Ok(url) = stack.output(lot.parked_output()) else {
+        return gone;
+    };
     for some in items.chunks(A_CALL) {
-        let Some(Ok(url)) = some
-            .first()
-            .map(|item| stack.output(item.lot.parked_output()))
-        else {
-            continue;
-        };
         let entries: Result<Vec<_>, _> = some
             .iter()
             .enumerate()

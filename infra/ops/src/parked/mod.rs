@@ -189,7 +189,7 @@ async fn discard(
             .items
             .into_iter()
             .partition(|item| chosen.has(&item.message_id));
-        lot::release(stack, &kept).await;
+        lot::release(stack, lot, &kept).await;
         if gone.is_empty() {
             continue;
         }
@@ -204,15 +204,15 @@ async fn discard(
         } {
             Ok(true) => {}
             Ok(false) => {
-                lot::release(stack, &gone).await;
+                lot::release(stack, lot, &gone).await;
                 return Err(Failure::Trouble("Nothing was thrown away.".to_owned()));
             }
             Err(failure) => {
-                lot::release(stack, &gone).await;
+                lot::release(stack, lot, &gone).await;
                 return Err(failure);
             }
         }
-        let deleted = lot::delete(stack, &gone).await;
+        let deleted = lot::delete(stack, lot, &gone).await;
         discarded.extend(deleted.iter().map(|item| item.message_id.clone()));
         if deleted.len() < gone.len() {
             return Err(Failure::Trouble(format!(

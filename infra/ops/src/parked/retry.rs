@@ -1,6 +1,8 @@
 //! Putting back what was parked: into its queue first, and only then out of the parked one. Whoever
 //! dies in between leaves it in both, and what takes it knows its id.
 
+use std::collections::BTreeSet;
+
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::parking::MEDIC_GROUP;
 use bridge::ports::{Fifo, NewMessage, Queue as _};
@@ -55,6 +57,15 @@ pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<
 struct Done {
     put_back: Vec<String>,
     stuck: Vec<String>,
+    /// What was put back, as it came. What comes again meanwhile was parked again.
+    bodies: BTreeSet<String>,
+}
+
+impl Done {
+    /// Whether it is put back now: once, in this command.
+    fn takes(&self, item: &Item, chosen: &Chosen) -> bool {
+        item.retryable && chosen.has(&item.message_id) && !self.bodies.contains(&item.body)
+    }
 }
 
 /// Round by round: what stands behind others in a message group is seen when they are gone.
@@ -72,8 +83,10 @@ async fn put_back_lot(
         let (going, staying): (Vec<Item>, Vec<Item>) = looked
             .items
             .into_iter()
-            .partition(|item| chosen.has(&item.message_id) && item.retryable);
-        let stuck = staying.iter().filter(|item| chosen.has(&item.message_id));
+            .partition(|item| done.takes(item, chosen));
+        let stuck = staying
+            .iter()
+            .filter(|item| !item.retryable && chosen.has(&item.message_id));
         done.stuck.extend(stuck.map(|item| item.message_id.clone()));
         // Seen once is enough, in this command.
         held_back.extend(staying);
@@ -82,8 +95,8 @@ async fn put_back_lot(
         }
         for some in batches(&going) {
             if let Err(failure) = put_back_some(stack, lot, &some, done).await {
-                lot::release(stack, &going).await;
-                lot::release(stack, &held_back).await;
+                lot::release(stack, lot, &going).await;
+                lot::release(stack, lot, &held_back).await;
                 return Err(failure);
             }
             progress.at(done.put_back.len());
@@ -92,7 +105,7 @@ async fn put_back_lot(
             break;
         }
     }
-    lot::release(stack, &held_back).await;
+    lot::release(stack, lot, &held_back).await;
     Ok(())
 }
 
@@ -139,10 +152,12 @@ async fn put_back_some(
         .filter(|(_, sent)| sent.is_ok())
         .map(|(item, _)| (*item).clone())
         .collect();
-    let gone = lot::delete(stack, &in_queue).await;
+    let gone = lot::delete(stack, lot, &in_queue).await;
     let left = in_queue.len().saturating_sub(gone.len());
-    done.put_back
-        .extend(in_queue.iter().map(|item| item.message_id.clone()));
+    for item in &in_queue {
+        done.put_back.push(item.message_id.clone());
+        done.bodies.insert(item.body.clone());
+    }
     if let Some(error) = sent.iter().find_map(|sent| sent.as_ref().err()) {
         return Err(Failure::aws("put back what was parked", &error.0));
     }
@@ -173,4 +188,24 @@ async fn put_back_statuses(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_parked_again_meanwhile_is_left_for_the_next_command() {
+        let all = Chosen {
+            ids: Vec::new(),
+            of: None,
+        };
+        let first = Item::example("m1", "the SMS", true);
+        let mut done = Done::default();
+        assert!(done.takes(&first, &all));
+        done.bodies.insert(first.body.clone());
+        assert!(!done.takes(&Item::example("m2", "the SMS", true), &all));
+        assert!(done.takes(&Item::example("m3", "another SMS", true), &all));
+        assert!(!done.takes(&Item::example("m4", "no SMS", false), &all));
+    }
 }
