@@ -49,7 +49,10 @@ fn what_was_written_first_has_waited_longest_to_be_told() {
         let before_ms = now_ms();
         write(&store, message("first")).await;
         let between_ms = now_ms();
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        // The second is written in a later millisecond.
+        while now_ms() <= between_ms {
+            tokio::task::yield_now().await;
+        }
         write(&store, message("second")).await;
         let since = async || store.untold_since_ms().await.unwrap();
         becomes(async || since().await.is_some(), true).await;

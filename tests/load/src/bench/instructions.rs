@@ -65,13 +65,7 @@ pub fn check(measured: &[(&str, f64)]) -> anyhow::Result<()> {
 async fn instructions(programs: &Path, name: &str, calls: u64) -> anyhow::Result<f64> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
-    let url = format!("http://{}", server.address);
-    let surroundings = Surroundings {
-        aws: url.clone(),
-        medic: url.clone(),
-        africas_talking: url,
-        authority: None,
-    };
+    let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
     let folder = repository().join("target/load");
     std::fs::create_dir_all(&folder)?;
     let counts = folder.join(format!("{name}.callgrind"));

@@ -51,13 +51,7 @@ pub async fn webhooks(
 ) -> anyhow::Result<Webhooks> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
-    let url = format!("http://{}", server.address);
-    let surroundings = Surroundings {
-        aws: url.clone(),
-        medic: url.clone(),
-        africas_talking: url,
-        authority: None,
-    };
+    let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
     let mut functions = Vec::new();
     for name in ["incoming-messages", "delivery-reports"] {
         let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
@@ -291,13 +285,7 @@ pub async fn webhooks_at_most(
 ) -> anyhow::Result<f64> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
-    let url = format!("http://{}", server.address);
-    let surroundings = Surroundings {
-        aws: url.clone(),
-        medic: url.clone(),
-        africas_talking: url,
-        authority: None,
-    };
+    let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
     let name = "incoming-messages";
     let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
     for _ in 0..processes {

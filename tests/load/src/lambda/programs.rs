@@ -29,6 +29,17 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// One server without TLS for everything.
+    #[must_use]
+    pub fn all_at(url: &str) -> Self {
+        Self {
+            aws: url.to_owned(),
+            medic: url.to_owned(),
+            africas_talking: url.to_owned(),
+            authority: None,
+        }
+    }
+
     /// The environment of a function.
     #[must_use]
     pub fn environment(&self, function: &str) -> Vec<(String, String)> {
