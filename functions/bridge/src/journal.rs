@@ -113,6 +113,8 @@ pub enum Entry {
         message: Shown,
         at_id: Shown,
         status: Status,
+        /// Why it failed, if it did.
+        reason: Option<FailureReason>,
         network: &'static str,
     },
 

@@ -143,6 +143,10 @@ pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<Entry> {
         message: Shown::new(&row.id),
         at_id: Shown::new(&sms.id),
         status: row.status,
+        reason: row
+            .failure_reason
+            .clone()
+            .filter(|_| row.status == Status::Failed),
         network: network::label(networks.find_map(Option::as_deref)),
     })
 }

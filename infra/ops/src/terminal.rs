@@ -28,7 +28,7 @@ pub struct Terminal;
 impl Terminal {
     /// A line of the result. A reader that has gone away (`| head`) is no error.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(io::stdout(), "{line}");
+        let _ = writeln!(io::stdout(), "{}", printable(line));
     }
 
     /// The result for a program.
@@ -38,7 +38,7 @@ impl Terminal {
 
     /// A line that is not a part of the result.
     pub fn note(&self, line: &str) {
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = writeln!(io::stderr(), "{}", printable(line));
     }
 
     /// Whether somebody sits at the keyboard.
@@ -88,6 +88,19 @@ impl Terminal {
             .map(|answer| answer.trim().to_owned())
             .map_err(|error| Failure::Usage(format!("nothing can be read: {error}")))
     }
+}
+
+/// A text without what would steer the terminal: anybody can send an SMS.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 impl Clock for &Terminal {

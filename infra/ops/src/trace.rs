@@ -20,9 +20,6 @@ use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal, shown_time};
 use line::time_line;
 
-/// How long what is parked is hidden from others while it is looked at, in seconds.
-const LOOK_S: i32 = 60;
-
 /// How it is told.
 pub struct How {
     /// Of a phone number, so many messages.
@@ -63,7 +60,7 @@ pub async fn show(
         Err(_) => of_id(stack, terminal, what).await?,
     };
     for lot in Lot::ALL {
-        let looked = look(stack, lot, LOOK_S).await?;
+        let looked = look(stack, lot).await?;
         let about = looked.items.into_iter().filter(|item| item.is_about(what));
         found.parked.extend(about);
     }

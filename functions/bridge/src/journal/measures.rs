@@ -163,6 +163,7 @@ mod tests {
             message: Shown::new(&"m"),
             at_id: Shown::new(&"a"),
             status,
+            reason: None,
             network: "63902",
         };
         assert_eq!(line(&ended(Status::Failed))["FailureRate"], 100);

@@ -38,7 +38,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
             "`cargo ops set-credentials`; key and user name must be of the same application, and a new key \
              can take twenty minutes to work",
         ),
-        Ok(answer) if answer.status == 200 => balance(&answer.bytes, username),
+        Ok(answer) if answer.status == 200 => balance(&answer.bytes, username, low_balance(stack)),
         Ok(answer) => Finding::unknown(
             CHECK,
             format!(
@@ -49,7 +49,12 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
     }]
 }
 
-fn balance(body: &[u8], username: &str) -> Finding {
+/// Under so much credit an alarm is raised, in the account's currency.
+fn low_balance(stack: &Stack) -> Option<i64> {
+    stack.parameter("LowBalance")?.parse().ok()
+}
+
+fn balance(body: &[u8], username: &str, low: Option<i64>) -> Finding {
     let Some(balance) = Balance::of_answer(body) else {
         return Finding::unknown(CHECK, "it takes the key, and its balance cannot be read");
     };
@@ -66,10 +71,13 @@ fn balance(body: &[u8], username: &str) -> Finding {
     } else {
         ""
     };
-    Finding::fine(
-        CHECK,
-        format!("it takes the key; the balance is {balance}{note}"),
-    )
+    let what = format!("it takes the key; the balance is {balance}{note}");
+    match low {
+        Some(low) if balance.micros() < low.saturating_mul(1_000_000) => {
+            Finding::note(CHECK, format!("{what}, which is less than {low}: top up"))
+        }
+        _ => Finding::fine(CHECK, what),
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +94,10 @@ mod tests {
                 Verdict::Fine,
             ),
             (
+                json!({"UserData": {"balance": "KES 99.9999"}}),
+                Verdict::Note,
+            ),
+            (
                 json!({"userData": {"balance": "KES -3.2000"}}),
                 Verdict::Wrong,
             ),
@@ -97,7 +109,7 @@ mod tests {
             (json!({}), Verdict::Unknown),
         ] {
             assert_eq!(
-                balance(body.to_string().as_bytes(), "clinic").verdict,
+                balance(body.to_string().as_bytes(), "clinic", Some(100)).verdict,
                 verdict,
                 "{body}"
             );

@@ -1,7 +1,7 @@
 //! Whether it flows: queues, what was parked, alarms, and what the ledger says of the account.
 
 use bridge::ledger;
-use bridge::ports::{Clock as _, Key, LedgerStore as _};
+use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -11,13 +11,44 @@ use crate::query::{CLOUDWATCH, Refused, field, members};
 use crate::stack::{Resource, Stack};
 use crate::terminal::{Terminal, shown_duration, shown_time};
 
-/// The three queues: what is in them, their outputs, and from what age on, in seconds, something in
-/// them waits for somebody to do something (as in the template's alarms).
-const QUEUES: [(&str, &str, f64); 3] = [
-    ("queue to Medic", "ExchangeQueueUrl", 1800.0),
-    ("queue of reports", "ReportsQueueUrl", 1800.0),
-    ("queue to phones", "OutboxQueueUrl", 7200.0),
+/// One of the three queues.
+struct Watched {
+    /// What is in it.
+    check: &'static str,
+    /// The output with its address.
+    output: &'static str,
+    /// From what age on, in seconds, something in it waits for somebody to do something: as in the
+    /// template's alarms.
+    late_s: f64,
+    /// The function that tells how long what it tried has waited, and in how many minutes it does so at
+    /// least once: of a queue that is no FIFO queue SQS leaves out what was received a few times.
+    tells: Option<(&'static str, i64)>,
+}
+
+const QUEUES: [Watched; 3] = [
+    Watched {
+        check: "queue to Medic",
+        output: "ExchangeQueueUrl",
+        late_s: 1800.0,
+        tells: None,
+    },
+    Watched {
+        check: "queue of reports",
+        output: "ReportsQueueUrl",
+        late_s: 1800.0,
+        tells: Some(("report-recorder", 30)),
+    },
+    Watched {
+        check: "queue to phones",
+        output: "OutboxQueueUrl",
+        late_s: 7200.0,
+        tells: Some(("outbound-sender", 90)),
+    },
 ];
+
+/// From what age on, in seconds, a status that Medic has not been told is late: as in the template's
+/// alarm.
+const STATUS_LATE_S: i64 = 1800;
 
 /// The three queues for what was parked.
 const PARKED: [(&str, &str); 3] = [
@@ -26,17 +57,15 @@ const PARKED: [(&str, &str); 3] = [
     ("parked for phones", "OutboxParkedQueueUrl"),
 ];
 
-/// Statuses that are looked for at once.
-const STATUSES_LOOKED_AT: usize = 100;
-
 /// How full the queues are, and how old what waits in them is.
 pub async fn queues(stack: &Stack) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (check, output, late_s) in QUEUES {
-        findings.push(match depth(stack, output).await {
+    for queue in &QUEUES {
+        let check = queue.check;
+        findings.push(match depth(stack, queue.output).await {
             Ok((_, 0)) => Finding::fine(check, "empty"),
-            Ok((url, depth)) => match oldest_s(stack, &url).await {
-                Ok(Some(age_s)) if age_s > late_s => Finding::wrong(
+            Ok((url, depth)) => match oldest_s(stack, &url, queue).await {
+                Ok(Some(age_s)) if age_s > queue.late_s => Finding::wrong(
                     check,
                     format!(
                         "{depth} wait, the oldest for {} min",
@@ -82,21 +111,48 @@ async fn depth(stack: &Stack, output: &str) -> Result<(String, usize), Failure> 
 }
 
 /// The age of the oldest message in a queue, in seconds, by CloudWatch; it is told some minutes late.
-async fn oldest_s(stack: &Stack, url: &str) -> Result<Option<f64>, Failure> {
+async fn oldest_s(stack: &Stack, url: &str, queue: &Watched) -> Result<Option<f64>, Failure> {
     let name = url.rsplit('/').next().unwrap_or_default();
+    let metric = ("AWS/SQS", "ApproximateAgeOfOldestMessage");
+    let by_sqs = greatest(stack, metric, &[("QueueName", name)], 5).await?;
+    let Some((function, minutes)) = queue.tells else {
+        return Ok(by_sqs);
+    };
+    let metric = ("cht-africastalking", "OldestWaiting");
+    let dimensions = [("stack", stack.name.as_str()), ("function", function)];
+    let tried = greatest(stack, metric, &dimensions, minutes).await?;
+    Ok([by_sqs, tried].into_iter().flatten().reduce(f64::max))
+}
+
+/// The greatest value of a metric in so many minutes, if it had any.
+async fn greatest(
+    stack: &Stack,
+    (namespace, metric): (&str, &str),
+    dimensions: &[(&str, &str)],
+    minutes: i64,
+) -> Result<Option<f64>, Failure> {
     let now = OffsetDateTime::now_utc();
     let written = |time: OffsetDateTime| time.format(&Rfc3339).unwrap_or_default();
-    let (from, until) = (written(now - Duration::minutes(15)), written(now));
-    let parameters = [
-        ("Namespace", "AWS/SQS"),
-        ("MetricName", "ApproximateAgeOfOldestMessage"),
-        ("Dimensions.member.1.Name", "QueueName"),
-        ("Dimensions.member.1.Value", name),
-        ("StartTime", &from),
-        ("EndTime", &until),
+    // What happened just now is not there yet.
+    let from = written(now - Duration::minutes(minutes.saturating_add(10)));
+    let until = written(now);
+    let named: Vec<(String, &str)> = dimensions
+        .iter()
+        .zip(1..)
+        .flat_map(|((name, value), n)| {
+            let of = |part: &str| format!("Dimensions.member.{n}.{part}");
+            [(of("Name"), *name), (of("Value"), *value)]
+        })
+        .collect();
+    let mut parameters = vec![
+        ("Namespace", namespace),
+        ("MetricName", metric),
+        ("StartTime", from.as_str()),
+        ("EndTime", until.as_str()),
         ("Period", "60"),
         ("Statistics.member.1", "Maximum"),
     ];
+    parameters.extend(named.iter().map(|(name, value)| (name.as_str(), *value)));
     let failed = |refused: Refused| Failure::aws("look at a queue's age", &refused.code);
     let answer = stack
         .query
@@ -104,10 +160,10 @@ async fn oldest_s(stack: &Stack, url: &str) -> Result<Option<f64>, Failure> {
         .await
         .map_err(failed)?;
     let points = members(&answer.xml, "Datapoints").map_err(failed)?;
-    let newest = points
+    let values = points
         .iter()
-        .max_by_key(|point| field(point, "Timestamp").to_owned());
-    Ok(newest.and_then(|point| field(point, "Maximum").parse().ok()))
+        .filter_map(|point| field(point, "Maximum").parse::<f64>().ok());
+    Ok(values.reduce(f64::max))
 }
 
 /// The stack's alarms.
@@ -142,10 +198,16 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
             &Failure::aws("ask for alarms", &refused.code),
         )],
         Ok(raised) if raised.is_empty() => {
-            vec![Finding::fine(
-                CHECK,
-                format!("none of {} is raised", named.len()),
-            )]
+            let none = format!("none of {} is raised", named.len());
+            vec![match stack.parameter("AlarmTopicArn") {
+                Some(_) => Finding::fine(CHECK, none),
+                None => Finding::note(
+                    CHECK,
+                    format!(
+                        "{none}, and nobody would hear of one: the parameter AlarmTopicArn is empty"
+                    ),
+                ),
+            }]
         }
         Ok(raised) => raised
             .iter()
@@ -196,21 +258,23 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(Finding::fine(CHECK, "neither held nor paused"));
     }
-    match store.untold(STATUSES_LOOKED_AT).await {
-        Ok(untold) if untold.is_empty() => {
-            findings.push(Finding::fine("statuses", "Medic knows all"));
-        }
-        Ok(untold) => {
-            let more = if untold.len() >= STATUSES_LOOKED_AT {
-                " or more"
+    match store.untold_since_ms().await {
+        Ok(None) => findings.push(Finding::fine(
+            "statuses",
+            "none waits to be told to Medic (`cargo ops parked list` has those that it refused)",
+        )),
+        Ok(Some(since_ms)) => {
+            let age_ms = terminal.now_ms().saturating_sub(since_ms);
+            let waits = format!("the oldest waits for {}", shown_duration(age_ms));
+            findings.push(if age_ms > STATUS_LATE_S * 1000 {
+                let advice =
+                    "what else is wrong here says why; they are told when Medic takes them";
+                Finding::wrong("statuses", waits, advice)
             } else {
-                ""
-            };
-            let what = format!(
-                "{}{more} that Medic has not been told yet; a poll a minute tells them",
-                untold.len()
-            );
-            findings.push(Finding::note("statuses", what));
+                let what =
+                    format!("some are not told to Medic yet, {waits}; a poll a minute tells them");
+                Finding::note("statuses", what)
+            });
         }
         Err(error) => findings.push(unread(&error)),
     }

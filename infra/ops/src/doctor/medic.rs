@@ -103,7 +103,7 @@ async fn outgoing(
                 ),
             }
         }
-        _ if due.is_some_and(|due| due > 0) => Finding::note(
+        _ if due.is_some_and(|due| due > 0) => Finding::unknown(
             CHECK,
             format!(
                 "Medic's settings cannot be read{waiting}; if that number does not fall within minutes, \

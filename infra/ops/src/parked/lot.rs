@@ -17,7 +17,14 @@ use crate::terminal::masked;
 const LOOKED_AT: usize = 5_000;
 
 /// So many in one call.
-const A_CALL: usize = 10;
+pub(super) const A_CALL: usize = 10;
+
+/// How long something is hidden from others while a list of it is made, in seconds. It comes back by
+/// itself when the command dies.
+const LOOK_S: i32 = 60;
+
+/// How long it is hidden while it is put back or thrown away, in seconds.
+pub(super) const WORK_S: i32 = 900;
 
 /// One of the three parked queues, and the queue that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +91,9 @@ pub struct Item {
     pub reason: String,
     /// Whether it can be put back.
     pub retryable: bool,
+    /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
+    /// SQS shows the first ten.
+    pub by_sqs: bool,
     /// What was put aside, as it came.
     pub body: String,
     receipt_handle: String,
@@ -130,6 +140,7 @@ impl Item {
             parked_at_ms: 0,
             reason: String::new(),
             retryable,
+            by_sqs: false,
             body: body.to_owned(),
             receipt_handle: String::new(),
         }
@@ -156,6 +167,7 @@ impl Item {
                 .as_ref()
                 .map_or_else(by_sqs, |parked| parked.reason.clone()),
             retryable: wrapped.as_ref().is_none_or(|parked| parked.retryable),
+            by_sqs: wrapped.is_none(),
             body: wrapped.map_or(body, |parked| parked.body),
         })
     }
@@ -268,16 +280,47 @@ impl Item {
     }
 }
 
-/// Takes everything that can be seen of a parked queue, and hides it from others for so many seconds.
-///
-/// A list is given back at once: nobody else has to wait for it.
+/// Everything that can be seen of a parked queue. It is given back at once: nobody else has to wait for
+/// it.
 ///
 /// # Errors
 /// When SQS refuses.
-pub async fn look(stack: &Stack, lot: Lot, hidden_s: i32) -> Result<Looked, Failure> {
-    let url = stack.output(lot.parked_output())?;
-    let failed = |code: &str| Failure::aws("look into a parked queue", &code);
+pub async fn look(stack: &Stack, lot: Lot) -> Result<Looked, Failure> {
+    let looked = see(stack, lot, LOOK_S).await?;
+    release(stack, lot, &looked.items).await;
+    Ok(looked)
+}
+
+/// The same, hidden from others until it is released or deleted, or the command has been dead for a
+/// while.
+///
+/// # Errors
+/// When SQS refuses.
+pub async fn hold(stack: &Stack, lot: Lot) -> Result<Looked, Failure> {
+    see(stack, lot, WORK_S).await
+}
+
+async fn see(stack: &Stack, lot: Lot, hidden_s: i32) -> Result<Looked, Failure> {
     let mut items: Vec<Item> = Vec::new();
+    let there = take(stack, lot, hidden_s, &mut items).await;
+    if there.is_err() {
+        release(stack, lot, &items).await;
+    }
+    items.sort_by_key(Item::came_at_ms);
+    Ok(Looked {
+        out_of_sight: there?.saturating_sub(items.len()),
+        items,
+    })
+}
+
+/// Takes what can be seen. Gives how many there are.
+async fn take(
+    stack: &Stack,
+    lot: Lot,
+    hidden_s: i32,
+    items: &mut Vec<Item>,
+) -> Result<usize, Failure> {
+    let url = stack.output(lot.parked_output())?;
     while items.len() < LOOKED_AT {
         let answer = stack
             .aws
@@ -290,22 +333,14 @@ pub async fn look(stack: &Stack, lot: Lot, hidden_s: i32) -> Result<Looked, Fail
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .send()
             .await
-            .map_err(|error| failed(&describe(&error)))?;
+            .map_err(|error| Failure::aws("look into a parked queue", &describe(&error)))?;
         let messages = answer.messages.unwrap_or_default();
         if messages.is_empty() {
             break;
         }
         items.extend(messages.iter().filter_map(|message| Item::of(lot, message)));
     }
-    if hidden_s <= super::LOOK_S {
-        release(stack, lot, &items).await;
-    }
-    items.sort_by_key(Item::came_at_ms);
-    let there = stack.depth(url).await?;
-    Ok(Looked {
-        out_of_sight: there.saturating_sub(items.len()),
-        items,
-    })
+    stack.depth(url).await
 }
 
 /// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.

@@ -19,13 +19,6 @@ pub use lot::{Item, Lot, look};
 use refused::RefusedStatus;
 pub use refused::tell_again;
 
-/// How long something is hidden from others while a list of it is made, in seconds. It comes back by
-/// itself when the command dies.
-const LOOK_S: i32 = 60;
-
-/// How long it is hidden while it is put back or thrown away, in seconds.
-const WORK_S: i32 = 900;
-
 /// Does what the command says.
 ///
 /// # Errors
@@ -102,7 +95,7 @@ async fn list(
     let mut values: Vec<Value> = Vec::new();
     let mut hidden = 0;
     for lot in chosen.lots() {
-        let looked = look(stack, lot, LOOK_S).await?;
+        let looked = look(stack, lot).await?;
         values.extend(looked.items.iter().map(|item| item.to_json(false)));
         hidden += looked.out_of_sight;
     }
@@ -145,7 +138,7 @@ async fn show(
 ) -> Result<(), Failure> {
     let mut found: Option<Value> = None;
     for lot in Lot::ALL {
-        let looked = look(stack, lot, LOOK_S).await?;
+        let looked = look(stack, lot).await?;
         let item = looked.items.iter().find(|item| item.message_id == id);
         found = item.map(|item| item.to_json(reveal));
         if found.is_some() {
@@ -183,14 +176,16 @@ async fn discard(
     yes: bool,
 ) -> Result<(), Failure> {
     let mut discarded: Vec<String> = Vec::new();
+    let mut hidden = 0;
     for lot in chosen.lots() {
-        let looked = look(stack, lot, WORK_S).await?;
+        let looked = lot::hold(stack, lot).await?;
         let (gone, kept): (Vec<Item>, Vec<Item>) = looked
             .items
             .into_iter()
             .partition(|item| chosen.has(&item.message_id));
         lot::release(stack, lot, &kept).await;
         if gone.is_empty() {
+            hidden += looked.out_of_sight;
             continue;
         }
         for item in &gone {
@@ -223,6 +218,9 @@ async fn discard(
         }
     }
     terminal.say(&format!("Thrown away: {}", discarded.len()));
+    if chosen.is_all() && discarded.is_empty() && hidden > 0 {
+        return Err(out_of_sight(hidden));
+    }
     let missing: Vec<String> = chosen
         .ids
         .iter()
@@ -234,6 +232,15 @@ async fn discard(
     } else {
         Err(not_there(&missing))
     }
+}
+
+/// Nothing could be done, and yet there is something.
+fn out_of_sight(count: usize) -> Failure {
+    Failure::Trouble(format!(
+        "{count} cannot be seen: another command works on them, or one that died did; then they come back \
+         within {} minutes, and the command can be given again",
+        lot::WORK_S / 60
+    ))
 }
 
 fn not_there(ids: &[String]) -> Failure {

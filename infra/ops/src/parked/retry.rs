@@ -7,14 +7,11 @@ use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::parking::MEDIC_GROUP;
 use bridge::ports::{Fifo, NewMessage, Queue as _};
 
-use super::lot::{self, Item, Lot, look};
-use super::{Chosen, WORK_S, not_there, refused};
+use super::lot::{self, A_CALL, Item, Lot, hold};
+use super::{Chosen, not_there, out_of_sight, refused};
 use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
-
-/// So many are put back in one call.
-const A_CALL: usize = 10;
 
 /// Puts back what was chosen.
 ///
@@ -79,8 +76,9 @@ async fn put_back_lot(
     let mut progress = Progress::begin(terminal, "put back");
     let mut held_back: Vec<Item> = Vec::new();
     loop {
-        let looked = look(stack, lot, WORK_S).await?;
-        let (going, staying): (Vec<Item>, Vec<Item>) = looked
+        let looked = hold(stack, lot).await?;
+        let hidden = looked.out_of_sight.saturating_sub(held_back.len());
+        let (mut going, staying): (Vec<Item>, Vec<Item>) = looked
             .items
             .into_iter()
             .partition(|item| done.takes(item, chosen));
@@ -90,23 +88,45 @@ async fn put_back_lot(
         done.stuck.extend(stuck.map(|item| item.message_id.clone()));
         // Seen once is enough, in this command.
         held_back.extend(staying);
-        if going.is_empty() {
-            break;
-        }
-        for some in batches(&going) {
-            if let Err(failure) = put_back_some(stack, lot, &some, done).await {
-                lot::release(stack, lot, &going).await;
-                lot::release(stack, lot, &held_back).await;
-                return Err(failure);
+        let mut ended = Ok(());
+        if hidden > 0 && chosen.is_all() {
+            if let Some(later) = until_the_last_of_the_group(&mut going) {
+                lot::release(stack, lot, &later).await;
+            } else if done.bodies.is_empty() && (lot == Lot::Exchange || going.is_empty()) {
+                // What is hidden may have come before these. (After the first round SQS may not have
+                // counted yet what is gone.)
+                ended = Err(out_of_sight(hidden));
             }
-            progress.at(done.put_back.len());
         }
-        if !chosen.is_all() {
-            break;
+        if ended.is_ok() {
+            for some in batches(&going) {
+                ended = put_back_some(stack, lot, &some, done).await;
+                if ended.is_err() {
+                    break;
+                }
+                progress.at(done.put_back.len());
+            }
+        }
+        if ended.is_err() {
+            lot::release(stack, lot, &going).await;
+        }
+        if ended.is_err() || going.is_empty() || !chosen.is_all() {
+            lot::release(stack, lot, &held_back).await;
+            return ended;
         }
     }
-    lot::release(stack, lot, &held_back).await;
-    Ok(())
+}
+
+/// Of what SQS itself moved only the first ten are seen: what came after the last of those has to wait
+/// for the next round, and is taken out. None, if there is nothing that SQS moved.
+fn until_the_last_of_the_group(going: &mut Vec<Item>) -> Option<Vec<Item>> {
+    let of_group = going.iter().filter(|item| item.by_sqs);
+    let last_ms = of_group.map(Item::came_at_ms).max()?;
+    let (now, later) = std::mem::take(going)
+        .into_iter()
+        .partition(|item| item.came_at_ms() <= last_ms);
+    *going = now;
+    Some(later)
 }
 
 /// Batches in order, with one message of each sender: an entry of a batch can fail alone, and
@@ -207,5 +227,21 @@ mod tests {
         assert!(!done.takes(&Item::example("m2", "the SMS", true), &all));
         assert!(done.takes(&Item::example("m3", "another SMS", true), &all));
         assert!(!done.takes(&Item::example("m4", "no SMS", false), &all));
+    }
+
+    #[test]
+    fn nothing_overtakes_what_sqs_does_not_show_yet() {
+        let item = |at_ms, by_sqs| {
+            let mut item = Item::example(&format!("m{at_ms}"), "x", true);
+            (item.parked_at_ms, item.by_sqs) = (at_ms, by_sqs);
+            item
+        };
+        let mut going = vec![item(3, false), item(5, true), item(9, false)];
+        let later = until_the_last_of_the_group(&mut going).unwrap();
+        let times = |items: &[Item]| items.iter().map(Item::came_at_ms).collect::<Vec<_>>();
+        assert_eq!((times(&going), times(&later)), (vec![3, 5], vec![9]));
+        let mut none_of_it = vec![item(3, false)];
+        assert!(until_the_last_of_the_group(&mut none_of_it).is_none());
+        assert_eq!(none_of_it.len(), 1);
     }
 }

@@ -132,6 +132,38 @@ fn a_command_that_died_after_the_first_half_is_given_again_and_nothing_is_double
 }
 
 #[test]
+fn what_a_dead_command_hides_is_said_and_nothing_overtakes_it() -> anyhow::Result<()> {
+    on_the_system(async |system| {
+        let queue = &system.stack.outputs().exchange_parked_queue_url;
+        let (sms, from) = (id("hidden"), system.number());
+        let body = wrapped(&incoming(&sms, &from, 1), true);
+        park(system, queue, &body, Some("parked-hidden")).await?;
+        let hide = json!({ "QueueUrl": queue, "VisibilityTimeout": 900 });
+        let aws = system.stack.aws();
+        let hidden = aws.call("sqs", "AmazonSQS.ReceiveMessage", &hide).await?;
+        let handle = hidden["Messages"][0]["ReceiptHandle"].clone();
+        let later = wrapped(&incoming(&id("later"), &from, 2), true);
+        park(system, queue, &later, Some("parked-later")).await?;
+
+        let refused = system.ops(&["parked", "retry", "--all"]).await?;
+        ensure!(refused.status == 1, "{refused:?}");
+        ensure!(refused.err.contains("1 cannot be seen"), "{refused:?}");
+        let back = json!({ "QueueUrl": queue, "ReceiptHandle": handle, "VisibilityTimeout": 0 });
+        aws.call("sqs", "AmazonSQS.ChangeMessageVisibility", &back)
+            .await?;
+        let output = system.ops(&["parked", "retry", "--all"]).await?.well()?;
+        ensure!(output.contains("Put back: 2"), "{output}");
+        ensure!(system.until_stored(&sms).await? == 1);
+        ensure!(system.until_stored(&id("later")).await? == 1);
+        let stored = system.medic.stored();
+        let of_one = stored.iter().filter(|sms| sms.from == from);
+        let order: Vec<&str> = of_one.map(|sms| sms.id.as_str()).collect();
+        ensure!(order == [sms.as_str(), &id("later")], "{order:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn what_names_no_message_is_not_put_back_and_thrown_away_only_when_somebody_says_so()
 -> anyhow::Result<()> {
     on_the_system(async |system| {
