@@ -13,13 +13,16 @@ pub fn hmac_hex(key: &[u8], bytes: &[u8]) -> String {
     hex(hmac::sign(&key, bytes).as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
+/// The bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16);
     let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
+    text.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(digit),
+    );
     text
 }
 

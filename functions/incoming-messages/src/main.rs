@@ -1,7 +1,7 @@
 //! `incoming-messages`: an SMS that came in, from Africa's Talking's callback into the `exchange`
 //! queue.
 
-use bridge::adapters::aws::{Aws, Service};
+use bridge::adapters::aws::{Aws, SECRETS_MANAGER, SQS};
 use bridge::adapters::environment::required;
 use bridge::adapters::lambda::{Error, serve_http};
 use bridge::adapters::secret::ManagedSecret;
@@ -21,21 +21,19 @@ async fn main() -> Result<(), Error> {
 
 async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
-    let sqs = aws.sqs();
-    let secret = ManagedSecret::new(aws.secrets_manager(), required("INCOMING_KEY_SECRET_ARN")?);
+    let sqs = aws.client(&SQS)?;
+    let secrets = aws.client(&SECRETS_MANAGER)?;
+    let secret = ManagedSecret::new(secrets, required("INCOMING_KEY_SECRET_ARN")?);
     let handler = CallbackHandler {
         callback: Callback::IncomingMessage,
         queue: SqsQueue::new(sqs.clone(), required("EXCHANGE_QUEUE_URL")?),
         parked: ParkingLot {
-            queue: SqsQueue::new(sqs, required("EXCHANGE_PARKED_QUEUE_URL")?),
+            queue: SqsQueue::new(sqs.clone(), required("EXCHANGE_PARKED_QUEUE_URL")?),
             is_fifo: true,
         },
         keys: IncomingKeys::new(secret),
         surroundings: system,
     };
-    tokio::join!(
-        handler.keys.warm(system.now_ms()),
-        aws.connect(Service::Sqs)
-    );
+    tokio::join!(handler.keys.warm(system.now_ms()), sqs.connect());
     serve_http(async |request| handler.handle(&request).await).await
 }

@@ -1,7 +1,7 @@
 //! `medic-exchange`: the `exchange` queue's messages to Medic, and what Medic wants sent to the
 //! `outbox` queue.
 
-use bridge::adapters::aws::{Aws, Service};
+use bridge::adapters::aws::{Aws, DYNAMODB, SECRETS_MANAGER, SQS};
 use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::environment::{duration_ms, required};
 use bridge::adapters::lambda::{Error, serve_queue};
@@ -28,24 +28,21 @@ async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let post_timeout_ms = duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?;
     let server = MedicServer::new(&required("MEDIC_URL")?, post_timeout_ms)?;
-    let sqs = aws.sqs();
-    let secret = ManagedSecret::new(aws.secrets_manager(), required("CREDENTIALS_SECRET_ARN")?);
+    let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
+    let secrets = aws.client(&SECRETS_MANAGER)?;
+    let secret = ManagedSecret::new(secrets, required("CREDENTIALS_SECRET_ARN")?);
     let credentials = OutsideCredentials::new(secret, system);
     let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
     let ledger = LedgerTable::new(
-        aws.dynamodb(),
+        dynamodb.clone(),
         required("LEDGER_TABLE")?,
         retention_ms,
         system,
     );
     let exchange = SqsQueue::new(sqs.clone(), required("EXCHANGE_QUEUE_URL")?);
     let outbox = SqsQueue::new(sqs.clone(), required("OUTBOX_QUEUE_URL")?);
-    let parked = SqsQueue::new(sqs, required("EXCHANGE_PARKED_QUEUE_URL")?);
-    tokio::join!(
-        credentials.warm(),
-        aws.connect(Service::Sqs),
-        aws.connect(Service::DynamoDb)
-    );
+    let parked = SqsQueue::new(sqs.clone(), required("EXCHANGE_PARKED_QUEUE_URL")?);
+    tokio::join!(credentials.warm(), sqs.connect(), dynamodb.connect());
     let watch = LedgerWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = MedicExchange {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
-use bridge::adapters::aws::{Aws, Service};
+use bridge::adapters::aws::{Aws, DYNAMODB, SECRETS_MANAGER, SQS};
 use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::environment::{
     ConfigError, call_over_after_ms, duration_ms, optional, parsed, required,
@@ -51,12 +51,13 @@ async fn serve(system: &System) -> Result<(), Error> {
         required("AFRICASTALKING_USERNAME")?,
         optional("AFRICASTALKING_BASE_URL").as_deref(),
     )?;
-    let (sqs, secrets) = (aws.sqs(), aws.secrets_manager());
+    let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
+    let secrets = aws.client(&SECRETS_MANAGER)?;
     let secret = ManagedSecret::new(secrets.clone(), required("CREDENTIALS_SECRET_ARN")?);
     let credentials = OutsideCredentials::new(secret, system);
     let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
     let ledger = LedgerTable::new(
-        aws.dynamodb(),
+        dynamodb.clone(),
         required("LEDGER_TABLE")?,
         retention_ms,
         system,
@@ -70,7 +71,7 @@ async fn serve(system: &System) -> Result<(), Error> {
         credentials.warm().await;
         hashes.warm().await;
     };
-    tokio::join!(secrets, aws.connect(Service::DynamoDb));
+    tokio::join!(secrets, dynamodb.connect());
     let balance = BalanceWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = OutboundSender {

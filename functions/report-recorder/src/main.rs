@@ -1,6 +1,6 @@
 //! `report-recorder`: delivery reports, from the `reports` queue into the ledger.
 
-use bridge::adapters::aws::{Aws, Service};
+use bridge::adapters::aws::{Aws, DYNAMODB, SQS};
 use bridge::adapters::environment::{call_over_after_ms, duration_ms, required};
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
@@ -18,10 +18,10 @@ async fn main() -> Result<(), Error> {
 
 async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
-    let sqs = aws.sqs();
+    let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
     let handler = ReportRecorder {
         ledger: LedgerTable::new(
-            aws.dynamodb(),
+            dynamodb.clone(),
             required("LEDGER_TABLE")?,
             duration_ms("LEDGER_RETENTION_DAYS", 24 * 60 * 60 * 1000, 90..=3650)?,
             system,
@@ -34,7 +34,7 @@ async fn serve(system: &System) -> Result<(), Error> {
         surroundings: system,
         call_over_after_ms: call_over_after_ms()?,
     };
-    aws.connect(Service::DynamoDb).await;
+    dynamodb.connect().await;
     serve_queue(system, async |records, _| {
         Ok(handler.handle(&records).await)
     })

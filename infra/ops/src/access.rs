@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use aws_credential_types::Credentials;
+use bridge::adapters::aws::Credentials;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -76,13 +76,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn credentials_of_environment() -> Option<Credentials> {
-    Some(Credentials::new(
-        variable("AWS_ACCESS_KEY_ID")?,
-        variable("AWS_SECRET_ACCESS_KEY")?,
-        variable("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    ))
+    Some(Credentials {
+        access_key_id: variable("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: variable("AWS_SESSION_TOKEN"),
+    })
 }
 
 /// Keys that are in the profile itself, unless something stronger is there.
@@ -93,13 +91,11 @@ fn credentials_in(settings: &BTreeMap<String, String>) -> Option<Credentials> {
     {
         return None;
     }
-    Some(Credentials::new(
-        settings.get("aws_access_key_id")?,
-        settings.get("aws_secret_access_key")?,
-        settings.get("aws_session_token").cloned(),
-        None,
-        "profile",
-    ))
+    Some(Credentials {
+        access_key_id: settings.get("aws_access_key_id")?.clone(),
+        secret_access_key: settings.get("aws_secret_access_key")?.clone(),
+        session_token: settings.get("aws_session_token").cloned(),
+    })
 }
 
 fn credentials_of_the_cli(profile: Option<&str>) -> Result<Credentials, Failure> {
@@ -129,13 +125,11 @@ fn credentials_of_the_cli(profile: Option<&str>) -> Result<Credentials, Failure>
         value.map(str::to_owned)
     };
     match (field("AccessKeyId"), field("SecretAccessKey")) {
-        (Some(id), Some(secret)) => Ok(Credentials::new(
-            id,
-            secret,
-            field("SessionToken"),
-            None,
-            "aws configure export-credentials",
-        )),
+        (Some(access_key_id), Some(secret_access_key)) => Ok(Credentials {
+            access_key_id,
+            secret_access_key,
+            session_token: field("SessionToken"),
+        }),
         _ => Err(none("the AWS CLI's answer has none")),
     }
 }
@@ -222,6 +216,6 @@ aws_secret_access_key = old
     fn keys_of_a_profile_are_taken_as_they_are() {
         let sections = sections("[a]\naws_access_key_id = id\naws_secret_access_key = k=/+\n");
         let credentials = credentials_in(&sections["a"]).unwrap();
-        assert_eq!(credentials.secret_access_key(), "k=/+");
+        assert_eq!(credentials.secret_access_key, "k=/+");
     }
 }

@@ -1,89 +1,69 @@
 //! CloudFormation and CloudWatch: a signed form out, XML back.
 
-use std::time::{Duration, SystemTime};
+use bridge::adapters::aws::{Answer, Aws, CallError, Client, Refused, Service};
+use bridge::adapters::environment::ConfigError;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
-use bridge::adapters::outside::client_builder;
+/// CloudFormation, and the version of its API.
+const CLOUDFORMATION: (Service, &str) = (
+    Service {
+        name: "cloudformation",
+        endpoint_variable: "AWS_ENDPOINT_URL_CLOUDFORMATION",
+        content_type: "application/x-www-form-urlencoded",
+        target: None,
+    },
+    "2010-05-15",
+);
 
-use crate::access::Access;
-use crate::failure::Failure;
-
-/// One try of a call.
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Tries of a call that is throttled or does not get through.
-const TRIES: u32 = 4;
-
-/// The wait before the second try; each later one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(300);
-
-/// A service with AWS's query protocol.
-#[derive(Clone, Copy, Debug)]
-pub struct Service {
-    name: &'static str,
-    host: &'static str,
-    version: &'static str,
-}
-
-/// CloudFormation.
-pub const CLOUDFORMATION: Service = Service {
-    name: "cloudformation",
-    host: "cloudformation",
-    version: "2010-05-15",
-};
-
-/// CloudWatch.
-pub const CLOUDWATCH: Service = Service {
-    name: "monitoring",
-    host: "monitoring",
-    version: "2010-08-01",
-};
-
-/// Why there is no answer: AWS's code and its words.
-#[derive(Debug)]
-pub struct Refused {
-    /// AWS's code, or what kind of failure it was.
-    pub code: String,
-    /// Its words.
-    pub message: String,
-}
+/// CloudWatch, and the version of its API.
+const CLOUDWATCH: (Service, &str) = (
+    Service {
+        name: "monitoring",
+        endpoint_variable: "AWS_ENDPOINT_URL_CLOUDWATCH",
+        content_type: "application/x-www-form-urlencoded",
+        target: None,
+    },
+    "2010-08-01",
+);
 
 /// What a service has answered.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Reply {
     /// The XML.
     pub xml: String,
     /// The server's `Date`, as it was sent.
     pub date: Option<String>,
 }
 
-/// A client of both services.
+/// A client of a service with AWS's query protocol.
 #[derive(Debug)]
 pub struct Query {
-    access: Access,
-    identity: Identity,
-    http: reqwest::Client,
+    client: Client,
+    version: &'static str,
 }
 
 impl Query {
-    /// A client with this access.
+    /// A client of CloudFormation.
     ///
     /// # Errors
-    /// When there can be no HTTP client.
-    pub fn new(access: &Access) -> Result<Self, Failure> {
-        let no_client = |why: String| Failure::OutOfReach(format!("no HTTP client: {why}"));
-        let http = client_builder()
-            .map_err(|error| no_client(error.to_string()))?
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| no_client(error.without_url().to_string()))?;
-        Ok(Self {
-            access: access.clone(),
-            identity: access.credentials.clone().into(),
-            http,
-        })
+    /// When the environment holds no address where it should.
+    pub fn cloudformation(aws: &Aws) -> Result<Self, ConfigError> {
+        Self::of(aws, &CLOUDFORMATION)
+    }
+
+    /// A client of CloudWatch.
+    ///
+    /// # Errors
+    /// When the environment holds no address where it should.
+    pub fn cloudwatch(aws: &Aws) -> Result<Self, ConfigError> {
+        Self::of(aws, &CLOUDWATCH)
+    }
+
+    fn of(
+        aws: &Aws,
+        (service, version): &'static (Service, &'static str),
+    ) -> Result<Self, ConfigError> {
+        let client = aws.client(service)?;
+        Ok(Self { client, version })
     }
 
     /// Calls one operation; tried again while AWS throttles or does not answer.
@@ -92,117 +72,38 @@ impl Query {
     /// With AWS's code, when it refuses.
     pub async fn call(
         &self,
-        service: Service,
         action: &str,
         parameters: &[(&str, &str)],
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Reply, CallError> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)
-            .append_pair("Version", service.version)
+            .append_pair("Version", self.version)
             .extend_pairs(parameters)
             .finish();
-        let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match self.try_to_call(service, &body).await {
-                Err(refused) if is_passing(&refused) => tokio::time::sleep(wait).await,
-                result => return result,
-            }
-            wait = wait.saturating_mul(2);
-        }
-        self.try_to_call(service, &body).await
-    }
-
-    async fn try_to_call(&self, service: Service, body: &str) -> Result<Answer, Refused> {
-        let url = self.url(service);
-        let unsent = |message: String| Refused {
-            code: "a request that could not be built".to_owned(),
-            message,
-        };
-        let no_answer = |error: &reqwest::Error| Refused {
-            code: if error.is_timeout() {
-                "no answer in time"
-            } else {
-                "no connection"
-            }
-            .to_owned(),
-            message: String::new(),
-        };
-        let mut request = self
-            .http
-            .post(&url)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(body.to_owned());
-        for (name, value) in self.signature(service, &url, body).map_err(unsent)? {
-            request = request.header(name, value);
-        }
-        let answer = request.send().await.map_err(|error| no_answer(&error))?;
-        let status = answer.status();
-        let date = answer
-            .headers()
-            .get("date")
-            .and_then(|date| date.to_str().ok());
-        let date = date.map(str::to_owned);
-        let xml = answer.text().await.map_err(|error| no_answer(&error))?;
-        if status.is_success() {
-            return Ok(Answer { xml, date });
-        }
-        let text = |name: &str| text_of(&xml, name);
-        Err(Refused {
-            code: text("Code").unwrap_or_else(|| format!("HTTP {}", status.as_u16())),
-            message: text("Message").unwrap_or_default(),
-        })
-    }
-
-    fn url(&self, service: Service) -> String {
-        let region = &self.access.region;
-        match &self.access.endpoint_url {
-            Some(url) => format!("{}/", url.trim_end_matches('/')),
-            None if region.starts_with("cn-") => {
-                format!("https://{}.{region}.amazonaws.com.cn/", service.host)
-            }
-            None => format!("https://{}.{region}.amazonaws.com/", service.host),
-        }
-    }
-
-    fn signature(
-        &self,
-        service: Service,
-        url: &str,
-        body: &str,
-    ) -> Result<Vec<(&'static str, String)>, String> {
-        let parameters = v4::SigningParams::builder()
-            .identity(&self.identity)
-            .region(&self.access.region)
-            .name(service.name)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?
-            .into();
-        let content_type = ("content-type", "application/x-www-form-urlencoded");
-        let body = SignableBody::Bytes(body.as_bytes());
-        let request = SignableRequest::new("POST", url, [content_type].into_iter(), body)
-            .map_err(|error| error.to_string())?;
-        let (instructions, _) = sign(request, &parameters)
-            .map_err(|error| error.to_string())?
-            .into_parts();
-        Ok(instructions
-            .into_parts()
-            .0
-            .into_iter()
-            .map(|header| (header.name(), header.value().to_owned()))
-            .collect())
+        self.client.send(action, body.into_bytes(), reply).await
     }
 }
 
-fn is_passing(refused: &Refused) -> bool {
-    let code = refused.code.as_str();
-    code.contains("Throttl")
-        || code.starts_with("HTTP 5")
-        || matches!(
-            code,
-            "RequestLimitExceeded" | "ServiceUnavailable" | "InternalFailure" | "no connection"
-        )
+fn reply(answer: Answer) -> Result<Reply, CallError> {
+    let xml = String::from_utf8(answer.body).map_err(|_| CallError::Unreadable)?;
+    if answer.status == 200 {
+        let date = answer.date;
+        return Ok(Reply { xml, date });
+    }
+    let code = text_of(&xml, "Code").unwrap_or_else(|| format!("HTTP {}", answer.status));
+    Err(CallError::Refused(Refused {
+        status: answer.status,
+        code,
+        body: xml.into_bytes(),
+    }))
+}
+
+/// What a service said when it refused.
+pub fn words(error: &CallError) -> Option<String> {
+    let CallError::Refused(refused) = error else {
+        return None;
+    };
+    text_of(&String::from_utf8_lossy(&refused.body), "Message")
 }
 
 /// The text of the first element of this name.
@@ -218,11 +119,8 @@ pub fn text_of(xml: &str, name: &str) -> Option<String> {
 ///
 /// # Errors
 /// When the answer is no XML.
-pub fn members(xml: &str, list: &str) -> Result<Vec<Vec<(String, String)>>, Refused> {
-    let document = roxmltree::Document::parse(xml).map_err(|error| Refused {
-        code: "an unreadable answer".to_owned(),
-        message: error.to_string(),
-    })?;
+pub fn members(xml: &str, list: &str) -> Result<Vec<Vec<(String, String)>>, CallError> {
+    let document = roxmltree::Document::parse(xml).map_err(|_| CallError::Unreadable)?;
     let lists = document
         .descendants()
         .filter(|node| node.tag_name().name() == list);
@@ -261,9 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_its_code() {
+    fn a_refusal_has_its_code_and_its_words() {
+        let answer = |status, body: &str| Answer {
+            status,
+            body: body.into(),
+            ..Answer::default()
+        };
         let xml = "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
-        assert_eq!(text_of(xml, "Code").unwrap(), "Throttling");
+        let error = reply(answer(400, xml)).unwrap_err();
+        assert_eq!(error.to_string(), "Throttling");
+        assert_eq!(words(&error).unwrap(), "Rate exceeded");
+        let error = reply(answer(502, "hello")).unwrap_err();
+        assert_eq!(error.to_string(), "HTTP 502");
         assert!(members("hello", "Outputs").is_err());
     }
 }

@@ -1,12 +1,11 @@
 //! `rotate-key`: a new incoming key beside the old one, and the end of the old one.
 
 use bridge::callbacks::KeySecret;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::callbacks::{self, KEY_SECRET, read_keys};
 use crate::failure::Failure;
 use crate::stack::Stack;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, random};
 
 /// As long as the one that the template generates.
 const KEY_LENGTH: usize = 40;
@@ -86,10 +85,7 @@ async fn write(stack: &Stack, keys: &KeySecret) -> Result<(), Failure> {
 }
 
 fn new_key() -> Result<String, Failure> {
-    let mut bytes = [0_u8; KEY_LENGTH];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Failure::Trouble("this machine gives no random numbers".to_owned()))?;
+    let bytes: [u8; KEY_LENGTH] = random()?;
     let letters = bytes
         .iter()
         .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));

@@ -1,16 +1,32 @@
 //! Reading the whole ledger, where no index leads to what is looked for. It costs what reading the
 //! table costs, and takes longer the larger it is.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
-use bridge::adapters::aws::describe;
-use bridge::adapters::ledger_table::row;
+use bridge::adapters::ledger_table::{AttributeValue, Item, row};
 use bridge::ports::Row;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Scan<'a> {
+    table_name: &'a str,
+    filter_expression: &'a str,
+    #[serde(skip_serializing_if = "Item::is_empty")]
+    expression_attribute_values: Item,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclusive_start_key: Option<Item>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    items: Vec<Item>,
+    scanned_count: usize,
+    last_evaluated_key: Option<Item>,
+}
 
 /// Gives every row that the filter lets through, in no order. `values` are the filter's texts.
 ///
@@ -23,37 +39,31 @@ pub async fn scan(
     values: &[(&str, &str)],
     mut each: impl FnMut(Row),
 ) -> Result<(), Failure> {
-    let client = stack.aws.dynamodb();
-    let table = stack.output("LedgerTable")?;
-    let values: HashMap<String, AttributeValue> = values
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())))
-        .collect();
+    let values = values.iter().map(|(name, value)| {
+        let value = AttributeValue::S((*value).to_owned());
+        ((*name).to_owned(), value)
+    });
+    let mut scan = Scan {
+        table_name: stack.output("LedgerTable")?,
+        filter_expression: filter,
+        expression_attribute_values: values.collect(),
+        exclusive_start_key: None,
+    };
     let mut progress = Progress::begin(terminal, "rows of the ledger looked at");
     let (mut looked_at, mut unreadable) = (0_usize, 0_usize);
-    let mut from = None;
     loop {
-        let answer = client
-            .scan()
-            .table_name(table)
-            .filter_expression(filter)
-            .set_expression_attribute_values(
-                Some(values.clone()).filter(|values| !values.is_empty()),
-            )
-            .set_exclusive_start_key(from)
-            .send()
-            .await
-            .map_err(|error| Failure::aws("read the ledger", &describe(&error)))?;
-        looked_at = looked_at.saturating_add(usize::try_from(answer.scanned_count).unwrap_or(0));
+        let page = stack.dynamodb.call("Scan", &scan).await;
+        let page: Page = page.map_err(|error| Failure::aws("read the ledger", &error))?;
+        looked_at = looked_at.saturating_add(page.scanned_count);
         progress.at(looked_at);
-        for item in answer.items.unwrap_or_default() {
+        for item in page.items {
             match row(item) {
                 Ok((row, _)) => each(row),
                 Err(_) => unreadable += 1,
             }
         }
-        from = answer.last_evaluated_key;
-        if from.is_none() {
+        scan.exclusive_start_key = page.last_evaluated_key;
+        if scan.exclusive_start_key.is_none() {
             break;
         }
     }

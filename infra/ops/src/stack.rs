@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aws_sdk_sqs::types::QueueAttributeName;
-use bridge::adapters::aws::{Aws, describe};
+use bridge::adapters::aws::{Aws, CallError, Client, DYNAMODB, SECRETS_MANAGER, SQS};
+use bridge::adapters::environment::ConfigError;
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::secret::ManagedSecret;
+use bridge::digest::hex;
 use bridge::ports::{SecretError, SecretStore as _};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use crate::access::Access;
 use crate::failure::Failure;
-use crate::query::{CLOUDFORMATION, Query, Refused, field, members};
-use crate::terminal::Terminal;
+use crate::query::{Query, field, members, words};
+
+use crate::terminal::{Terminal, random};
 
 /// The stack's name when nothing else says one; the sandbox's stack has it.
 const USUAL_NAME: &str = "bridge";
@@ -44,10 +49,14 @@ pub struct Stack {
     pub status: String,
     /// When CloudFormation answered, by its own clock, as HTTP writes it.
     pub answered_at: Option<String>,
-    /// Calls to CloudFormation and CloudWatch.
-    pub query: Query,
-    /// Calls to the rest of AWS.
-    pub aws: Aws,
+    /// CloudWatch.
+    pub cloudwatch: Query,
+    /// SQS.
+    pub sqs: Client,
+    /// DynamoDB.
+    pub dynamodb: Client,
+    cloudformation: Query,
+    secrets_manager: Client,
     access: Access,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
@@ -60,14 +69,21 @@ impl Stack {
     /// When AWS cannot be asked or has no such stack.
     pub async fn find(access: &Access, name: Option<&str>) -> Result<Self, Failure> {
         let name = name.map_or_else(name_of_deployment, str::to_owned);
-        let query = Query::new(access)?;
-        let answer = query
-            .call(CLOUDFORMATION, "DescribeStacks", &[("StackName", &name)])
+        let unusable = |error: ConfigError| Failure::OutOfReach(error.to_string());
+        let aws = Aws::new(
+            &access.region,
+            access.credentials.clone(),
+            access.endpoint_url.clone(),
+        );
+        let aws = aws.map_err(unusable)?.from_afar();
+        let cloudformation = Query::cloudformation(&aws).map_err(unusable)?;
+        let answer = cloudformation
+            .call("DescribeStacks", &[("StackName", &name)])
             .await
-            .map_err(|refused| not_found(&name, access, &refused))?;
+            .map_err(|error| not_found(&name, access, &error))?;
         let read = |list: &str, key: &str, value: &str| {
             let members = members(&answer.xml, list)
-                .map_err(|refused| Failure::aws("read the stack", &refused.code))?;
+                .map_err(|error| Failure::aws("read the stack", &error))?;
             let pairs = members.iter().map(|member| {
                 (
                     field(member, key).to_owned(),
@@ -77,15 +93,8 @@ impl Stack {
             Ok::<BTreeMap<_, _>, Failure>(pairs.collect())
         };
         let stacks = members(&answer.xml, "Stacks")
-            .map_err(|refused| Failure::aws("read the stack", &refused.code))?;
+            .map_err(|error| Failure::aws("read the stack", &error))?;
         let status = stacks.first().map(|stack| field(stack, "StackStatus"));
-        let aws = Aws::new(
-            access.region.clone(),
-            access.credentials.clone(),
-            access.endpoint_url.clone(),
-        )
-        .map_err(|error| Failure::OutOfReach(error.to_string()))?
-        .from_afar();
         Ok(Self {
             status: status.unwrap_or_default().to_owned(),
             outputs: read("Outputs", "OutputKey", "OutputValue")?,
@@ -93,8 +102,11 @@ impl Stack {
             answered_at: answer.date,
             access: access.clone(),
             name,
-            query,
-            aws,
+            cloudwatch: Query::cloudwatch(&aws).map_err(unusable)?,
+            sqs: aws.client(&SQS).map_err(unusable)?,
+            dynamodb: aws.client(&DYNAMODB).map_err(unusable)?,
+            secrets_manager: aws.client(&SECRETS_MANAGER).map_err(unusable)?,
+            cloudformation,
         })
     }
 
@@ -103,23 +115,21 @@ impl Stack {
     /// # Errors
     /// When AWS cannot be asked.
     pub async fn depth(&self, queue_url: &str) -> Result<usize, Failure> {
-        let names = [
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        const NAMES: [&str; 2] = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
         ];
-        let answer = self
-            .aws
-            .sqs()
-            .get_queue_attributes()
-            .queue_url(queue_url)
-            .set_attribute_names(Some(names.to_vec()))
-            .send()
-            .await
-            .map_err(|error| Failure::aws("look at a queue", &describe(&error)))?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let numbers = names
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            attributes: BTreeMap<String, String>,
+        }
+        let input = json!({ "QueueUrl": queue_url, "AttributeNames": NAMES });
+        let answer = self.sqs.call("GetQueueAttributes", &input).await;
+        let answer: Answer = answer.map_err(|error| Failure::aws("look at a queue", &error))?;
+        let numbers = NAMES
             .iter()
-            .filter_map(|name| attributes.get(name)?.parse::<usize>().ok());
+            .filter_map(|name| answer.attributes.get(*name)?.parse::<usize>().ok());
         Ok(numbers.sum())
     }
 
@@ -148,15 +158,15 @@ impl Stack {
     /// # Errors
     /// When CloudFormation does not tell.
     pub async fn resources(&self) -> Result<Vec<Resource>, Failure> {
-        let failed = |refused: Refused| Failure::aws("list the stack's resources", &refused.code);
+        let failed = |error: CallError| Failure::aws("list the stack's resources", &error);
         let mut resources = Vec::new();
         let mut next: Option<String> = None;
         loop {
             let mut parameters = vec![("StackName", self.name.as_str())];
             parameters.extend(next.as_deref().map(|token| ("NextToken", token)));
             let answer = self
-                .query
-                .call(CLOUDFORMATION, "ListStackResources", &parameters)
+                .cloudformation
+                .call("ListStackResources", &parameters)
                 .await
                 .map_err(failed)?;
             let listed = members(&answer.xml, "StackResourceSummaries").map_err(failed)?;
@@ -181,7 +191,7 @@ impl Stack {
         let days = self.parameter("LedgerRetentionDays");
         let days: i64 = days.and_then(|days| days.parse().ok()).unwrap_or(90);
         Ok(LedgerTable::new(
-            self.aws.dynamodb(),
+            self.dynamodb.clone(),
             self.output("LedgerTable")?.to_owned(),
             days.saturating_mul(DAY_MS),
             terminal,
@@ -194,7 +204,7 @@ impl Stack {
     /// When the stack does not say where it is.
     pub fn secret(&self, output: &str) -> Result<ManagedSecret, Failure> {
         let arn = self.output(output)?.to_owned();
-        Ok(ManagedSecret::new(self.aws.secrets_manager(), arn))
+        Ok(ManagedSecret::new(self.secrets_manager.clone(), arn))
     }
 
     /// What is in a secret.
@@ -210,14 +220,15 @@ impl Stack {
     /// # Errors
     /// When AWS does not take it.
     pub async fn write_secret(&self, output: &str, text: &str) -> Result<(), Failure> {
-        self.aws
-            .secrets_manager()
-            .put_secret_value()
-            .secret_id(self.output(output)?)
-            .secret_string(text)
-            .send()
-            .await
-            .map_err(|error| Failure::aws("write the secret", &describe(&error)))?;
+        // By its token a repeat is known as one.
+        let token: [u8; 16] = random()?;
+        let input = json!({
+            "SecretId": self.output(output)?,
+            "SecretString": text,
+            "ClientRequestToken": hex(&token),
+        });
+        let written = self.secrets_manager.call("PutSecretValue", &input).await;
+        let _: IgnoredAny = written.map_err(|error| Failure::aws("write the secret", &error))?;
         Ok(())
     }
 
@@ -239,15 +250,15 @@ impl Stack {
     }
 }
 
-fn not_found(name: &str, access: &Access, refused: &Refused) -> Failure {
-    if refused.message.contains("does not exist") {
+fn not_found(name: &str, access: &Access, error: &CallError) -> Failure {
+    if words(error).is_some_and(|words| words.contains("does not exist")) {
         return Failure::OutOfReach(format!(
             "there is no stack `{name}` in {}: --stack or OPS_STACK names it, --region and --profile say where it is; \
              if it was never deployed, the README's \"Deploy it\" says how",
             access.region
         ));
     }
-    Failure::aws(&format!("find the stack `{name}`"), &refused.code)
+    Failure::aws(&format!("find the stack `{name}`"), error)
 }
 
 /// The name that `sam deploy` was given here, or else the usual one.

@@ -90,6 +90,18 @@ impl Terminal {
     }
 }
 
+/// Random bytes.
+///
+/// # Errors
+/// When this machine gives none.
+pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Failure::Trouble("this machine gives no random numbers".to_owned()))?;
+    Ok(bytes)
+}
+
 /// A text without what would steer the terminal: anybody can send an SMS.
 fn printable(text: &str) -> String {
     text.chars()

@@ -13,20 +13,19 @@
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
 
 mod backlog;
+mod wire;
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, KeysAndAttributes, Put,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+pub use serde_dynamo::AttributeValue;
+
+use self::wire::{
+    BatchGetItem, BatchGetItemAnswer, CancellationReason, ConditionalCheckFailed, Keys, Put, Query,
+    QueryAnswer, TransactItem, TransactWriteItems, TransactionCanceled,
 };
-
-use futures_util::FutureExt;
-
-use super::aws::describe;
+use super::aws::{CallError, Client};
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
@@ -81,35 +80,53 @@ impl<S: Surroundings> LedgerTable<S> {
 
     async fn read_some(&self, keys: &[Key]) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
-        let mut wanted: Vec<Item> = keys.iter().map(primary_key).collect();
+        let mut wanted = Keys {
+            keys: keys.iter().map(primary_key).collect(),
+            consistent_read: true,
+        };
         for _ in 0..READ_TRIES {
-            let request = KeysAndAttributes::builder()
-                .set_keys(Some(wanted))
-                .consistent_read(true)
-                .build()
-                .map_err(|error| LedgerError(error.to_string()))?;
-            let answer = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, request)
-                .send()
-                .boxed_local()
-                .await
-                .map_err(|error| LedgerError(describe(&error)))?;
-            let mut responses = answer.responses.unwrap_or_default();
+            let input = BatchGetItem {
+                request_items: HashMap::from([(self.table.as_str(), wanted)]),
+            };
+            let answer: BatchGetItemAnswer = self.call("BatchGetItem", &input).await?;
+            let (mut responses, mut left_out) = (answer.responses, answer.unprocessed_keys);
             found.append(&mut responses.remove(&self.table).unwrap_or_default());
-            let mut left_out = answer.unprocessed_keys.unwrap_or_default();
-            wanted = left_out
-                .remove(&self.table)
-                .map(|keys| keys.keys)
-                .unwrap_or_default();
-            if wanted.is_empty() {
-                return Ok(found);
+            match left_out.remove(&self.table) {
+                Some(keys) if !keys.keys.is_empty() => wanted = keys,
+                _ => return Ok(found),
             }
         }
         Err(LedgerError(
             "part of a read is left out again and again".to_owned(),
         ))
+    }
+
+    async fn call<O: DeserializeOwned>(
+        &self,
+        operation: &str,
+        input: &impl Serialize,
+    ) -> Result<O, LedgerError> {
+        let answer = self.client.call(operation, input).await;
+        answer.map_err(|error| failed(&error))
+    }
+
+    /// Asks an index for the rows with this value of its key, the ones that it was made for first.
+    async fn query(
+        &self,
+        index: &str,
+        value: &str,
+        limit: usize,
+    ) -> Result<Vec<Item>, LedgerError> {
+        let input = Query {
+            table_name: &self.table,
+            index_name: index,
+            key_condition_expression: &format!("{index} = :value"),
+            expression_attribute_values: Item::from([(":value".to_owned(), text(value))]),
+            limit: Some(limit),
+            ..Query::default()
+        };
+        let answer: QueryAnswer = self.call("Query", &input).await?;
+        Ok(answer.items)
     }
 
     fn item(&self, row: &Row, version: &str) -> Result<Item, LedgerError> {
@@ -120,11 +137,10 @@ impl<S: Surroundings> LedgerTable<S> {
             Row::Message(message) => {
                 let mut item: Item = serde_dynamo::to_item(message).map_err(unwritable)?;
                 if message.is_untold() {
-                    item.insert("untold".to_owned(), AttributeValue::S("yes".to_owned()));
+                    item.insert("untold".to_owned(), text("yes"));
                 }
                 if message.is_unreported() {
-                    let yes = AttributeValue::S("yes".to_owned());
-                    item.insert("unreported".to_owned(), yes);
+                    item.insert("unreported".to_owned(), text("yes"));
                 }
                 item
             }
@@ -142,101 +158,74 @@ impl<S: Surroundings> LedgerTable<S> {
             }
         };
         if let Some(number_hash) = unsettled_number(row) {
-            item.insert(
-                "unsettled".to_owned(),
-                AttributeValue::S(number_hash.clone()),
-            );
+            item.insert("unsettled".to_owned(), text(number_hash));
         }
         item.extend(primary_key(&row.key()));
-        item.insert("version".to_owned(), AttributeValue::S(version.to_owned()));
+        item.insert("version".to_owned(), text(version));
         let now_ms = self.surroundings.now_ms();
-        item.insert(
-            "changed_at_ms".to_owned(),
-            AttributeValue::N(now_ms.to_string()),
-        );
+        item.insert("changed_at_ms".to_owned(), number(now_ms));
         if !matches!(row, Row::Account(_) | Row::Lane(_)) {
             let expires_at_s = now_ms.saturating_add(retention_ms) / 1000;
-            item.insert(
-                "expires_at_s".to_owned(),
-                AttributeValue::N(expires_at_s.to_string()),
-            );
+            item.insert("expires_at_s".to_owned(), number(expires_at_s));
         }
         Ok(item)
     }
 
-    async fn put(
-        &self,
-        item: Item,
-        expected: Option<Version>,
-        version: &str,
-    ) -> Result<Written, LedgerError> {
-        let (condition, values) = condition(expected);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .set_expression_attribute_values(values)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .boxed_local()
-            .await;
-        let Err(error) = put else {
-            return Ok(Written::Done);
+    fn put(&self, item: Item, expected: Option<Version>) -> Put<'_> {
+        let (condition_expression, expression_attribute_values) = match expected {
+            None => ("attribute_not_exists(pk)", None),
+            Some(Version(version)) => (
+                "version = :expected",
+                Some(Item::from([(":expected".to_owned(), text(version))])),
+            ),
         };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                // A repeat inside the call: the first one took effect, and its answer was lost.
-                Ok(done_if(
-                    failed.item().is_some_and(|now| has_version(now, version)),
-                ))
-            }
-            Some(PutItemError::TransactionConflictException(_)) => Ok(Written::Conflict),
-            _ => Err(LedgerError(describe(&error))),
+        Put {
+            table_name: &self.table,
+            item,
+            condition_expression,
+            expression_attribute_values,
+            return_values_on_condition_check_failure: "ALL_OLD",
         }
     }
 
-    async fn put_all(
-        &self,
-        puts: Vec<(Item, Option<Version>)>,
-        version: &str,
-    ) -> Result<Written, LedgerError> {
-        let mut items = Vec::new();
-        for (item, expected) in puts {
-            let (condition, values) = condition(expected);
-            let put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(item))
-                .condition_expression(condition)
-                .set_expression_attribute_values(values)
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                )
-                .build()
-                .map_err(|error| LedgerError(error.to_string()))?;
-            items.push(TransactWriteItem::builder().put(put).build());
+    async fn write_one(&self, put: Put<'_>, version: &str) -> Result<Written, LedgerError> {
+        let written: Result<IgnoredAny, CallError> = self.client.call("PutItem", &put).await;
+        match written {
+            Ok(_) => Ok(Written::Done),
+            Err(CallError::Refused(refused)) => match refused.code.as_str() {
+                "ConditionalCheckFailedException" => {
+                    // A repeat inside the call: the first one took effect, and its answer was lost.
+                    let failed: Option<ConditionalCheckFailed> = refused.details();
+                    let now = failed.and_then(|failed| failed.item);
+                    Ok(done_if(now.is_some_and(|now| has_version(&now, version))))
+                }
+                "TransactionConflictException" => Ok(Written::Conflict),
+                code => Err(LedgerError(code.to_owned())),
+            },
+            Err(error) => Err(failed(&error)),
         }
-        let transaction = self
-            .client
-            .transact_write_items()
-            .client_request_token(version)
-            .set_transact_items(Some(items))
-            .send()
-            .boxed_local()
-            .await;
-        let Err(error) = transaction else {
-            return Ok(Written::Done);
+    }
+
+    async fn write_all(&self, puts: Vec<Put<'_>>, version: &str) -> Result<Written, LedgerError> {
+        let input = TransactWriteItems {
+            client_request_token: version,
+            transact_items: puts.into_iter().map(|put| TransactItem { put }).collect(),
         };
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                after_cancellation(cancelled.cancellation_reasons(), version)
-                    .ok_or_else(|| LedgerError(describe(&error)))
-            }
-            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
-                Ok(Written::Conflict)
-            }
-            _ => Err(LedgerError(describe(&error))),
+        let written: Result<IgnoredAny, CallError> =
+            self.client.call("TransactWriteItems", &input).await;
+        match written {
+            Ok(_) => Ok(Written::Done),
+            Err(CallError::Refused(refused)) => match refused.code.as_str() {
+                "TransactionCanceledException" => {
+                    let cancelled: Option<TransactionCanceled> = refused.details();
+                    let reasons = cancelled.map(|cancelled| cancelled.cancellation_reasons);
+                    after_cancellation(&reasons.unwrap_or_default(), version)
+                        .ok_or(LedgerError(refused.code))
+                }
+                "TransactionInProgressException" => Ok(Written::Conflict),
+                code => Err(LedgerError(code.to_owned())),
+            },
+            Err(error) => Err(failed(&error)),
         }
     }
 }
@@ -269,53 +258,30 @@ impl<S: Surroundings> LedgerStore for LedgerTable<S> {
         let version = format!("{:016x}", self.surroundings.up_to(u64::MAX));
         let mut puts = writes
             .into_iter()
-            .map(|write| Ok((self.item(&write.row, &version)?, write.expected)))
+            .map(|write| Ok(self.put(self.item(&write.row, &version)?, write.expected)))
             .collect::<Result<Vec<_>, LedgerError>>()?;
         match (puts.pop(), puts.is_empty()) {
             (None, _) => Ok(Written::Done),
-            (Some((item, expected)), true) => self.put(item, expected, &version).await,
+            (Some(put), true) => self.write_one(put, &version).await,
             (Some(last), false) => {
                 puts.push(last);
-                self.put_all(puts, &version).await
+                self.write_all(puts, &version).await
             }
         }
     }
 
     async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(UNTOLD_INDEX)
-            .key_condition_expression("untold = :yes")
-            .expression_attribute_values(":yes", AttributeValue::S("yes".to_owned()))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed_local()
-            .await
-            .map_err(|error| LedgerError(describe(&error)))?;
-        let ids = answer.items().iter().filter_map(|item| {
-            let pk = item.get("pk")?.as_s().ok()?;
-            MedicMessageId::new(pk.strip_prefix("message#")?).ok()
-        });
+        let items = self.query(UNTOLD_INDEX, "yes", limit).await?;
+        let ids = items
+            .iter()
+            .filter_map(|item| MedicMessageId::new(pk(item)?.strip_prefix("message#")?).ok());
         Ok(ids.collect())
     }
 
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(UNSETTLED_INDEX)
-            .key_condition_expression("unsettled = :number")
-            .expression_attribute_values(":number", AttributeValue::S(number_hash.to_owned()))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed_local()
-            .await
-            .map_err(|error| LedgerError(describe(&error)))?;
-        let keys = answer.items().iter().filter_map(|item| {
-            let pk = item.get("pk")?.as_s().ok()?;
+        let items = self.query(UNSETTLED_INDEX, number_hash, limit).await?;
+        let keys = items.iter().filter_map(|item| {
+            let pk = pk(item)?;
             let message = pk
                 .strip_prefix("message#")
                 .and_then(|id| MedicMessageId::new(id).ok());
@@ -347,7 +313,7 @@ fn primary_key(key: &Key) -> Item {
         Key::Lane => "lane".to_owned(),
         Key::Recipient(number_hash) => format!("recipient#{number_hash}"),
     };
-    HashMap::from([("pk".to_owned(), AttributeValue::S(pk))])
+    Item::from([("pk".to_owned(), text(pk))])
 }
 
 /// The row that an item is.
@@ -355,14 +321,8 @@ fn primary_key(key: &Key) -> Item {
 /// # Errors
 /// When this version cannot read it. Carries nothing of it.
 pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
-    let text = |name: &str| {
-        item.get(name)
-            .and_then(|value| value.as_s().ok())
-            .cloned()
-            .unwrap_or_default()
-    };
-    let version = Version(text("version"));
-    let pk = text("pk");
+    let version = Version(string(&item, "version").unwrap_or_default().to_owned());
+    let pk = pk(&item).unwrap_or_default().to_owned();
     // Says where it is and what kind of fault it has, and nothing of what is in it.
     let unreadable =
         |_: serde_dynamo::Error| LedgerError("a row cannot be read by this version".to_owned());
@@ -380,23 +340,32 @@ pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
     Ok((row, version))
 }
 
-fn condition(expected: Option<Version>) -> (&'static str, Option<Item>) {
-    match expected {
-        None => ("attribute_not_exists(pk)", None),
-        Some(Version(version)) => (
-            "version = :expected",
-            Some(HashMap::from([(
-                ":expected".to_owned(),
-                AttributeValue::S(version),
-            )])),
-        ),
-    }
+fn pk(item: &Item) -> Option<&str> {
+    string(item, "pk")
 }
 
 fn has_version(item: &Item, version: &str) -> bool {
-    item.get("version")
-        .and_then(|value| value.as_s().ok())
-        .is_some_and(|now| now == version)
+    string(item, "version") == Some(version)
+}
+
+/// An attribute that is a text.
+fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    match item.get(name)? {
+        AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn failed(error: &CallError) -> LedgerError {
+    LedgerError(error.to_string())
 }
 
 fn done_if(done: bool) -> Written {
@@ -413,16 +382,17 @@ fn after_cancellation(reasons: &[CancellationReason], version: &str) -> Option<W
     let codes = || {
         reasons
             .iter()
-            .filter_map(CancellationReason::code)
+            .filter_map(|reason| reason.code.as_deref())
             .filter(|code| *code != "None")
     };
     if codes().any(|code| !matches!(code, "ConditionalCheckFailed" | "TransactionConflict")) {
         return None;
     }
     let ours = !reasons.is_empty()
-        && reasons
-            .iter()
-            .all(|reason| reason.item().is_some_and(|now| has_version(now, version)));
+        && reasons.iter().all(|reason| {
+            let now = reason.item.as_ref();
+            now.is_some_and(|now| has_version(now, version))
+        });
     Some(done_if(ours))
 }
 
@@ -431,12 +401,10 @@ mod tests {
     use super::*;
 
     fn reason(code: &str, version: Option<&str>) -> CancellationReason {
-        CancellationReason::builder()
-            .code(code)
-            .set_item(version.map(|version| {
-                HashMap::from([("version".to_owned(), AttributeValue::S(version.to_owned()))])
-            }))
-            .build()
+        CancellationReason {
+            code: Some(code.to_owned()),
+            item: version.map(|version| Item::from([("version".to_owned(), text(version))])),
+        }
     }
 
     #[test]
@@ -472,7 +440,7 @@ mod tests {
             let message: MessageRow = serde_json::from_str(golden).unwrap();
             let mut item: Item = serde_dynamo::to_item(&message).unwrap();
             item.extend(primary_key(&Key::Message(message.id.clone())));
-            item.insert("version".to_owned(), AttributeValue::S("v".to_owned()));
+            item.insert("version".to_owned(), text("v"));
             let read = row(item).unwrap();
             assert!(read == (Row::Message(message), Version("v".to_owned())));
         }

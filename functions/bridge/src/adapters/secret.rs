@@ -1,10 +1,10 @@
 //! A secret of Secrets Manager.
 
-use aws_sdk_secretsmanager::Client;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 
-use futures_util::FutureExt;
-
-use super::aws::describe;
+use super::aws::Client;
 use crate::ports::{SecretError, SecretStore};
 
 /// A secret, by its ARN.
@@ -21,20 +21,33 @@ impl ManagedSecret {
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetSecretValue<'a> {
+    secret_id: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SecretValue {
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+}
+
 impl SecretStore for ManagedSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
-        let answer = self
+        let input = GetSecretValue {
+            secret_id: &self.arn,
+        };
+        let answer: SecretValue = self
             .client
-            .get_secret_value()
-            .secret_id(&self.arn)
-            .send()
-            .boxed_local()
+            .call("GetSecretValue", &input)
             .await
-            .map_err(|error| SecretError(describe(&error)))?;
+            .map_err(|error| SecretError(error.to_string()))?;
         // A secret of bytes is read as text too: somebody uploaded a file.
-        let text = answer.secret_string().map(str::to_owned).or_else(|| {
-            let bytes = answer.secret_binary()?.as_ref();
-            Some(String::from_utf8_lossy(bytes).into_owned())
+        let text = answer.secret_string.or_else(|| {
+            let bytes = STANDARD.decode(answer.secret_binary?).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
         });
         Ok(text.unwrap_or_default())
     }

@@ -1,13 +1,8 @@
 //! A queue of SQS.
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
-};
+use serde::{Deserialize, Serialize};
 
-use futures_util::FutureExt;
-
-use super::aws::describe;
+use super::aws::Client;
 use crate::ports::{NewMessage, Queue, QueueError, Record};
 
 /// So many entries in one call.
@@ -30,61 +25,96 @@ impl SqsQueue {
     }
 
     async fn send_some(&self, messages: &[NewMessage]) -> Vec<Result<(), QueueError>> {
-        let mut call = self.client.send_message_batch().queue_url(&self.url);
-        for (index, message) in messages.iter().enumerate() {
+        let entries = messages.iter().enumerate().map(|(index, message)| {
             let fifo = message.fifo.as_ref();
-            let entry = SendMessageBatchRequestEntry::builder()
-                .id(index.to_string())
-                .message_body(&message.body)
-                .set_message_group_id(fifo.map(|fifo| fifo.group.clone()))
-                .set_message_deduplication_id(fifo.map(|fifo| fifo.deduplication_id.clone()))
-                .build();
-            match entry {
-                Ok(entry) => call = call.entries(entry),
-                Err(error) => return all(messages.len(), &error.to_string()),
+            NewEntry {
+                id: index.to_string(),
+                message_body: &message.body,
+                message_group_id: fifo.map(|fifo| fifo.group.as_str()),
+                message_deduplication_id: fifo.map(|fifo| fifo.deduplication_id.as_str()),
             }
-        }
-        match call.send().boxed_local().await {
-            Ok(answer) => {
-                let successful: Vec<&str> = answer
-                    .successful()
-                    .iter()
-                    .map(aws_sdk_sqs::types::SendMessageBatchResultEntry::id)
-                    .collect();
-                results(messages.len(), &successful, answer.failed())
-            }
-            Err(error) => all(messages.len(), &describe(&error)),
-        }
+        });
+        self.call("SendMessageBatch", entries.collect()).await
     }
 
     async fn hide_some(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
-        let mut call = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(&self.url);
-        for (index, (record, seconds)) in records.iter().enumerate() {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(&record.receipt_handle)
-                .visibility_timeout(*seconds)
-                .build();
-            match entry {
-                Ok(entry) => call = call.entries(entry),
-                Err(error) => return all(records.len(), &error.to_string()),
+        let entries = records.iter().enumerate();
+        let entries = entries.map(|(index, (record, seconds))| VisibilityEntry {
+            id: index.to_string(),
+            receipt_handle: &record.receipt_handle,
+            visibility_timeout: *seconds,
+        });
+        self.call("ChangeMessageVisibilityBatch", entries.collect())
+            .await
+    }
+
+    /// Calls an operation with entries, whose ids are their indexes. Gives what became of each.
+    async fn call<E: Serialize>(
+        &self,
+        operation: &str,
+        entries: Vec<E>,
+    ) -> Vec<Result<(), QueueError>> {
+        let count = entries.len();
+        let input = Batch {
+            queue_url: &self.url,
+            entries,
+        };
+        match self.client.call(operation, &input).await {
+            Ok(answer) => results(count, &answer),
+            Err(error) => {
+                let problem = error.to_string();
+                (0..count)
+                    .map(|_| Err(QueueError(problem.clone())))
+                    .collect()
             }
-        }
-        match call.send().boxed_local().await {
-            Ok(answer) => {
-                let successful: Vec<&str> = answer
-                    .successful()
-                    .iter()
-                    .map(aws_sdk_sqs::types::ChangeMessageVisibilityBatchResultEntry::id)
-                    .collect();
-                results(records.len(), &successful, answer.failed())
-            }
-            Err(error) => all(records.len(), &describe(&error)),
         }
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch<'a, E> {
+    queue_url: &'a str,
+    entries: Vec<E>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NewEntry<'a> {
+    id: String,
+    message_body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_group_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_deduplication_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct VisibilityEntry<'a> {
+    id: String,
+    receipt_handle: &'a str,
+    visibility_timeout: i32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct BatchAnswer {
+    successful: Vec<Done>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Done {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Failed {
+    id: String,
+    code: String,
 }
 
 impl Queue for SqsQueue {
@@ -122,28 +152,16 @@ fn fitting(messages: &[NewMessage]) -> usize {
     fitting.max(1)
 }
 
-fn all(count: usize, problem: &str) -> Vec<Result<(), QueueError>> {
-    (0..count)
-        .map(|_| Err(QueueError(problem.to_owned())))
-        .collect()
-}
-
 /// One result for each entry, by its index: what the answer does not name as done is not done.
-fn results(
-    count: usize,
-    successful: &[&str],
-    failed: &[BatchResultErrorEntry],
-) -> Vec<Result<(), QueueError>> {
+fn results(count: usize, answer: &BatchAnswer) -> Vec<Result<(), QueueError>> {
     (0..count)
         .map(|index| {
             let id = index.to_string();
-            if successful.contains(&id.as_str()) {
+            if answer.successful.iter().any(|entry| entry.id == id) {
                 return Ok(());
             }
-            let code = failed
-                .iter()
-                .find(|entry| entry.id() == id)
-                .map_or("an answer without this entry", |entry| entry.code());
+            let failed = answer.failed.iter().find(|entry| entry.id == id);
+            let code = failed.map_or("an answer without this entry", |entry| &entry.code);
             Err(QueueError(code.to_owned()))
         })
         .collect()
@@ -169,7 +187,8 @@ mod tests {
 
     #[test]
     fn an_entry_that_the_answer_does_not_name_is_not_done() {
-        let results = results(2, &["1"], &[]);
+        let answer = r#"{"Successful":[{"Id":"1","MessageId":"m","MD5OfMessageBody":"x"}]}"#;
+        let results = results(2, &serde_json::from_str(answer).unwrap());
         assert!(results[0].is_err());
         assert!(results[1].is_ok());
     }

@@ -1,5 +1,6 @@
 //! Whether it flows: queues, what was parked, alarms, and what the ledger says of the account.
 
+use bridge::adapters::aws::CallError;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
 use time::format_description::well_known::Rfc3339;
@@ -7,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Finding;
 use crate::failure::Failure;
-use crate::query::{CLOUDWATCH, Refused, field, members};
+use crate::query::{field, members};
 use crate::stack::{Resource, Stack};
 use crate::terminal::{Terminal, shown_duration, shown_time};
 
@@ -153,10 +154,10 @@ async fn greatest(
         ("Statistics.member.1", "Maximum"),
     ];
     parameters.extend(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let failed = |refused: Refused| Failure::aws("look at a queue's age", &refused.code);
+    let failed = |error: CallError| Failure::aws("look at a queue's age", &error);
     let answer = stack
-        .query
-        .call(CLOUDWATCH, "GetMetricStatistics", &parameters)
+        .cloudwatch
+        .call("GetMetricStatistics", &parameters)
         .await
         .map_err(failed)?;
     let points = members(&answer.xml, "Datapoints").map_err(failed)?;
@@ -187,15 +188,12 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
         .collect();
     let mut parameters = vec![("StateValue", "ALARM")];
     parameters.extend(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let answer = stack
-        .query
-        .call(CLOUDWATCH, "DescribeAlarms", &parameters)
-        .await;
+    let answer = stack.cloudwatch.call("DescribeAlarms", &parameters).await;
     let raised = answer.and_then(|answer| members(&answer.xml, "MetricAlarms"));
     match raised {
-        Err(refused) => vec![Finding::failed(
+        Err(error) => vec![Finding::failed(
             CHECK,
-            &Failure::aws("ask for alarms", &refused.code),
+            &Failure::aws("ask for alarms", &error),
         )],
         Ok(raised) if raised.is_empty() => {
             let none = format!("none of {} is raised", named.len());

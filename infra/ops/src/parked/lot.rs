@@ -1,11 +1,11 @@
 //! What is in a parked queue: looked at, given back, deleted.
 
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName,
-};
-use bridge::adapters::aws::describe;
+use std::collections::HashMap;
+
+use bridge::adapters::aws::CallError;
 use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::arguments::ParkedOf;
@@ -107,6 +107,37 @@ pub struct Looked {
     pub out_of_sight: usize,
 }
 
+/// What one receive has brought.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Received {
+    #[serde(default)]
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Message {
+    message_id: String,
+    receipt_handle: String,
+    body: String,
+    #[serde(default)]
+    attributes: HashMap<String, String>,
+}
+
+/// What was deleted.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Deleted {
+    successful: Vec<DeletedEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeletedEntry {
+    id: String,
+}
+
 /// What an item holds, as far as it can be read.
 enum Content {
     Incoming {
@@ -146,20 +177,17 @@ impl Item {
         }
     }
 
-    fn of(lot: Lot, message: &Message) -> Option<Self> {
-        let attribute = |name: MessageSystemAttributeName| {
-            let value = message.attributes()?.get(&name)?;
-            value.parse::<i64>().ok()
-        };
-        let sent_ms = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
-        let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
-        let body = message.body().unwrap_or_default().to_owned();
+    fn of(lot: Lot, message: Message) -> Self {
+        let attribute = |name: &str| message.attributes.get(name)?.parse::<i64>().ok();
+        let sent_ms = attribute("SentTimestamp").unwrap_or(0);
+        let receives = attribute("ApproximateReceiveCount").unwrap_or(0);
+        let body = message.body;
         let wrapped = decode::<Parked>(&body).ok();
         let by_sqs = || format!("SQS itself moved it here after {receives} receives");
-        Some(Self {
+        Self {
             lot,
-            message_id: message.message_id()?.to_owned(),
-            receipt_handle: message.receipt_handle()?.to_owned(),
+            message_id: message.message_id,
+            receipt_handle: message.receipt_handle,
             parked_at_ms: wrapped
                 .as_ref()
                 .map_or(sent_ms, |parked| parked.parked_at_ms),
@@ -169,7 +197,7 @@ impl Item {
             retryable: wrapped.as_ref().is_none_or(|parked| parked.retryable),
             by_sqs: wrapped.is_none(),
             body: wrapped.map_or(body, |parked| parked.body),
-        })
+        }
     }
 
     fn content(&self) -> Content {
@@ -322,23 +350,21 @@ async fn take(
 ) -> Result<usize, Failure> {
     let url = stack.output(lot.parked_output())?;
     while items.len() < LOOKED_AT {
-        let answer = stack
-            .aws
-            .sqs()
-            .receive_message()
-            .queue_url(url)
-            .max_number_of_messages(10)
-            .visibility_timeout(hidden_s)
-            .wait_time_seconds(1)
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .send()
-            .await
-            .map_err(|error| Failure::aws("look into a parked queue", &describe(&error)))?;
-        let messages = answer.messages.unwrap_or_default();
-        if messages.is_empty() {
+        let input = json!({
+            "QueueUrl": url,
+            "MaxNumberOfMessages": A_CALL,
+            "VisibilityTimeout": hidden_s,
+            "WaitTimeSeconds": 1,
+            "MessageSystemAttributeNames": ["All"],
+        });
+        let answer = stack.sqs.call("ReceiveMessage", &input).await;
+        let answer: Received =
+            answer.map_err(|error| Failure::aws("look into a parked queue", &error))?;
+        if answer.messages.is_empty() {
             break;
         }
-        items.extend(messages.iter().filter_map(|message| Item::of(lot, message)));
+        let seen = answer.messages.into_iter();
+        items.extend(seen.map(|message| Item::of(lot, message)));
     }
     stack.depth(url).await
 }
@@ -349,21 +375,17 @@ pub async fn release(stack: &Stack, lot: Lot, items: &[Item]) {
         return;
     };
     for some in items.chunks(A_CALL) {
-        let entries: Result<Vec<_>, _> = some
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(&item.receipt_handle)
-                    .visibility_timeout(0)
-                    .build()
+        let entries: Vec<Value> = (0..)
+            .zip(some)
+            .map(|(index, item): (usize, &Item)| {
+                let handle = &item.receipt_handle;
+                json!({ "Id": index.to_string(), "ReceiptHandle": handle, "VisibilityTimeout": 0 })
             })
             .collect();
-        let sqs = stack.aws.sqs();
-        let call = sqs.change_message_visibility_batch().queue_url(url);
+        let input = json!({ "QueueUrl": url, "Entries": entries });
+        let released = stack.sqs.call("ChangeMessageVisibilityBatch", &input).await;
         // Only sooner than by itself.
-        let _ = call.set_entries(entries.ok()).send().await;
+        let _: Result<IgnoredAny, CallError> = released;
     }
 }
 
@@ -374,23 +396,19 @@ pub async fn delete<'a>(stack: &Stack, lot: Lot, items: &'a [Item]) -> Vec<&'a I
         return gone;
     };
     for some in items.chunks(A_CALL) {
-        let entries: Result<Vec<_>, _> = some
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                DeleteMessageBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(&item.receipt_handle)
-                    .build()
+        let entries: Vec<Value> = (0..)
+            .zip(some)
+            .map(|(index, item): (usize, &Item)| {
+                json!({ "Id": index.to_string(), "ReceiptHandle": &item.receipt_handle })
             })
             .collect();
-        let sqs = stack.aws.sqs();
-        let call = sqs.delete_message_batch().queue_url(url);
-        let Ok(answer) = call.set_entries(entries.ok()).send().await else {
-            continue;
+        let input = json!({ "QueueUrl": url, "Entries": entries });
+        let deleted = stack.sqs.call("DeleteMessageBatch", &input).await;
+        let deleted: Deleted = deleted.unwrap_or_default();
+        let is_gone = |index: usize| {
+            let id = index.to_string();
+            deleted.successful.iter().any(|entry| entry.id == id)
         };
-        let deleted = answer.successful();
-        let is_gone = |index: usize| deleted.iter().any(|entry| entry.id() == index.to_string());
         let some = some.iter().enumerate();
         gone.extend(
             some.filter(|(index, _)| is_gone(*index))

@@ -155,7 +155,10 @@ async fn put_back_some(
     items: &[&Item],
     done: &mut Done,
 ) -> Result<(), Failure> {
-    let home = SqsQueue::new(stack.aws.sqs(), stack.output(lot.home_output())?.to_owned());
+    let home = SqsQueue::new(
+        stack.sqs.clone(),
+        stack.output(lot.home_output())?.to_owned(),
+    );
     let messages = items.iter().map(|item| NewMessage {
         body: item.body.clone(),
         fifo: (lot == Lot::Exchange).then(|| Fifo {

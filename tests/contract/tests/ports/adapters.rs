@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bridge::adapters::aws::{SECRETS_MANAGER, SQS};
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::domain::account::AccountRow;
@@ -13,7 +14,7 @@ use bridge::ports::{
 use serde_json::Value;
 
 use crate::aws::{
-    RETENTION_MS, block_on, clients, create_binary_secret, create_queue, create_secret, emulator,
+    RETENTION_MS, block_on, client, create_binary_secret, create_queue, create_secret, emulator,
     ledger_table, queues_turn, receive, table,
 };
 use crate::lossy_proxy::LossyProxy;
@@ -190,7 +191,7 @@ fn a_send_whose_answer_was_lost_is_in_a_fifo_queue_once_and_in_a_standard_one_at
         for (is_fifo, expected) in [(true, 1), (false, 2)] {
             let url = create_queue(is_fifo).await;
             let proxy = LossyProxy::to(emulator.url(), 1);
-            let queue = SqsQueue::new(clients(&proxy.url).sqs(), url.clone());
+            let queue = SqsQueue::new(client(&proxy.url, &SQS), url.clone());
             assert_eq!(queue.send(vec![numbered(1, is_fifo)]).await, [Ok(())]);
             assert_eq!(
                 (proxy.calls(), receive(&url, 10).await.len()),
@@ -206,7 +207,7 @@ fn a_queue_that_does_not_answer_is_an_error_for_every_message_that_shows_nothing
         let messages: Vec<NewMessage> = (0..12).map(|number| numbered(number, false)).collect();
         let nobody = "http://127.0.0.1:9";
         let queue = SqsQueue::new(
-            clients(nobody).sqs(),
+            client(nobody, &SQS),
             format!("{nobody}/000000000000/254700000001"),
         );
         let results = queue.send(messages.clone()).await;
@@ -217,13 +218,13 @@ fn a_queue_that_does_not_answer_is_an_error_for_every_message_that_shows_nothing
         }
         let url = emulator().await.url();
         let queue = SqsQueue::new(
-            clients(url).sqs(),
+            client(url, &SQS),
             format!("{url}/000000000000/254700000001"),
         );
         for result in queue.send(messages).await {
             let error = result.unwrap_err().to_string();
             assert!(
-                error.contains("NonExistentQueue") && !error.contains("2547"),
+                error.contains("QueueDoesNotExist") && !error.contains("2547"),
                 "{error}"
             );
         }
@@ -235,10 +236,10 @@ fn a_secret_of_bytes_is_text_too() {
     block_on(async {
         let emulator = emulator().await;
         let arn = create_binary_secret("{\"key\":\"é\"}".as_bytes()).await;
-        let secret = ManagedSecret::new(clients(emulator.url()).secrets_manager(), arn);
+        let secret = ManagedSecret::new(client(emulator.url(), &SECRETS_MANAGER), arn);
         assert_eq!(secret.fetch().await.unwrap(), "{\"key\":\"é\"}");
         let arn = create_binary_secret(b"key\xff").await;
-        let secret = ManagedSecret::new(clients(emulator.url()).secrets_manager(), arn);
+        let secret = ManagedSecret::new(client(emulator.url(), &SECRETS_MANAGER), arn);
         assert_eq!(secret.fetch().await.unwrap(), "key\u{fffd}");
     });
 }
@@ -249,10 +250,10 @@ fn a_secret_that_cannot_be_read_is_an_error_that_shows_nothing_of_it() {
         let emulator = emulator().await;
         let arn = create_secret("hushhush").await;
         let missing = format!("{arn}-missing");
-        let secret = ManagedSecret::new(clients(emulator.url()).secrets_manager(), missing);
+        let secret = ManagedSecret::new(client(emulator.url(), &SECRETS_MANAGER), missing);
         let error = secret.fetch().await.unwrap_err().to_string();
         assert!(error.ends_with("ResourceNotFoundException"), "{error}");
-        let secret = ManagedSecret::new(clients("http://127.0.0.1:9").secrets_manager(), arn);
+        let secret = ManagedSecret::new(client("http://127.0.0.1:9", &SECRETS_MANAGER), arn);
         let error = secret.fetch().await.unwrap_err().to_string();
         assert!(error.ends_with("no connection"), "{error}");
     });

@@ -5,10 +5,9 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge::adapters::aws::Aws;
+use bridge::adapters::aws::{Aws, Client, Credentials, DYNAMODB, SECRETS_MANAGER, SQS, Service};
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
@@ -33,10 +32,15 @@ pub async fn emulator() -> &'static Emulator {
     EMULATOR.get_or_try_init(Emulator::start).await.unwrap()
 }
 
-/// The SDK's clients, as the functions make them.
-pub fn clients(url: &str) -> Aws {
-    let credentials = Credentials::new("test", "test", None, None, "tests");
-    Aws::new("us-east-1".to_owned(), credentials, Some(url.to_owned())).unwrap()
+/// A client of a service, as the functions make it.
+pub fn client(url: &str, service: &'static Service) -> Client {
+    let credentials = Credentials {
+        access_key_id: "test".to_owned(),
+        secret_access_key: "test".to_owned(),
+        session_token: None,
+    };
+    let aws = Aws::new("us-east-1", credentials, Some(url.to_owned())).unwrap();
+    aws.client(service).unwrap()
 }
 
 /// What the functions have around them.
@@ -84,7 +88,7 @@ pub async fn table() -> String {
 
 pub fn ledger_table(url: &str, table: &str) -> LedgerTable<&'static System> {
     LedgerTable::new(
-        clients(url).dynamodb(),
+        client(url, &DYNAMODB),
         table.to_owned(),
         RETENTION_MS,
         system(),
@@ -181,7 +185,7 @@ impl queue::Bench for QueueBench {
 
     fn queue(&self) -> SqsQueue {
         let (endpoint, _) = self.url.split_once("/000000000000").unwrap();
-        SqsQueue::new(clients(endpoint).sqs(), self.url.clone())
+        SqsQueue::new(client(endpoint, &SQS), self.url.clone())
     }
 
     async fn receive(&self, limit: usize) -> Vec<Record> {
@@ -271,7 +275,7 @@ impl secret::Bench for SecretBench {
     }
 
     fn store(&self) -> ManagedSecret {
-        ManagedSecret::new(clients(&self.url).secrets_manager(), self.arn.clone())
+        ManagedSecret::new(client(&self.url, &SECRETS_MANAGER), self.arn.clone())
     }
 }
 
