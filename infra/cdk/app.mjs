@@ -3,7 +3,10 @@
 //
 //   cargo build-functions      (in the project's root)
 //   npm ci
+//   npx cdk bootstrap          (once for each account and region)
 //   npx cdk deploy --parameters MedicUrl=https://medic.example.org
+//
+// The stack's name is not the usual one: `cargo ops` needs `--stack cht-africastalking`, or the variable OPS_STACK.
 //
 // Context: `stack` is the stack's name, `functions` the folder with the functions as `cargo build-functions` leaves them.
 

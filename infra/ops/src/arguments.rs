@@ -60,7 +60,7 @@ Example:
         /// Of a phone number, so many messages at most, the newest ones
         #[arg(long, default_value_t = 10)]
         limit: usize,
-        /// Shows phone numbers and texts of what is parked
+        /// Shows phone numbers and texts of what is parked, and its reason as it is
         #[arg(long)]
         reveal: bool,
         /// For a program
@@ -182,7 +182,7 @@ pub enum ParkedCommand {
     Show {
         /// Its id
         id: String,
-        /// Shows phone numbers and texts
+        /// Shows phone numbers and texts, and the reason as it is
         #[arg(long)]
         reveal: bool,
         /// For a program

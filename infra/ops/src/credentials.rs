@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use bridge::adapters::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
+use bridge::json::parse_lenient;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -54,18 +55,23 @@ pub async fn set(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is in the secret now. One that is not filled in, or is no JSON, is begun anew.
+/// What is in the secret now. One that is not filled in, or is no JSON object, is begun anew.
 async fn present(stack: &Stack, terminal: &Terminal) -> Result<Map<String, Value>, Failure> {
     match stack.read_secret(SECRET).await? {
         Err(error) if error.0 == "ResourceNotFoundException" => Ok(Map::new()),
         Err(error) => Err(Failure::aws("read the credentials", &error.0)),
-        Ok(text) => match serde_json::from_str(&text) {
-            Ok(Value::Object(fields)) => Ok(fields),
-            _ => {
-                terminal.note("What is in the secret is no JSON: it is written anew.");
-                Ok(Map::new())
-            }
-        },
+        Ok(text) => Ok(fields_of(&text).unwrap_or_else(|| {
+            terminal.note("What is in the secret is no JSON object: it is written anew.");
+            Map::new()
+        })),
+    }
+}
+
+/// The fields of a secret, read as the functions read it. None, if it is no JSON object.
+fn fields_of(secret: &str) -> Option<Map<String, Value>> {
+    match parse_lenient(secret.as_bytes()) {
+        Ok(Value::Object(fields)) => Some(fields),
+        _ => None,
     }
 }
 
@@ -133,5 +139,16 @@ mod tests {
             assert!(!failure.contains("hush"), "{failure}");
         }
         assert_eq!(given_in(r#"{"medic_password":"hush"}"#).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_secret_that_the_functions_can_read_is_kept() {
+        let fields =
+            fields_of(r#"{"medic_username":"gateway","medic_password":"\ud800"}"#).unwrap();
+        assert_eq!(fields["medic_username"], "gateway");
+        assert_eq!(fields["medic_password"], "\u{fffd}");
+        for other in ["", "hush", r#"["hush"]"#, r#""hush""#] {
+            assert!(fields_of(other).is_none(), "{other}");
+        }
     }
 }

@@ -22,7 +22,13 @@ use crate::terminal::{Terminal, random};
 /// The stack's name when nothing else says one; the sandbox's stack has it.
 const USUAL_NAME: &str = "bridge";
 
-/// Where `sam deploy --guided` keeps its answers, among them the stack's name.
+/// Deploys again, from the project's folder: SAM finds neither the template nor its answers by itself.
+pub const DEPLOY: &str = "`sam deploy --template-file infra/template.yaml`";
+
+/// The same, asking for each parameter.
+pub const DEPLOY_GUIDED: &str = "`sam deploy --guided --template-file infra/template.yaml`";
+
+/// Where `sam deploy --guided` keeps its answers, among them the stack's name: beside the template.
 const SAM_CONFIGURATIONS: [&str; 2] = ["infra/samconfig.toml", "samconfig.toml"];
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -141,7 +147,7 @@ impl Stack {
         self.outputs.get(name).map(String::as_str).ok_or_else(|| {
             Failure::OutOfReach(format!(
                 "the stack `{}` has no output {name} (it is {}): it is not this system, not of this version, \
-                 or not deployed to its end; --stack names another one, `sam deploy` finishes it",
+                 or not deployed to its end; --stack names another one, {DEPLOY} finishes it",
                 self.name, self.status
             ))
         })

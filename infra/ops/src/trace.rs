@@ -201,7 +201,7 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
         terminal.say(&format!(
             "  {}  {}",
             shown_time(item.parked_at_ms),
-            item.reason
+            item.reason(reveal)
         ));
     }
 }

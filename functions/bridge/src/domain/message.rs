@@ -5,6 +5,7 @@
 
 mod steps;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,18 +22,12 @@ use super::status::Status;
 pub struct FailureReason(String);
 
 impl FailureReason {
-    /// The reason, shortened to 100 characters and without control characters. When it has so many
-    /// digits that a phone number could be in it, however that is written, every digit is masked:
+    /// The reason, shortened to 100 characters, without control characters and without a phone number:
     /// reasons come from outside, and are shown.
     pub fn new(reason: &str) -> Self {
-        let short = reason.trim().chars().filter(|c| !c.is_control()).take(100);
-        let kept: String = if reason.chars().filter(char::is_ascii_digit).count() >= 7 {
-            short
-                .map(|c| if c.is_ascii_digit() { '…' } else { c })
-                .collect()
-        } else {
-            short.collect()
-        };
+        let masked = without_number(reason);
+        let short = masked.trim().chars().filter(|c| !c.is_control()).take(100);
+        let kept: String = short.collect();
         // A reason that is read again is cut no further.
         Self(kept.trim().to_owned())
     }
@@ -59,6 +54,18 @@ impl fmt::Debug for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
+}
+
+/// So many digits can be a phone number.
+const DIGITS_OF_A_NUMBER: usize = 7;
+
+/// A text from outside, as it may be shown: when it has so many digits that a phone number could be in
+/// it, however that is written, every digit is masked.
+pub fn without_number(text: &str) -> Cow<'_, str> {
+    if text.chars().filter(char::is_ascii_digit).count() < DIGITS_OF_A_NUMBER {
+        return text.into();
+    }
+    text.replace(|c: char| c.is_ascii_digit(), "…").into()
 }
 
 /// The reason of a message of which nobody knows whether it was sent.

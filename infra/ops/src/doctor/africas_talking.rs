@@ -5,7 +5,7 @@ use bridge::domain::balance::Balance;
 
 use super::setup::Credentials;
 use super::{Finding, Http, ask};
-use crate::stack::Stack;
+use crate::stack::{DEPLOY_GUIDED, Stack};
 
 const CHECK: &str = "Africa's Talking";
 
@@ -23,7 +23,10 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
     let base_url = stack.parameter("AfricasTalkingBaseUrl");
     let server = match AfricasTalkingServer::new(username.to_owned(), base_url) {
         Ok(server) => server,
-        Err(error) => return vec![Finding::wrong(CHECK, error.to_string(), "deploy again")],
+        Err(error) => {
+            let advice = format!("correct the parameter with {DEPLOY_GUIDED}");
+            return vec![Finding::wrong(CHECK, error.to_string(), advice)];
+        }
     };
     let request = http.get(server.user_url().clone()).header("apiKey", key);
     vec![match ask(request).await {

@@ -2,7 +2,7 @@
 
 use super::setup::Credentials;
 use super::{Finding, Http, ask};
-use crate::stack::Stack;
+use crate::stack::{DEPLOY_GUIDED, Stack};
 
 /// Asks Medic.
 pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
@@ -65,7 +65,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         status => Finding::wrong(
             CHECK,
             format!("HTTP {status}, and no gateway's API: this is not Medic's address"),
-            "put the address of Medic's API into MedicUrl, without a path, and deploy",
+            format!("{DEPLOY_GUIDED}, with the address of Medic's API as MedicUrl, without a path"),
         ),
     };
     let is_admitted = admitted.verdict == super::Verdict::Fine;

@@ -11,7 +11,7 @@ use time::macros::format_description;
 use super::Finding;
 use crate::callbacks::read_keys;
 use crate::failure::Failure;
-use crate::stack::{Resource, Stack};
+use crate::stack::{DEPLOY, Resource, Stack};
 use crate::terminal::Terminal;
 
 /// A date as HTTP writes it.
@@ -60,7 +60,7 @@ pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<F
         findings.push(Finding::wrong(
             CHECK,
             format!("`{name}` is {status}"),
-            "`sam deploy` again; the stack's events in CloudFormation say what failed",
+            deploy_again(name, status),
         ));
     }
     match resources {
@@ -73,11 +73,23 @@ pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<F
                 })
                 .map(|resource| {
                     let (name, status) = (&resource.logical_id, &resource.status);
-                    Finding::wrong(CHECK, format!("{name} is {status}"), "`sam deploy` again")
+                    let advice = format!("deploy again: {DEPLOY}");
+                    Finding::wrong(CHECK, format!("{name} is {status}"), advice)
                 }),
         ),
     }
     findings
+}
+
+/// What brings a stack out of this state.
+fn deploy_again(name: &str, status: &str) -> String {
+    // CloudFormation updates no stack whose creation it has undone.
+    let first = if status == "ROLLBACK_COMPLETE" {
+        format!("`sam delete --stack-name {name}`, then ")
+    } else {
+        String::new()
+    };
+    format!("{first}deploy again: {DEPLOY}; the stack's events in CloudFormation say what failed")
 }
 
 /// The credentials, and which of them are missing.
@@ -194,6 +206,17 @@ mod tests {
     fn a_date_of_http_is_read() {
         let date = PrimitiveDateTime::parse("Sun, 22 Nov 2026 13:40:04 GMT", HTTP_DATE).unwrap();
         assert_eq!(date.assume_utc().unix_timestamp(), 1_795_354_804);
+    }
+
+    #[test]
+    fn a_stack_that_cannot_be_updated_is_to_be_deleted_first() {
+        let advice = deploy_again("clinic-sms", "ROLLBACK_COMPLETE");
+        assert!(
+            advice.starts_with("`sam delete --stack-name clinic-sms`, then deploy again"),
+            "{advice}"
+        );
+        let advice = deploy_again("clinic-sms", "UPDATE_FAILED");
+        assert!(advice.starts_with("deploy again"), "{advice}");
     }
 
     #[test]

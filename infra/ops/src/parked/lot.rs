@@ -1,8 +1,10 @@
 //! What is in a parked queue: looked at, given back, deleted.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bridge::adapters::aws::CallError;
+use bridge::domain::message::without_number;
 use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -87,8 +89,6 @@ pub struct Item {
     pub message_id: String,
     /// When it was put there, in milliseconds since 1970.
     pub parked_at_ms: i64,
-    /// Why.
-    pub reason: String,
     /// Whether it can be put back.
     pub retryable: bool,
     /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
@@ -96,6 +96,8 @@ pub struct Item {
     pub by_sqs: bool,
     /// What was put aside, as it came.
     pub body: String,
+    /// Why it is here, with the other side's answer as it came.
+    reason: String,
     receipt_handle: String,
 }
 
@@ -295,13 +297,22 @@ impl Item {
         }
     }
 
+    /// Why it is here. The other side's answer can hold a phone number.
+    pub fn reason(&self, reveal: bool) -> Cow<'_, str> {
+        if reveal {
+            self.reason.as_str().into()
+        } else {
+            without_number(&self.reason)
+        }
+    }
+
     /// For a program.
     pub fn to_json(&self, reveal: bool) -> Value {
         json!({
             "id": self.message_id,
             "of": self.lot.name(),
             "what": self.what(reveal),
-            "reason": self.reason,
+            "reason": self.reason(reveal),
             "retryable": self.retryable,
             "parked_at_ms": self.parked_at_ms,
         })
@@ -416,4 +427,31 @@ pub async fn delete<'a>(stack: &Stack, lot: Lot, items: &'a [Item]) -> Vec<&'a I
         );
     }
     gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_shows_a_phone_number_only_when_it_is_revealed() {
+        let mut item = Item::example("m1", "x", true);
+        for answer in [
+            "refused: HTTP 500: {\"from\":\"+254700000001\"}",
+            "refused: +254 700 000 001 is unknown",
+        ] {
+            item.reason = answer.to_owned();
+            for shown in [
+                item.reason(false).into_owned(),
+                item.to_json(false).to_string(),
+            ] {
+                assert!(!shown.contains("00"), "{shown}");
+                assert!(shown.contains("refused: "), "{shown}");
+            }
+            assert_eq!(item.reason(true), answer);
+            assert_eq!(item.to_json(true)["reason"], answer);
+        }
+        item.reason = "refused: HTTP 500".to_owned();
+        assert_eq!(item.to_json(false)["reason"], "refused: HTTP 500");
+    }
 }

@@ -7,6 +7,9 @@ use bridge::domain::sms::Report;
 use crate::terminal::shown_time;
 
 /// What happened. `attempt` counts the calls until then.
+///
+/// An answer of Africa's Talking shows no network: it names one only in delivery reports and in SMS that
+/// come in, not in its answer to a send.
 pub fn event(what: &What, row: &MessageRow, attempt: u32) -> String {
     match what {
         What::Called => format!("Africa's Talking is called, attempt {attempt}"),

@@ -207,6 +207,46 @@ fn what_names_no_message_is_not_put_back_and_thrown_away_only_when_somebody_says
 }
 
 #[test]
+fn a_number_in_a_reason_is_shown_only_to_who_asks_for_it() -> anyhow::Result<()> {
+    on_the_system(async |system| {
+        let queue = &system.stack.outputs().exchange_parked_queue_url;
+        let (sms, from) = (id("reason"), system.number());
+        let body = json!({
+            "v": 1, "retryable": true, "parked_at_ms": 1, "body": incoming(&sms, &from, 1),
+            "reason": format!("refused: HTTP 500: {from}"),
+        });
+        park(system, queue, &body.to_string(), Some("parked-reason")).await?;
+        let parked = list(system).await?;
+        let parked_id = parked[0]["id"].as_str().unwrap();
+        for arguments in [
+            vec!["parked", "list"],
+            vec!["parked", "list", "--json"],
+            vec!["parked", "show", parked_id],
+            vec!["parked", "show", parked_id, "--json"],
+            vec!["trace", &sms],
+            vec!["trace", &sms, "--json"],
+        ] {
+            let shown = system.ops(&arguments).await?.well()?;
+            ensure!(shown.contains("refused: HTTP"), "{arguments:?}: {shown}");
+            ensure!(!shown.contains(&from[4..]), "{arguments:?}: {shown}");
+        }
+        for arguments in [
+            ["parked", "show", parked_id, "--reveal"].as_slice(),
+            &["trace", &sms, "--reveal"],
+        ] {
+            let shown = system.ops(arguments).await?.well()?;
+            let reason = format!("refused: HTTP 500: {from}");
+            ensure!(shown.contains(&reason), "{arguments:?}: {shown}");
+        }
+        system
+            .ops(&["parked", "discard", parked_id, "--yes"])
+            .await?
+            .well()?;
+        Ok(())
+    })
+}
+
+#[test]
 fn a_report_and_an_sms_to_a_phone_are_put_back_into_their_own_queues() -> anyhow::Result<()> {
     on_the_system(async |system| {
         let outputs = system.stack.outputs();

@@ -249,6 +249,9 @@ fn a_reason_shows_no_phone_number() {
         FailureReason::new("statusCode 499").as_str(),
         "statusCode 499"
     );
+    // Also where only its beginning is kept.
+    let reason = FailureReason::new(&format!("{} 254700 000001", "x".repeat(90)));
+    assert!(reason.as_str().ends_with("x ……………… ……"), "{reason:?}");
 }
 
 #[test]
