@@ -131,8 +131,9 @@ pub enum Reply {
         /// How many entries of the answer had no id to speak of.
         unreadable: usize,
     },
-    /// Medic's own error (500, or another with which its database failed), with its answer: the messages that could be stored are, it has ended
-    /// its work, and what came after the failing part was not done.
+    /// Medic's own error (500, or another with which its database failed), with its answer. It has ended
+    /// its work. Of the messages those are stored that could be, or none of them, if it failed before it
+    /// stored the first; what came after them was not done.
     Poison(String),
     /// Nothing was done, and why.
     Refused(Refusal),
@@ -149,16 +150,31 @@ pub enum Refusal {
     /// HTTP 503 or 425: it starts or upgrades.
     #[error("Medic is not ready (HTTP {0})")]
     NotReady(u16),
-    /// HTTP 401 or 403: user name, password or permission are wrong. HTTP 429: ten of those lock the
-    /// user name.
+    /// HTTP 401 or 403: user name, password or permission are wrong.
     #[error("Medic refuses the user (HTTP {0})")]
     Credentials(u16),
+    /// HTTP 429: too many wrong logins in ten seconds, by this user or from this address; behind a
+    /// proxy that is everybody's address.
+    #[error("Medic lets nobody in for a moment (HTTP 429)")]
+    TooMany,
     /// HTTP 404 or a redirect: this is not where the API is.
     #[error("there is no gateway API at this address (HTTP {0})")]
     WrongAddress(u16),
     /// HTTP 400, 413 and every other 4xx: it does not like what was posted.
     #[error("Medic refuses the request (HTTP {0})")]
     Request(u16),
+}
+
+impl Refusal {
+    /// What it means when a POST with the same user was taken a moment before: then user and address
+    /// are right, and something between here and Medic dislikes what was posted.
+    #[must_use]
+    pub fn after_success(self) -> Self {
+        match self {
+            Self::Credentials(status @ 403) | Self::WrongAddress(status) => Self::Request(status),
+            other => other,
+        }
+    }
 }
 
 impl Reply {
@@ -177,7 +193,8 @@ impl Reply {
                 None => Self::Doubt("HTTP 200 without messages".to_owned()),
             },
             (200, None) => Self::Doubt("HTTP 200 that is no JSON".to_owned()),
-            (401 | 403 | 429, _) => Self::Refused(Refusal::Credentials(status)),
+            (401 | 403, _) => Self::Refused(Refusal::Credentials(status)),
+            (429, _) => Self::Refused(Refusal::TooMany),
             (425 | 503, _) => Self::Refused(Refusal::NotReady(status)),
             (413, _) => Self::Refused(Refusal::Request(status)),
             // Medic passes errors of its database on with their own status: its work has ended, and
@@ -308,7 +325,7 @@ mod tests {
         ));
         assert!(matches!(answer(500, "<html>"), Reply::Doubt(_)));
         assert!(matches!(
-            answer(502, r#"{"type":"ERROR","code":502}"#),
+            answer(502, r#"{"type":"ERROR","error":"502 Bad Gateway"}"#),
             Reply::Doubt(_)
         ));
         assert!(matches!(answer(504, "<html>"), Reply::Doubt(_)));
@@ -319,7 +336,7 @@ mod tests {
         for (status, refusal) in [
             (401, Refusal::Credentials(401)),
             (403, Refusal::Credentials(403)),
-            (429, Refusal::Credentials(429)),
+            (429, Refusal::TooMany),
             (503, Refusal::NotReady(503)),
             (302, Refusal::WrongAddress(302)),
             (404, Refusal::WrongAddress(404)),
@@ -331,6 +348,19 @@ mod tests {
         assert!(matches!(answer(408, "x"), Reply::Doubt(_)));
         assert!(Reply::of(Response::NotConnected) == Reply::Refused(Refusal::Unreachable));
         assert!(matches!(Reply::of(Response::NoAnswer), Reply::Doubt(_)));
+    }
+
+    #[test]
+    fn what_refuses_a_post_after_another_was_taken_dislikes_the_post() {
+        for (refusal, after) in [
+            (Refusal::Credentials(403), Refusal::Request(403)),
+            (Refusal::WrongAddress(302), Refusal::Request(302)),
+            (Refusal::Credentials(401), Refusal::Credentials(401)),
+            (Refusal::TooMany, Refusal::TooMany),
+            (Refusal::NotReady(503), Refusal::NotReady(503)),
+        ] {
+            assert_eq!(refusal.after_success(), after);
+        }
     }
 
     #[test]

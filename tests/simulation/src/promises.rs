@@ -8,7 +8,7 @@ use bridge::domain::status::{Status, reported_status};
 use bridge::queue_messages::{ExchangeMessage, Parked, decode};
 
 use crate::africas_talking::{SendCall, Verdict};
-use crate::medic::{CRASHER, Outgoing, POISON, State};
+use crate::medic::{Outgoing, POISONS, State};
 use crate::world::{MINUTE_MS, QueueName, World};
 
 /// What the clocks of two invocations may differ by, in milliseconds.
@@ -108,7 +108,7 @@ fn incoming(world: &World) -> Vec<Breach> {
         // Only Medic's own word condemns; but a repeat that SQS did not recognise is taken by a full
         // disk as if it were stored, and stands witness. What ended again and again in doubt is parked by number
         // of tries: Medic may have it, and recognises it when it is put back.
-        let is_poison = sms.text.contains(POISON) || sms.text.contains(CRASHER);
+        let is_poison = POISONS.iter().any(|poison| sms.text.contains(poison));
         let reason = parked.get(&sms.id);
         let condemned = reason.is_some_and(|reason| reason.contains("\"code\":500"));
         if condemned && !came_again && (copies > 0 || !is_poison) {

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use bridge::domain::message::UnknownOutcomePolicy;
 
 use crate::broken::Variant;
-use crate::medic::{CRASHER, POISON};
+use crate::medic::POISONS;
 use crate::plan;
 use crate::promises::{self, Breach};
 use crate::world::{BEGIN_MS, MINUTE_MS, World};
@@ -125,7 +125,7 @@ pub fn run(seed: u64, variant: Option<Variant>, traced: bool) -> Run {
 fn bound_ms(world: &Rc<World>) -> i64 {
     let at = world.africas_talking.borrow();
     let texts = at.incoming.values().map(|sms| &sms.text);
-    let poison = texts.filter(|text| text.contains(CRASHER) || text.contains(POISON));
+    let poison = texts.filter(|text| POISONS.iter().any(|poison| text.contains(poison)));
     let poison = i64::try_from(poison.count()).unwrap_or(0);
     let rules = &world.settings.rules;
     let held_ms = match rules.unknown_outcome {

@@ -4,7 +4,7 @@ use bridge::domain::status::Status;
 use simulation::africas_talking::Verdict;
 use simulation::faults::{Call, Fate};
 use simulation::lambda::Function;
-use simulation::medic::{self, Mode, PostFate, State};
+use simulation::medic::{self, Logged, Mode, PostFate, State};
 use simulation::scene::{OTHER_PHONE, PHONE, Scene, THIRD_PHONE};
 use simulation::world::QueueName;
 
@@ -261,7 +261,7 @@ fn nothing_is_brought_until_the_empty_post_is_answered() {
 
 #[test]
 fn a_refused_user_waits_for_minutes() {
-    for status in [401, 403, 429] {
+    for status in [401, 403] {
         let scene = Scene::default();
         scene.medic.borrow_mut().mode = Mode::Answers(status);
         scene.phone_sends("in-1", PHONE, "hello");
@@ -273,6 +273,35 @@ fn a_refused_user_waits_for_minutes() {
         scene.rest(1);
         scene.keeps_its_promises();
     }
+}
+
+#[test]
+fn who_is_let_in_by_nobody_for_a_moment_tries_again_soon_and_alarms_nobody() {
+    let scene = Scene::default();
+    scene.fates(&[PostFate::Refused(429)]);
+    scene.phone_sends("in-1", PHONE, "hello");
+    scene.seconds(60);
+    assert_eq!(scene.stored(), ["in-1"]);
+    assert_eq!(scene.events("medic_refused_credentials"), 0);
+    scene.rest(1);
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn a_medic_that_is_slow_and_well_is_worked_with_without_the_waits_of_an_outage() {
+    let scene = Scene::default();
+    for n in 0..1000 {
+        scene.wants(&format!("out-{n}"));
+    }
+    scene.fates(&[PostFate::Slow(45_000); 400]);
+    let longest_pause_ms = |posts: &[Logged]| {
+        let pauses = posts.windows(2).map(|two| two[1].at_ms - two[0].at_ms);
+        pauses.max().unwrap()
+    };
+    scene.minutes(60);
+    let posts = scene.posts();
+    assert!(posts.len() > 50);
+    assert!(longest_pause_ms(&posts) < 90_000);
 }
 
 #[test]

@@ -31,6 +31,35 @@ fn poison_is_found_among_good_ones_within_seconds_and_parked_with_medics_answer(
 }
 
 #[test]
+fn what_fails_before_anything_is_stored_is_found_as_well() {
+    let scene = Scene::without_polls();
+    scene.batch(&[
+        ("good-1", OTHER_PHONE, "good"),
+        ("bad", PHONE, "THROWER"),
+        ("good-2", THIRD_PHONE, "good"),
+    ]);
+    scene.seconds(15);
+    assert_eq!(scene.stored().len(), 2);
+    assert!(parked(&scene)["bad"].contains("Server error"));
+    assert!(scene.waiting().is_empty());
+    scene.keeps_its_promises();
+}
+
+#[test]
+fn what_a_filter_before_medic_refuses_is_put_aside_and_blocks_nobody() {
+    let scene = Scene::default();
+    scene.phone_sends("bad", PHONE, "FILTERED");
+    for n in 0..40 {
+        scene.minutes(3);
+        scene.phone_sends(&format!("good-{n}"), OTHER_PHONE, "good");
+    }
+    scene.rest(1);
+    assert!(parked(&scene).contains_key("bad"));
+    assert_eq!(scene.stored().len(), 40);
+    scene.keeps_its_promises();
+}
+
+#[test]
 fn what_fails_with_nothing_beside_it_is_not_parked_until_another_shows_that_medic_stores() {
     let scene = Scene::default();
     scene.phone_sends("bad", PHONE, "POISON");

@@ -92,7 +92,12 @@ impl<S: Surroundings> LedgerTable<S> {
             let (mut responses, mut left_out) = (answer.responses, answer.unprocessed_keys);
             found.append(&mut responses.remove(&self.table).unwrap_or_default());
             match left_out.remove(&self.table) {
-                Some(keys) if !keys.keys.is_empty() => wanted = keys,
+                Some(keys) if !keys.keys.is_empty() => {
+                    wanted = Keys {
+                        consistent_read: true,
+                        ..keys
+                    };
+                }
                 _ => return Ok(found),
             }
         }

@@ -1,7 +1,8 @@
 //! What Africa's Talking's answer to a send means.
 //!
-//! An HTTP 201 also comes when nothing was sent, so the recipient's `statusCode` decides, and
-//! neither the HTTP status nor the sentence in `Message`.
+//! An HTTP 201 also comes when nothing was sent, and Africa's Talking documents an HTTP 409 with the
+//! usual body, so the recipient's `statusCode` decides where there is one, and neither the HTTP status
+//! nor the sentence in `Message`.
 
 use serde_json::Value;
 
@@ -44,6 +45,7 @@ impl Outcome {
     pub fn of_answer(http_status: u16, body: &[u8]) -> Self {
         match http_status {
             200..=299 => of_body(body),
+            400..=499 if code_in(body).is_some() => of_body(body),
             300..=399 | 404 | 405 => Self::AccountTrouble(AccountTrouble::WrongAddress),
             401 | 403 => Self::AccountTrouble(AccountTrouble::CredentialsRefused),
             429 => Self::not_sent("HTTP 429", TOO_FAST_WAIT_MS),
@@ -135,9 +137,16 @@ fn of_recipient(recipient: &Value) -> Outcome {
         // A code that nobody has seen. With an id, Africa's Talking has taken it, and its reports
         // will tell the rest; without one, nobody knows.
         _ if at_id.is_some() => accepted(Status::Unsent),
+        // What old answers say of what they charge nothing for and give no id.
+        None if is_one_of(&name, &["Could Not Send", "Failed"]) => Outcome::not_sent(&name, 0),
         Some(code) => Outcome::unknown(&format!("statusCode {code}")),
         None => Outcome::unknown("no statusCode in the answer"),
     }
+}
+
+fn is_one_of(name: &str, known: &[&str]) -> bool {
+    let name = name.trim();
+    known.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn is_rejection(code: u64) -> bool {
@@ -330,6 +339,38 @@ mod tests {
             answer(r#"{"status":"Invalid Phone Number","messageId":"None"}"#),
             Outcome::Refused(_)
         ));
+    }
+
+    #[test]
+    fn a_recipients_code_decides_whatever_the_http_status() {
+        let body = |code| {
+            format!(
+                r#"{{"SMSMessageData":{{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[{{"cost":"0",
+                    "messageId":"None","number":"+254700000001","status":"x","statusCode":{code}}}]}}}}"#
+            )
+        };
+        assert_eq!(
+            Outcome::of_answer(409, body(409).as_bytes()),
+            Outcome::not_sent("DoNotDisturbRejection", DO_NOT_DISTURB_WAIT_MS)
+        );
+        assert_eq!(
+            Outcome::of_answer(403, body(403).as_bytes()),
+            Outcome::Refused(FailureReason::new("InvalidPhoneNumber"))
+        );
+        assert_eq!(
+            Outcome::of_answer(409, b"{}"),
+            Outcome::not_sent("HTTP 409", 0)
+        );
+    }
+
+    #[test]
+    fn an_old_answer_that_nothing_was_sent_is_no_doubt_unless_it_has_an_id() {
+        for name in ["Could Not Send", "Failed"] {
+            let nothing = format!(r#"{{"status":"{name}","messageId":"None","cost":"0"}}"#);
+            assert_eq!(answer(&nothing), Outcome::not_sent(name, 0));
+            let something = format!(r#"{{"status":"{name}","messageId":"ATXid_1"}}"#);
+            assert!(matches!(answer(&something), Outcome::Accepted(_)));
+        }
     }
 
     #[test]

@@ -36,11 +36,9 @@ impl AnswerCode {
     /// The code of an HTTP answer: the recipient's `statusCode` where there is one, and the HTTP
     /// status otherwise.
     pub fn of_answer(http_status: u16, body: &[u8]) -> Self {
-        match http_status {
-            200..=299 => match code_in(body) {
-                Some(code) => Self::of_status_code(code),
-                None => Self("unreadable"),
-            },
+        match (http_status, code_in(body)) {
+            (200..=299 | 400..=499, Some(code)) => Self::of_status_code(code),
+            (200..=299, None) => Self("unreadable"),
             _ => Self::of_http_status(http_status),
         }
     }
@@ -82,6 +80,7 @@ mod tests {
     fn the_recipients_code_goes_before_the_http_status() {
         let refused = r#"{"SMSMessageData":{"Recipients":[{"statusCode":406,"status":"x"}]}}"#;
         assert_eq!(code(201, refused), "406");
+        assert_eq!(code(409, refused), "406");
         let text = r#"{"SMSMessageData":{"Recipients":[{"statusCode":"101"}]}}"#;
         assert_eq!(code(200, text), "101");
         let named = r#"{"SMSMessageData":{"Recipients":[{"status":"Success"}]}}"#;

@@ -6,8 +6,8 @@ use super::ids::{AtMessageId, MedicMessageId};
 use super::message::FailureReason;
 use super::status::{Status, reported_status};
 
-/// How many different reports of one SMS are kept. Seven words are known and each comes once; the
-/// limit is for a sender that invents words.
+/// How many different reports of one SMS are kept. Eight words are known, and some come with a reason;
+/// the limit is for a sender that invents words.
 const MAX_REPORTS: usize = 32;
 
 /// A report of one SMS: Africa's Talking's own word, kept as it came, known to us or not.

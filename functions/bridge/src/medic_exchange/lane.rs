@@ -144,6 +144,11 @@ impl<'a> Lane<'a> {
             .retain(|letter| letter.record.message_id != record.message_id);
     }
 
+    /// Whether there is nothing left that could go back into the queue.
+    pub fn is_spent(&self) -> bool {
+        self.waiting.is_empty() && self.stored.is_empty() && self.wakes.is_empty()
+    }
+
     /// What goes back into the queue when the work stops before its end.
     pub fn undone(&self) -> Vec<&'a Record> {
         let letters = self.waiting.iter().map(|letter| letter.record);
@@ -246,6 +251,7 @@ mod tests {
         let records = [record(0, &sms("a1", "MTN"), 0)];
         let mut lane = Lane::sort(&records, 0);
         lane.mark_parked(&records[0]);
+        assert!(lane.is_spent());
         assert!(lane.undone_or_youngest().is_empty());
     }
 }

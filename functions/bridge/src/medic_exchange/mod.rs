@@ -31,17 +31,26 @@ use lane::Lane;
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
 const POSTS_AT_MOST: u32 = 8;
 
-/// What is kept of the invocation for the last acts, in milliseconds.
-const LAST_ACTS_MS: i64 = 5_000;
+/// What is kept of the invocation beside a POST, in milliseconds: for reading the credentials before
+/// it, and for a read and a write of the ledger and a call to the queue after it. None takes longer
+/// than 6 s.
+const LAST_ACTS_MS: i64 = 25_000;
 
 /// How much longer than the invocation the batch is ours, in milliseconds.
 const VISIBILITY_MARGIN_MS: i64 = 30_000;
 
-/// After a doubt, the wait is longer than Medic's time-out by this much, in milliseconds.
+/// So long Medic may go on working on a POST whose answer nobody waited for, in milliseconds, and
+/// longer if more time was given to it. A shorter time-out does not make it faster.
+const WORKS_ON_MS: i64 = 60_000;
+
+/// After a doubt, the wait is longer than that by this much, in milliseconds.
 const DOUBT_MARGIN_MS: i64 = 5_000;
 
-/// Ten refused logins lock the user name, so that a refused user waits for minutes.
+/// Ten refused logins lock everybody out for a moment, so that a refused user waits for minutes.
 const CREDENTIALS_WAIT_MS: i64 = 5 * 60 * 1000;
+
+/// Medic lets somebody in again ten seconds after the last wrong login.
+const TOO_MANY_WAIT_MS: i64 = 15_000;
 
 /// A wrong address, a refused request, missing credentials: somebody has to mend something.
 const MENDING_WAIT_MS: i64 = 60_000;
@@ -85,6 +94,8 @@ struct Round {
     in_hand: Payload,
     /// What was in a POST that failed.
     tried: BTreeSet<Suspect>,
+    /// Whether a POST was taken in this invocation.
+    was_taken: bool,
     /// What Medic has shown in this invocation.
     witness: Witness,
     /// Whether something was put aside without a witness: one at the most is.
@@ -177,6 +188,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 memory: memory.clone().unwrap_or_default(),
                 in_hand: Payload::default(),
                 tried: BTreeSet::new(),
+                was_taken: false,
                 witness: Witness::Nothing,
                 put_one_aside: false,
             };
@@ -241,6 +253,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             self.deliver_one_by_one(lane, round).await?;
         }
         loop {
+            if lane.is_spent() {
+                // Everything was put aside, and nothing could lock the lane any more if this POST
+                // ended in doubt.
+                return Ok(true);
+            }
             let letters = lane.next_letters();
             let payload = Payload {
                 updates: match letters.is_empty() || !round.memory.apart {
@@ -307,6 +324,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                     updates: payload.updates.len(),
                     offers: offers.len(),
                 });
+                round.was_taken = true;
                 let witness = round.shown_by(payload, lane);
                 round.witness = round.witness.and(witness);
                 if payload.messages.is_empty() && !payload.updates.is_empty() {
@@ -335,7 +353,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
                 round.note_failed(payload);
                 Ok(Posted::Poison(answer))
             }
-            Reply::Refused(refusal) => Err(Stop::Refused(refusal)),
+            Reply::Refused(refusal) => Err(Stop::Refused(match round.was_taken {
+                true => refusal.after_success(),
+                false => refusal,
+            })),
             Reply::Doubt(what) => Err(Stop::Doubt(what)),
         }
     }
@@ -364,8 +385,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             },
         });
         let at_least_ms = match stop {
-            Stop::Doubt(_) => self.post_timeout_ms.saturating_add(DOUBT_MARGIN_MS),
+            Stop::Doubt(_) => {
+                let works_on_ms = self.post_timeout_ms.max(WORKS_ON_MS);
+                works_on_ms.saturating_add(DOUBT_MARGIN_MS)
+            }
             Stop::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
+            Stop::Refused(Refusal::TooMany) => TOO_MANY_WAIT_MS,
             Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
             | Stop::Credentials(_) => MENDING_WAIT_MS,
             Stop::FailsOnEverything => BRIEF_WAIT_MS,

@@ -24,7 +24,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         let request = http.get(format!("{base}{path}"));
         request.basic_auth(user, Some(password))
     };
-    // Once: ten refused logins lock the user's name.
+    // Once: ten refused logins lock the user out.
     let probe = match ask(get("/api/sms")).await {
         Err(problem) => {
             return vec![Finding::wrong(
@@ -42,7 +42,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         401 => Finding::wrong(
             CHECK,
             "it refuses our user or password",
-            "`cargo ops set-credentials`; ten refusals lock the user's name for a while",
+            "`cargo ops set-credentials`; ten refusals lock the user out for a moment",
         ),
         403 => Finding::wrong(
             CHECK,
@@ -51,8 +51,8 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> V
         ),
         429 => Finding::wrong(
             CHECK,
-            "our user's name is locked, after too many refused logins",
-            "`cargo ops set-credentials` with the right password; the lock ends by itself",
+            "it lets nobody in for a moment, after too many wrong logins of this user or from this address",
+            "try again in a minute; if it comes back, somebody behind the same proxy keeps trying a wrong password",
         ),
         502..=504 => Finding::wrong(
             CHECK,

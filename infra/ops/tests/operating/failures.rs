@@ -186,8 +186,8 @@ fn what_is_throttled_is_tried_again_and_then_said_to_be_throttled() -> anyhow::R
     alone(async {
         let throttled = "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
         for (status, body, advice, tries) in [
-            (400, throttled, "throttles", 4),
-            (503, "busy", "HTTP 503", 4),
+            (400, throttled, "throttles", 3),
+            (503, "busy", "HTTP 503", 3),
             (200, "<html>", "unreadable", 1),
             (403, "<E><Code>ExpiredToken</Code></E>", "aws sso login", 1),
         ] {

@@ -72,9 +72,9 @@ pub struct Aws {
 const QUEUES: [(&str, u64); 6] = [
     ("exchange.fifo", 330),
     ("exchange-parked.fifo", 30),
-    ("outbox", 120),
+    ("outbox", 300),
     ("outbox-parked", 30),
-    ("reports", 60),
+    ("reports", 300),
     ("reports-parked", 30),
 ];
 

@@ -9,8 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::answer;
 
-/// So many failed logins lock a user name …
+/// So many failed logins lock a user name, and the address that they come from …
 const FAILURES: u32 = 10;
+/// The address: whoever calls a stand-in is on this machine, as if behind one proxy.
+const ADDRESS: &str = "127.0.0.1";
 /// … when they come within this time, and until it has passed.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -25,7 +27,7 @@ pub(super) enum Denied {
     Forbidden,
 }
 
-/// The one user of the gateway's API, and the failed logins of all names.
+/// The one user of the gateway's API, and the failed logins of all names and of the address.
 #[derive(Debug)]
 pub(super) struct Logins {
     pub user: String,
@@ -56,16 +58,18 @@ impl Logins {
         self.failures
             .retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
         let (name, password) = credentials(headers).unwrap_or_default();
-        if self
-            .failures
-            .get(&name)
-            .is_some_and(|(_, count)| *count >= FAILURES)
-        {
+        let is_locked = |key: &str| {
+            let failures = self.failures.get(key);
+            failures.is_some_and(|(_, count)| *count >= FAILURES)
+        };
+        if is_locked(&name) || is_locked(ADDRESS) {
             return Err(Denied::Locked);
         }
         if name != self.user || password != self.password {
             if !name.is_empty() {
-                self.failures.entry(name).or_insert((now, 0)).1 += 1;
+                for key in [name, ADDRESS.to_owned()] {
+                    self.failures.entry(key).or_insert((now, 0)).1 += 1;
+                }
             }
             return Err(Denied::Unauthorized);
         }

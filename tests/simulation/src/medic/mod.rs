@@ -21,6 +21,15 @@ pub const POISON: &str = "POISON";
 /// A text with this in it ends the POST that brings it without an answer.
 pub const CRASHER: &str = "CRASHER";
 
+/// A text with this in it makes Medic fail before it stores anything of the POST.
+pub const THROWER: &str = "THROWER";
+
+/// A text with this in it is refused by a filter between the bridge and Medic, with a page of its own.
+pub const FILTERED: &str = "FILTERED";
+
+/// All that Medic never takes.
+pub const POISONS: [&str; 4] = [POISON, CRASHER, THROWER, FILTERED];
+
 /// A text with this in it gets an automatic reply.
 pub const REPLY: &str = "REPLY";
 

@@ -6,7 +6,10 @@ use bridge::domain::status::Status;
 use bridge::ports::Response;
 use serde_json::{Value, json};
 
-use super::{CRASHER, Logged, Mode, OFFERS_AT_MOST, POISON, Post, PostFate, REPLY, State, Stored};
+use super::{
+    CRASHER, FILTERED, Logged, Mode, OFFERS_AT_MOST, POISON, Post, PostFate, REPLY, State, Stored,
+    THROWER,
+};
 use crate::executor::Slot;
 use crate::world::World;
 
@@ -46,6 +49,14 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
         slot.fill(own_500());
         return slot;
     };
+    if messages.iter().any(|sms| sms.content.contains(FILTERED)) {
+        world.count(|| "Medic: a filter before it refuses a message".to_owned());
+        slot.fill(Response::Answer {
+            status: 403,
+            body: b"<html><body>Forbidden</body></html>".to_vec(),
+        });
+        return slot;
+    }
     let count = i64::try_from(messages.len()).unwrap_or(0);
     let steps = count + 5;
     let mut pace_ms = match world.medic.borrow().message_ms {
@@ -63,7 +74,10 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
             pace_ms = total_ms / steps;
             let slot = Rc::clone(&slot);
             world.after(after_ms, move |_| {
-                slot.fill(answer(status, &json!({"type": "ERROR", "code": status})));
+                slot.fill(answer(
+                    status,
+                    &json!({"type": "ERROR", "error": "the proxy's"}),
+                ));
             });
         }
         PostFate::AnswerLost => {
@@ -267,7 +281,9 @@ fn check(world: &Rc<World>, number: u64) {
         .iter()
         .map(|message| medic.copies(&message.id) == 0)
         .collect();
-    let first = if post.messages.is_empty() {
+    let mut messages = post.messages.iter();
+    post.failed = messages.any(|message| message.content.contains(THROWER));
+    let first = if post.messages.is_empty() || post.failed {
         Step::Update
     } else {
         Step::Write(0)

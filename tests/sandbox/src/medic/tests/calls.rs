@@ -34,7 +34,7 @@ async fn wrong_credentials_are_a_401_or_a_redirect_to_the_login_page() {
 }
 
 #[tokio::test]
-async fn ten_failed_logins_in_ten_seconds_lock_the_user_name_also_for_the_right_password() {
+async fn ten_failed_logins_in_ten_seconds_lock_the_address_also_for_the_right_password() {
     let stand_in = stand_in().await;
     for _ in 0..10 {
         let wrong = client()
@@ -48,7 +48,7 @@ async fn ten_failed_logins_in_ten_seconds_lock_the_user_name_also_for_the_right_
         .get(format!("{}/api/sms", stand_in.url()))
         .basic_auth("somebody", Some("else"))
         .header("Accept", "application/json");
-    assert_eq!(answer(other).await.0, 401);
+    assert_eq!(answer(other).await.0, 429);
     stand_in.pass_time(Duration::from_secs(10));
     assert_eq!(answer(post(&stand_in, &[], &[])).await.0, 200);
 }
