@@ -28,7 +28,7 @@ const OUTGOING: [(Charge, f64); 6] = [
     (Charge::Invocation, 7.0),
     (Charge::FifoQueueRequest, 0.0),
     (Charge::StandardQueueRequest, 12.0),
-    (Charge::WriteUnit, 29.0),
+    (Charge::WriteUnit, 31.0),
     (Charge::ReadUnit, 21.5),
 ];
 
