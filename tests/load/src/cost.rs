@@ -2,9 +2,11 @@
 //! prices.
 //!
 //! A message that comes alone costs most, for everything is then done for it alone; in a campaign
-//! batches are shared. Both are measured. What an idle minute uses is counted by itself and taken
+//! batches are shared. Both are measured: the one with one invocation at a time, the other with as
+//! many side by side as the template allows. What an idle minute uses is counted by itself and taken
 //! off, so that it is in the idle month only.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
 use sandbox::tools::repository;
 
-use crate::bench::events::{incoming_form, number};
+use crate::bench::events::{incoming_form, median, number};
 use crate::local::{Local, Manners};
 use crate::meter::{Charge, Usage, add};
 use crate::prices;
@@ -30,6 +32,13 @@ const POLLER_REQUESTS_A_MONTH: f64 = POLLERS * 3.0 * POLLS_A_MONTH;
 
 /// The credentials are read again after five minutes.
 const SECRET_CALLS_A_MONTH: f64 = POLLS_A_MONTH / 5.0;
+
+/// The ledger is asked after each poll what Medic has not been told, and once an hour what has no end
+/// yet: half a read unit each.
+const BACKLOG_READS_A_MONTH: f64 = (POLLS_A_MONTH + POLLS_A_MONTH / 60.0) / 2.0;
+
+/// So many polls are counted for an idle month.
+const POLLS_COUNTED: u32 = 11;
 
 /// The ledger remembers for 90 days.
 const LEDGER_MONTHS: f64 = 3.0;
@@ -81,23 +90,11 @@ pub struct Sample {
 /// # Errors
 /// When a message does not get to where it belongs.
 pub async fn measure(programs: &Path, sample: Sample, manners: Manners) -> anyhow::Result<Costs> {
-    let mut local = Local::start(programs, manners).await?;
-    local
-        .africas_talking
-        .fault(Fault::ReportsNone, Scope::UntilCleared)
-        .await;
-    // The first call of a process is no measure of the others.
-    polls(&mut local, 1).await?;
-    let idle = counted(&mut local, 10, async |local| polls(local, 10).await).await?;
-    let mut counter = Counter {
-        local,
-        idle,
-        sent: 0,
-    };
-    let incoming_alone = counter.incoming(sample.alone, true).await?;
-    let incoming_in_a_crowd = counter.incoming(sample.crowd, false).await?;
-    let outgoing_alone = counter.outgoing(sample.alone, true).await?;
-    let outgoing_in_a_campaign = counter.outgoing(sample.crowd, false).await?;
+    let mut counter = Counter::start(programs, manners).await?;
+    let [incoming_alone, outgoing_alone] = counter.alone(sample.alone).await?;
+    counter.local.go_on();
+    let incoming_in_a_crowd = counter.incoming(sample.crowd).await?;
+    let outgoing_in_a_campaign = counter.outgoing(sample.crowd).await?;
     Ok(Costs {
         incoming_alone,
         incoming_in_a_crowd,
@@ -105,6 +102,18 @@ pub async fn measure(programs: &Path, sample: Sample, manners: Manners) -> anyho
         outgoing_in_a_campaign,
         idle_month: idle_month(&counter.idle)?,
     })
+}
+
+/// What is used for an SMS in and for one out that come alone, each of so many.
+///
+/// # Errors
+/// When a message does not get to where it belongs.
+pub async fn measure_alone(
+    programs: &Path,
+    count: u32,
+    manners: Manners,
+) -> anyhow::Result<[Usage; 2]> {
+    Counter::start(programs, manners).await?.alone(count).await
 }
 
 /// What is used while something is done so many times, for one time.
@@ -123,40 +132,80 @@ async fn counted(
     Ok(usage)
 }
 
-async fn polls(local: &mut Local, times: u32) -> anyhow::Result<()> {
-    for _ in 0..times {
-        local.poll();
-        local.rest(TIME_LIMIT).await?;
-    }
-    Ok(())
+/// What is usual: the median of each item. What a process does when it begins, every half minute or
+/// every hour strikes a few of many, more of them on a slow machine, and is in none of the medians.
+fn usual(usages: &[Usage]) -> Usage {
+    let items: BTreeSet<_> = usages.iter().flat_map(Usage::keys).collect();
+    let amounts = |item| usages.iter().map(move |usage| usage.get(item));
+    items
+        .into_iter()
+        .map(|item| {
+            let amounts = amounts(item).map(|amount| amount.copied().unwrap_or_default());
+            (item.clone(), median(amounts.collect()))
+        })
+        .collect()
+}
+
+async fn poll(local: &mut Local) -> anyhow::Result<()> {
+    local.poll();
+    local.rest(TIME_LIMIT).await
 }
 
 struct Counter {
     local: Local,
     idle: Usage,
-    sent: u64,
+    incoming: u32,
+    outgoing: u32,
 }
 
 impl Counter {
-    async fn incoming(&mut self, count: u32, alone: bool) -> anyhow::Result<Usage> {
-        let first = self.sent;
-        self.sent += u64::from(count);
+    /// Starts everything, with one invocation at a time.
+    async fn start(programs: &Path, manners: Manners) -> anyhow::Result<Self> {
+        let mut local = Local::start(programs, manners).await?;
+        local.pause();
+        local
+            .africas_talking
+            .fault(Fault::ReportsNone, Scope::UntilCleared)
+            .await;
+        let mut polls = Vec::new();
+        for _ in 0..POLLS_COUNTED {
+            polls.push(counted(&mut local, 1, poll).await?);
+        }
+        Ok(Self {
+            local,
+            idle: usual(&polls),
+            incoming: 0,
+            outgoing: 0,
+        })
+    }
+
+    /// For an SMS in and for one out: each of so many is begun when the one before it is at its end.
+    async fn alone(&mut self, count: u32) -> anyhow::Result<[Usage; 2]> {
+        let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            incoming.push(self.incoming(1).await?);
+            outgoing.push(self.outgoing(1).await?);
+        }
+        Ok([usual(&incoming), usual(&outgoing)])
+    }
+
+    /// For one of so many SMS that come in together.
+    async fn incoming(&mut self, count: u32) -> anyhow::Result<Usage> {
+        let first = self.incoming;
+        self.incoming += count;
         let stored = self.local.medic.stored_count();
         let usage = counted(&mut self.local, count, async |local| {
             let client = sandbox::http::client(TIME_LIMIT)?;
             let [url, _] = local.callback_urls();
-            for n in first..first + u64::from(count) {
+            for n in first..first + count {
                 let request = client
                     .post(&url)
                     .header("content-type", "application/x-www-form-urlencoded")
-                    .body(incoming_form(n));
+                    .body(incoming_form(n.into()));
                 ensure!(
                     request.send().await?.status().is_success(),
                     "a callback was refused"
                 );
-                if alone {
-                    local.rest(TIME_LIMIT).await?;
-                }
             }
             local.rest(TIME_LIMIT).await
         })
@@ -169,13 +218,13 @@ impl Counter {
         Ok(usage)
     }
 
-    async fn outgoing(&mut self, count: u32, alone: bool) -> anyhow::Result<Usage> {
-        let at_a_time = if alone { 1 } else { count };
+    /// For one of so many SMS that Medic wants sent together.
+    async fn outgoing(&mut self, count: u32) -> anyhow::Result<Usage> {
+        let first = self.outgoing;
+        self.outgoing += count;
         let mut polled = 0;
         let mut usage = counted(&mut self.local, count, async |local| {
-            for first in (0..count).step_by(usize::try_from(at_a_time)?) {
-                polled += outgoing_to_the_end(local, first, at_a_time).await?;
-            }
+            polled = outgoing_to_the_end(local, first, count).await?;
             Ok(())
         })
         .await?;
@@ -199,7 +248,7 @@ async fn outgoing_to_the_end(local: &mut Local, first: u32, count: u32) -> anyho
     }
     let accepted = local.africas_talking.accepted().len();
     let mut polled = 1;
-    polls(local, 1).await?;
+    poll(local).await?;
     let sent: Vec<String> = local
         .africas_talking
         .accepted()
@@ -215,14 +264,14 @@ async fn outgoing_to_the_end(local: &mut Local, first: u32, count: u32) -> anyho
     );
     for status in REPORTS {
         // The next minute's poll tells what has come about since the last.
-        polls(local, 1).await?;
+        poll(local).await?;
         polled += 1;
         for id in &sent {
             local.africas_talking.report(id, status, None).await;
         }
         local.rest(TIME_LIMIT).await?;
     }
-    polls(local, 1).await?;
+    poll(local).await?;
     polled += 1;
     for id in ids {
         let state = local.medic.state_of(&id);
@@ -261,6 +310,11 @@ fn idle_month(poll: &Usage) -> anyhow::Result<Usage> {
         Charge::SecretCall,
         "medic-exchange: its credentials, every five minutes",
         SECRET_CALLS_A_MONTH,
+    );
+    count(
+        Charge::ReadUnit,
+        "medic-exchange: its looks at the backlog",
+        BACKLOG_READS_A_MONTH,
     );
     count(
         Charge::FifoQueueRequest,

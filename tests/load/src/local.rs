@@ -1,6 +1,7 @@
 //! The whole bridge on this machine, fast: the five programs, a Lambda and an AWS of this crate's
 //! own, and the sandbox's stand-ins for Medic and Africa's Talking.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::aws::{Aws, INCOMING_KEY};
 use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
-use crate::lambda::mapping::Mapping;
+use crate::lambda::mapping::{self, Mapping};
 use crate::lambda::programs::Surroundings;
 use crate::lambda::runtime::Function;
 use crate::meter::{Charge, Usage};
@@ -124,20 +125,24 @@ impl Local {
             .map(|path| format!("http://{}{path}?key={INCOMING_KEY}", self.front.address))
     }
 
-    /// From now on no queue is worked off.
+    /// From now on no queue is worked off but in [`Self::rest`], one batch after the other.
     pub fn pause(&mut self) {
         self.mappings.clear();
     }
 
-    /// From now on queues are worked off.
+    /// From now on queues are worked off, side by side.
     pub fn go_on(&mut self) {
-        self.mappings = DEPLOYED
-            .iter()
-            .zip(&self.functions)
-            .filter_map(|((_, batches, queue), function)| {
-                Some(Mapping::start(&self.aws, (*queue)?, function, *batches))
-            })
+        self.mappings = self
+            .woken_by_queues()
+            .map(|(function, batches, queue)| Mapping::start(&self.aws, queue, function, batches))
             .collect();
+    }
+
+    /// Each function that a queue wakes, with how many batches at a time, and by which queue.
+    fn woken_by_queues(&self) -> impl Iterator<Item = (&Arc<Function>, usize, &'static str)> {
+        let functions = DEPLOYED.iter().zip(&self.functions);
+        functions
+            .filter_map(|((_, batches, queue), function)| Some((function, *batches, (*queue)?)))
     }
 
     /// A function.
@@ -164,17 +169,40 @@ impl Local {
         );
     }
 
-    /// Waits until nothing is under way any more.
+    /// Waits until nothing is under way any more. While nobody else works off the queues, it does: one
+    /// batch at a time, always of the first queue that has one, so that no two invocations meet and
+    /// the same happens on a slow machine as on a fast one.
     ///
     /// # Errors
     /// When it does not come about in time.
     pub async fn rest(&self, time_limit: Duration) -> anyhow::Result<()> {
-        self.until("the queues are empty", time_limit, |local| {
-            ["exchange.fifo", "outbox", "reports"]
-                .iter()
-                .all(|queue| local.aws.depth(queue).0 == 0)
-        })
-        .await
+        let at_rest = self.until("the queues are empty", time_limit, |local| {
+            let mut queues = local.woken_by_queues();
+            queues.all(|(_, _, queue)| local.aws.depth(queue).0 == 0)
+        });
+        if self.mappings.is_empty() {
+            tokio::select! {
+                at_rest = at_rest => at_rest,
+                never = self.work_off() => match never {},
+            }
+        } else {
+            at_rest.await
+        }
+    }
+
+    async fn work_off(&self) -> Infallible {
+        loop {
+            let mut worked = false;
+            for (function, _, queue) in self.woken_by_queues() {
+                worked = mapping::one_batch(&self.aws, queue, function).await;
+                if worked {
+                    break;
+                }
+            }
+            if !worked {
+                tokio::time::sleep(mapping::LOOK_AGAIN).await;
+            }
+        }
     }
 
     /// Waits for something.

@@ -155,16 +155,16 @@ pub struct MessageRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number_hash: Option<String>,
     /// When those calls began, in milliseconds since 1970, of which nobody knows the outcome still.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_calls: Vec<i64>,
     /// How often Africa's Talking was called for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub attempts: u32,
     /// After how many of them nobody knew whether it was sent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub unknown_outcomes: u32,
     /// After how many of them it surely was not sent, through no fault of the account.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub not_sent: u32,
     /// The highest status it has reached.
     pub status: Status,
@@ -178,7 +178,7 @@ pub struct MessageRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     /// Africa's Talking's ids for it, one for each attempt that it accepted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_ids: Vec<AtMessageId>,
     /// What Africa's Talking charged for the last attempt that it accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,7 +187,7 @@ pub struct MessageRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<u32>,
     /// Its number of parts by our own count.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub segments: u32,
     /// As whom it is sent, from the first call on; none leaves the choice to Africa's Talking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,9 +198,20 @@ pub struct MessageRow {
     /// What came instead of an answer in the last call of which nobody knows the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<FailureReason>,
-    /// What happened to it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What happened to it. The first versions have it as `history`, in another form; a row with `log`
+    /// they read without it, instead of not at all.
+    #[serde(
+        default,
+        rename = "log",
+        alias = "history",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub history: Vec<Event>,
+}
+
+/// Whether this is what is read where nothing is written.
+fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What Africa's Talking said when it accepted a message.

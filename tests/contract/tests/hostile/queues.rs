@@ -113,11 +113,19 @@ proptest! {
 
     #[test]
     fn a_row_of_the_ledger_is_refused_or_survives_whatever_is_in_it(
-        row in bent_json_bytes(json_of(include_str!(
+        first in bent_json_bytes(json_of(include_str!(
             "../../../../functions/bridge/tests/golden/message-row-v1.json"
         ))),
+        with_history in bent_json_bytes(json_of(include_str!(
+            "../../../../functions/bridge/tests/golden/message-row-with-history-v1.json"
+        ))),
+        with_log in bent_json_bytes(json_of(include_str!(
+            "../../../../functions/bridge/tests/golden/message-row-with-log-v1.json"
+        ))),
     ) {
-        row_survives::<MessageRow>(&row);
+        row_survives::<MessageRow>(&first);
+        row_survives::<MessageRow>(&with_history);
+        row_survives::<MessageRow>(&with_log);
     }
 
     #[test]

@@ -8,10 +8,12 @@ use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::domain::account::AccountRow;
 use bridge::domain::fuse::RecipientRow;
+use bridge::domain::message::MessageRow;
 use bridge::ports::{
-    Fifo, Key, LedgerStore as _, NewMessage, Queue as _, Row, SecretStore as _, Write, Written,
+    Fifo, Key, LedgerStore as _, NewMessage, Queue as _, Row, SecretStore as _, Version, Write,
+    Written,
 };
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::aws::{
     RETENTION_MS, block_on, client, create_binary_secret, create_queue, create_secret, emulator,
@@ -170,6 +172,67 @@ fn every_change_lets_a_row_live_longer_and_a_match_longer_still() {
         };
         assert_eq!(store.write(vec![write]).await, Ok(Written::Done));
         assert!(expires().await > unmatched + WEEK_S);
+    });
+}
+
+/// A value as DynamoDB's JSON has it.
+fn attribute(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({ "NULL": true }),
+        Value::Bool(value) => json!({ "BOOL": value }),
+        Value::Number(number) => json!({ "N": number.to_string() }),
+        Value::String(text) => json!({ "S": text }),
+        Value::Array(values) => {
+            json!({ "L": values.iter().map(attribute).collect::<Vec<_>>() })
+        }
+        Value::Object(fields) => json!({ "M": attributes(fields) }),
+    }
+}
+
+fn attributes(fields: &Map<String, Value>) -> Map<String, Value> {
+    let attributes = fields.iter();
+    attributes
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect()
+}
+
+#[test]
+fn a_row_of_an_earlier_version_is_read_and_then_written_as_this_one_does() {
+    block_on(async {
+        let (emulator, table) = (emulator().await, table().await);
+        let store = ledger_table(emulator.url(), &table);
+        for golden in [
+            include_str!("../../../../functions/bridge/tests/golden/message-row-v1.json"),
+            include_str!(
+                "../../../../functions/bridge/tests/golden/message-row-with-history-v1.json"
+            ),
+            include_str!("../../../../functions/bridge/tests/golden/message-row-with-log-v1.json"),
+        ] {
+            let row: MessageRow = serde_json::from_str(golden).unwrap();
+            let mut item = attributes(&serde_json::from_str(golden).unwrap());
+            item.insert("version".to_owned(), json!({ "S": "earlier" }));
+            let pk = format!("message#{}", row.id.as_str());
+            item.insert("pk".to_owned(), json!({ "S": pk }));
+            let put = json!({ "TableName": table, "Item": item });
+            let put = emulator
+                .aws()
+                .call("dynamodb", "DynamoDB_20120810.PutItem", &put);
+            put.await.unwrap();
+            let key = Key::Message(row.id.clone());
+            let read = store.read(std::slice::from_ref(&key)).await.unwrap();
+            let earlier = Version("earlier".to_owned());
+            assert!(read == [(Row::Message(row.clone()), earlier.clone())]);
+
+            let write = Write {
+                row: Row::Message(row.clone()),
+                expected: Some(earlier),
+            };
+            assert_eq!(store.write(vec![write]).await, Ok(Written::Done));
+            let read = store.read(&[key]).await.unwrap();
+            assert!(read[0].0 == Row::Message(row));
+            let rows = emulator.aws().rows(&table).await.unwrap();
+            assert_eq!(rows[0].get("history"), None);
+        }
     });
 }
 

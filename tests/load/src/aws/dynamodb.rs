@@ -1,4 +1,4 @@
-//! The ledger's table with its two sparse indexes, as far as the bridge calls it.
+//! The ledger's table with its three sparse indexes, as far as the bridge calls it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use super::units::{Item, read_units, size, write_units};
 
 /// The sparse indexes: their partition key, and their sort key if they have one.
-const INDEXES: [(&str, Option<&str>); 2] =
-    [("untold", Some("first_offered_ms")), ("unsettled", None)];
+const INDEXES: [(&str, Option<&str>); 3] = [
+    ("untold", Some("first_offered_ms")),
+    ("unsettled", None),
+    ("unreported", Some("first_offered_ms")),
+];
 
 /// What a call cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -32,7 +35,7 @@ type Entry = (String, u64, String);
 #[derive(Debug, Default)]
 pub struct Table {
     items: HashMap<String, Item>,
-    entries: [BTreeMap<Entry, ()>; 2],
+    entries: [BTreeMap<Entry, ()>; 3],
 }
 
 impl Table {
@@ -92,18 +95,18 @@ impl Table {
         let values = input
             .get("ExpressionAttributeValues")
             .and_then(Value::as_object);
-        let wanted = values.and_then(|values| values.values().next());
-        let wanted = wanted
-            .and_then(|value| value.get("S"))
-            .and_then(Value::as_str);
+        let values = values.context("no values")?;
+        let wanted = values.values().find_map(|value| value.get("S")?.as_str());
         let wanted = wanted.context("no value")?.to_owned();
+        let time = |name: &str| values.get(name)?.get("N")?.as_str()?.parse().ok();
+        let times = time(":first").unwrap_or(0)..=time(":last").unwrap_or(u64::MAX);
         let limit = input
             .get("Limit")
             .and_then(Value::as_u64)
             .unwrap_or(u64::MAX);
         let found: Vec<Value> = entries
-            .range((wanted.clone(), 0, String::new())..)
-            .take_while(|((value, _, _), ())| *value == wanted)
+            .range((wanted.clone(), *times.start(), String::new())..)
+            .take_while(|((value, time, _), ())| *value == wanted && times.contains(time))
             .take(usize::try_from(limit)?)
             .map(|((_, _, pk), ())| json!({ "pk": { "S": pk } }))
             .collect();
@@ -281,6 +284,25 @@ mod tests {
         assert_eq!(
             answer.1["CancellationReasons"][0]["Item"]["version"]["S"],
             "c"
+        );
+    }
+
+    #[test]
+    fn an_index_with_a_sort_key_is_asked_for_a_stretch_of_it() {
+        let mut table = Table::default();
+        let mut item = put("a", false, None);
+        item["Item"]["unreported"] = json!({"S": "yes"});
+        table.call("PutItem", &item).unwrap();
+        let mut found = |first: &str, last: &str| {
+            let values = json!({
+                ":first": {"N": first}, ":last": {"N": last}, ":yes": {"S": "yes"},
+            });
+            let query = json!({"IndexName": "unreported", "ExpressionAttributeValues": values});
+            table.call("Query", &query).unwrap().0.1["Count"].clone()
+        };
+        assert_eq!(
+            [found("0", "4"), found("5", "5"), found("6", "9")],
+            [0, 1, 0]
         );
     }
 }

@@ -12,7 +12,7 @@ use crate::aws::{Aws, is_fifo};
 use crate::meter::Charge;
 
 /// How soon a mapping looks again at a queue whose messages are all hidden.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Pollers that end when they are dropped.
 #[derive(Debug)]
@@ -37,18 +37,24 @@ impl Mapping {
             tokio::spawn(async move {
                 loop {
                     let changed = aws.changed.notified();
-                    let batch = aws.receive(queue);
-                    if batch.is_empty() {
+                    if !one_batch(&aws, queue, &function).await {
                         // What is given back is visible later, and nobody says so.
                         let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
-                    } else {
-                        work_off(&aws, queue, &function, &batch).await;
                     }
                 }
             })
         });
         Self(pollers.collect())
     }
+}
+
+/// Hands one batch of a queue to a function, and waits for its end; whether there was one.
+pub async fn one_batch(aws: &Aws, queue: &str, function: &Function) -> bool {
+    let batch = aws.receive(queue);
+    if !batch.is_empty() {
+        work_off(aws, queue, function, &batch).await;
+    }
+    !batch.is_empty()
 }
 
 async fn work_off(aws: &Aws, queue: &str, function: &Function, batch: &[Received]) {

@@ -255,20 +255,37 @@ fn a_reason_shows_no_phone_number() {
 }
 
 #[test]
-fn a_row_written_by_the_first_version_can_be_read() {
+fn a_row_written_by_an_earlier_version_is_read_as_what_it_was() {
+    let read = |golden: &str| serde_json::from_str::<MessageRow>(golden).unwrap();
+    let with_log = include_str!("../../../tests/golden/message-row-with-log-v1.json");
+    let with_history = include_str!("../../../tests/golden/message-row-with-history-v1.json");
+    assert_eq!(read(with_history), read(with_log));
     for (golden, at_ids) in [
         (include_str!("../../../tests/golden/message-row-v1.json"), 1),
-        (
-            include_str!("../../../tests/golden/message-row-with-history-v1.json"),
-            2,
-        ),
+        (with_log, 2),
     ] {
-        let row: MessageRow = serde_json::from_str(golden).unwrap();
+        let row = read(golden);
         assert_eq!(row.at_ids.len(), at_ids);
         assert_eq!(
             serde_json::to_value(&row).unwrap(),
             serde_json::from_str::<serde_json::Value>(golden).unwrap()
         );
+    }
+}
+
+#[test]
+fn a_row_whose_steps_cannot_be_read_is_not_read_without_them() {
+    for step in [
+        r#""1 teleported""#,
+        r#"{"at_ms": 1, "what": "teleported"}"#,
+        "1",
+    ] {
+        for name in ["log", "history"] {
+            let row = format!(
+                r#"{{"id": "uuid-1", "first_offered_ms": 0, "sending": {{"is": "queued"}}, "status": "unsent", "{name}": [{step}]}}"#
+            );
+            assert!(serde_json::from_str::<MessageRow>(&row).is_err(), "{row}");
+        }
     }
 }
 
