@@ -27,6 +27,7 @@ async fn main() -> Result<(), Error> {
 async fn serve(system: &System) -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let post_timeout_ms = duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?;
+    let works_on_ms = duration_ms("MEDIC_WORKS_ON_SECONDS", SECOND_MS, 2..=600)?;
     let server = MedicServer::new(&required("MEDIC_URL")?, post_timeout_ms)?;
     let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
     let secrets = aws.client(&SECRETS_MANAGER)?;
@@ -56,6 +57,7 @@ async fn serve(system: &System) -> Result<(), Error> {
             medic: MedicApi::open(&server, &credentials)?,
             surroundings: system,
             post_timeout_ms,
+            works_on_ms,
         };
         let undone = handler.handle(&records, deadline_ms).await;
         watch.look(&ledger, &system, deadline_ms).await;

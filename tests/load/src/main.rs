@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use load::bench::instructions;
+use load::bench::{instructions, size};
 use load::cost::{self, Sample};
 use load::drive;
 use load::lambda::programs;
@@ -16,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "\
 cargo load      drives the bridge, and follows every SMS to its other end; --help says how
 cargo cost      what AWS costs, from what the programs use; with --items every single item
-cargo run --package load -- instructions
-                what a call of each function computes, by valgrind, held to a budget
+cargo run --package load -- budget
+                how large each function is, and how many instructions a call takes by valgrind,
+                held to a budget
 
 --programs FOLDER takes programs that are compiled already";
 
@@ -55,13 +56,17 @@ async fn command(arguments: &[String]) -> anyhow::Result<()> {
                 println!("{}", cost::all_items(&costs));
             }
         }
-        ("instructions", rest) => {
+        ("budget", rest) => {
             let programs = programs_in(rest)?;
-            let measured = instructions::measure(&programs).await?;
-            for (name, thousands) in &measured {
-                println!("{name:20} {thousands:>8.0} thousand instructions a call");
+            let sizes = size::measure(&programs)?;
+            let counts = instructions::measure(&programs).await?;
+            for ((name, megabytes), (_, thousands)) in sizes.iter().zip(&counts) {
+                println!(
+                    "{name:20} {megabytes:.2} MB zipped, {thousands:>5.0} thousand instructions a call"
+                );
             }
-            instructions::check(&measured)?;
+            size::check(&sizes)?;
+            instructions::check(&counts)?;
         }
         _ => bail!("{USAGE}"),
     }

@@ -195,18 +195,33 @@ pub struct Chromium {
 /// # Errors
 /// When there is none.
 pub fn chromium() -> anyhow::Result<Chromium> {
+    found_or_installed(&CHROMIUM_PACKAGES, find_chromium).context(
+        "the page's tests need Chromium; the variables CHROMIUM and CHROMEDRIVER can name another",
+    )
+}
+
+/// Finds `valgrind`. Where it is not, and this is root on Debian, it is installed. It blocks.
+///
+/// # Errors
+/// When there is none.
+pub fn valgrind() -> anyhow::Result<PathBuf> {
+    found_or_installed(&["valgrind"], || find_program("valgrind"))
+        .context("instructions are counted by valgrind")
+}
+
+/// What `find` finds, at once or after these packages of Debian are installed.
+fn found_or_installed<T>(packages: &[&str], find: impl Fn() -> Option<T>) -> anyhow::Result<T> {
     fs::create_dir_all(tools_folder())?;
-    let lock = File::create(tools_folder().join("chromium-lock"))?;
+    let lock = File::create(tools_folder().join("debian-lock"))?;
     lock.lock().context("cannot lock .tools")?;
-    if let Some(found) = find_chromium() {
+    if let Some(found) = find() {
         return Ok(found);
     }
+    let names = packages.join(" and ");
     let user = Command::new("id").arg("-u").output()?;
     ensure!(
         user.stdout.trim_ascii() == b"0" && find_program("apt-get").is_some(),
-        "the page's tests need Chromium; Debian has it in the packages {}, and the variables \
-         CHROMIUM and CHROMEDRIVER can name others",
-        CHROMIUM_PACKAGES.join(" and ")
+        "it is missing; Debian has it in {names}"
     );
     let apt_get = |arguments: &[&str]| {
         run(Command::new("apt-get")
@@ -215,9 +230,9 @@ pub fn chromium() -> anyhow::Result<Chromium> {
     };
     apt_get(&["update"])?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
-    install.extend(CHROMIUM_PACKAGES);
+    install.extend(packages);
     apt_get(&install)?;
-    find_chromium().context("Chromium was installed, and is not there")
+    find().with_context(|| format!("{names} was installed, and is not there"))
 }
 
 fn find_chromium() -> Option<Chromium> {

@@ -291,6 +291,7 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 medic: BentMedic::new(ctx),
                 surroundings,
                 post_timeout_ms: settings.post_timeout_ms,
+                works_on_ms: settings.works_on_ms,
             };
             Box::pin(async move { handler.handle(&records, deadline_ms).await })
         }

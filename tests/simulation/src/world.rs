@@ -52,6 +52,8 @@ pub enum QueueName {
 pub struct Settings {
     /// Medic's time-out.
     pub post_timeout_ms: i64,
+    /// For how long after that Medic may go on working.
+    pub works_on_ms: i64,
     /// Africa's Talking's time-out.
     pub call_timeout_ms: i64,
     /// The rules of sending.
@@ -70,6 +72,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             post_timeout_ms: 60_000,
+            works_on_ms: 60_000,
             call_timeout_ms: 30_000,
             rules: SendingRules {
                 unknown_outcome: UnknownOutcomePolicy::ResendOnce,

@@ -39,11 +39,7 @@ const LAST_ACTS_MS: i64 = 25_000;
 /// How much longer than the invocation the batch is ours, in milliseconds.
 const VISIBILITY_MARGIN_MS: i64 = 30_000;
 
-/// So long Medic may go on working on a POST whose answer nobody waited for, in milliseconds, and
-/// longer if more time was given to it. A shorter time-out does not make it faster.
-const WORKS_ON_MS: i64 = 60_000;
-
-/// After a doubt, the wait is longer than that by this much, in milliseconds.
+/// After a doubt, the wait is longer than Medic may go on working by this much, in milliseconds.
 const DOUBT_MARGIN_MS: i64 = 5_000;
 
 /// Ten refused logins lock everybody out for a moment, so that a refused user waits for minutes.
@@ -76,6 +72,8 @@ pub struct MedicExchange<L, Q, M, S> {
     pub surroundings: S,
     /// The time-out of a POST, in milliseconds.
     pub post_timeout_ms: i64,
+    /// For how long after that Medic may go on working on it, in milliseconds.
+    pub works_on_ms: i64,
 }
 
 /// What is remembered from POST to POST of one invocation.
@@ -385,10 +383,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             },
         });
         let at_least_ms = match stop {
-            Stop::Doubt(_) => {
-                let works_on_ms = self.post_timeout_ms.max(WORKS_ON_MS);
-                works_on_ms.saturating_add(DOUBT_MARGIN_MS)
-            }
+            Stop::Doubt(_) => self.works_on_ms.saturating_add(DOUBT_MARGIN_MS),
             Stop::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
             Stop::Refused(Refusal::TooMany) => TOO_MANY_WAIT_MS,
             Stop::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))

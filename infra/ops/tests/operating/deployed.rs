@@ -136,6 +136,7 @@ impl System {
         let parameters = [
             ("MedicUrl", medic.url()),
             ("MedicTimeoutSeconds", "3".to_owned()),
+            ("MedicWorksOnSeconds", "3".to_owned()),
             ("AfricasTalkingUsername", username),
             ("AfricasTalkingBaseUrl", phones.url()),
             ("SenderIds", short_code),

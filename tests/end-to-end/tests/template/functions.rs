@@ -72,7 +72,8 @@ fn each_function_gets_the_variables_that_it_reads_and_no_others() {
         (
             "MedicExchange",
             "CREDENTIALS_SECRET_ARN EXCHANGE_PARKED_QUEUE_URL EXCHANGE_QUEUE_URL \
-             LEDGER_RETENTION_DAYS LEDGER_TABLE MEDIC_TIMEOUT_SECONDS MEDIC_URL OUTBOX_QUEUE_URL",
+             LEDGER_RETENTION_DAYS LEDGER_TABLE MEDIC_TIMEOUT_SECONDS MEDIC_URL \
+             MEDIC_WORKS_ON_SECONDS OUTBOX_QUEUE_URL",
         ),
     ];
     for (stem, names) in expected {

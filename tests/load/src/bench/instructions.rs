@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use sandbox::stack::FUNCTIONS;
-use sandbox::tools::repository;
+use sandbox::tools::{self, repository};
 
 use super::events::event;
 use crate::aws::Aws;
@@ -36,10 +36,11 @@ const BUDGET: [(&str, f64); 5] = [
 /// # Errors
 /// When `valgrind` is missing or a function fails.
 pub async fn measure(programs: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let valgrind = tokio::task::block_in_place(tools::valgrind)?;
     let mut measured = Vec::new();
     for name in FUNCTIONS {
-        let few = instructions(programs, name, FEW).await?;
-        let many = instructions(programs, name, MANY).await?;
+        let few = instructions(&valgrind, programs, name, FEW).await?;
+        let many = instructions(&valgrind, programs, name, MANY).await?;
         let calls = f64::from(u32::try_from(MANY - FEW)?);
         measured.push((name, (many - few) / calls / 1000.0));
     }
@@ -62,7 +63,12 @@ pub fn check(measured: &[(&str, f64)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn instructions(programs: &Path, name: &str, calls: u64) -> anyhow::Result<f64> {
+async fn instructions(
+    valgrind: &Path,
+    programs: &Path,
+    name: &str,
+    calls: u64,
+) -> anyhow::Result<f64> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
     let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
@@ -77,14 +83,7 @@ async fn instructions(programs: &Path, name: &str, calls: u64) -> anyhow::Result
     ];
     let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
     let environment = surroundings.environment(name);
-    function
-        .start(
-            Path::new("/usr/bin/env"),
-            &with_valgrind(&arguments),
-            &environment,
-        )
-        .await
-        .context("with valgrind")?;
+    function.start(valgrind, &arguments, &environment).await?;
     for n in 1..=calls {
         let before = function.times_asked();
         let ended = function.invoke(event(name, n)).await?;
@@ -99,14 +98,6 @@ async fn instructions(programs: &Path, name: &str, calls: u64) -> anyhow::Result
     });
     let total = line.and_then(|total| total.split_whitespace().next()?.parse().ok());
     total.context("callgrind has counted nothing")
-}
-
-/// The environment of a function has no `PATH`, by which `valgrind` is found.
-fn with_valgrind(arguments: &[String]) -> Vec<String> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut words = vec![format!("PATH={path}"), "valgrind".to_owned()];
-    words.extend_from_slice(arguments);
-    words
 }
 
 #[cfg(test)]

@@ -2,5 +2,6 @@
 
 pub mod events;
 pub mod instructions;
+pub mod size;
 pub mod throughput;
 pub mod weight;

@@ -1,7 +1,7 @@
 //! Cold start, first call, warm call, memory and package of each function, beside the floor and
 //! Node.js: one after another in turns, so that whatever else the machine does hits all alike.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,9 @@ use sandbox::tools::repository;
 use serde_json::json;
 
 use super::events::{event, median};
+use super::size::megabytes;
 use crate::aws::{Aws, Call};
-use crate::lambda::programs::{Surroundings, zipped_size};
+use crate::lambda::programs::Surroundings;
 use crate::lambda::runtime::Function;
 use crate::peers::Node;
 use crate::process::{Share, cpu_time_at_rest, peak_memory};
@@ -302,10 +303,6 @@ impl Samples {
             zip_mb,
         })
     }
-}
-
-fn megabytes(program: &Path) -> anyhow::Result<f64> {
-    Ok(f64::from(u32::try_from(zipped_size(program)?)?) / 1e6)
 }
 
 /// Measures all five.

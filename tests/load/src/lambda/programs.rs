@@ -71,6 +71,7 @@ impl Surroundings {
             ("SENDER_TIMEOUT_SECONDS", "90".to_owned()),
             ("MEDIC_URL", self.medic.clone()),
             ("MEDIC_TIMEOUT_SECONDS", "60".to_owned()),
+            ("MEDIC_WORKS_ON_SECONDS", "60".to_owned()),
             ("AFRICASTALKING_USERNAME", "sandbox".to_owned()),
             ("AFRICASTALKING_BASE_URL", self.africas_talking.clone()),
             ("UNKNOWN_OUTCOME_POLICY", "resend-once".to_owned()),
