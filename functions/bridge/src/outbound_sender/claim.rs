@@ -210,7 +210,7 @@ where
                 return (Vec::new(), Look::Claim(Claim::Wait(until_ms)));
             }
         };
-        if claimed.attempts == 1 {
+        if unclaimed.sending == Sending::Queued {
             let recipient = rows
                 .recipient(&hashes.number)
                 .cloned()
