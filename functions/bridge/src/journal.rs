@@ -154,7 +154,7 @@ pub enum Entry {
     SendingHeld {
         trouble: AccountTrouble,
     },
-    /// A probe has met the trouble again, or a message that was under way when it began.
+    /// A probe has not ended the hold, or a message was under way when it began.
     SendingStillHeld {
         trouble: AccountTrouble,
     },

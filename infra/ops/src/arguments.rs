@@ -115,7 +115,7 @@ longer than the parameter MessageMaxAgeHours (3 days, if it was not changed) exp
 Example:
   cargo ops pause")]
     Pause,
-    /// Lets sending go on: ends a pause, and has the next message try what Africa's Talking refused
+    /// Lets sending go on: ends a pause, and has the next message try whether Africa's Talking's trouble is over
     #[command(after_help = "\
 Each message that waits looks again by itself, at the latest 18 minutes after a pause and an hour and a quarter after
 a hold.

@@ -23,6 +23,7 @@ const TROUBLES = {
   insufficient_balance: "there is no credit",
   credentials_refused: "the API key or the user name is refused",
   wrong_address: "nothing at this address takes messages",
+  no_answer: "it does not answer, or with errors of its own",
 };
 
 export const accountTrouble = (name) => TROUBLES[name] ?? name;

@@ -233,9 +233,9 @@ fn windows(world: &Rc<World>, end_ms: i64) {
             _ => random.between(10 * MINUTE_MS, 60 * MINUTE_MS),
         };
         let to_ms = (from_ms + length_ms).min(end_ms);
-        let kind = random.between(0, 12);
+        let kind = random.between(0, 13);
         world.at_time(from_ms, move |world| begin_trouble(world, kind, to_ms));
-        if (1..=9).contains(&kind) {
+        if (1..=10).contains(&kind) {
             world.at_time(to_ms, move |world| end_trouble(world, kind));
         }
     }
@@ -261,7 +261,7 @@ fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
         return;
     }
     let name = match kind {
-        0 | 10 | 11 => {
+        0 | 11 | 12 => {
             let mut medic = world.medic.borrow_mut();
             medic.hangs_until_ms = medic.hangs_until_ms.max(to_ms);
             "Medic hangs"
@@ -309,6 +309,16 @@ fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
             world.africas_talking.borrow_mut().account = Account::Trouble(trouble);
             "the account is in trouble"
         }
+        10 => {
+            let taken = world.random.chance(500_000);
+            let sick = *world.random.pick(&[
+                Verdict::Http(503, taken),
+                Verdict::NoAnswer(taken),
+                Verdict::Code500(taken),
+            ]);
+            world.africas_talking.borrow_mut().account = Account::Trouble(sick);
+            "Africa's Talking does not answer"
+        }
         _ => {
             medic::restart(world);
             "Medic restarts"
@@ -325,7 +335,7 @@ fn end_trouble(world: &Rc<World>, kind: i64) {
         6 => world.faults.ledger_out.set(false),
         7 => world.faults.queues_out.set(false),
         8 => world.faults.secrets_out.set(false),
-        9 => world.africas_talking.borrow_mut().account = Account::Good,
+        9 | 10 => world.africas_talking.borrow_mut().account = Account::Good,
         _ => {}
     }
     world.note(|| "=== over".to_owned());
@@ -372,7 +382,7 @@ pub fn put_back(world: &Rc<World>) {
 
 fn end_of_faults(world: &Rc<World>) {
     *world.faults.rates.borrow_mut() = Rates::default();
-    for kind in 1..=9 {
+    for kind in 1..=10 {
         // Some may never have begun.
         end_trouble(world, kind);
     }

@@ -1,6 +1,8 @@
 //! The fuse: storms and loops end at it, at exactly its count.
 
 use bridge::domain::status::Status;
+use simulation::faults::{Call, Fate};
+use simulation::lambda::Function;
 use simulation::medic::REPLY;
 use simulation::scene::{OTHER_PHONE, PHONE, Scene};
 use simulation::world::Settings;
@@ -97,4 +99,19 @@ fn a_message_that_is_tried_again_counts_once() {
     let at = scene.africas_talking.borrow();
     let sent = (0..4).map(|n| at.taken(&format!("out-{n}"))).sum::<usize>();
     assert_eq!((sent, at.calls.len()), (3, 12));
+}
+
+#[test]
+fn a_message_that_was_claimed_and_not_called_for_counts_once() {
+    let scene = with_limits(1, 1_000);
+    // After this there is less left than a call may take.
+    let slow = Fate::AnswersSlowly(50_000);
+    scene
+        .faults
+        .script(Function::OutboundSender, Call::Write, 0, slow, 1);
+    scene.wants("out-1");
+    scene.rest(1);
+    assert!(scene.was_written("no time was left"));
+    assert_eq!(scene.africas_talking.borrow().taken("out-1"), 1);
+    assert_eq!(scene.events("fuse_blown"), 0);
 }

@@ -4,11 +4,16 @@ use serde::{Deserialize, Serialize};
 
 /// The first probe comes a minute after the refusal.
 const FIRST_PROBE_MS: i64 = 60_000;
-/// While somebody has paused sending, a message looks again this often whether it is over.
-const PAUSE_LOOK_MS: i64 = 60_000;
+/// While nobody knows when it will be over, a message looks again this often, or less often the longer
+/// it waits.
+const LOOK_MS: i64 = 60_000;
 /// Later ones at growing intervals, an hour apart at most: that is how long a programme which has
 /// topped up its credit waits for its messages.
 const LONGEST_PROBE_INTERVAL_MS: i64 = 60 * 60 * 1000;
+
+/// So many calls in a row without an answer that can be read are no message's bad luck. Both calls of
+/// one message are fewer.
+const UNANSWERED_CALLS_THAT_HOLD: u32 = 5;
 
 /// The balance is asked for once an hour while anything is sent: so soon is it known that the credit
 /// runs low.
@@ -27,6 +32,8 @@ pub enum AccountTrouble {
     CredentialsRefused,
     /// HTTP 404, 405 or a redirect: nothing at this address takes messages.
     WrongAddress,
+    /// Call after call has an outcome that nobody knows: no answer, HTTP 5xx, `statusCode` 500.
+    NoAnswer,
 }
 
 impl AccountTrouble {
@@ -37,6 +44,7 @@ impl AccountTrouble {
             Self::InsufficientBalance => "no credit at Africa's Talking",
             Self::CredentialsRefused => "Africa's Talking refuses the API key or the user name",
             Self::WrongAddress => "nothing at Africa's Talking's address takes messages",
+            Self::NoAnswer => "Africa's Talking does not answer, or with errors of its own",
         }
     }
 }
@@ -52,6 +60,18 @@ pub struct Hold {
     pub probes: u32,
     /// When one message may be sent to see whether it is over.
     pub next_probe_ms: i64,
+}
+
+impl Hold {
+    /// When a message may probe that was called for in vain before. Where there is no answer, one more
+    /// such call would be its last: others go first, and it does so an hour after the last probe.
+    fn next_probe_in_doubt_ms(&self) -> i64 {
+        let later_ms = match self.trouble {
+            AccountTrouble::NoAnswer => LONGEST_PROBE_INTERVAL_MS - interval_ms(self.probes),
+            _ => 0,
+        };
+        self.next_probe_ms.saturating_add(later_ms)
+    }
 }
 
 /// Somebody has stopped sending. It does not end by itself.
@@ -73,6 +93,9 @@ pub struct AccountRow {
     /// The pause, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
+    /// How many calls in a row, for whatever messages, had an outcome that nobody knows.
+    #[serde(default)]
+    pub unanswered_calls: u32,
 }
 
 /// Whether a message may be sent now.
@@ -87,24 +110,29 @@ pub enum Permission {
 }
 
 impl AccountRow {
-    /// Whether a message may be sent.
-    pub fn permission(&self, now_ms: i64) -> Permission {
+    /// Whether a message may be sent; `in_doubt`, if it is one that may have been sent before.
+    pub fn permission(&self, now_ms: i64, in_doubt: bool) -> Permission {
         if self.pause.is_some() {
-            return Permission::HeldUntil(now_ms.saturating_add(PAUSE_LOOK_MS));
+            return Permission::HeldUntil(now_ms.saturating_add(LOOK_MS));
         }
-        match &self.hold {
-            None => Permission::Free,
-            Some(hold) if now_ms >= hold.next_probe_ms => Permission::Probe(Self {
-                hold: Some(Hold {
-                    probes: hold.probes.saturating_add(1),
-                    next_probe_ms: now_ms
-                        .saturating_add(interval_ms(hold.probes.saturating_add(1))),
-                    ..hold.clone()
-                }),
-                ..self.clone()
+        let Some(hold) = &self.hold else {
+            return Permission::Free;
+        };
+        if now_ms < hold.next_probe_ms {
+            return Permission::HeldUntil(hold.next_probe_ms);
+        }
+        if in_doubt && now_ms < hold.next_probe_in_doubt_ms() {
+            return Permission::HeldUntil(now_ms.saturating_add(LOOK_MS));
+        }
+        let probes = hold.probes.saturating_add(1);
+        Permission::Probe(Self {
+            hold: Some(Hold {
+                probes,
+                next_probe_ms: now_ms.saturating_add(interval_ms(probes)),
+                ..hold.clone()
             }),
-            Some(hold) => Permission::HeldUntil(hold.next_probe_ms),
-        }
+            ..self.clone()
+        })
     }
 
     /// The row after a refusal that is the account's. Several refusals at once are one hold.
@@ -124,6 +152,36 @@ impl AccountRow {
         };
         Self {
             hold: Some(hold),
+            unanswered_calls: 0,
+            ..self.clone()
+        }
+    }
+
+    /// The row after a call of which nobody knows the outcome: the fifth in a row holds sending. While
+    /// it is held, whatever for, such a call shows nothing new.
+    #[must_use]
+    pub fn unanswered(&self, now_ms: i64) -> Self {
+        if self.hold.is_some() {
+            return self.clone();
+        }
+        let unanswered_calls = self.unanswered_calls.saturating_add(1);
+        if unanswered_calls >= UNANSWERED_CALLS_THAT_HOLD {
+            return self.refused(AccountTrouble::NoAnswer, now_ms);
+        }
+        Self {
+            unanswered_calls,
+            ..self.clone()
+        }
+    }
+
+    /// The row after an answer that can be read, whatever it says: Africa's Talking is there. Other
+    /// trouble than that stays.
+    #[must_use]
+    pub fn answered(&self) -> Self {
+        let is_other = |hold: &Hold| hold.trouble != AccountTrouble::NoAnswer;
+        Self {
+            hold: self.hold.clone().filter(is_other),
+            unanswered_calls: 0,
             ..self.clone()
         }
     }
@@ -134,6 +192,7 @@ impl AccountRow {
     pub fn recovered(&self) -> Self {
         Self {
             hold: None,
+            unanswered_calls: 0,
             ..self.clone()
         }
     }
@@ -162,11 +221,12 @@ impl AccountRow {
     }
 
     /// The row after somebody has let sending go on: without the pause, and with the next probe due
-    /// at once where Africa's Talking is the trouble.
+    /// where Africa's Talking is the trouble; for so long already that any message may be it.
     #[must_use]
     pub fn resumed(&self, now_ms: i64) -> Self {
+        let due_ms = now_ms.saturating_sub(LONGEST_PROBE_INTERVAL_MS);
         let hold = self.hold.clone().map(|hold| Hold {
-            next_probe_ms: hold.next_probe_ms.min(now_ms),
+            next_probe_ms: hold.next_probe_ms.min(due_ms),
             ..hold
         });
         Self {
@@ -191,15 +251,18 @@ mod tests {
         let mut now = 0;
         let mut intervals = Vec::new();
         for _ in 0..9 {
-            let Permission::HeldUntil(until) = row.permission(now) else {
+            let Permission::HeldUntil(until) = row.permission(now, false) else {
                 panic!("held")
             };
             intervals.push((until - now) / 60_000);
             now = until;
-            let Permission::Probe(claimed) = row.permission(now) else {
+            let Permission::Probe(claimed) = row.permission(now, true) else {
                 panic!("a probe is due")
             };
-            assert!(matches!(claimed.permission(now), Permission::HeldUntil(_)));
+            assert!(matches!(
+                claimed.permission(now, false),
+                Permission::HeldUntil(_)
+            ));
             row = claimed.refused(AccountTrouble::InsufficientBalance, now);
         }
         assert_eq!(intervals, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
@@ -211,11 +274,68 @@ mod tests {
         assert_eq!(once.refused(AccountTrouble::CredentialsRefused, 9), once);
     }
 
+    /// The row after so many calls without an answer, one a millisecond.
+    fn unanswered(row: AccountRow, calls: i64) -> AccountRow {
+        (0..calls).fold(row, |row, now_ms| row.unanswered(now_ms))
+    }
+
+    #[test]
+    fn the_fifth_call_in_a_row_without_an_answer_holds_sending() {
+        let four = unanswered(AccountRow::default(), 4);
+        assert_eq!(four.permission(4, false), Permission::Free);
+        // Any answer ends the count.
+        let after_an_answer = unanswered(four.answered(), 4);
+        assert_eq!(after_an_answer.hold, None);
+        let held = four.unanswered(4);
+        let hold = held.hold.clone().unwrap();
+        assert_eq!((hold.trouble, hold.since_ms), (AccountTrouble::NoAnswer, 4));
+        assert_eq!(held.permission(5, false), Permission::HeldUntil(60_004));
+        // Those that were under way then, and probes, change nothing of it.
+        assert_eq!(held.unanswered(9), held);
+        assert_eq!(held.answered(), AccountRow::default());
+    }
+
+    #[test]
+    fn an_answer_ends_no_trouble_but_that_there_was_none() {
+        let refused = AccountRow::default().refused(AccountTrouble::InsufficientBalance, 0);
+        assert_eq!(unanswered(refused.clone(), 9), refused);
+        assert_eq!(refused.answered(), refused);
+        let hold = unanswered(AccountRow::default(), 5).refused(AccountTrouble::InvalidSenderId, 9);
+        assert_eq!(hold.answered(), hold);
+        assert_eq!(hold.recovered(), AccountRow::default());
+    }
+
+    #[test]
+    fn without_an_answer_what_is_in_doubt_probes_an_hour_after_the_last_probe() {
+        let mut row = unanswered(AccountRow::default(), 5);
+        for probes in 0..9 {
+            let hold = row.hold.clone().unwrap();
+            let began_ms = hold.next_probe_ms - interval_ms(probes);
+            let in_an_hour_ms = began_ms + LONGEST_PROBE_INTERVAL_MS;
+            let held = |now_ms| matches!(row.permission(now_ms, true), Permission::HeldUntil(until_ms) if until_ms > now_ms);
+            assert!(held(hold.next_probe_ms - 1) && held(in_an_hour_ms - 1));
+            assert!(matches!(
+                row.permission(in_an_hour_ms, true),
+                Permission::Probe(_)
+            ));
+            // Somebody who knows better has it probe at once.
+            let resumed = row.resumed(began_ms);
+            assert!(matches!(
+                resumed.permission(began_ms, true),
+                Permission::Probe(_)
+            ));
+            row = match row.permission(hold.next_probe_ms, false) {
+                Permission::Probe(probing) => probing,
+                permission => panic!("a probe is due: {permission:?}"),
+            };
+        }
+    }
+
     #[test]
     fn the_balance_is_asked_for_once_an_hour_whatever_else_happens_to_the_account() {
         let asked = AccountRow::default().asking_for_the_balance(5).unwrap();
         let held = asked.refused(AccountTrouble::InsufficientBalance, 6);
-        let Permission::Probe(probing) = held.permission(BALANCE_INTERVAL_MS) else {
+        let Permission::Probe(probing) = held.permission(BALANCE_INTERVAL_MS, false) else {
             panic!("a probe is due")
         };
         let resumed = probing.recovered();
@@ -244,19 +364,21 @@ mod tests {
         let refused = paused.refused(AccountTrouble::InsufficientBalance, 6);
         for row in [&paused, &refused, &refused.recovered(), &paused.paused(7)] {
             let later = 365 * 24 * 60 * 60 * 1000;
-            assert!(matches!(row.permission(later), Permission::HeldUntil(until) if until > later));
+            assert!(
+                matches!(row.permission(later, false), Permission::HeldUntil(until) if until > later)
+            );
             assert_eq!(row.pause, Some(Pause { since_ms: 5 }));
         }
-        assert_eq!(paused.resumed(8).permission(8), Permission::Free);
+        assert_eq!(paused.resumed(8).permission(8, false), Permission::Free);
         // What Africa's Talking refused is tried at once.
         assert!(matches!(
-            refused.resumed(8).permission(8),
+            refused.resumed(8).permission(8, false),
             Permission::Probe(_)
         ));
     }
 
     #[test]
     fn an_account_without_trouble_is_free() {
-        assert_eq!(AccountRow::default().permission(0), Permission::Free);
+        assert_eq!(AccountRow::default().permission(0, true), Permission::Free);
     }
 }

@@ -54,9 +54,9 @@ struct TextCount {
     day: Window,
 }
 
-/// The ledger's row for one recipient: what it got lately. Counted in the same transaction as the
-/// claim of a message's first attempt, so that two senders at once count right and a message that is
-/// tried again counts once.
+/// The ledger's row for one recipient: what it got lately. Counted in the same transaction as a
+/// message's first claim, so that two senders at once count right and a message that is tried again
+/// counts once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientRow {
     /// The keyed hash of the number.

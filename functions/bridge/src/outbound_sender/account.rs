@@ -1,12 +1,42 @@
 //! Holding and resuming: trouble that is the whole account's.
 
 use super::OutboundSender;
-use crate::domain::account::AccountTrouble;
-use crate::journal::{Entry, Shown};
+use crate::domain::account::{AccountRow, AccountTrouble, Hold};
+use crate::domain::answer::Outcome;
+use crate::journal::Entry;
 use crate::ledger;
 use crate::ports::{
     AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Surroundings,
 };
+
+/// What a call shows of Africa's Talking and the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It takes messages, or refuses this one for its own sake.
+    Works,
+    /// It answers.
+    Answers,
+    /// It does not answer, or with an error of its own.
+    NoAnswer,
+    /// Nothing: it was not reached, or not called.
+    Nothing,
+}
+
+impl Sign {
+    /// What an answer shows that says this of its message.
+    pub(super) fn of_answer(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Accepted(_) | Outcome::Refused(_) => Self::Works,
+            Outcome::AccountTrouble(_) | Outcome::NotSent { .. } => Self::Answers,
+            Outcome::Unknown(_) => Self::NoAnswer,
+        }
+    }
+
+    /// Whether it is an answer that can be read.
+    pub(super) fn is_answer(self) -> bool {
+        matches!(self, Self::Works | Self::Answers)
+    }
+}
 
 impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
@@ -19,34 +49,54 @@ where
     /// Holds sending for the whole account; when the next probe is due.
     pub(super) async fn hold(&self, trouble: AccountTrouble) -> Result<i64, LedgerError> {
         let now_ms = self.surroundings.now_ms();
-        let (first, until_ms) = ledger::change(&self.ledger, &[Key::Account], |rows| {
-            let before = rows.account();
-            let row = before.refused(trouble, now_ms);
-            let until_ms = row.hold.as_ref().map_or(now_ms, |hold| hold.next_probe_ms);
-            (vec![Row::Account(row)], (before.hold.is_none(), until_ms))
-        })
-        .await?;
-        self.surroundings.record(match first {
-            true => Entry::SendingHeld { trouble },
-            false => Entry::SendingStillHeld { trouble },
-        });
-        Ok(until_ms)
+        let hold = self
+            .change_account(|row| row.refused(trouble, now_ms))
+            .await?;
+        Ok(hold.map_or(now_ms, |hold| hold.next_probe_ms))
     }
 
-    /// The account's trouble is over. When this cannot be written, the next probe will do it.
-    pub(super) async fn resume(&self) {
-        let resumed = ledger::change(&self.ledger, &[Key::Account], |rows| {
-            let before = rows.account();
-            let held = before.hold.is_some();
-            (vec![Row::Account(before.recovered())], held)
-        })
-        .await;
-        match resumed {
-            Ok(true) => self.surroundings.record(Entry::SendingResumed),
-            Ok(false) => {}
-            Err(error) => self.surroundings.record(Entry::LedgerTrouble {
-                error: Shown::new(&error),
-            }),
+    /// Notes what a call shows of the account, which was like this when its message was claimed: the
+    /// row is written only if that is news. When it cannot be written, other calls will show it.
+    pub(super) async fn heed(&self, sign: Sign, account: &AccountRow, deadline_ms: i64) {
+        let now_ms = self.surroundings.now_ms();
+        let probing = account.hold.is_some();
+        let step = |row: &AccountRow| match sign {
+            Sign::Works if probing => row.recovered(),
+            Sign::Works | Sign::Answers => row.answered(),
+            Sign::NoAnswer => row.unanswered(now_ms),
+            Sign::Nothing => row.clone(),
+        };
+        // That a probe has not ended the hold is said, and nothing written.
+        if !probing && step(account) == *account {
+            return;
         }
+        self.insist(deadline_ms, async || self.change_account(step).await)
+            .await
+            .ok();
+    }
+
+    /// Changes the account's row, and says what that does to sending. The hold that there is then.
+    async fn change_account(
+        &self,
+        step: impl Fn(&AccountRow) -> AccountRow,
+    ) -> Result<Option<Hold>, LedgerError> {
+        let (before, after) = ledger::change(&self.ledger, &[Key::Account], |rows| {
+            let before = rows.account();
+            let after = step(&before);
+            let holds = (before.hold, after.hold.clone());
+            (vec![Row::Account(after)], holds)
+        })
+        .await?;
+        match (&before, &after) {
+            (None, None) => {}
+            (None, Some(hold)) => self.surroundings.record(Entry::SendingHeld {
+                trouble: hold.trouble,
+            }),
+            (Some(_), Some(hold)) => self.surroundings.record(Entry::SendingStillHeld {
+                trouble: hold.trouble,
+            }),
+            (Some(_), None) => self.surroundings.record(Entry::SendingResumed),
+        }
+        Ok(after)
     }
 }

@@ -1,7 +1,7 @@
 //! Claiming a message: who may call Africa's Talking for it, and whether anybody may.
 
 use super::{LEDGER_TRIES, OutboundSender};
-use crate::domain::account::Permission;
+use crate::domain::account::{AccountRow, Permission};
 use crate::domain::fuse::{RecipientRow, Verdict};
 use crate::domain::message::{ClaimToken, FailureReason, MessageRow, NextStep, Sending};
 use crate::domain::phone_number::PhoneNumber;
@@ -27,12 +27,13 @@ pub(super) struct Hashes {
 
 /// What a copy of a message may do.
 pub(super) enum Claim {
-    /// Send it; `probing`, to see whether the account's trouble is over.
+    /// Send it.
     Ours {
         /// The row as it is written.
         row: Box<MessageRow>,
-        /// Whether sending is held, and this is the one message that tries.
-        probing: bool,
+        /// The account's, as it is known with that: if sending is held, this is the one message that
+        /// tries whether the trouble is over.
+        account: AccountRow,
     },
     /// Come again, not before this time.
     Wait(i64),
@@ -170,14 +171,9 @@ where
             match row.next_step(token, &self.rules, now_ms, looked) {
                 NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now_ms),
                 NextStep::CallNow(row) => {
-                    let probing = rows.account().hold.is_some();
-                    (
-                        Vec::new(),
-                        Look::Claim(Claim::Ours {
-                            row: Box::new(row),
-                            probing,
-                        }),
-                    )
+                    let account = rows.account();
+                    let row = Box::new(row);
+                    (Vec::new(), Look::Claim(Claim::Ours { row, account }))
                 }
                 NextStep::Write(row) => (vec![Row::Message(row.clone())], Look::Changed(row)),
                 NextStep::LookForEvidence => (Vec::new(), Look::Unknown),
@@ -200,17 +196,18 @@ where
         now_ms: i64,
     ) -> (Vec<Row>, Look) {
         let mut writes = vec![Row::Message(claimed.clone())];
-        let probing = match rows.account().permission(now_ms) {
-            Permission::Free => false,
+        let in_doubt = unclaimed.unknown_outcomes > 0;
+        let account = match rows.account().permission(now_ms, in_doubt) {
+            Permission::Free => rows.account(),
             Permission::Probe(account) => {
-                writes.push(Row::Account(account));
-                true
+                writes.push(Row::Account(account.clone()));
+                account
             }
             Permission::HeldUntil(until_ms) => {
                 return (Vec::new(), Look::Claim(Claim::Wait(until_ms)));
             }
         };
-        if claimed.attempts == 1 {
+        if unclaimed.sending == Sending::Queued {
             let recipient = rows
                 .recipient(&hashes.number)
                 .cloned()
@@ -234,7 +231,7 @@ where
             writes,
             Look::Claim(Claim::Ours {
                 row: Box::new(claimed),
-                probing,
+                account,
             }),
         )
     }

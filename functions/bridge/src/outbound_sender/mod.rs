@@ -5,6 +5,7 @@ mod account;
 mod claim;
 mod outcome;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::future::join_all;
@@ -25,6 +26,7 @@ use crate::ports::{
     Response, Row, Sms, Surroundings,
 };
 use crate::queue_messages::{OutboxMessage, OutgoingSms, decode};
+use account::Sign;
 use claim::Claim;
 
 /// How often a write to the ledger is tried that can also be left to the next receive.
@@ -82,7 +84,11 @@ where
     /// Works off a batch side by side; it must be over at `deadline_ms` (milliseconds since 1970).
     /// Returns the message ids of what goes back into the queue.
     pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
-        let fates = join_all(records.iter().map(|record| self.take(record, deadline_ms))).await;
+        let answers = Cell::new(0);
+        let takes = records
+            .iter()
+            .map(|record| self.take(record, deadline_ms, &answers));
+        let fates = join_all(takes).await;
         let now_ms = self.surroundings.now_ms();
         let undone: Vec<(&Record, Wait)> = records
             .iter()
@@ -102,9 +108,9 @@ where
         give_back(&self.outbox, &undone, &self.surroundings).await
     }
 
-    async fn take(&self, record: &Record, deadline_ms: i64) -> Fate {
+    async fn take(&self, record: &Record, deadline_ms: i64, answers: &Cell<u32>) -> Fate {
         let fate = match decode(&record.body) {
-            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms).await,
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms, answers).await,
             Ok(OutboxMessage::Accepted(accepted)) => {
                 match self.record_acceptance(&accepted).await {
                     Ok(()) => Ok(Fate::Done),
@@ -138,7 +144,13 @@ where
         });
     }
 
-    async fn send(&self, sms: &OutgoingSms, deadline_ms: i64) -> Result<Fate, LedgerError> {
+    /// Sends the message, if that is due; `answers` counts those of Africa's Talking to this batch.
+    async fn send(
+        &self,
+        sms: &OutgoingSms,
+        deadline_ms: i64,
+        answers: &Cell<u32>,
+    ) -> Result<Fate, LedgerError> {
         if !self.has_time_to_call(deadline_ms) {
             return Ok(self.wait_a_little());
         }
@@ -151,7 +163,7 @@ where
         };
         let token = ClaimToken(format!("{:016x}", self.surroundings.up_to(u64::MAX)));
         match self.claim(sms, &hashes, &token).await? {
-            Claim::Ours { row, probing } => {
+            Claim::Ours { row, account } => {
                 if !self.has_time_to_call(deadline_ms) {
                     let now_ms = self.surroundings.now_ms();
                     let step = |row: MessageRow| row.after_no_call(&token, now_ms);
@@ -159,20 +171,28 @@ where
                         .await?;
                     return Ok(self.wait_a_little());
                 }
-                let outcome = self.call(sms, &to, row.attempts).await;
-                let is_over = matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(_));
-                let fate = self.settle(sms, &row, &token, outcome, deadline_ms).await;
-                if probing && is_over {
-                    self.resume().await;
+                let answers_before = answers.get();
+                let (outcome, mut sign) = self.call(sms, &to, row.attempts).await;
+                if sign.is_answer() {
+                    answers.set(answers.get().saturating_add(1));
+                } else if answers.get() > answers_before {
+                    // What other calls show meanwhile outweighs that this one has no answer.
+                    sign = Sign::Nothing;
                 }
-                fate
+                let is_of_account = matches!(outcome, Outcome::AccountTrouble(_));
+                let fate = self.settle(sms, &row, &token, outcome, deadline_ms).await?;
+                if !is_of_account {
+                    self.heed(sign, &account, deadline_ms).await;
+                }
+                Ok(fate)
             }
             Claim::Wait(until_ms) => Ok(Fate::Wait(until_ms)),
             Claim::Done => Ok(Fate::Done),
         }
     }
 
-    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> Outcome {
+    /// Calls Africa's Talking: what became of the message, and what that shows.
+    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> (Outcome, Sign) {
         let began_ms = self.surroundings.now_ms();
         let response = self
             .africas_talking
@@ -182,17 +202,21 @@ where
                 from: self.sender_ids.for_number(to),
             })
             .await;
-        let (code, outcome) = match response {
-            Ok(Response::Answer { status, body }) => (
-                AnswerCode::of_answer(status, &body),
-                Outcome::of_answer(status, &body),
-            ),
-            Ok(Response::NotConnected) => (AnswerCode::NO_CONNECTION, not_sent("no connection")),
-            Ok(Response::NoAnswer) => {
-                let reason = FailureReason::new("no answer");
-                (AnswerCode::NO_ANSWER, Outcome::Unknown(reason))
+        let (code, outcome, sign) = match response {
+            Ok(Response::Answer { status, body }) => {
+                let outcome = Outcome::of_answer(status, &body);
+                let sign = Sign::of_answer(&outcome);
+                (AnswerCode::of_answer(status, &body), outcome, sign)
             }
-            Err(error) => return self.without_credentials(&error),
+            Ok(Response::NotConnected) => {
+                let outcome = not_sent("no connection");
+                (AnswerCode::NO_CONNECTION, outcome, Sign::Nothing)
+            }
+            Ok(Response::NoAnswer) => {
+                let outcome = Outcome::Unknown(FailureReason::new("no answer"));
+                (AnswerCode::NO_ANSWER, outcome, Sign::NoAnswer)
+            }
+            Err(error) => return (self.without_credentials(&error), Sign::Nothing),
         };
         self.surroundings.record(Entry::Answered {
             message: Shown::new(&sms.id),
@@ -200,7 +224,7 @@ where
             code,
             took_ms: self.surroundings.now_ms().saturating_sub(began_ms),
         });
-        outcome
+        (outcome, sign)
     }
 
     /// Nothing was called.

@@ -1,6 +1,7 @@
 //! Whether it flows: queues, what was parked, alarms, and what the ledger says of the account.
 
 use bridge::adapters::aws::CallError;
+use bridge::domain::account::AccountTrouble;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
 use time::format_description::well_known::Rfc3339;
@@ -234,6 +235,17 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(hold) = &account.hold {
         let next_ms = hold.next_probe_ms.saturating_sub(terminal.now_ms());
+        let advice = match hold.trouble {
+            AccountTrouble::NoAnswer => {
+                "look whether Africa's Talking is up, and ask its support; then `cargo ops resume` has the next \
+                 message try, without it that is a matter of time; meanwhile a message fails only when it gets too \
+                 old, or has tried twice"
+            }
+            _ => {
+                "mend it; then `cargo ops resume` has the next message try, without it that is a matter of time; \
+                 nothing fails meanwhile, unless it gets too old"
+            }
+        };
         findings.push(Finding::wrong(
             CHECK,
             format!(
@@ -242,8 +254,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
                 hold.trouble.words(),
                 shown_duration(next_ms)
             ),
-            "mend it; then `cargo ops resume` has the next message try, without it that is a matter of time; \
-             nothing fails meanwhile, unless it gets too old",
+            advice,
         ));
     }
     if let Some(pause) = &account.pause {

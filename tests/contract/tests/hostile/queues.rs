@@ -41,7 +41,7 @@ const RECIPIENT_ROW: &str = r#"{
 }"#;
 const ACCOUNT_ROW: &str = r#"{"hold": {
     "trouble": "insufficient_balance", "since_ms": 1700000000000, "probes": 2, "next_probe_ms": 1700000060000
-}}"#;
+}, "unanswered_calls": 3}"#;
 const LANE_ROW: &str = r#"{
     "status_failures": 2, "suspicions": {"message#5e3b8c1e": {"doubts": 3, "since_ms": 1700000000000}}
 }"#;
@@ -135,12 +135,13 @@ proptest! {
         account in bent_json_bytes(json_of(ACCOUNT_ROW)),
         lane in bent_json_bytes(json_of(LANE_ROW)),
         now_ms in any::<i64>(),
+        in_doubt in any::<bool>(),
     ) {
         row_survives::<SmsRow>(&sms);
         row_survives::<LaneRow>(&lane);
         row_survives::<AccountRow>(&account);
         if let Ok(account) = serde_json::from_slice::<AccountRow>(&account) {
-            at_once(|| account.permission(now_ms));
+            at_once(|| account.permission(now_ms, in_doubt));
         }
         row_survives::<RecipientRow>(&recipient);
         if let Ok(recipient) = serde_json::from_slice::<RecipientRow>(&recipient) {

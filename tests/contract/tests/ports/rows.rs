@@ -175,6 +175,7 @@ pub fn of_every_kind() -> Vec<Row> {
             }),
             balance_asked_ms: Some(i64::MIN),
             pause: Some(Pause { since_ms: i64::MIN }),
+            unanswered_calls: u32::MAX,
         }),
         // Where a key of one kind could be taken for one of another.
         Row::Message(message("account")),

@@ -378,6 +378,44 @@ fn trouble_of_the_account_holds_everything_and_fails_nothing() -> anyhow::Result
 }
 
 #[test]
+fn five_calls_in_a_row_without_an_answer_hold_everything_and_fail_nothing() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let all = Scope::UntilCleared;
+        bridge.africastalking.fault(Fault::Http503, all).await;
+        let in_vain = [(); 5].map(|()| bridge.number());
+        let mut ids = Vec::new();
+        for phone in &in_vain {
+            ids.push(bridge.send(phone, &format!("{MARK} in vain")).await?);
+        }
+        for id in &ids {
+            bridge.until_sending_is(id, "unknown").await?;
+        }
+        bridge
+            .until_logged("outbound-sender", "sending_held", 1)
+            .await?;
+        let account = bridge.row("account").await?.unwrap();
+        ensure!(account["hold"]["trouble"] == "no_answer", "{account}");
+
+        // What comes now waits for the probe without asking.
+        let phone = bridge.number();
+        let waiting = bridge.send(&phone, &format!("{MARK} held")).await?;
+        let outbox = &bridge.stack.outputs().outbox_queue_url;
+        bridge.until_waiting(outbox, &waiting, 5..=75).await?;
+        ensure!(bridge.sends_to(&phone).is_empty());
+        ids.push(waiting);
+        for id in &ids {
+            bridge
+                .until_medic_shows(id, MessageState::ReceivedByGateway)
+                .await?;
+        }
+        for phone in &in_vain {
+            ensure!(bridge.sends_to(phone).len() == 1);
+        }
+        forget_the_outbox(bridge).await
+    })
+}
+
+#[test]
 fn while_africas_talking_cannot_be_reached_messages_wait_and_are_sent_once_then()
 -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {

@@ -185,7 +185,7 @@ impl MessageRow {
         if self.is_claimed_by(claim) {
             self.attempts = self.attempts.saturating_sub(1);
             let reason = FailureReason::new("no time was left");
-            self.with_sending(Sending::Waiting {
+            self.unless_sent(Sending::Waiting {
                 reason,
                 until_ms: now_ms,
             })
@@ -197,10 +197,12 @@ impl MessageRow {
     /// The row after a final refusal; only the call that holds the claim may say so.
     #[must_use]
     pub fn after_final_refusal(self, claim: &ClaimToken, reason: FailureReason) -> Self {
-        if self.is_claimed_by(claim) {
+        if !self.is_claimed_by(claim) {
+            self
+        } else if self.at_ids.is_empty() {
             self.failed(reason)
         } else {
-            self
+            self.with_sending(Sending::Accepted)
         }
     }
 
@@ -214,7 +216,7 @@ impl MessageRow {
     ) -> Self {
         if self.is_claimed_by(claim) {
             self.not_sent = self.not_sent.saturating_add(1);
-            self.with_sending(Sending::Waiting { reason, until_ms })
+            self.unless_sent(Sending::Waiting { reason, until_ms })
         } else {
             self
         }
@@ -231,7 +233,7 @@ impl MessageRow {
     ) -> Self {
         if self.is_claimed_by(claim) {
             let reason = FailureReason::new(&format!("held: {}", trouble.words()));
-            self.with_sending(Sending::Waiting { reason, until_ms })
+            self.unless_sent(Sending::Waiting { reason, until_ms })
         } else {
             self
         }
@@ -290,7 +292,7 @@ impl MessageRow {
         let called_at_ms = self.called_at_ms();
         self.open_calls.extend(called_at_ms);
         self.doubt = None;
-        self.with_sending(Sending::Unknown { since_ms })
+        self.unless_sent(Sending::Unknown { since_ms })
     }
 
     fn expired(self) -> Self {
@@ -305,6 +307,13 @@ impl MessageRow {
     pub(super) fn failed(self, reason: FailureReason) -> Self {
         self.with_sending(Sending::Failed)
             .raised(Status::Failed, Some(reason))
+    }
+
+    /// The row after a call that leaves the sending like this; unless a report has shown meanwhile that
+    /// an earlier one had sent it.
+    fn unless_sent(self, sending: Sending) -> Self {
+        let is_sent = !self.at_ids.is_empty();
+        self.with_sending(if is_sent { Sending::Accepted } else { sending })
     }
 
     fn with_sending(mut self, sending: Sending) -> Self {

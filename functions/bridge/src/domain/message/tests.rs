@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::account::AccountTrouble;
 use proptest::prelude::*;
 
 const RULES: SendingRules = SendingRules {
@@ -147,6 +148,41 @@ fn an_adopted_id_settles_its_call_and_no_other() {
     let adopted = resending.after_adoption(&id, 7);
     assert!(matches!(adopted.sending, Sending::Calling { .. }));
     assert_eq!(adopted.unsettled_calls().collect::<Vec<_>>(), [200_000]);
+}
+
+#[test]
+fn what_a_report_shows_was_sent_while_another_call_is_under_way_stays_sent() {
+    let id = AtMessageId::new("ATXid_1").unwrap();
+    let unknown =
+        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
+    let resending = call(unknown.next_step(&token("b"), &RULES, 200_000, true));
+    let adopted = resending.after_adoption(&id, 7);
+    // The invocation of the second call died.
+    let late = written(
+        adopted
+            .clone()
+            .next_step(&token("c"), &RULES, 290_000, true),
+    );
+    let reason = FailureReason::new("x");
+    let trouble = AccountTrouble::InsufficientBalance;
+    let b = token("b");
+    for ended in [
+        late.clone(),
+        adopted.clone().after_unknown_outcome(&b, 201_000),
+        adopted.clone().after_not_sent(&b, reason.clone(), 300_000),
+        adopted.clone().after_account_trouble(&b, trouble, 300_000),
+        adopted.clone().after_no_call(&b, 201_000),
+        adopted.clone().after_final_refusal(&b, reason),
+    ] {
+        assert_eq!(ended.sending, Sending::Accepted);
+        assert_eq!(ended.status, Status::Unsent);
+        assert_eq!(
+            ended.next_step(&token("d"), &RULES, 4_000_000, false),
+            NextStep::Done
+        );
+    }
+    // A report of the second SMS, if there is one, is still known for this message's.
+    assert_eq!(late.unsettled_calls().collect::<Vec<_>>(), [200_000]);
 }
 
 #[test]
