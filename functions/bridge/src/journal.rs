@@ -56,6 +56,13 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+    fn is_usual(&self) -> bool {
+        *self == Self::Info
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -312,10 +319,12 @@ impl Entry {
         }
     }
 
-    /// The entry as one line of JSON, with what is counted in CloudWatch's embedded metric format.
+    /// The entry as one line of JSON, with what is counted in CloudWatch's embedded metric format. Only
+    /// what is unusual says its level.
     pub fn to_line(&self, origin: &Origin, now_ms: i64) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
+            #[serde(skip_serializing_if = "Level::is_usual")]
             level: Level,
             #[serde(flatten)]
             origin: &'a Origin,

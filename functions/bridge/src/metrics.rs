@@ -124,14 +124,14 @@ impl Dimension {
 }
 
 impl Metric {
-    /// Its unit, by CloudWatch's name. Money has none there.
-    pub fn unit(self) -> &'static str {
+    /// Its unit, by CloudWatch's name. Money has none there, and counts need none: it would be a part
+    /// of every line.
+    pub fn unit(self) -> Option<&'static str> {
         match self {
-            Self::CallbackToMedic | Self::OfferToAfricasTalking => "Milliseconds",
-            Self::OldestUntold | Self::OldestWaiting => "Seconds",
-            Self::FailureRate => "Percent",
-            Self::Cost | Self::Balance => "None",
-            _ => "Count",
+            Self::CallbackToMedic | Self::OfferToAfricasTalking => Some("Milliseconds"),
+            Self::OldestUntold | Self::OldestWaiting => Some("Seconds"),
+            Self::FailureRate => Some("Percent"),
+            _ => None,
         }
     }
 
@@ -205,7 +205,10 @@ pub fn embed(line: &mut Map<String, Value>, measures: Vec<Measure>, now_ms: i64)
         if let Some((dimension, value)) = measure.by {
             line.insert(dimension.name().to_owned(), value.into());
         }
-        let definition = json!({ "Name": metric.name(), "Unit": metric.unit() });
+        let definition = match metric.unit() {
+            Some(unit) => json!({ "Name": metric.name(), "Unit": unit }),
+            None => json!({ "Name": metric.name() }),
+        };
         let alike = directives.entry(metric.dimensions()).or_default();
         alike.push(definition);
     }
@@ -262,14 +265,14 @@ mod tests {
                             "Namespace": "cht-africastalking",
                             "Dimensions": [["stack"]],
                             "Metrics": [
-                                { "Name": "Segments", "Unit": "Count" },
+                                { "Name": "Segments" },
                                 { "Name": "OfferToAfricasTalking", "Unit": "Milliseconds" },
                             ],
                         },
                         {
                             "Namespace": "cht-africastalking",
                             "Dimensions": [["stack", "currency"]],
-                            "Metrics": [{ "Name": "Cost", "Unit": "None" }],
+                            "Metrics": [{ "Name": "Cost" }],
                         },
                     ],
                 },

@@ -14,6 +14,8 @@ mod statuses;
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join;
+
 use crate::domain::backoff::{BRIEF_WAIT_MS, Wait, whole_seconds};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::lane::{LaneRow, Suspect};
@@ -167,7 +169,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     /// Works off a batch, which must be over at `deadline_ms` (milliseconds since 1970). Returns the
     /// message ids of what goes back into the queue.
     pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
-        if !self.hold_batch(records, deadline_ms).await {
+        let (is_ours, memory) = join(self.hold_batch(records, deadline_ms), self.recall()).await;
+        if !is_ours {
             // It may be somebody else's by now: nothing may be posted.
             return records
                 .iter()
@@ -177,7 +180,6 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         let mut lane = Lane::sort(records, self.surroundings.now_ms());
         let mut back: Vec<(&Record, Wait)> = self.park_unreadable(&mut lane).await;
         if lane.has_work() {
-            let memory = self.recall().await;
             let mut round = Round {
                 deadline_ms,
                 offered: BTreeSet::new(),
@@ -250,6 +252,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         while lane.receives() >= ALONE_AFTER_RECEIVES {
             self.deliver_one_by_one(lane, round).await?;
         }
+        let mut all_is_told = false;
         loop {
             if lane.is_spent() {
                 // Everything was put aside, and nothing could lock the lane any more if this POST
@@ -258,9 +261,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
             }
             let letters = lane.next_letters();
             let payload = Payload {
-                updates: match letters.is_empty() || !round.memory.apart {
-                    true => self.updates(round).await,
-                    false => Vec::new(),
+                updates: if !letters.is_empty() && round.memory.apart {
+                    Vec::new()
+                } else if all_is_told && round.tell.is_empty() {
+                    // What is reported in these seconds is told in the next minute's.
+                    Vec::new()
+                } else {
+                    let updates = self.updates(round).await;
+                    all_is_told = updates.is_empty();
+                    updates
                 },
                 messages: letters.into_iter().map(|letter| letter.sms).collect(),
             };
