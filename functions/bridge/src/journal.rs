@@ -360,7 +360,8 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn line(entry: &Entry) -> Value {
+    /// The entry's line, read again.
+    pub fn line(entry: &Entry) -> Value {
         let origin = Origin {
             stack: "bridge".to_owned(),
             function: "outbound-sender",
@@ -380,5 +381,10 @@ mod tests {
         assert_eq!(line["callback"], "delivery_report");
         assert_eq!(line["KeyRefused"], 1);
         assert_eq!(line["_aws"]["Timestamp"], 5);
+    }
+
+    #[test]
+    fn what_is_usual_says_no_level() {
+        assert_eq!(line(&Entry::SendingResumed).get("level"), None);
     }
 }

@@ -91,7 +91,8 @@ fn failure(failed: bool, network: &'static str) -> Measure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Callback, Origin, Shown};
+    use super::super::tests::line;
+    use super::super::{Callback, Shown};
     use super::*;
     use crate::domain::account::AccountTrouble;
     use crate::domain::answer_code::AnswerCode;
@@ -99,14 +100,6 @@ mod tests {
     use crate::domain::cost::Cost;
     use crate::domain::message::FailureReason;
     use serde_json::Value;
-
-    fn line(entry: &Entry) -> Value {
-        let origin = Origin {
-            stack: "bridge".to_owned(),
-            function: "outbound-sender",
-        };
-        serde_json::from_str(&entry.to_line(&origin, 5)).unwrap()
-    }
 
     #[test]
     fn what_nobody_would_ask_for_is_no_metric() {
