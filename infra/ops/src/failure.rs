@@ -51,6 +51,7 @@ fn explained(code: &str) -> String {
         "InvalidClientTokenId",
         "UnrecognizedClient",
         "SignatureDoesNotMatch",
+        "InvalidSignature",
     ]) {
         "AWS does not know these credentials; look at the profile and at this machine's clock"
     } else if has(&["no connection", "no answer"]) {

@@ -11,7 +11,7 @@ use crate::africas_talking::{self, Account, Verdict};
 use crate::broken::Variant;
 use crate::faults::Rates;
 use crate::lambda::{self, Function};
-use crate::medic::{self, CRASHER, Mode, POISON, REPLY};
+use crate::medic::{self, CRASHER, FILTERED, Mode, POISON, REPLY, THROWER};
 use crate::random::Random;
 use crate::world::{BEGIN_MS, MINUTE_MS, QueueName, Settings, World};
 
@@ -127,7 +127,7 @@ fn phones(world: &Rc<World>, end_ms: i64) {
         };
         let id = format!("in-{number}-{:08x}", random.next() as u32);
         let special = if random.chance(poison) {
-            POISON
+            *random.pick(&[POISON, POISON, THROWER, FILTERED])
         } else if random.chance(crasher) {
             CRASHER
         } else if random.chance(250_000) {

@@ -15,8 +15,9 @@ use std::time::{Duration, SystemTime};
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use ring::rand::{SecureRandom, SystemRandom};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::environment::{ConfigError, optional, required};
 use super::outside::client_builder;
@@ -140,7 +141,7 @@ pub struct Client {
 /// Why a call has brought nothing. Shows nothing of what was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The input is no JSON. Nothing was sent.
+    /// Something in it cannot be written down as a request. Nothing was sent.
     #[error("a request that could not be built")]
     Unsendable,
     /// Nothing was sent.
@@ -366,16 +367,11 @@ impl Answer {
     /// What a service that speaks JSON has refused. The code can stand in a header and in two places of
     /// the body, with a namespace before it and an address behind it.
     fn refused_in_json(self) -> CallError {
-        #[derive(serde::Deserialize)]
-        struct Named {
-            #[serde(rename = "__type", alias = "code", default)]
-            code: Option<String>,
-        }
-        let named = serde_json::from_slice(&self.body).ok();
-        let named = self
-            .error_type
-            .or_else(|| named.and_then(|named: Named| named.code));
-        let named = named.unwrap_or_default();
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let in_body = ["__type", "code"]
+            .iter()
+            .find_map(|field| body.get(field)?.as_str());
+        let named = self.error_type.as_deref().or(in_body).unwrap_or_default();
         let code = named.rsplit('#').next().unwrap_or_default();
         let code = code.split(':').next().unwrap_or_default();
         CallError::Refused(Refused {
@@ -421,6 +417,18 @@ impl CallError {
     }
 }
 
+/// Reads a field of an answer that may be left out, and may also be `null`.
+///
+/// # Errors
+/// When it is something else.
+pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
@@ -428,6 +436,7 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn refused(status: u16, error_type: Option<&str>, body: &str) -> CallError {
         Answer {
@@ -448,6 +457,7 @@ mod tests {
                 "QueueDoesNotExist",
             ),
             (None, r#"{"code":"SlowDown"}"#, "SlowDown"),
+            (None, r#"{"code":"x","__type":"a#SlowDown"}"#, "SlowDown"),
             (
                 Some("AccessDenied:http://internal.amazon.com/coral/"),
                 "",
@@ -497,5 +507,13 @@ mod tests {
             "http://127.0.0.1:4566/"
         );
         assert!(!format!("{credentials:?}").contains("hush"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_refusal_makes_it_panic(status in 100_u16..700, header in ".{0,30}", body in ".{0,200}") {
+            let _ = refused(status, Some(&header), &body).to_string();
+            let _ = refused(status, None, &body).to_string();
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::aws::Client;
+use super::aws::{Client, or_default};
 use crate::ports::{NewMessage, Queue, QueueError, Record};
 
 /// So many entries in one call.
@@ -97,10 +97,12 @@ struct VisibilityEntry<'a> {
     visibility_timeout: i32,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct BatchAnswer {
+    #[serde(default, deserialize_with = "or_default")]
     successful: Vec<Done>,
+    #[serde(default, deserialize_with = "or_default")]
     failed: Vec<Failed>,
 }
 
@@ -187,7 +189,8 @@ mod tests {
 
     #[test]
     fn an_entry_that_the_answer_does_not_name_is_not_done() {
-        let answer = r#"{"Successful":[{"Id":"1","MessageId":"m","MD5OfMessageBody":"x"}]}"#;
+        let answer =
+            r#"{"Successful":[{"Id":"1","MessageId":"m","MD5OfMessageBody":"x"}],"Failed":null}"#;
         let results = results(2, &serde_json::from_str(answer).unwrap());
         assert!(results[0].is_err());
         assert!(results[1].is_ok());

@@ -32,8 +32,12 @@ pub enum AccountTrouble {
     CredentialsRefused,
     /// HTTP 404, 405 or a redirect: nothing at this address takes messages.
     WrongAddress,
-    /// Call after call has an outcome that nobody knows: no answer, HTTP 5xx, `statusCode` 500.
+    /// Call after call has an outcome that nobody knows: no answer, HTTP 408 or 5xx, `statusCode` 500, or
+    /// an answer that cannot be read.
     NoAnswer,
+    /// Written by a later version.
+    #[serde(other)]
+    Other,
 }
 
 impl AccountTrouble {
@@ -45,6 +49,7 @@ impl AccountTrouble {
             Self::CredentialsRefused => "Africa's Talking refuses the API key or the user name",
             Self::WrongAddress => "nothing at Africa's Talking's address takes messages",
             Self::NoAnswer => "Africa's Talking does not answer, or with errors of its own",
+            Self::Other => "something that this version does not know",
         }
     }
 }

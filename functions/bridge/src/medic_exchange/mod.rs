@@ -38,10 +38,8 @@ const POSTS_AT_MOST: u32 = 8;
 /// than 6 s.
 const LAST_ACTS_MS: i64 = 25_000;
 
-/// How much longer than the invocation the batch is ours, in milliseconds.
-const VISIBILITY_MARGIN_MS: i64 = 30_000;
-
-/// After a doubt, the wait is longer than Medic may go on working by this much, in milliseconds.
+/// After a doubt, the wait is longer than Medic may go on working by this much, in milliseconds; and
+/// so much longer than the invocation the batch is ours, for that may die in a POST.
 const DOUBT_MARGIN_MS: i64 = 5_000;
 
 /// Ten refused logins lock everybody out for a moment, so that a refused user waits for minutes.
@@ -210,7 +208,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
     async fn hold_batch(&self, records: &[Record], deadline_ms: i64) -> bool {
         let lifetime_ms = deadline_ms
             .saturating_sub(self.surroundings.now_ms())
-            .saturating_add(VISIBILITY_MARGIN_MS);
+            .saturating_add(self.works_on_ms)
+            .saturating_add(DOUBT_MARGIN_MS);
         let seconds = whole_seconds(lifetime_ms);
         let holds: Vec<(&Record, i32)> = records.iter().map(|record| (record, seconds)).collect();
         let held = self.exchange.hide(&holds).await;

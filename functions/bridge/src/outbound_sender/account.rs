@@ -1,6 +1,8 @@
 //! Holding and resuming: trouble that is the whole account's.
 
-use super::OutboundSender;
+use std::cell::Cell;
+
+use super::{OutboundSender, QUEUE_INSTEAD_MS};
 use crate::domain::account::{AccountRow, AccountTrouble, Hold};
 use crate::domain::answer::Outcome;
 use crate::journal::Entry;
@@ -22,6 +24,31 @@ pub(super) enum Sign {
     Nothing,
 }
 
+/// The calls of a batch, which go on side by side: how many ended how.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// With an answer that can be read.
+    pub(super) answered: Cell<u32>,
+    /// Without one.
+    pub(super) unanswered: Cell<u32>,
+}
+
+impl Calls {
+    /// Notes what a call shows that began when so many had been answered. What others show meanwhile
+    /// outweighs that it has no answer.
+    pub(super) fn note(&self, sign: Sign, answered_before: u32) -> Sign {
+        match sign {
+            Sign::Works | Sign::Answers => {
+                self.answered.set(self.answered.get().saturating_add(1));
+            }
+            Sign::NoAnswer if self.answered.get() > answered_before => return Sign::Nothing,
+            Sign::NoAnswer => self.unanswered.set(self.unanswered.get().saturating_add(1)),
+            Sign::Nothing => {}
+        }
+        sign
+    }
+}
+
 impl Sign {
     /// What an answer shows that says this of its message.
     pub(super) fn of_answer(outcome: &Outcome) -> Self {
@@ -33,7 +60,7 @@ impl Sign {
     }
 
     /// Whether it is an answer that can be read.
-    pub(super) fn is_answer(self) -> bool {
+    fn is_answer(self) -> bool {
         matches!(self, Self::Works | Self::Answers)
     }
 }
@@ -56,9 +83,19 @@ where
     }
 
     /// Notes what a call shows of the account, which was like this when its message was claimed: the
-    /// row is written only if that is news. When it cannot be written, other calls will show it.
-    pub(super) async fn heed(&self, sign: Sign, account: &AccountRow, deadline_ms: i64) {
+    /// row is written only if that is news, or others of the batch have called in vain since. When it
+    /// cannot be written, other calls will show it.
+    pub(super) async fn heed(
+        &self,
+        sign: Sign,
+        account: &AccountRow,
+        calls: &Calls,
+        deadline_ms: i64,
+    ) {
         let now_ms = self.surroundings.now_ms();
+        if deadline_ms.saturating_sub(now_ms) <= QUEUE_INSTEAD_MS {
+            return;
+        }
         let probing = account.hold.is_some();
         let step = |row: &AccountRow| match sign {
             Sign::Works if probing => row.recovered(),
@@ -66,8 +103,9 @@ where
             Sign::NoAnswer => row.unanswered(now_ms),
             Sign::Nothing => row.clone(),
         };
+        let counted = sign.is_answer() && calls.unanswered.get() > 0;
         // That a probe has not ended the hold is said, and nothing written.
-        if !probing && step(account) == *account {
+        if !probing && !counted && step(account) == *account {
             return;
         }
         self.insist(deadline_ms, async || self.change_account(step).await)
@@ -98,5 +136,20 @@ where
             (Some(_), None) => self.surroundings.record(Entry::SendingResumed),
         }
         Ok(after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_without_an_answer_shows_nothing_beside_another_that_was_answered_meanwhile() {
+        let calls = Calls::default();
+        assert_eq!(calls.note(Sign::NoAnswer, 0), Sign::NoAnswer);
+        assert_eq!(calls.note(Sign::Answers, 0), Sign::Answers);
+        assert_eq!(calls.note(Sign::NoAnswer, 0), Sign::Nothing);
+        assert_eq!(calls.note(Sign::NoAnswer, 1), Sign::NoAnswer);
+        assert_eq!((calls.answered.get(), calls.unanswered.get()), (1, 2));
     }
 }

@@ -5,7 +5,6 @@ mod account;
 mod claim;
 mod outcome;
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::future::join_all;
@@ -26,7 +25,7 @@ use crate::ports::{
     Response, Row, Sms, Surroundings,
 };
 use crate::queue_messages::{OutboxMessage, OutgoingSms, decode};
-use account::Sign;
+use account::{Calls, Sign};
 use claim::Claim;
 
 /// How often a write to the ledger is tried that can also be left to the next receive.
@@ -84,10 +83,10 @@ where
     /// Works off a batch side by side; it must be over at `deadline_ms` (milliseconds since 1970).
     /// Returns the message ids of what goes back into the queue.
     pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
-        let answers = Cell::new(0);
+        let calls = Calls::default();
         let takes = records
             .iter()
-            .map(|record| self.take(record, deadline_ms, &answers));
+            .map(|record| self.take(record, deadline_ms, &calls));
         let fates = join_all(takes).await;
         let now_ms = self.surroundings.now_ms();
         let undone: Vec<(&Record, Wait)> = records
@@ -108,9 +107,9 @@ where
         give_back(&self.outbox, &undone, &self.surroundings).await
     }
 
-    async fn take(&self, record: &Record, deadline_ms: i64, answers: &Cell<u32>) -> Fate {
+    async fn take(&self, record: &Record, deadline_ms: i64, calls: &Calls) -> Fate {
         let fate = match decode(&record.body) {
-            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms, answers).await,
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms, calls).await,
             Ok(OutboxMessage::Accepted(accepted)) => {
                 match self.record_acceptance(&accepted).await {
                     Ok(()) => Ok(Fate::Done),
@@ -144,12 +143,12 @@ where
         });
     }
 
-    /// Sends the message, if that is due; `answers` counts those of Africa's Talking to this batch.
+    /// Sends the message, if that is due; `calls` are those of its batch.
     async fn send(
         &self,
         sms: &OutgoingSms,
         deadline_ms: i64,
-        answers: &Cell<u32>,
+        calls: &Calls,
     ) -> Result<Fate, LedgerError> {
         if !self.has_time_to_call(deadline_ms) {
             return Ok(self.wait_a_little());
@@ -171,18 +170,13 @@ where
                         .await?;
                     return Ok(self.wait_a_little());
                 }
-                let answers_before = answers.get();
-                let (outcome, mut sign) = self.call(sms, &to, row.attempts).await;
-                if sign.is_answer() {
-                    answers.set(answers.get().saturating_add(1));
-                } else if answers.get() > answers_before {
-                    // What other calls show meanwhile outweighs that this one has no answer.
-                    sign = Sign::Nothing;
-                }
+                let answered_before = calls.answered.get();
+                let (outcome, sign) = self.call(sms, &to, row.attempts).await;
+                let sign = calls.note(sign, answered_before);
                 let is_of_account = matches!(outcome, Outcome::AccountTrouble(_));
                 let fate = self.settle(sms, &row, &token, outcome, deadline_ms).await?;
                 if !is_of_account {
-                    self.heed(sign, &account, deadline_ms).await;
+                    self.heed(sign, &account, calls, deadline_ms).await;
                 }
                 Ok(fate)
             }

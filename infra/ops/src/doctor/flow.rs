@@ -133,7 +133,7 @@ async fn greatest(
     dimensions: &[(&str, &str)],
     minutes: i64,
 ) -> Result<Option<f64>, Failure> {
-    let now = OffsetDateTime::now_utc();
+    let now = OffsetDateTime::now_utc().truncate_to_second();
     let written = |time: OffsetDateTime| time.format(&Rfc3339).unwrap_or_default();
     // What happened just now is not there yet.
     let from = written(now - Duration::minutes(minutes.saturating_add(10)));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bridge::adapters::aws::CallError;
+use bridge::adapters::aws::{CallError, or_default};
 use bridge::domain::message::without_number;
 use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
 use serde::Deserialize;
@@ -113,7 +113,7 @@ pub struct Looked {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Received {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     messages: Vec<Message>,
 }
 
@@ -123,14 +123,15 @@ struct Message {
     message_id: String,
     receipt_handle: String,
     body: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     attributes: HashMap<String, String>,
 }
 
 /// What was deleted.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename_all = "PascalCase")]
 struct Deleted {
+    #[serde(default, deserialize_with = "or_default")]
     successful: Vec<DeletedEntry>,
 }
 

@@ -8,15 +8,17 @@ use anyhow::{Context as _, ensure};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::any;
+use sandbox::stack::operator_environment;
 use tokio::net::TcpListener;
 
 use crate::deployed::{System, alone, on_the_system, ops_with};
 
 /// Every command, with what it needs to get as far as AWS.
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 12] = [
     &["doctor"],
     &["trace", "an-id-of-medic"],
     &["parked", "list"],
+    &["parked", "show", "an-id-of-sqs"],
     &["parked", "retry", "--all"],
     &["parked", "discard", "--all", "--yes"],
     &["rotate-key"],
@@ -204,6 +206,56 @@ fn what_is_throttled_is_tried_again_and_then_said_to_be_throttled() -> anyhow::R
                 "{output:?}"
             );
             ensure!(calls.load(Ordering::Relaxed) == tries, "{calls:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn every_service_that_throttles_is_tried_again_and_then_said_to_throttle() -> anyhow::Result<()> {
+    on_the_system(async |system| {
+        let throttled = r#"{"__type":"com.amazonaws.any#ThrottlingException","message":"slower"}"#;
+        for (variable, commands) in [
+            (
+                "AWS_ENDPOINT_URL_SQS",
+                [
+                    ["parked", "list"].as_slice(),
+                    &["parked", "show", "an-id-of-sqs"],
+                    &["parked", "retry", "--all"],
+                    &["parked", "discard", "--all", "--yes"],
+                ]
+                .as_slice(),
+            ),
+            (
+                "AWS_ENDPOINT_URL_DYNAMODB",
+                &[
+                    &["trace", "an-id-of-medic"],
+                    &["pause"],
+                    &["resume"],
+                    &["replay-reports", "an-id-of-medic"],
+                    &["cost"],
+                ],
+            ),
+            (
+                "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+                &[&["callbacks"], &["rotate-key"], &["set-credentials"]],
+            ),
+        ] {
+            for command in commands {
+                let (url, calls) = in_place_of_aws(400, throttled).await?;
+                let environment = operator_environment(&system.emulator);
+                let mut environment: Vec<(&str, &str)> = environment
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
+                environment.push((variable, &url));
+                let output = ops_with(&environment, command, GIVEN).await?;
+                ensure!(
+                    output.status == 3 && output.err.contains("throttles"),
+                    "{command:?}: {output:?}"
+                );
+                ensure!(calls.load(Ordering::Relaxed) == 3, "{command:?}: {calls:?}");
+            }
         }
         Ok(())
     })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::aws::or_default;
 use super::Item;
 
 /// Rows to be read, by their table.
@@ -18,14 +19,16 @@ pub struct BatchGetItem<'a> {
 #[serde(rename_all = "PascalCase")]
 pub struct Keys {
     pub keys: Vec<Item>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub consistent_read: bool,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct BatchGetItemAnswer {
+    #[serde(default, deserialize_with = "or_default")]
     pub responses: HashMap<String, Vec<Item>>,
+    #[serde(default, deserialize_with = "or_default")]
     pub unprocessed_keys: HashMap<String, Keys>,
 }
 
@@ -66,7 +69,7 @@ pub struct ConditionalCheckFailed {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TransactionCanceled {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub cancellation_reasons: Vec<CancellationReason>,
 }
 
@@ -98,10 +101,33 @@ pub struct Query<'a> {
 #[serde(rename_all = "PascalCase")]
 pub struct QueryAnswer {
     /// The rows, unless only their number was asked for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub items: Vec<Item>,
     /// How many they are.
     pub count: u64,
     /// Where the next page begins, if there is one.
     pub last_evaluated_key: Option<Item>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_of_an_answer_may_be_null_as_well() {
+        for text in [
+            "{}",
+            r#"{"Responses":{},"UnprocessedKeys":{}}"#,
+            r#"{"Responses":null,"UnprocessedKeys":null}"#,
+        ] {
+            let answer: BatchGetItemAnswer = serde_json::from_str(text).unwrap();
+            assert!(answer.responses.is_empty() && answer.unprocessed_keys.is_empty());
+        }
+        let none = r#"{"Items":null,"Count":0,"LastEvaluatedKey":null}"#;
+        let answer: QueryAnswer = serde_json::from_str(none).unwrap();
+        assert!(answer.items.is_empty() && answer.last_evaluated_key.is_none());
+        let cancelled = r#"{"CancellationReasons":[{"Code":"None","Item":null},{"Code":null}]}"#;
+        let cancelled: TransactionCanceled = serde_json::from_str(cancelled).unwrap();
+        assert_eq!(cancelled.cancellation_reasons.len(), 2);
+    }
 }
