@@ -224,7 +224,7 @@ async fn costs(programs: &Path) -> anyhow::Result<String> {
             .collect();
         let _ = writeln!(
             text,
-            "| {title} | under {target} | {total:.2} | {} |",
+            "| {title} | under {target} | {total:.3} | {} |",
             dearest.join("; ")
         );
     }

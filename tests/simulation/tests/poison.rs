@@ -60,6 +60,21 @@ fn what_a_filter_before_medic_refuses_is_put_aside_and_blocks_nobody() {
 }
 
 #[test]
+fn statuses_that_fail_do_not_take_the_messages_turn() {
+    let scene = Scene::default();
+    for n in 1..=6 {
+        scene.wants_to(&format!("out-{n}"), &format!("+25470000000{n}"));
+    }
+    for message in &mut scene.medic.borrow_mut().outgoing {
+        message.refuses = Some(Status::Sent);
+    }
+    scene.verdicts(&[Verdict::Accepted(101); 6]);
+    scene.phone_sends("bad", PHONE, "FILTERED");
+    scene.minutes(40 * 60);
+    assert!(parked(&scene).contains_key("bad"));
+}
+
+#[test]
 fn what_fails_with_nothing_beside_it_is_not_parked_until_another_shows_that_medic_stores() {
     let scene = Scene::default();
     scene.phone_sends("bad", PHONE, "POISON");

@@ -9,7 +9,14 @@ use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Surrounding
 impl Round {
     /// Notes what the last POST brought, if that can be why it ended so.
     pub(super) fn note(&mut self, stop: &Stop, now_ms: i64) {
-        if !stop.may_be_the_payloads_fault() || self.in_hand.is_empty() {
+        if self.in_hand.is_empty() {
+            return;
+        }
+        if self.memory.apart && matches!(stop, Stop::FailsOnEverything) {
+            // Who failed lets the others have their turn.
+            self.memory.statuses_first = self.in_hand.updates.is_empty();
+        }
+        if !stop.may_be_the_payloads_fault() {
             return;
         }
         self.memory.apart = true;

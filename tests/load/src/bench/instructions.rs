@@ -24,11 +24,11 @@ const TOLERANCE: f64 = 1.10;
 
 /// Thousands of instructions of a later call, in the `release` profile.
 const BUDGET: [(&str, f64); 5] = [
-    ("incoming-messages", 757.0),
-    ("delivery-reports", 742.0),
-    ("report-recorder", 2967.0),
-    ("outbound-sender", 2730.0),
-    ("medic-exchange", 2216.0),
+    ("incoming-messages", 459.0),
+    ("delivery-reports", 449.0),
+    ("report-recorder", 1820.0),
+    ("outbound-sender", 1547.0),
+    ("medic-exchange", 890.0),
 ];
 
 /// Thousands of instructions that a later call of each function takes.
