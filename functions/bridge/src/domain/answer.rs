@@ -45,7 +45,11 @@ impl Outcome {
     pub fn of_answer(http_status: u16, body: &[u8]) -> Self {
         match http_status {
             200..=299 => of_body(body),
-            400..=499 if code_in(body).is_some() => of_body(body),
+            400..=499 if code_in(body).is_some() => match of_body(body) {
+                // It says both.
+                Outcome::Accepted(_) => Self::unknown(&format!("HTTP {http_status}")),
+                refused => refused,
+            },
             300..=399 | 404 | 405 => Self::AccountTrouble(AccountTrouble::WrongAddress),
             401 | 403 => Self::AccountTrouble(AccountTrouble::CredentialsRefused),
             429 => Self::not_sent("HTTP 429", TOO_FAST_WAIT_MS),
@@ -360,6 +364,10 @@ mod tests {
         assert_eq!(
             Outcome::of_answer(409, b"{}"),
             Outcome::not_sent("HTTP 409", 0)
+        );
+        assert_eq!(
+            Outcome::of_answer(400, body(101).as_bytes()),
+            Outcome::unknown("HTTP 400")
         );
     }
 
