@@ -4,6 +4,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bridge::adapters::system::random_up_to;
 use bridge::journal::{Entry, Journal};
 use bridge::ports::{Clock, Dice};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -130,11 +131,7 @@ impl Clock for &Terminal {
 
 impl Dice for &Terminal {
     fn up_to(&self, limit: u64) -> u64 {
-        let mut bytes = [0; 8];
-        // It only has to differ: versions of rows and waits between tries.
-        let _ = SystemRandom::new().fill(&mut bytes);
-        let number = u64::from_le_bytes(bytes);
-        limit.checked_add(1).map_or(number, |sides| number % sides)
+        random_up_to(limit)
     }
 }
 

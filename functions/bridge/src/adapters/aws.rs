@@ -6,6 +6,7 @@
 //! is little enough to do without the SDK, which took more CPU time than everything else in a call,
 //! and most of the time of a build.
 
+mod answer;
 mod signature;
 
 use std::fmt;
@@ -14,13 +15,13 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
-use ring::rand::{SecureRandom, SystemRandom};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
+pub use self::answer::{Answer, CallError, Refused, or_default};
 use super::environment::{ConfigError, optional, required};
 use super::outside::client_builder;
+use super::system::random_up_to;
 
 /// One attempt of a call. All of them answer in milliseconds when they answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,24 +45,6 @@ const LONGEST_FIRST_WAIT_MS: u64 = 1000;
 
 /// How long opening a connection ahead of its use may hold up the start.
 const AHEAD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Refusals that say: later.
-const LATER: [&str; 14] = [
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "TooManyRequestsException",
-    "ProvisionedThroughputExceededException",
-    "TransactionInProgressException",
-    "RequestLimitExceeded",
-    "BandwidthLimitExceeded",
-    "SlowDown",
-    "PriorRequestNotComplete",
-    "RequestTimeout",
-    "RequestTimeoutException",
-];
 
 /// A service of AWS.
 #[derive(Debug)]
@@ -127,7 +110,6 @@ pub struct Aws {
     endpoint_url: Option<String>,
     attempt_timeout: Duration,
     operation_timeout: Duration,
-    random: SystemRandom,
 }
 
 /// A client of one service.
@@ -136,50 +118,6 @@ pub struct Client {
     aws: Aws,
     service: &'static Service,
     url: Url,
-}
-
-/// Why a call has brought nothing. Shows nothing of what was sent.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// Something in it cannot be written down as a request. Nothing was sent.
-    #[error("a request that could not be built")]
-    Unsendable,
-    /// Nothing was sent.
-    #[error("no connection")]
-    NoConnection,
-    /// Nobody knows whether it took effect.
-    #[error("no answer in time")]
-    NoAnswer,
-    /// It took effect, and what came back is not what should.
-    #[error("an unreadable answer")]
-    Unreadable,
-    /// The service refused it.
-    #[error("{}", .0.code)]
-    Refused(Refused),
-}
-
-/// A service's refusal.
-#[derive(Debug)]
-pub struct Refused {
-    /// The HTTP status.
-    pub status: u16,
-    /// AWS's code for it.
-    pub code: String,
-    /// The whole answer.
-    pub body: Vec<u8>,
-}
-
-/// A service's answer.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// When the server answered, by its own clock and in its own words.
-    pub date: Option<String>,
-    /// AWS's code for a refusal, of a service that puts it into a header.
-    pub error_type: Option<String>,
-    /// The body.
-    pub body: Vec<u8>,
 }
 
 impl Aws {
@@ -219,7 +157,6 @@ impl Aws {
             endpoint_url,
             attempt_timeout: ATTEMPT_TIMEOUT,
             operation_timeout: OPERATION_TIMEOUT,
-            random: SystemRandom::new(),
         })
     }
 
@@ -298,7 +235,8 @@ impl Client {
             for _ in 1..ATTEMPTS {
                 match self.attempt(operation, body.clone()).await.and_then(&read) {
                     Err(error) if error.is_passing() => {
-                        tokio::time::sleep(self.aws.wait(longest_wait_ms)).await;
+                        let wait = Duration::from_millis(random_up_to(longest_wait_ms));
+                        tokio::time::sleep(wait).await;
                     }
                     result => return result,
                 }
@@ -354,81 +292,6 @@ impl Client {
     }
 }
 
-impl Aws {
-    fn wait(&self, longest_ms: u64) -> Duration {
-        let mut bytes = [0; 8];
-        // Without randomness there is the shortest wait.
-        let _ = self.random.fill(&mut bytes);
-        Duration::from_millis(u64::from_le_bytes(bytes) % (longest_ms + 1))
-    }
-}
-
-impl Answer {
-    /// What a service that speaks JSON has refused. The code can stand in a header and in two places of
-    /// the body, with a namespace before it and an address behind it.
-    fn refused_in_json(self) -> CallError {
-        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let in_body = ["__type", "code"]
-            .iter()
-            .find_map(|field| body.get(field)?.as_str());
-        let named = self.error_type.as_deref().or(in_body).unwrap_or_default();
-        let code = named.rsplit('#').next().unwrap_or_default();
-        let code = code.split(':').next().unwrap_or_default();
-        CallError::Refused(Refused {
-            status: self.status,
-            code: if code.is_empty() {
-                format!("HTTP {}", self.status)
-            } else {
-                code.to_owned()
-            },
-            body: self.body,
-        })
-    }
-}
-
-impl Refused {
-    /// What the answer says beside the code, if it can be read.
-    pub fn details<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
-    }
-}
-
-impl CallError {
-    fn of(error: &reqwest::Error) -> Self {
-        if error.is_connect() {
-            Self::NoConnection
-        } else if error.is_builder() {
-            Self::Unsendable
-        } else {
-            Self::NoAnswer
-        }
-    }
-
-    /// Whether another attempt can end in another way.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::NoConnection | Self::NoAnswer => true,
-            Self::Unsendable | Self::Unreadable => false,
-            Self::Refused(refused) => {
-                matches!(refused.status, 500 | 502 | 503 | 504)
-                    || LATER.contains(&refused.code.as_str())
-            }
-        }
-    }
-}
-
-/// Reads a field of an answer that may be left out, and may also be `null`.
-///
-/// # Errors
-/// When it is something else.
-pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
@@ -436,51 +299,6 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn refused(status: u16, error_type: Option<&str>, body: &str) -> CallError {
-        Answer {
-            status,
-            date: None,
-            error_type: error_type.map(str::to_owned),
-            body: body.into(),
-        }
-        .refused_in_json()
-    }
-
-    #[test]
-    fn a_refusal_has_its_code_wherever_the_service_puts_it() {
-        for (header, body, code) in [
-            (
-                None,
-                r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"x"}"#,
-                "QueueDoesNotExist",
-            ),
-            (None, r#"{"code":"SlowDown"}"#, "SlowDown"),
-            (None, r#"{"code":"x","__type":"a#SlowDown"}"#, "SlowDown"),
-            (
-                Some("AccessDenied:http://internal.amazon.com/coral/"),
-                "",
-                "AccessDenied",
-            ),
-            (None, "<html>", "HTTP 400"),
-            (None, r#"{"__type":7}"#, "HTTP 400"),
-        ] {
-            assert_eq!(refused(400, header, body).to_string(), code);
-        }
-    }
-
-    #[test]
-    fn what_passes_is_tried_again_and_nothing_else() {
-        let throttled = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException"}"#;
-        assert!(refused(400, None, throttled).is_passing());
-        assert!(refused(503, None, "").is_passing());
-        assert!(CallError::NoAnswer.is_passing());
-        let wrong =
-            r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}"#;
-        assert!(!refused(400, None, wrong).is_passing());
-        assert!(!CallError::Unreadable.is_passing());
-    }
 
     #[test]
     fn a_service_is_where_its_own_variable_or_the_region_says() {
@@ -507,13 +325,5 @@ mod tests {
             "http://127.0.0.1:4566/"
         );
         assert!(!format!("{credentials:?}").contains("hush"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_refusal_makes_it_panic(status in 100_u16..700, header in ".{0,30}", body in ".{0,200}") {
-            let _ = refused(status, Some(&header), &body).to_string();
-            let _ = refused(status, None, &body).to_string();
-        }
     }
 }

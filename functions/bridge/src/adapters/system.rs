@@ -15,7 +15,6 @@ use crate::ports::{Clock, Dice};
 #[derive(Debug)]
 pub struct System {
     origin: Origin,
-    random: SystemRandom,
 }
 
 impl System {
@@ -27,7 +26,6 @@ impl System {
                 stack: optional("STACK_NAME").unwrap_or_default(),
                 function,
             },
-            random: SystemRandom::new(),
         }
     }
 
@@ -70,21 +68,26 @@ impl Clock for &System {
 
 impl Dice for &System {
     fn up_to(&self, limit: u64) -> u64 {
-        let mut bytes = [0; 8];
-        // Without randomness there is no jitter and no new token; the system's generator does not
-        // fail once it has been seeded, which was before this process began.
-        let _ = self.random.fill(&mut bytes);
-        let number = u64::from_le_bytes(bytes);
-        match limit.checked_add(1) {
-            Some(sides) => number % sides,
-            None => number,
-        }
+        random_up_to(limit)
     }
 }
 
 impl Journal for &System {
     fn record(&self, entry: Entry) {
         write(&entry, &self.origin);
+    }
+}
+
+/// A number from 0 to `limit`, both included, by the operating system's random numbers.
+pub fn random_up_to(limit: u64) -> u64 {
+    let mut bytes = [0; 8];
+    // Without randomness there is no jitter and no new token; the system's generator does not fail once
+    // it has been seeded, which was before this process began.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    let number = u64::from_le_bytes(bytes);
+    match limit.checked_add(1) {
+        Some(sides) => number % sides,
+        None => number,
     }
 }
 

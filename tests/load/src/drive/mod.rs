@@ -26,6 +26,9 @@ const LOOKS_A_POLL: u32 = 5;
 /// How long the answer to a callback may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
 
+/// A text that ends so gets a reply.
+const WITH_REPLY: &str = "reply";
+
 /// The width of the progress bar, in characters.
 const BAR: usize = 30;
 
@@ -38,6 +41,8 @@ pub struct Followed {
     pub posted_ms: u64,
     /// How long the answer took, in milliseconds, and its HTTP status; nothing without an answer.
     pub answer: Option<(f64, u16)>,
+    /// Whether Medic replies to it, and the reply can be followed.
+    pub awaits_reply: bool,
     /// When Medic stored it, in milliseconds since 1970; more than one time is one too many.
     pub stored_ms: Vec<u64>,
     /// When Africa's Talking took the reply to it; more than one time is one too many.
@@ -74,7 +79,7 @@ impl Outcome {
     pub fn lost(&self) -> usize {
         let is_lost = |sms: &&Followed| {
             sms.stored_ms.is_empty()
-                || self.has_replies && (sms.replied_ms.is_empty() || sms.told_ms.is_none())
+                || sms.awaits_reply && (sms.replied_ms.is_empty() || sms.told_ms.is_none())
         };
         self.accepted().filter(is_lost).count()
     }
@@ -125,14 +130,21 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
         ticks.tick().await;
         let id = format!("{run:08x}-0000-4000-8000-{n:012x}");
         // A repeat is what Africa's Talking makes of an answer that it did not hear.
+        // Which SMS get a reply has nothing to do with which come twice.
+        let awaits_reply = n * 37 % 100 < u64::from(options.replies_percent);
+        let text = match awaits_reply {
+            true => format!("load {id} {WITH_REPLY}"),
+            false => format!("load {id}"),
+        };
+        let awaits_reply = awaits_reply && target.has_replies();
         let times = if n % 100 < u64::from(options.repeats_percent) {
             2
         } else {
             1
         };
         for time in 0..times {
-            let (client, url, messages, id) =
-                (client.clone(), url.clone(), messages.clone(), id.clone());
+            let (client, url, messages) = (client.clone(), url.clone(), messages.clone());
+            let (id, text) = (id.clone(), text.clone());
             posting.push(tokio::spawn(async move {
                 let posted_ms = now_ms();
                 let begin = Instant::now();
@@ -140,7 +152,7 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
                     ("from", number(n)),
                     ("to", "20880".to_owned()),
                     ("id", id.clone()),
-                    ("text", format!("load {id}")),
+                    ("text", text),
                     ("date", "2026-11-01 08:09:10".to_owned()),
                     ("cost", "None".to_owned()),
                     ("networkCode", "99999".to_owned()),
@@ -163,6 +175,7 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
                     *sms = Followed {
                         id,
                         posted_ms,
+                        awaits_reply,
                         answer: status.ok().map(|status| (took_ms, status)),
                         ..Followed::default()
                     };

@@ -21,6 +21,7 @@ options
   --count N             SMS to send (300)
   --rate N              SMS a second (10)
   --repeats N           of a hundred callbacks, as many come twice (5)
+  --replies N           of a hundred SMS, Medic replies to as many (100)
   --wait SECONDS        how long to wait for what has not arrived (180)
   --profile NAME        with --local: the cargo profile of the programs (release)
   --report FILE         where the pictures go (target/load/report.html)";
@@ -55,6 +56,8 @@ pub struct Options {
     pub rate: f64,
     /// How many of a hundred callbacks come twice.
     pub repeats_percent: u8,
+    /// How many of a hundred SMS get a reply.
+    pub replies_percent: u8,
     /// How long to wait for what has not arrived.
     pub wait: Duration,
     /// Where the pictures go.
@@ -72,6 +75,7 @@ impl Options {
             count: 300,
             rate: 10.0,
             repeats_percent: 5,
+            replies_percent: 100,
             wait: Duration::from_secs(180),
             report: repository().join("target/load/report.html"),
         };
@@ -91,6 +95,7 @@ impl Options {
                 "--count" => options.count = parsed(word, value()?)?,
                 "--rate" => options.rate = parsed(word, value()?)?,
                 "--repeats" => options.repeats_percent = parsed(word, value()?)?,
+                "--replies" => options.replies_percent = parsed(word, value()?)?,
                 "--wait" => options.wait = Duration::from_secs(parsed(word, value()?)?),
                 "--profile" => options.target = Where::Local(value()?.clone()),
                 "--report" => options.report = PathBuf::from(value()?),
@@ -140,6 +145,7 @@ mod tests {
         let options = read("--url https://x.example/?key=k --stack s --rate 2.5").unwrap();
         assert_eq!(options.rate, 2.5);
         assert!(matches!(options.target, Where::Deployed { .. }));
+        assert_eq!(read("--replies 40").unwrap().replies_percent, 40);
     }
 
     #[test]

@@ -161,6 +161,7 @@ mod tests {
         let sms = |n: u64, stored: &[u64], replied: &[u64], told| Followed {
             id: n.to_string(),
             posted_ms: 1_000 * n,
+            awaits_reply: true,
             answer: Some((3.0, 200)),
             stored_ms: stored.to_vec(),
             replied_ms: replied.to_vec(),
@@ -187,6 +188,15 @@ mod tests {
             table.contains("lost                                   1"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn one_that_awaits_a_reply_and_gets_none_is_lost_and_no_other() {
+        let mut outcome = outcome();
+        outcome.messages[0].replied_ms.clear();
+        assert_eq!(outcome.lost(), 2);
+        outcome.messages[0].awaits_reply = false;
+        assert_eq!(outcome.lost(), 1);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use sandbox::medic::{self, MessageState, Outgoing, Stored};
 use sandbox::stack::{Emulator, Stack};
 use serde_json::Value;
 
-use super::Followed;
 use super::options::{Options, Where};
+use super::{Followed, WITH_REPLY};
 use crate::aws::now_ms;
 use crate::lambda::programs;
 use crate::local::{Local, Manners};
@@ -155,9 +155,12 @@ impl Target {
     }
 }
 
-/// Medic replies to everything, and reports come in the wrong order.
+/// Medic replies to what asks for it, and reports come in the wrong order.
 async fn prepare(medic: &medic::StandIn, africas_talking: &africastalking::StandIn) {
-    medic.set_auto_reply_with(|stored| Some(format!("{REPLY}{}", stored.id)));
+    medic.set_auto_reply_with(|stored| {
+        let is_asked_for = stored.content.ends_with(WITH_REPLY);
+        is_asked_for.then(|| format!("{REPLY}{}", stored.id))
+    });
     africas_talking
         .fault(Fault::ReportsReordered, Scope::UntilCleared)
         .await;
