@@ -65,8 +65,9 @@ pub struct Function {
     shared: Arc<Shared>,
     events: mpsc::UnboundedSender<Event>,
     last: Mutex<u64>,
-    server: Served,
+    // Before the server: a process that outlives it says so.
     processes: Vec<Child>,
+    server: Served,
 }
 
 impl Function {
