@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use load::bench::{instructions, size};
+use load::bench::{budget, instructions, size};
 use load::cost::{self, Sample};
 use load::drive;
 use load::lambda::programs;
@@ -65,8 +65,12 @@ async fn command(arguments: &[String]) -> anyhow::Result<()> {
                     "{name:20} {megabytes:.2} MB zipped, {thousands:>5.0} thousand instructions a call"
                 );
             }
-            size::check(&sizes)?;
-            instructions::check(&counts)?;
+            budget::check(&size::BUDGET, &sizes, "MB zipped")?;
+            budget::check(
+                &instructions::BUDGET,
+                &counts,
+                "thousand instructions a call",
+            )?;
         }
         _ => bail!("{USAGE}"),
     }

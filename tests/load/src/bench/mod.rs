@@ -1,5 +1,6 @@
 //! What is measured.
 
+pub mod budget;
 pub mod events;
 pub mod instructions;
 pub mod size;
