@@ -73,7 +73,9 @@ async fn look(
                 message,
                 called_at_ms,
             } => {
-                if let Some(ended) = adopt(store, &message.id, &sms.id, called_at_ms).await? {
+                if let Some(ended) =
+                    adopt(store, surroundings, &message.id, &sms.id, called_at_ms).await?
+                {
                     ended
                         .into_iter()
                         .for_each(|ended| surroundings.record(ended));
@@ -93,12 +95,13 @@ async fn look(
 /// and how the message ended, if it did.
 async fn adopt(
     store: &impl LedgerStore,
+    surroundings: &impl Surroundings,
     message: &MedicMessageId,
     at_id: &AtMessageId,
     called_at_ms: i64,
 ) -> Result<Option<Option<Entry>>, LedgerError> {
     let keys = [Key::Message(message.clone()), Key::Sms(at_id.clone())];
-    ledger::change(store, &keys, |rows| {
+    ledger::change(store, surroundings, &keys, |rows| {
         let (Some(row), Some(sms)) = (rows.message(message), rows.sms(at_id)) else {
             return (Vec::new(), None);
         };

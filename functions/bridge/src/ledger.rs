@@ -1,6 +1,7 @@
 //! Reading and changing rows of the ledger.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
@@ -8,11 +9,8 @@ use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::lane::LaneRow;
 use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
-use crate::ports::{Key, LedgerError, LedgerStore, Row, Version, Write, Written};
-
-/// How often a change is tried when others change the same rows. The worst is a storm to one
-/// recipient, whose row thirty senders count in at once: one of them wins each time.
-const TRIES: u32 = 40;
+use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
+use crate::retry::{CONFLICTING_WRITES, retry};
 
 /// Rows as they were read together.
 #[derive(Debug, Default)]
@@ -57,6 +55,18 @@ impl Rows {
             }
         }
         (messages, unclaimed)
+    }
+
+    /// The write that makes of what was read this row; none, if it is that already.
+    fn write(&self, row: Row, now_ms: i64) -> Option<Write> {
+        let read = self.0.get(&row.key());
+        if read.is_some_and(|(before, _)| *before == row) {
+            return None;
+        }
+        Some(Write {
+            row: remembering(row, read.map(|(before, _)| before), now_ms),
+            expected: read.map(|(_, version)| version.clone()),
+        })
     }
 
     /// The lane's row.
@@ -104,33 +114,32 @@ pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, Ledger
 /// have taken effect all the same.
 pub async fn change<T>(
     store: &impl LedgerStore,
+    runtime: &impl Surroundings,
     keys: &[Key],
     mut step: impl FnMut(&Rows) -> (Vec<Row>, T),
 ) -> Result<T, LedgerError> {
-    for _ in 0..TRIES {
-        let rows = read(store, keys).await?;
+    retry(CONFLICTING_WRITES, runtime, async || {
+        let rows = match read(store, keys).await {
+            Ok(rows) => rows,
+            Err(error) => return ControlFlow::Break(Err(error)),
+        };
         let (changed, result) = step(&rows);
         let writes: Vec<Write> = changed
             .into_iter()
-            .filter_map(|row| match rows.0.get(&row.key()) {
-                Some((before, _)) if *before == row => None,
-                Some((before, version)) => Some(Write {
-                    row: remembering(row, Some(before), store.now_ms()),
-                    expected: Some(version.clone()),
-                }),
-                None => Some(Write {
-                    row: remembering(row, None, store.now_ms()),
-                    expected: None,
-                }),
-            })
+            .filter_map(|row| rows.write(row, runtime.now_ms()))
             .collect();
-        if writes.is_empty() || store.write(writes).await? == Written::Done {
-            return Ok(result);
+        if writes.is_empty() {
+            return ControlFlow::Break(Ok(result));
         }
-    }
-    Err(LedgerError(
-        "a row is changed by others again and again".to_owned(),
-    ))
+        match store.write(writes).await {
+            Ok(Written::Done) => ControlFlow::Break(Ok(result)),
+            Ok(Written::Conflict) => ControlFlow::Continue(LedgerError(
+                "a row is changed by others again and again".to_owned(),
+            )),
+            Err(error) => ControlFlow::Break(Err(error)),
+        }
+    })
+    .await
 }
 
 fn remembering(row: Row, before: Option<&Row>, now_ms: i64) -> Row {

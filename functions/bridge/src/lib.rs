@@ -15,6 +15,7 @@
 
 pub mod adapters;
 pub mod callbacks;
+pub mod config;
 pub mod digest;
 pub mod domain;
 pub mod evidence;
@@ -29,4 +30,6 @@ pub mod parking;
 pub mod ports;
 pub mod queue_messages;
 pub mod report_recorder;
+pub mod retry;
+pub mod secrets;
 pub mod watch;

@@ -66,8 +66,23 @@ pub struct Fifo {
 
 /// The queue did not answer, or refused. Carries no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue refused or did not answer: {0}")]
-pub struct QueueError(pub String);
+#[error("the queue refused or did not answer: {problem}")]
+pub struct QueueError {
+    /// SQS's code for it, or what happened instead of an answer.
+    pub problem: String,
+    /// Whether SQS refused it for what it is: another attempt ends in the same way.
+    pub sender_fault: bool,
+}
+
+impl QueueError {
+    /// The queue is to blame, or the way to it: another attempt can succeed.
+    pub fn of_server(problem: &str) -> Self {
+        Self {
+            problem: problem.to_owned(),
+            sender_fault: false,
+        }
+    }
+}
 
 /// A queue.
 #[allow(async_fn_in_trait)]
@@ -159,9 +174,6 @@ pub struct LedgerError(pub String);
 /// The ledger: what is known of every outgoing message.
 #[allow(async_fn_in_trait)]
 pub trait LedgerStore {
-    /// The time, in milliseconds since 1970: rows remember when they were changed.
-    fn now_ms(&self) -> i64;
-
     /// The rows that there are at these keys, strongly consistent, in any order; each once, however
     /// often its key is given. A row that cannot be read (written by a later version, or by hand) is
     /// left out; no write takes its place, for a write where there is no row is conditioned upon
@@ -285,10 +297,6 @@ impl<T: Queue> Queue for &T {
 
 /// A port that is only borrowed is the port.
 impl<T: LedgerStore> LedgerStore for &T {
-    fn now_ms(&self) -> i64 {
-        (**self).now_ms()
-    }
-
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         (**self).read(keys).await
     }

@@ -76,15 +76,20 @@ impl<L: LedgerStore, Q: Queue, S: Surroundings> ReportRecorder<L, Q, S> {
         // First the report, on the condition that the row is still as it was read: whoever of the
         // sender and the recorder writes second finds what the other wrote.
         let sms_key = Key::Sms(report.id.clone());
-        let sms = ledger::change(&self.ledger, std::slice::from_ref(&sms_key), |rows| {
-            let sms = with_report(rows, report);
-            (vec![Row::Sms(sms.clone())], sms)
-        })
+        let sms = ledger::change(
+            &self.ledger,
+            &self.surroundings,
+            std::slice::from_ref(&sms_key),
+            |rows| {
+                let sms = with_report(rows, report);
+                (vec![Row::Sms(sms.clone())], sms)
+            },
+        )
         .await?;
         let mut back_at_ms = None;
         if let Some(message) = &sms.message {
             let message_key = Key::Message(message.clone());
-            let ended = ledger::change(&self.ledger, &[message_key], |rows| {
+            let ended = ledger::change(&self.ledger, &self.surroundings, &[message_key], |rows| {
                 let Some(row) = rows.message(message) else {
                     return (Vec::new(), None);
                 };

@@ -1,16 +1,17 @@
 //! `delivery-reports`: a delivery report, from Africa's Talking's callback into the `reports`
 //! queue.
 
-use bridge::adapters::aws::{Aws, SECRETS_MANAGER, SQS};
-use bridge::adapters::environment::required;
+use bridge::adapters::aws::Aws;
 use bridge::adapters::lambda::{Error, serve_http};
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
-use bridge::callbacks::{CallbackHandler, IncomingKeys};
+use bridge::callbacks::CallbackHandler;
+use bridge::config::WebhookConfig;
 use bridge::journal::Callback;
 use bridge::parking::ParkingLot;
 use bridge::ports::Clock;
+use bridge::secrets::IncomingKeys;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -20,20 +21,23 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn serve(system: &System) -> Result<(), Error> {
+    let config = WebhookConfig::of_delivery_reports()?;
     let aws = Aws::from_environment()?;
-    let sqs = aws.client(&SQS)?;
-    let secrets = aws.client(&SECRETS_MANAGER)?;
-    let secret = ManagedSecret::new(secrets, required("INCOMING_KEY_SECRET_ARN")?);
+    let sqs = aws.sqs();
+    let secret = ManagedSecret::new(aws.secrets_manager(), config.incoming_key_secret_arn);
     let handler = CallbackHandler {
         callback: Callback::DeliveryReport,
-        queue: SqsQueue::new(sqs.clone(), required("REPORTS_QUEUE_URL")?),
+        queue: SqsQueue::new(sqs.clone(), config.queue_url.clone()),
         parked: ParkingLot {
-            queue: SqsQueue::new(sqs.clone(), required("REPORTS_PARKED_QUEUE_URL")?),
+            queue: SqsQueue::new(sqs, config.parked_queue_url),
             is_fifo: false,
         },
         keys: IncomingKeys::new(secret),
         surroundings: system,
     };
-    tokio::join!(handler.keys.warm(system.now_ms()), sqs.connect());
+    tokio::join!(
+        handler.keys.warm(system.now_ms()),
+        aws.connect(&config.queue_url)
+    );
     serve_http(async |request| handler.handle(&request).await).await
 }

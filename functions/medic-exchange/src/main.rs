@@ -1,21 +1,18 @@
 //! `medic-exchange`: the `exchange` queue's messages to Medic, and what Medic wants sent to the
 //! `outbox` queue.
 
-use bridge::adapters::aws::{Aws, DYNAMODB, SECRETS_MANAGER, SQS};
-use bridge::adapters::credentials::OutsideCredentials;
-use bridge::adapters::environment::{duration_ms, required};
+use bridge::adapters::aws::Aws;
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::medic::{MedicApi, MedicServer};
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
+use bridge::config::MedicExchangeConfig;
 use bridge::medic_exchange::MedicExchange;
 use bridge::parking::ParkingLot;
+use bridge::secrets::OutsideCredentials;
 use bridge::watch::LedgerWatch;
-
-const SECOND_MS: i64 = 1000;
-const DAY_MS: i64 = 24 * 60 * 60 * SECOND_MS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -25,25 +22,26 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn serve(system: &System) -> Result<(), Error> {
+    let config = MedicExchangeConfig::from_env()?;
     let aws = Aws::from_environment()?;
-    let post_timeout_ms = duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?;
-    let works_on_ms = duration_ms("MEDIC_WORKS_ON_SECONDS", SECOND_MS, 2..=600)?;
-    let server = MedicServer::new(&required("MEDIC_URL")?, post_timeout_ms)?;
-    let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
-    let secrets = aws.client(&SECRETS_MANAGER)?;
-    let secret = ManagedSecret::new(secrets, required("CREDENTIALS_SECRET_ARN")?);
+    let server = MedicServer::new(&config.medic_url, config.post_timeout_ms)?;
+    let secret = ManagedSecret::new(aws.secrets_manager(), config.credentials_secret_arn);
     let credentials = OutsideCredentials::new(secret, system);
-    let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
     let ledger = LedgerTable::new(
-        dynamodb.clone(),
-        required("LEDGER_TABLE")?,
-        retention_ms,
+        aws.dynamodb(),
+        config.ledger.table,
+        config.ledger.retention_ms,
         system,
     );
-    let exchange = SqsQueue::new(sqs.clone(), required("EXCHANGE_QUEUE_URL")?);
-    let outbox = SqsQueue::new(sqs.clone(), required("OUTBOX_QUEUE_URL")?);
-    let parked = SqsQueue::new(sqs.clone(), required("EXCHANGE_PARKED_QUEUE_URL")?);
-    tokio::join!(credentials.warm(), sqs.connect(), dynamodb.connect());
+    let sqs = aws.sqs();
+    let exchange = SqsQueue::new(sqs.clone(), config.exchange_queue_url.clone());
+    let outbox = SqsQueue::new(sqs.clone(), config.outbox_queue_url);
+    let parked = SqsQueue::new(sqs, config.parked_queue_url);
+    tokio::join!(
+        credentials.warm(),
+        aws.connect(&config.exchange_queue_url),
+        ledger.warm()
+    );
     let watch = LedgerWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = MedicExchange {
@@ -56,8 +54,8 @@ async fn serve(system: &System) -> Result<(), Error> {
             },
             medic: MedicApi::open(&server, &credentials)?,
             surroundings: system,
-            post_timeout_ms,
-            works_on_ms,
+            post_timeout_ms: config.post_timeout_ms,
+            works_on_ms: config.works_on_ms,
         };
         let undone = handler.handle(&records, deadline_ms).await;
         watch.look(&ledger, &system, deadline_ms).await;

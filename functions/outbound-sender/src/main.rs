@@ -3,27 +3,18 @@
 use std::rc::Rc;
 
 use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
-use bridge::adapters::aws::{Aws, DYNAMODB, SECRETS_MANAGER, SQS};
-use bridge::adapters::credentials::OutsideCredentials;
-use bridge::adapters::environment::{
-    ConfigError, call_over_after_ms, duration_ms, optional, parsed, required,
-};
+use bridge::adapters::aws::Aws;
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
-use bridge::adapters::number_hash::NumberHash;
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
-use bridge::domain::fuse::FuseLimits;
-use bridge::domain::message::SendingRules;
-use bridge::domain::sender_ids::SenderIds;
+use bridge::config::OutboundSenderConfig;
 use bridge::outbound_sender::OutboundSender;
 use bridge::parking::ParkingLot;
+use bridge::secrets::NumberHash;
+use bridge::secrets::OutsideCredentials;
 use bridge::watch::BalanceWatch;
-
-const SECOND_MS: i64 = 1000;
-const HOUR_MS: i64 = 60 * 60 * SECOND_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -33,45 +24,33 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn serve(system: &System) -> Result<(), Error> {
+    let config = OutboundSenderConfig::from_env()?;
     let aws = Aws::from_environment()?;
-    let rules = SendingRules {
-        unknown_outcome: parsed("UNKNOWN_OUTCOME_POLICY")?,
-        resend_after_ms: duration_ms("RESEND_AFTER_SECONDS", SECOND_MS, 120..=86_400)?,
-        max_age_ms: duration_ms("MESSAGE_MAX_AGE_HOURS", HOUR_MS, 1..=240)?,
-        call_over_after_ms: call_over_after_ms()?,
-    };
-    let fuse = FuseLimits {
-        messages_an_hour: parsed("FUSE_MESSAGES_AN_HOUR")?,
-        same_text_a_day: parsed("FUSE_SAME_TEXT_A_DAY")?,
-    };
-    let sender_ids = SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
-        .map(Rc::new)
-        .map_err(|error| ConfigError::wrong("SENDER_IDS", &error))?;
     let server = AfricasTalkingServer::new(
-        required("AFRICASTALKING_USERNAME")?,
-        optional("AFRICASTALKING_BASE_URL").as_deref(),
+        config.africastalking_username,
+        config.africastalking_base_url.as_deref(),
     )?;
-    let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
-    let secrets = aws.client(&SECRETS_MANAGER)?;
-    let secret = ManagedSecret::new(secrets.clone(), required("CREDENTIALS_SECRET_ARN")?);
+    let secrets = aws.secrets_manager();
+    let secret = ManagedSecret::new(secrets.clone(), config.credentials_secret_arn);
     let credentials = OutsideCredentials::new(secret, system);
-    let retention_ms = duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?;
+    let keys = ManagedSecret::new(secrets, config.incoming_key_secret_arn);
+    let hashes = NumberHash::new(keys, system);
     let ledger = LedgerTable::new(
-        dynamodb.clone(),
-        required("LEDGER_TABLE")?,
-        retention_ms,
+        aws.dynamodb(),
+        config.ledger.table,
+        config.ledger.retention_ms,
         system,
     );
-    let outbox = SqsQueue::new(sqs.clone(), required("OUTBOX_QUEUE_URL")?);
-    let parked = SqsQueue::new(sqs, required("OUTBOX_PARKED_QUEUE_URL")?);
-    let keys = ManagedSecret::new(secrets, required("INCOMING_KEY_SECRET_ARN")?);
-    let hashes = NumberHash::new(keys, system);
+    let sqs = aws.sqs();
+    let outbox = SqsQueue::new(sqs.clone(), config.outbox_queue_url);
+    let parked = SqsQueue::new(sqs, config.parked_queue_url);
+    let sender_ids = Rc::new(config.sender_ids);
     // The two secrets one after the other: a second connection would cost more than it gains.
     let secrets = async {
         credentials.warm().await;
         hashes.warm().await;
     };
-    tokio::join!(secrets, dynamodb.connect());
+    tokio::join!(secrets, ledger.warm());
     let balance = BalanceWatch::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = OutboundSender {
@@ -84,8 +63,8 @@ async fn serve(system: &System) -> Result<(), Error> {
             africas_talking: AfricasTalkingApi::open(&server, &credentials)?,
             hashes: &hashes,
             surroundings: system,
-            rules,
-            fuse,
+            rules: config.rules,
+            fuse: config.fuse,
             sender_ids: Rc::clone(&sender_ids),
             call_timeout_ms: SEND_TIMEOUT_MS,
         };

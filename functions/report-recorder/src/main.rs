@@ -1,11 +1,11 @@
 //! `report-recorder`: delivery reports, from the `reports` queue into the ledger.
 
-use bridge::adapters::aws::{Aws, DYNAMODB, SQS};
-use bridge::adapters::environment::{call_over_after_ms, duration_ms, required};
+use bridge::adapters::aws::Aws;
 use bridge::adapters::lambda::{Error, serve_queue};
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
+use bridge::config::ReportRecorderConfig;
 use bridge::parking::ParkingLot;
 use bridge::report_recorder::ReportRecorder;
 
@@ -17,24 +17,25 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn serve(system: &System) -> Result<(), Error> {
+    let config = ReportRecorderConfig::from_env()?;
     let aws = Aws::from_environment()?;
-    let (sqs, dynamodb) = (aws.client(&SQS)?, aws.client(&DYNAMODB)?);
+    let sqs = aws.sqs();
     let handler = ReportRecorder {
         ledger: LedgerTable::new(
-            dynamodb.clone(),
-            required("LEDGER_TABLE")?,
-            duration_ms("LEDGER_RETENTION_DAYS", 24 * 60 * 60 * 1000, 90..=3650)?,
+            aws.dynamodb(),
+            config.ledger.table,
+            config.ledger.retention_ms,
             system,
         ),
-        reports: SqsQueue::new(sqs.clone(), required("REPORTS_QUEUE_URL")?),
+        reports: SqsQueue::new(sqs.clone(), config.reports_queue_url),
         parked: ParkingLot {
-            queue: SqsQueue::new(sqs, required("REPORTS_PARKED_QUEUE_URL")?),
+            queue: SqsQueue::new(sqs, config.parked_queue_url),
             is_fifo: false,
         },
         surroundings: system,
-        call_over_after_ms: call_over_after_ms()?,
+        call_over_after_ms: config.call_over_after_ms,
     };
-    dynamodb.connect().await;
+    handler.ledger.warm().await;
     serve_queue(system, async |records, _| {
         Ok(handler.handle(&records).await)
     })

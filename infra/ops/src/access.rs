@@ -1,221 +1,184 @@
-//! Which account and region: those that the AWS CLI would use on this machine.
-//!
-//! Keys of the environment and of the profile's files are read here. Every other way to credentials
-//! (single sign-on, an assumed role, a credential process, an instance's role) is left to the AWS
-//! CLI itself, `aws configure export-credentials`: it caches and refreshes what `aws sso login` has
-//! brought, and there is no second implementation of it here that could differ.
+//! Which account and region: the SDK's own search, which is that of the AWS CLI. Keys in the
+//! environment, profiles, single sign-on, `aws login`, assumed roles, credential processes, web
+//! identities, containers and instances are all known to it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use bridge::adapters::aws::Credentials;
-use serde_json::Value;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
 
+use crate::clock::AwsClock;
 use crate::failure::Failure;
 
-/// A profile with one of these is for the AWS CLI to resolve.
-const RESOLVED_BY_THE_CLI: [&str; 6] = [
-    "role_arn",
-    "sso_session",
-    "sso_start_url",
-    "credential_process",
-    "web_identity_token_file",
-    "login_session",
-];
+/// How long a connection may take to come about for a person far from the region, on a slow line.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One attempt of a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A call with all its attempts.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Attempts of a call, the first included.
+const ATTEMPTS: u32 = 3;
+
+/// The files and folders that say which authorities to trust instead of those that this machine
+/// trusts.
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The access to an account.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// What all clients are made of.
+    pub config: SdkConfig,
     /// The region.
     pub region: String,
-    /// The credentials.
-    pub credentials: Credentials,
-    /// Where all services are, if that is not AWS: an emulator.
-    pub endpoint_url: Option<String>,
+    /// AWS's clock, by the answers of CloudFormation.
+    pub clock: AwsClock,
 }
-
-/// The sections of a file like `~/.aws/config`.
-type Sections = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Access {
     /// The access that the AWS CLI would use with the same `--profile` and `--region`.
     ///
     /// # Errors
-    /// When there are no credentials or there is no region.
-    pub fn of_the_cli(profile: Option<&str>, region: Option<&str>) -> Result<Self, Failure> {
-        let settings = settings_of(profile);
-        let region = region
-            .map(str::to_owned)
-            .or_else(|| variable("AWS_REGION"))
-            .or_else(|| variable("AWS_DEFAULT_REGION"))
-            .or_else(|| settings.get("region").cloned())
-            .ok_or_else(|| {
-                Failure::OutOfReach(
-                    "no region is set: use --region, AWS_REGION or `aws configure`".to_owned(),
-                )
-            })?;
-        // As in the AWS CLI: a profile that is named outweighs keys in the environment.
-        let of_environment = || profile.is_none().then(credentials_of_environment).flatten();
-        let credentials = of_environment()
-            .or_else(|| credentials_in(&settings))
-            .map_or_else(|| credentials_of_the_cli(profile), Ok)?;
+    /// When there is no region or there are no credentials, or what `SSL_CERT_FILE` names cannot be
+    /// read.
+    pub async fn of_the_cli(profile: Option<&str>, region: Option<&str>) -> Result<Self, Failure> {
+        let behavior = BehaviorVersion::v2026_01_12();
+        let tls = tls()?;
+        let http_client = Builder::new().build_with_connector_fn(move |settings, components| {
+            let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+            connector
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(tls.clone())
+                .build()
+        });
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        let mut loader = aws_config::defaults(behavior)
+            .http_client(http_client.clone())
+            .timeout_config(timeouts.clone())
+            .retry_config(retries.clone());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        if let Some(profile) = profile.map(str::to_owned).or_else(profile_of_environment) {
+            loader = loader.profile_name(profile);
+        }
+        let config = loader.load().await;
+        let Some(region) = config.region().cloned() else {
+            let problem = "no region is set: use --region, AWS_REGION or `aws configure`";
+            return Err(Failure::OutOfReach(problem.to_owned()));
+        };
+        let mut provider = config.credentials_provider();
+        if let Some(profile) = profile {
+            // As in the AWS CLI: a profile that is named outweighs keys in the environment.
+            let settings = ProviderConfig::without_region()
+                .with_behavior_version(Some(behavior))
+                .with_region(Some(region.clone()))
+                .with_use_fips(config.use_fips())
+                .with_use_dual_stack(config.use_dual_stack())
+                .with_http_client(http_client)
+                .with_timeout_config(timeouts)
+                .with_retry_config(retries);
+            let of_profile = ProfileFileCredentialsProvider::builder()
+                .profile_name(profile)
+                .configure(&settings)
+                .build();
+            provider = Some(SharedCredentialsProvider::new(of_profile));
+        }
+        let credentials = Awaited::of(provider).await?;
+        let config = config
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
         Ok(Self {
-            region,
-            credentials,
-            endpoint_url: variable("AWS_ENDPOINT_URL")
-                .or_else(|| settings.get("endpoint_url").cloned()),
+            config: config.build(),
+            region: region.to_string(),
+            clock: AwsClock::default(),
         })
     }
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.trim().is_empty())
+/// Credentials that came before the first call: a credential process may wait until somebody has
+/// logged in, which is longer than a call may take. When they expire, there are new ones.
+#[derive(Debug)]
+struct Awaited {
+    first: Mutex<Option<Credentials>>,
+    provider: SharedCredentialsProvider,
 }
 
-fn credentials_of_environment() -> Option<Credentials> {
-    Some(Credentials {
-        access_key_id: variable("AWS_ACCESS_KEY_ID")?,
-        secret_access_key: variable("AWS_SECRET_ACCESS_KEY")?,
-        session_token: variable("AWS_SESSION_TOKEN"),
-    })
+impl Awaited {
+    async fn of(provider: Option<SharedCredentialsProvider>) -> Result<Self, Failure> {
+        let none = CredentialsError::not_loaded_no_source;
+        let provider = provider.ok_or_else(|| Failure::credentials(&none()))?;
+        let first = provider.provide_credentials().await;
+        let first = first.map_err(|error| Failure::credentials(&error))?;
+        Ok(Self {
+            first: Mutex::new(Some(first)),
+            provider,
+        })
+    }
 }
 
-/// Keys that are in the profile itself, unless something stronger is there.
-fn credentials_in(settings: &BTreeMap<String, String>) -> Option<Credentials> {
-    if RESOLVED_BY_THE_CLI
-        .iter()
-        .any(|name| settings.contains_key(*name))
+impl ProvideCredentials for Awaited {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
     {
-        return None;
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match first.take() {
+            Some(credentials) => future::ProvideCredentials::ready(Ok(credentials)),
+            None => self.provider.provide_credentials(),
+        }
     }
-    Some(Credentials {
-        access_key_id: settings.get("aws_access_key_id")?.clone(),
-        secret_access_key: settings.get("aws_secret_access_key")?.clone(),
-        session_token: settings.get("aws_session_token").cloned(),
+}
+
+/// The AWS CLI's other name for `AWS_PROFILE`, which the SDK does not know.
+fn profile_of_environment() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match variable("AWS_PROFILE") {
+        Some(_) => None,
+        None => variable("AWS_DEFAULT_PROFILE"),
+    }
+}
+
+/// The TLS set-up. It trusts whom this machine trusts, or whom `SSL_CERT_FILE` names.
+fn tls() -> Result<TlsContext, Failure> {
+    let authorities = rustls_native_certs::load_native_certs();
+    let mut trusted = TrustStore::default();
+    if authorities.certs.is_empty() {
+        let named = AUTHORITIES
+            .into_iter()
+            .find(|name| std::env::var_os(name).is_some());
+        if let Some(name) = named {
+            let problem = authorities.errors.first();
+            let problem = problem.map_or("no certificate is in it".to_owned(), ToString::to_string);
+            return Err(Failure::OutOfReach(format!("{name} is wrong: {problem}")));
+        }
+        // Without TLS, an emulator can still be asked.
+        trusted = TrustStore::empty();
+    }
+    let context = TlsContext::builder().with_trust_store(trusted).build();
+    context.map_err(|error| {
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        Failure::OutOfReach(format!("TLS cannot be set up: {error} {source}"))
     })
-}
-
-fn credentials_of_the_cli(profile: Option<&str>) -> Result<Credentials, Failure> {
-    let none = |why: &str| {
-        Failure::OutOfReach(format!(
-            "no AWS credentials are found ({why}); `aws configure`, `aws sso login` or AWS_PROFILE helps"
-        ))
-    };
-    let mut command = Command::new("aws");
-    command.args(["configure", "export-credentials", "--format", "process"]);
-    if let Some(profile) = profile {
-        command.args(["--profile", profile]);
-    }
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|_| none("nothing in the environment and the profile, and no AWS CLI to ask"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().find(|line| !line.trim().is_empty());
-        return Err(none(said.unwrap_or("the AWS CLI has none")));
-    }
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|_| none("the AWS CLI's answer cannot be read"))?;
-    let field = |name: &str| {
-        let value = answer.get(name).and_then(Value::as_str);
-        value.map(str::to_owned)
-    };
-    match (field("AccessKeyId"), field("SecretAccessKey")) {
-        (Some(access_key_id), Some(secret_access_key)) => Ok(Credentials {
-            access_key_id,
-            secret_access_key,
-            session_token: field("SessionToken"),
-        }),
-        _ => Err(none("the AWS CLI's answer has none")),
-    }
-}
-
-/// What both files say of the profile; the credentials file goes first.
-fn settings_of(profile: Option<&str>) -> BTreeMap<String, String> {
-    let name = profile
-        .map(str::to_owned)
-        .or_else(|| variable("AWS_PROFILE"))
-        .or_else(|| variable("AWS_DEFAULT_PROFILE"))
-        .unwrap_or_else(|| "default".to_owned());
-    let file = |variable_name: &str, usual: &str| {
-        let path = variable(variable_name).map_or_else(
-            || PathBuf::from(variable("HOME").unwrap_or_default()).join(usual),
-            PathBuf::from,
-        );
-        std::fs::read_to_string(path)
-            .map(|text| sections(&text))
-            .unwrap_or_default()
-    };
-    let mut settings = BTreeMap::new();
-    let mut config = file("AWS_CONFIG_FILE", ".aws/config");
-    let section = config.remove(&format!("profile {name}"));
-    settings.extend(section.or_else(|| config.remove(&name)).unwrap_or_default());
-    let mut credentials = file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
-    settings.extend(credentials.remove(&name).unwrap_or_default());
-    settings
-}
-
-fn sections(text: &str) -> Sections {
-    let mut sections = Sections::new();
-    let mut current = String::new();
-    for line in text.lines() {
-        // What is indented belongs to a setting with settings of its own: none that is read here.
-        let nested = line.starts_with([' ', '\t']);
-        let line = line.trim();
-        if line.is_empty() || nested || line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|line| line.split(']').next())
-        {
-            current = name.split_whitespace().collect::<Vec<_>>().join(" ");
-        } else if let Some((name, value)) = line.split_once('=') {
-            let section = sections.entry(current.clone()).or_default();
-            section.insert(name.trim().to_owned(), value.trim().to_owned());
-        }
-    }
-    sections
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONFIG: &str = "\
-# a comment
-[default]
-region = eu-west-1
-s3 =
-  region = nowhere
-[profile  clinic]
-region=af-south-1
-sso_session = here
-aws_access_key_id = old
-aws_secret_access_key = old
-";
-
-    #[test]
-    fn a_file_of_the_cli_is_read_by_its_sections() {
-        let sections = sections(CONFIG);
-        assert_eq!(sections["default"]["region"], "eu-west-1");
-        assert_eq!(sections["profile clinic"]["region"], "af-south-1");
-    }
-
-    #[test]
-    fn single_sign_on_outweighs_keys_that_were_left_in_the_profile() {
-        let sections = sections(CONFIG);
-        assert!(credentials_in(&sections["profile clinic"]).is_none());
-    }
-
-    #[test]
-    fn keys_of_a_profile_are_taken_as_they_are() {
-        let sections = sections("[a]\naws_access_key_id = id\naws_secret_access_key = k=/+\n");
-        let credentials = credentials_in(&sections["a"]).unwrap();
-        assert_eq!(credentials.secret_access_key, "k=/+");
-    }
 }

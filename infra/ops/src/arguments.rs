@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Operates a deployed stack. Which account and region is decided as the AWS CLI decides it:
-/// --profile, AWS_PROFILE, AWS_REGION, ~/.aws, single sign-on
+/// --profile, AWS_PROFILE, AWS_REGION, ~/.aws, single sign-on, roles, credential processes
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo ops",
@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "\
 Exit status: 0 done, and nothing is wrong; 1 something is wrong, was not found or could not be done for all;
 2 wrong usage; 3 AWS could not be asked (no credentials, no such stack, not allowed, throttled).
+Proxies are those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; SSL_CERT_FILE names other authorities to trust.
 
 Example:
   cargo ops --stack clinic-sms doctor"
@@ -36,6 +37,7 @@ pub enum Command {
     /// Says what is wrong with the system, and what to do about it
     #[command(after_help = "\
 Sends no SMS and changes nothing. Exit status 0 if all is well, 1 if something is wrong or could not be looked at.
+When AWS refuses because this machine's clock is wrong, it says by how much (exit status 3).
 
 Example:
   cargo ops doctor

@@ -1,6 +1,6 @@
 //! The two URLs for Africa's Talking's dashboard.
 
-use bridge::callbacks::KeySecret;
+use bridge::secrets::KeySecret;
 use serde_json::json;
 
 use crate::failure::Failure;

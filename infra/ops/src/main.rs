@@ -10,12 +10,12 @@
 mod access;
 mod arguments;
 mod callbacks;
+mod clock;
 mod cost;
 mod credentials;
 mod doctor;
 mod failure;
 mod parked;
-mod query;
 mod replay;
 mod rotation;
 mod scan;
@@ -47,8 +47,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments, terminal: &Terminal) -> Result<(), Failure> {
-    let access = Access::of_the_cli(arguments.profile.as_deref(), arguments.region.as_deref())?;
-    let stack = Stack::find(&access, arguments.stack.as_deref()).await?;
+    let (profile, region) = (arguments.profile.as_deref(), arguments.region.as_deref());
+    let access = Access::of_the_cli(profile, region).await?;
+    let found = Stack::find(&access, arguments.stack.as_deref()).await;
+    if let (Err(failure), Command::Doctor { json }) = (&found, &arguments.command) {
+        doctor::without_the_stack(&access, terminal, failure, *json);
+    }
+    let stack = found?;
     match arguments.command {
         Command::Doctor { json } => doctor::examine(&stack, terminal, json).await,
         Command::Trace {

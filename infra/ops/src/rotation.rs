@@ -1,6 +1,6 @@
 //! `rotate-key`: a new incoming key beside the old one, and the end of the old one.
 
-use bridge::callbacks::KeySecret;
+use bridge::secrets::KeySecret;
 
 use crate::callbacks::{self, KEY_SECRET, read_keys};
 use crate::failure::Failure;

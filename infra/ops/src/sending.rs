@@ -56,7 +56,7 @@ async fn change(
     step: impl Fn(&AccountRow) -> AccountRow,
 ) -> Result<AccountRow, Failure> {
     let store = stack.ledger(terminal)?;
-    ledger::change(&store, &[Key::Account], |rows| {
+    ledger::change(&store, &terminal, &[Key::Account], |rows| {
         let before = rows.account();
         (vec![Row::Account(step(&before))], before)
     })

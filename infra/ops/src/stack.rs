@@ -3,21 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bridge::adapters::aws::{Aws, CallError, Client, DYNAMODB, SECRETS_MANAGER, SQS};
-use bridge::adapters::environment::ConfigError;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
+use aws_sdk_sqs::types::QueueAttributeName;
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::secret::ManagedSecret;
-use bridge::digest::hex;
 use bridge::ports::{SecretError, SecretStore as _};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::json;
 
 use crate::access::Access;
 use crate::failure::Failure;
-use crate::query::{Query, field, members, words};
-
-use crate::terminal::{Terminal, random};
+use crate::terminal::Terminal;
 
 /// The stack's name when nothing else says one; the sandbox's stack has it.
 const USUAL_NAME: &str = "bridge";
@@ -53,17 +48,16 @@ pub struct Stack {
     pub name: String,
     /// CloudFormation's word for its state.
     pub status: String,
-    /// When CloudFormation answered, by its own clock, as HTTP writes it.
-    pub answered_at: Option<String>,
+    /// Where and as whom it is looked at.
+    pub access: Access,
     /// CloudWatch.
-    pub cloudwatch: Query,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// SQS.
-    pub sqs: Client,
+    pub sqs: aws_sdk_sqs::Client,
     /// DynamoDB.
-    pub dynamodb: Client,
-    cloudformation: Query,
-    secrets_manager: Client,
-    access: Access,
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    cloudformation: aws_sdk_cloudformation::Client,
+    secrets_manager: aws_sdk_secretsmanager::Client,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
 }
@@ -75,44 +69,35 @@ impl Stack {
     /// When AWS cannot be asked or has no such stack.
     pub async fn find(access: &Access, name: Option<&str>) -> Result<Self, Failure> {
         let name = name.map_or_else(name_of_deployment, str::to_owned);
-        let unusable = |error: ConfigError| Failure::OutOfReach(error.to_string());
-        let aws = Aws::new(
-            &access.region,
-            access.credentials.clone(),
-            access.endpoint_url.clone(),
-        );
-        let aws = aws.map_err(unusable)?.from_afar();
-        let cloudformation = Query::cloudformation(&aws).map_err(unusable)?;
-        let answer = cloudformation
-            .call("DescribeStacks", &[("StackName", &name)])
-            .await
-            .map_err(|error| not_found(&name, access, &error))?;
-        let read = |list: &str, key: &str, value: &str| {
-            let members = members(&answer.xml, list)
-                .map_err(|error| Failure::aws("read the stack", &error))?;
-            let pairs = members.iter().map(|member| {
-                (
-                    field(member, key).to_owned(),
-                    field(member, value).to_owned(),
-                )
-            });
-            Ok::<BTreeMap<_, _>, Failure>(pairs.collect())
-        };
-        let stacks = members(&answer.xml, "Stacks")
-            .map_err(|error| Failure::aws("read the stack", &error))?;
-        let status = stacks.first().map(|stack| field(stack, "StackStatus"));
+        let config = aws_sdk_cloudformation::config::Builder::from(&access.config)
+            .interceptor(access.clock.clone());
+        let cloudformation = aws_sdk_cloudformation::Client::from_conf(config.build());
+        let question = cloudformation.describe_stacks().stack_name(&name);
+        let answer = question.send().await;
+        let answer = answer.map_err(|error| not_found(&name, access, &error))?;
+        let stack = answer.stacks().first();
+        let outputs = stack.map(|stack| stack.outputs()).unwrap_or_default();
+        let parameters = stack.map(|stack| stack.parameters()).unwrap_or_default();
+        let status = stack.and_then(|stack| stack.stack_status());
         Ok(Self {
-            status: status.unwrap_or_default().to_owned(),
-            outputs: read("Outputs", "OutputKey", "OutputValue")?,
-            parameters: read("Parameters", "ParameterKey", "ParameterValue")?,
-            answered_at: answer.date,
+            status: status.map(ToString::to_string).unwrap_or_default(),
+            outputs: pairs(
+                outputs
+                    .iter()
+                    .map(|it| (it.output_key(), it.output_value())),
+            ),
+            parameters: pairs(
+                parameters
+                    .iter()
+                    .map(|it| (it.parameter_key(), it.parameter_value())),
+            ),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&access.config),
+            sqs: aws_sdk_sqs::Client::new(&access.config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&access.config),
+            secrets_manager: aws_sdk_secretsmanager::Client::new(&access.config),
             access: access.clone(),
-            name,
-            cloudwatch: Query::cloudwatch(&aws).map_err(unusable)?,
-            sqs: aws.client(&SQS).map_err(unusable)?,
-            dynamodb: aws.client(&DYNAMODB).map_err(unusable)?,
-            secrets_manager: aws.client(&SECRETS_MANAGER).map_err(unusable)?,
             cloudformation,
+            name,
         })
     }
 
@@ -121,21 +106,18 @@ impl Stack {
     /// # Errors
     /// When AWS cannot be asked.
     pub async fn depth(&self, queue_url: &str) -> Result<usize, Failure> {
-        const NAMES: [&str; 2] = [
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
+        const NUMBERS: [QueueAttributeName; 2] = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            attributes: BTreeMap<String, String>,
-        }
-        let input = json!({ "QueueUrl": queue_url, "AttributeNames": NAMES });
-        let answer = self.sqs.call("GetQueueAttributes", &input).await;
-        let answer: Answer = answer.map_err(|error| Failure::aws("look at a queue", &error))?;
-        let numbers = NAMES
+        let question = self.sqs.get_queue_attributes().queue_url(queue_url);
+        let question = question.set_attribute_names(Some(NUMBERS.into()));
+        let answer = question.send().await;
+        let answer = answer.map_err(|error| Failure::call("look at a queue", &error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let numbers = NUMBERS
             .iter()
-            .filter_map(|name| answer.attributes.get(*name)?.parse::<usize>().ok());
+            .filter_map(|name| attributes.get(name)?.parse::<usize>().ok());
         Ok(numbers.sum())
     }
 
@@ -164,29 +146,18 @@ impl Stack {
     /// # Errors
     /// When CloudFormation does not tell.
     pub async fn resources(&self) -> Result<Vec<Resource>, Failure> {
-        let failed = |error: CallError| Failure::aws("list the stack's resources", &error);
-        let mut resources = Vec::new();
-        let mut next: Option<String> = None;
-        loop {
-            let mut parameters = vec![("StackName", self.name.as_str())];
-            parameters.extend(next.as_deref().map(|token| ("NextToken", token)));
-            let answer = self
-                .cloudformation
-                .call("ListStackResources", &parameters)
-                .await
-                .map_err(failed)?;
-            let listed = members(&answer.xml, "StackResourceSummaries").map_err(failed)?;
-            resources.extend(listed.iter().map(|member| Resource {
-                logical_id: field(member, "LogicalResourceId").to_owned(),
-                physical_id: field(member, "PhysicalResourceId").to_owned(),
-                kind: field(member, "ResourceType").to_owned(),
-                status: field(member, "ResourceStatus").to_owned(),
-            }));
-            next = crate::query::text_of(&answer.xml, "NextToken");
-            if next.is_none() {
-                return Ok(resources);
-            }
-        }
+        let question = self.cloudformation.list_stack_resources();
+        let pages = question.stack_name(&self.name).into_paginator().items();
+        let listed = pages.send().collect::<Result<Vec<_>, _>>().await;
+        let listed = listed.map_err(|error| Failure::call("list the stack's resources", &error))?;
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let resources = listed.into_iter().map(|resource| Resource {
+            logical_id: text(resource.logical_resource_id),
+            physical_id: text(resource.physical_resource_id),
+            kind: text(resource.resource_type),
+            status: text(resource.resource_status.map(|status| status.to_string())),
+        });
+        Ok(resources.collect())
     }
 
     /// The ledger.
@@ -226,15 +197,13 @@ impl Stack {
     /// # Errors
     /// When AWS does not take it.
     pub async fn write_secret(&self, output: &str, text: &str) -> Result<(), Failure> {
-        // By its token a repeat is known as one.
-        let token: [u8; 16] = random()?;
-        let input = json!({
-            "SecretId": self.output(output)?,
-            "SecretString": text,
-            "ClientRequestToken": hex(&token),
-        });
-        let written = self.secrets_manager.call("PutSecretValue", &input).await;
-        let _: IgnoredAny = written.map_err(|error| Failure::aws("write the secret", &error))?;
+        let secret = self.secrets_manager.put_secret_value();
+        let written = secret
+            .secret_id(self.output(output)?)
+            .secret_string(text)
+            .send()
+            .await;
+        written.map_err(|error| Failure::call("write the secret", &error))?;
         Ok(())
     }
 
@@ -245,8 +214,8 @@ impl Stack {
     /// When the stack does not say where it is.
     pub fn callback_url(&self, output: &str) -> Result<String, Failure> {
         let url = self.output(output)?;
-        let (Some(endpoint), Some((_, rest))) = (&self.access.endpoint_url, url.split_once("://"))
-        else {
+        let endpoint = self.access.config.endpoint_url();
+        let (Some(endpoint), Some((_, rest))) = (endpoint, url.split_once("://")) else {
             return Ok(url.to_owned());
         };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -256,15 +225,26 @@ impl Stack {
     }
 }
 
-fn not_found(name: &str, access: &Access, error: &CallError) -> Failure {
-    if words(error).is_some_and(|words| words.contains("does not exist")) {
+fn not_found(name: &str, access: &Access, error: &SdkError<DescribeStacksError>) -> Failure {
+    let message = error.message().unwrap_or_default();
+    if message.contains("does not exist") {
         return Failure::OutOfReach(format!(
             "there is no stack `{name}` in {}: --stack or OPS_STACK names it, --region and --profile say where it is; \
              if it was never deployed, the README's \"Deploy it\" says how",
             access.region
         ));
     }
-    Failure::aws(&format!("find the stack `{name}`"), error)
+    Failure::call_at(&format!("find the stack `{name}`"), error, &access.clock)
+}
+
+fn pairs<'a>(
+    pairs: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>,
+) -> BTreeMap<String, String> {
+    let pairs = pairs.map(|(name, value)| {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        (text(name), text(value))
+    });
+    pairs.collect()
 }
 
 /// The name that `sam deploy` was given here, or else the usual one.

@@ -3,13 +3,13 @@
 mod line;
 mod said;
 
-use bridge::adapters::number_hash::NumberHash;
 use bridge::domain::ids::{AtMessageId, MedicMessageId};
 use bridge::domain::message::MessageRow;
 use bridge::domain::phone_number::PhoneNumber;
 use bridge::domain::sms::SmsRow;
 use bridge::ledger;
 use bridge::ports::{Key, KeyedHash as _, Row};
+use bridge::secrets::NumberHash;
 use serde_json::{Value, json};
 
 use crate::callbacks::KEY_SECRET;

@@ -7,6 +7,7 @@ pub mod cost;
 pub mod drive;
 pub mod figures;
 pub mod lambda;
+pub mod latency;
 pub mod local;
 pub mod meter;
 pub mod peers;

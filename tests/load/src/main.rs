@@ -7,20 +7,47 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use clap::{Args, Parser};
 use load::bench::{budget, instructions, size};
 use load::cost::{self, Sample};
-use load::drive;
+use load::drive::{self, options::Options};
 use load::lambda::programs;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "\
-cargo load      drives the bridge, and follows every SMS to its other end; --help says how
-cargo cost      what AWS costs, from what the programs use; with --items every single item
-cargo run --package load -- budget
-                how large each function is, and how many instructions a call takes by valgrind,
-                held to a budget
+/// How much the bridge takes, and what it costs
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo run --package load --")]
+enum Command {
+    Run(Options),
+    /// Computes what AWS costs, from what the programs use
+    #[command(override_usage = "cargo cost [OPTIONS]")]
+    Cost {
+        #[command(flatten)]
+        programs: Programs,
+        /// Prints every single item
+        #[arg(long)]
+        items: bool,
+    },
+    /// Holds the size of each function, and the instructions of a call by valgrind, to a budget
+    Budget(Programs),
+}
 
---programs FOLDER takes programs that are compiled already";
+/// What is measured.
+#[derive(Debug, Args)]
+struct Programs {
+    /// Takes programs that are compiled already, instead of compiling the release
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+}
+
+impl Programs {
+    fn folder(self) -> anyhow::Result<PathBuf> {
+        match self.programs {
+            Some(folder) => Ok(folder),
+            None => tokio::task::block_in_place(|| programs::build("release")),
+        }
+    }
+}
 
 /// How many SMS are counted one by one, and how many at once.
 const SAMPLE: Sample = Sample {
@@ -30,34 +57,28 @@ const SAMPLE: Sample = Sample {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = Command::parse();
     let mut terminate = signal(SignalKind::terminate())?;
     // Whatever runs ends when it is dropped.
     tokio::select! {
-        result = command(&arguments) => result,
+        result = run(command) => result,
         _ = terminate.recv() => bail!("ended from outside"),
         _ = tokio::signal::ctrl_c() => bail!("ended from outside"),
     }
 }
 
-async fn command(arguments: &[String]) -> anyhow::Result<()> {
-    let (name, rest) = match arguments.split_first() {
-        Some((name, rest)) => (name.as_str(), rest),
-        None => ("help", arguments),
-    };
-    match (name, rest) {
-        ("run", [help]) if help == "--help" => println!("{}", drive::options::USAGE),
-        ("run", rest) => drive::run(rest).await?,
-        ("cost", rest) => {
-            let programs = programs_in(rest)?;
-            let costs = cost::measure(&programs, SAMPLE, cost::manners()).await?;
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(options) => drive::run(&options).await?,
+        Command::Cost { programs, items } => {
+            let costs = cost::measure(&programs.folder()?, SAMPLE, cost::manners()).await?;
             println!("{}", cost::table(&costs));
-            if rest.iter().any(|word| word == "--items") {
+            if items {
                 println!("{}", cost::all_items(&costs));
             }
         }
-        ("budget", rest) => {
-            let programs = programs_in(rest)?;
+        Command::Budget(programs) => {
+            let programs = programs.folder()?;
             let sizes = size::measure(&programs)?;
             let counts = instructions::measure(&programs).await?;
             for ((name, megabytes), (_, thousands)) in sizes.iter().zip(&counts) {
@@ -72,16 +93,6 @@ async fn command(arguments: &[String]) -> anyhow::Result<()> {
                 "thousand instructions a call",
             )?;
         }
-        _ => bail!("{USAGE}"),
     }
     Ok(())
-}
-
-/// The folder after `--programs`; without it the release is compiled.
-fn programs_in(words: &[String]) -> anyhow::Result<PathBuf> {
-    let folder = words.iter().skip_while(|word| *word != "--programs").nth(1);
-    match folder {
-        Some(folder) => Ok(PathBuf::from(folder)),
-        None => tokio::task::block_in_place(|| programs::build("release")),
-    }
 }

@@ -10,17 +10,29 @@ mod screenshots;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
 use sandbox::stack::{self, Emulator, template};
 use sandbox::tools;
 use sandbox::whole::{self, Progress as _, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "\
-cargo sandbox               the whole system on this machine, until Ctrl-C
-cargo sandbox lint          checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform;
-                            and that the CDK application in infra/cdk makes the same of it (needs Node.js)
-cargo sandbox screenshots   pictures of the page in its states, into target/sandbox/screenshots";
+/// The whole system on this machine, until Ctrl-C
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo sandbox")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform; and
+    /// that the CDK application in infra/cdk makes the same of it (needs Node.js)
+    Lint,
+    /// Makes pictures of the page in its states, in target/sandbox/screenshots
+    Screenshots,
+}
 
 /// After so long without anything new, a step says that it is still going on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -30,24 +42,13 @@ const PAGE_PORT: u16 = 8547;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
-        [] => tokio::select! {
+    match Arguments::parse().command {
+        None => tokio::select! {
             result = run() => result,
             signal = end() => signal,
         },
-        ["lint"] => lint().await,
-        ["screenshots"] => screenshots().await,
-        ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        _ => bail!("there is no such command\n{USAGE}"),
+        Some(Command::Lint) => lint().await,
+        Some(Command::Screenshots) => screenshots().await,
     }
 }
 

@@ -183,10 +183,6 @@ impl BentLedger {
 }
 
 impl LedgerStore for BentLedger {
-    fn now_ms(&self) -> i64 {
-        self.port.now_ms()
-    }
-
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let ctx = &self.port.0;
         let mut rows = self.port.read(keys).await?;

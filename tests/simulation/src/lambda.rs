@@ -7,13 +7,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use bridge::callbacks::{CallbackHandler, HttpRequest, IncomingKeys};
+use bridge::callbacks::{CallbackHandler, Request};
 use bridge::journal::Callback;
 use bridge::medic_exchange::MedicExchange;
 use bridge::outbound_sender::OutboundSender;
 use bridge::parking::ParkingLot;
 use bridge::ports::Record;
 use bridge::report_recorder::ReportRecorder;
+use bridge::secrets::IncomingKeys;
 
 use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue};
 use crate::executor::TaskId;
@@ -327,7 +328,7 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
 pub fn serve(
     world: &Rc<World>,
     function: Function,
-    request: HttpRequest,
+    request: Request,
     then: impl FnOnce(&Rc<World>, u16) + 'static,
 ) {
     let task: TaskId = world.next_number();
@@ -344,7 +345,7 @@ pub fn serve(
             let response = environment.webhook.handle(&request).await;
             at.note(|| {
                 let name = function.name();
-                format!("#{task} {name} answers {}", response.status)
+                format!("#{task} {name} answers {}", response.status().as_u16())
             });
             at.lambda
                 .borrow_mut()
@@ -354,7 +355,7 @@ pub fn serve(
                 .push(environment);
             billed(&at, function, began_ms);
             if let Some(then) = answered.take() {
-                then(&at, response.status);
+                then(&at, response.status().as_u16());
             }
         },
         move |world| {

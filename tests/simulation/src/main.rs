@@ -1,9 +1,4 @@
 //! `cargo simulate`: runs seeds of the simulation, and replays one.
-//!
-//! `--seeds N` runs so many, `--start S` from this one on; `--seed S --trace` replays one, with the
-//! trace of the SMS whose promise was broken, or of `--about ID`; `--broken NAME` runs a variant that
-//! is broken on purpose. `--outage-days D --sms-per-second R --senders N` takes Medic away for days; with
-//! `--hangs` it takes connections and never answers.
 
 #![allow(
     clippy::print_stdout,
@@ -14,93 +9,80 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, value_parser};
 use simulation::broken::Variant;
 use simulation::outage::{self, Outage};
 use simulation::run::{Run, run, run_many};
 
-#[derive(Default)]
+/// Runs seeds of the simulation, replays one, or takes Medic away for days
+///
+/// Exit status: 0 when every promise was kept, 1 when one was broken, 2 for wrong usage.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo simulate")]
 struct Options {
-    seeds: Option<u64>,
+    /// How many seeds to run
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    seeds: u64,
+    /// The first of the seeds to run
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
     start: u64,
+    /// Replays one seed
+    #[arg(long, conflicts_with_all = ["seeds", "start"])]
     seed: Option<u64>,
+    /// Prints the steps of the SMS whose promise was broken
+    #[arg(long, requires = "seed")]
     trace: bool,
+    /// Prints the steps of this SMS instead
+    #[arg(long, value_name = "ID", requires = "trace")]
     about: Option<String>,
+    /// Runs a variant of the system that is broken on purpose
+    #[arg(long, value_name = "VARIANT", value_parser = variant)]
     broken: Option<Variant>,
+    /// Takes Medic away for so many days
+    #[arg(long, value_name = "DAYS", conflicts_with_all = ["seeds", "start", "seed", "broken"])]
     outage_days: Option<u32>,
-    sms_per_second: Option<f64>,
-    senders: Option<u32>,
+    /// How many SMS come a second, at most 100
+    #[arg(long, value_name = "N", default_value_t = 1.0, requires = "outage_days", value_parser = sms_per_second)]
+    sms_per_second: f64,
+    /// How many phones they come from
+    #[arg(long, value_name = "N", default_value_t = 5_000, requires = "outage_days", value_parser = value_parser!(u32).range(1..10_000))]
+    senders: u32,
+    /// Medic takes connections and never answers, instead of refusing them
+    #[arg(long, requires = "outage_days")]
     hangs: bool,
 }
 
+fn variant(name: &str) -> Result<Variant, String> {
+    let mut all = Variant::ALL.into_iter();
+    all.find(|variant| format!("{variant:?}") == name)
+        .ok_or_else(|| format!("one of {:?}", Variant::ALL))
+}
+
+fn sms_per_second(value: &str) -> Result<f64, &'static str> {
+    let is_rate = |rate: &f64| *rate > 0.0 && *rate <= 100.0;
+    let rate = value.parse().ok().filter(is_rate);
+    rate.ok_or("more than 0 SMS and at most 100")
+}
+
 fn main() -> ExitCode {
-    let kept = options().map(|options| match (options.outage_days, options.seed) {
+    let options = Options::parse();
+    let is_kept = match (options.outage_days, options.seed) {
         (Some(days), _) => outage(days, &options),
         (None, Some(seed)) => replay(seed, &options),
         (None, None) => many(&options),
-    });
-    match kept {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("{error:#}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options {
-        start: 1,
-        ..Options::default()
     };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .with_context(|| format!("{argument} needs a value"))
-        };
-        match argument.as_str() {
-            "--seeds" => options.seeds = Some(value()?.parse()?),
-            "--start" => options.start = value()?.parse()?,
-            "--seed" => options.seed = Some(value()?.parse()?),
-            "--about" => options.about = Some(value()?),
-            "--outage-days" => options.outage_days = Some(value()?.parse()?),
-            "--sms-per-second" => {
-                let rate: f64 = value()?.parse()?;
-                ensure!(
-                    rate > 0.0 && rate <= 100.0,
-                    "more than 0 SMS and at most 100"
-                );
-                options.sms_per_second = Some(rate);
-            }
-            "--senders" => {
-                let senders = value()?.parse()?;
-                ensure!((1..10_000).contains(&senders), "1 to 9999 senders");
-                options.senders = Some(senders);
-            }
-            "--hangs" => options.hangs = true,
-            "--trace" => options.trace = true,
-            "--broken" => {
-                let name = value()?;
-                let found = Variant::ALL.into_iter().find(|v| format!("{v:?}") == name);
-                options.broken = Some(found.with_context(|| format!("one of {:?}", Variant::ALL))?);
-            }
-            other => bail!(
-                "{other} is not known: --seeds N --start S, or --seed S [--trace] [--about ID], [--broken NAME], or --outage-days D [--sms-per-second R] [--senders N] [--hangs]"
-            ),
-        }
+    match is_kept {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
-    Ok(options)
 }
 
 /// Whether nothing was lost, doubled or left.
 fn outage(days: u32, options: &Options) -> bool {
     let report = outage::run(Outage {
         days,
-        sms_per_second: options.sms_per_second.unwrap_or(1.0),
-        senders: options.senders.unwrap_or(5_000),
+        sms_per_second: options.sms_per_second,
+        senders: options.senders,
         hangs: options.hangs,
     });
     println!("{report}");
@@ -109,7 +91,7 @@ fn outage(days: u32, options: &Options) -> bool {
 
 /// Whether every promise was kept.
 fn many(options: &Options) -> bool {
-    let seeds = options.seeds.unwrap_or(1_000);
+    let seeds = options.seeds;
     let began = Instant::now();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut virtual_ms = 0_i128;

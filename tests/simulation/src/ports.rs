@@ -144,7 +144,7 @@ impl Queue for SimQueue {
                     .map(|message| self.send_one(message))
                     .collect::<Vec<_>>()
             });
-            let failed = || vec![Err(QueueError("no answer".to_owned())); count];
+            let failed = || vec![Err(QueueError::of_server("no answer")); count];
             results.extend(sent.await.unwrap_or_else(failed));
         }
         results
@@ -161,13 +161,13 @@ impl Queue for SimQueue {
                     .iter()
                     .map(|(record, seconds)| {
                         if self.entry_fails() {
-                            return Err(QueueError("ServiceUnavailable".to_owned()));
+                            return Err(QueueError::of_server("ServiceUnavailable"));
                         }
                         queue.hide(&record.receipt_handle, *seconds, world.now_ms())
                     })
                     .collect::<Vec<_>>()
             });
-            let failed = || vec![Err(QueueError("no answer".to_owned())); batch.len()];
+            let failed = || vec![Err(QueueError::of_server("no answer")); batch.len()];
             results.extend(hidden.await.unwrap_or_else(failed));
             lambda::look(world, self.name);
         }
@@ -179,7 +179,7 @@ impl SimQueue {
     fn send_one(&self, message: NewMessage) -> Result<(), QueueError> {
         let world = &self.ctx.world;
         if self.entry_fails() {
-            return Err(QueueError("ServiceUnavailable".to_owned()));
+            return Err(QueueError::of_server("ServiceUnavailable"));
         }
         if let Some(fifo) = &message.fifo {
             world.shown(&fifo.deduplication_id);
@@ -207,10 +207,6 @@ impl SimQueue {
 pub struct SimLedger(pub Rc<Ctx>);
 
 impl LedgerStore for SimLedger {
-    fn now_ms(&self) -> i64 {
-        self.0.world.now_ms()
-    }
-
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
         let half_units = 2 * keys.len() as u64;

@@ -95,10 +95,10 @@ impl QueueModel {
     pub fn send(&mut self, message: NewMessage, now_ms: i64) -> Result<(), QueueError> {
         let printable = |byte: u8| (0x20..0x7f).contains(&byte);
         if message.body.is_empty() || !message.body.bytes().all(printable) {
-            return Err(QueueError("InvalidMessageContents".to_owned()));
+            return Err(QueueError::of_server("InvalidMessageContents"));
         }
         if message.fifo.is_some() != self.is_fifo {
-            return Err(QueueError("InvalidParameterValue".to_owned()));
+            return Err(QueueError::of_server("InvalidParameterValue"));
         }
         let group = match message.fifo {
             None => String::new(),
@@ -107,7 +107,7 @@ impl QueueModel {
                 deduplication_id,
             }) => {
                 if group.is_empty() || deduplication_id.is_empty() || deduplication_id.len() > 128 {
-                    return Err(QueueError("InvalidParameterValue".to_owned()));
+                    return Err(QueueError::of_server("InvalidParameterValue"));
                 }
                 self.forget_seen(now_ms);
                 if !self.seen.insert(deduplication_id.clone()) {
@@ -238,13 +238,13 @@ impl QueueModel {
     pub fn hide(&mut self, receipt: &str, seconds: i32, now_ms: i64) -> Result<(), QueueError> {
         let message = self
             .by_receipt(receipt)
-            .ok_or_else(|| QueueError("ReceiptHandleIsInvalid".to_owned()))?;
+            .ok_or_else(|| QueueError::of_server("ReceiptHandleIsInvalid"))?;
         if message.visible_at_ms <= now_ms {
-            return Err(QueueError("MessageNotInflight".to_owned()));
+            return Err(QueueError::of_server("MessageNotInflight"));
         }
         let until_ms = now_ms + i64::from(seconds) * 1000;
         if seconds < 0 || until_ms > message.received_at_ms + LONGEST_VISIBILITY_MS {
-            return Err(QueueError("InvalidParameterValue".to_owned()));
+            return Err(QueueError::of_server("InvalidParameterValue"));
         }
         message.visible_at_ms = until_ms;
         Ok(())

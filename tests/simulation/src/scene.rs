@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use bridge::callbacks::HttpRequest;
+use bridge::callbacks::Request;
 use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
 use bridge::ports::NewMessage;
@@ -115,7 +115,7 @@ impl Scene {
     }
 
     /// A callback; what it is answered.
-    pub fn call(&self, function: Function, request: HttpRequest) -> u16 {
+    pub fn call(&self, function: Function, request: Request) -> u16 {
         let status = Rc::new(Cell::new(0));
         let told = Rc::clone(&status);
         lambda::serve(self, function, request, move |_, answer| told.set(answer));

@@ -165,7 +165,10 @@ fn the_old_key_and_the_old_paths_work_for_the_bridge() {
     let form =
         "id=in-1&from=%2B254700000001&to=20880&text=hello&date=2021-01-14+08%3A10%3A15&linkId=0";
     let request = africas_talking::request(Function::IncomingMessages, "key-of-medic", form);
-    assert_eq!(request.path, "/api/v1/sms/africastalking/incoming-messages");
+    assert_eq!(
+        request.uri().path(),
+        "/api/v1/sms/africastalking/incoming-messages"
+    );
     assert_eq!(scene.call(Function::IncomingMessages, request), 200);
     scene.rest(1);
     assert_eq!(scene.stored(), ["in-1"]);

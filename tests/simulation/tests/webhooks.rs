@@ -1,6 +1,6 @@
 //! The two callbacks, row by row of what may come.
 
-use bridge::callbacks::HttpRequest;
+use bridge::callbacks::Request;
 use bridge::domain::status::Status;
 use bridge::queue_messages::{Parked, decode};
 use serde_json::{Value, json};
@@ -14,8 +14,13 @@ use simulation::world::QueueName;
 const GOOD: &str = "id=in-1&from=%2B254700000001&to=20880&text=hello&date=2021-01-14+08%3A10%3A15";
 const IN: Function = Function::IncomingMessages;
 
+/// An event of API Gateway as the functions read it.
+fn read(event: &Value) -> Request {
+    bridge::callbacks::request(event.to_string().as_bytes())
+}
+
 /// A request with a key, and with what `change` makes of it.
-fn with(change: impl FnOnce(&mut Value)) -> HttpRequest {
+fn with(change: impl FnOnce(&mut Value)) -> Request {
     let mut event = json!({
         "rawPath": "/api/v1/sms/africastalking/incoming-messages",
         "rawQueryString": format!("key={SECRET_KEY}-1"),
@@ -25,11 +30,11 @@ fn with(change: impl FnOnce(&mut Value)) -> HttpRequest {
         "isBase64Encoded": false,
     });
     change(&mut event);
-    HttpRequest::from_event(&event)
+    read(&event)
 }
 
 /// What Medic stores of a request: from whom, and the text.
-fn stored(request: HttpRequest) -> (String, String) {
+fn stored(request: Request) -> (String, String) {
     let scene = Scene::default();
     assert_eq!(scene.call(IN, request), 200);
     scene.rest(1);
@@ -243,7 +248,7 @@ fn what_is_too_large_hostile_or_elsewhere_is_refused_without_a_crash_or_its_quer
     assert_eq!(scene.call(IN, with(elsewhere)), 404);
     let get = |event: &mut Value| event["requestContext"]["http"]["method"] = json!("GET");
     assert_eq!(scene.call(IN, with(get)), 405);
-    assert_eq!(scene.call(IN, HttpRequest::from_event(&json!(null))), 404);
+    assert_eq!(scene.call(IN, read(&json!(null))), 404);
     assert!(scene.waiting().is_empty());
     assert!(scene.leaks.borrow().is_empty());
 }

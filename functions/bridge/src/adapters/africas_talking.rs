@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 
-use super::credentials::{AFRICASTALKING_API_KEY, OutsideCredentials};
-use super::environment::ConfigError;
 use super::outside::{client_builder, exchange};
+use crate::config::ConfigError;
 use crate::ports::{
     AfricasTalking, AfricasTalkingAccount, Clock, CredentialsError, Response, SecretStore, Sms,
 };
+use crate::secrets::credentials::{AFRICASTALKING_API_KEY, OutsideCredentials};
 
 /// The time-out of a send, in milliseconds. Africa's Talking's own answer that it was too slow comes
 /// earlier.

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use futures_util::FutureExt;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_http::{Request, Response};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 
 pub use lambda_runtime::Error;
@@ -11,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::system::System;
-use crate::callbacks::{HttpRequest, HttpResponse};
+use crate::callbacks::{request, response_event};
 use crate::journal::{Entry, Journal};
 use crate::json::parse_lenient;
 use crate::ports::Record;
@@ -23,13 +25,13 @@ use crate::ports::Record;
 /// When the Lambda runtime API cannot be talked to.
 pub async fn serve_http<H>(handler: H) -> Result<(), Error>
 where
-    H: AsyncFn(HttpRequest) -> HttpResponse,
+    H: AsyncFn(Request) -> Response<String>,
 {
     let handler = &handler;
     run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-        let event = parse_lenient(event.payload.get().as_bytes()).unwrap_or(Value::Null);
-        let response = handler(HttpRequest::from_event(&event)).boxed_local().await;
-        Ok::<Value, Error>(response.to_event())
+        let request = request(event.payload.get().as_bytes());
+        let response = handler(request).boxed_local().await;
+        Ok::<ApiGatewayV2httpResponse, Error>(response_event(response))
     }))
     .await
 }

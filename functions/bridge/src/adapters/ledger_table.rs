@@ -13,19 +13,23 @@
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
 
 mod backlog;
-mod wire;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
-use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
-pub use serde_dynamo::AttributeValue;
-
-use self::wire::{
-    BatchGetItem, BatchGetItemAnswer, CancellationReason, ConditionalCheckFailed, Keys, Put, Query,
-    QueryAnswer, TransactItem, TransactWriteItems, TransactionCanceled,
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+pub use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
 };
-use super::aws::{CallError, Client};
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use super::aws::describe;
 use crate::domain::account::AccountRow;
 use crate::domain::fuse::RecipientRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
@@ -34,6 +38,7 @@ use crate::domain::message::MessageRow;
 use crate::domain::sms::SmsRow;
 use crate::journal::{Entry, Shown};
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
+use crate::retry::{UNPROCESSED_KEYS, retry};
 
 /// A row as DynamoDB has it.
 pub type Item = HashMap<String, AttributeValue>;
@@ -46,9 +51,6 @@ const UNSETTLED_INDEX: &str = "unsettled";
 
 /// So many rows in one read.
 const KEYS_A_READ: usize = 100;
-
-/// How often the part of a read is asked for again that was left out.
-const READ_TRIES: u32 = 5;
 
 /// Reports of SMS that are nobody's are kept for a week: those of another application, or left over
 /// from Medic's own integration.
@@ -78,60 +80,61 @@ impl<S: Surroundings> LedgerTable<S> {
         }
     }
 
+    /// Reads a row, whether there is one or not, ahead of the first call that matters: it opens the
+    /// connection while the function still has a whole CPU. What goes wrong shows at the first call.
+    pub async fn warm(&self) {
+        let _ = self.read_some(&[Key::Account]).await;
+    }
+
     async fn read_some(&self, keys: &[Key]) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
-        let mut wanted = Keys {
-            keys: keys.iter().map(primary_key).collect(),
-            consistent_read: true,
-        };
-        for _ in 0..READ_TRIES {
-            let input = BatchGetItem {
-                request_items: HashMap::from([(self.table.as_str(), wanted)]),
+        let keys = keys.iter().map(primary_key).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys));
+        let mut wanted = wanted.consistent_read(true).build().map_err(unsendable)?;
+        retry(UNPROCESSED_KEYS, &self.surroundings, async || {
+            let call = self.client.batch_get_item();
+            let answer = call.request_items(&self.table, wanted.clone()).send().await;
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => return ControlFlow::Break(Err(failed(&error))),
             };
-            let answer: BatchGetItemAnswer = self.call("BatchGetItem", &input).await?;
-            let (mut responses, mut left_out) = (answer.responses, answer.unprocessed_keys);
-            found.append(&mut responses.remove(&self.table).unwrap_or_default());
+            let mut rows = answer.responses.unwrap_or_default();
+            found.append(&mut rows.remove(&self.table).unwrap_or_default());
+            let mut left_out = answer.unprocessed_keys.unwrap_or_default();
             match left_out.remove(&self.table) {
-                Some(keys) if !keys.keys.is_empty() => {
-                    wanted = Keys {
-                        consistent_read: true,
-                        ..keys
-                    };
-                }
-                _ => return Ok(found),
+                Some(keys) if !keys.keys.is_empty() => wanted = keys,
+                _ => return ControlFlow::Break(Ok(())),
             }
-        }
-        Err(LedgerError(
-            "part of a read is left out again and again".to_owned(),
-        ))
+            ControlFlow::Continue(LedgerError(
+                "part of a read is left out again and again".to_owned(),
+            ))
+        })
+        .await?;
+        Ok(found)
     }
 
-    async fn call<O: DeserializeOwned>(
-        &self,
-        operation: &str,
-        input: &impl Serialize,
-    ) -> Result<O, LedgerError> {
-        let answer = self.client.call(operation, input).await;
-        answer.map_err(|error| failed(&error))
+    /// A question to an index, for the rows with this value of its key.
+    fn ask_index(&self, index: &str, value: &str) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table)
+            .index_name(index)
+            .expression_attribute_values(":value", text(value))
     }
 
-    /// Asks an index for the rows with this value of its key, the ones that it was made for first.
+    /// The rows with this value of an index's key, the ones that it was made for first.
     async fn query(
         &self,
         index: &str,
         value: &str,
         limit: usize,
     ) -> Result<Vec<Item>, LedgerError> {
-        let input = Query {
-            table_name: &self.table,
-            index_name: index,
-            key_condition_expression: &format!("{index} = :value"),
-            expression_attribute_values: Item::from([(":value".to_owned(), text(value))]),
-            limit: Some(limit),
-            ..Query::default()
-        };
-        let answer: QueryAnswer = self.call("Query", &input).await?;
-        Ok(answer.items)
+        let question = self
+            .ask_index(index, value)
+            .key_condition_expression(format!("{index} = :value"))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = question.send().await.map_err(|error| failed(&error))?;
+        Ok(answer.items.unwrap_or_default())
     }
 
     fn item(&self, row: &Row, version: &str) -> Result<Item, LedgerError> {
@@ -140,7 +143,7 @@ impl<S: Surroundings> LedgerTable<S> {
         let mut retention_ms = self.retention_ms;
         let mut item: Item = match row {
             Row::Message(message) => {
-                let mut item: Item = serde_dynamo::to_item(message).map_err(unwritable)?;
+                let mut item: Item = to_item(message).map_err(unwritable)?;
                 if message.is_untold() {
                     item.insert("untold".to_owned(), text("yes"));
                 }
@@ -153,13 +156,13 @@ impl<S: Surroundings> LedgerTable<S> {
                 if sms.message.is_none() {
                     retention_ms = UNMATCHED_RETENTION_MS;
                 }
-                serde_dynamo::to_item(sms).map_err(unwritable)?
+                to_item(sms).map_err(unwritable)?
             }
-            Row::Account(account) => serde_dynamo::to_item(account).map_err(unwritable)?,
-            Row::Lane(lane) => serde_dynamo::to_item(lane).map_err(unwritable)?,
+            Row::Account(account) => to_item(account).map_err(unwritable)?,
+            Row::Lane(lane) => to_item(lane).map_err(unwritable)?,
             Row::Recipient(recipient) => {
                 retention_ms = RECIPIENT_RETENTION_MS;
-                serde_dynamo::to_item(recipient).map_err(unwritable)?
+                to_item(recipient).map_err(unwritable)?
             }
         };
         if let Some(number_hash) = unsettled_number(row) {
@@ -176,70 +179,97 @@ impl<S: Surroundings> LedgerTable<S> {
         Ok(item)
     }
 
-    fn put(&self, item: Item, expected: Option<Version>) -> Put<'_> {
-        let (condition_expression, expression_attribute_values) = match expected {
+    async fn write_one(&self, put: ConditionalPut, version: &str) -> Result<Written, LedgerError> {
+        let written = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(put.item))
+            .condition_expression(put.condition)
+            .set_expression_attribute_values(put.values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = written else {
+            return Ok(Written::Done);
+        };
+        match error.as_service_error() {
+            // A repeat inside the call: the first one took effect, and its answer was lost.
+            Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                let now = refused.item();
+                Ok(done_if(now.is_some_and(|now| has_version(now, version))))
+            }
+            Some(PutItemError::TransactionConflictException(_)) => Ok(Written::Conflict),
+            _ => Err(failed(&error)),
+        }
+    }
+
+    async fn write_all(
+        &self,
+        puts: Vec<ConditionalPut>,
+        version: &str,
+    ) -> Result<Written, LedgerError> {
+        let items = puts.into_iter().map(|put| {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(put.item))
+                .condition_expression(put.condition)
+                .set_expression_attribute_values(put.values)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .build()?;
+            Ok(TransactWriteItem::builder().put(put).build())
+        });
+        let items = items.collect::<Result<_, _>>().map_err(unsendable)?;
+        let written = self
+            .client
+            .transact_write_items()
+            .client_request_token(version)
+            .set_transact_items(Some(items))
+            .send()
+            .await;
+        let Err(error) = written else {
+            return Ok(Written::Done);
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                after_cancellation(cancelled.cancellation_reasons(), version)
+                    .ok_or_else(|| failed(&error))
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                Ok(Written::Conflict)
+            }
+            _ => Err(failed(&error)),
+        }
+    }
+}
+
+/// A row to be written, if a condition holds.
+struct ConditionalPut {
+    item: Item,
+    condition: &'static str,
+    values: Option<Item>,
+}
+
+impl ConditionalPut {
+    fn new(item: Item, expected: Option<Version>) -> Self {
+        let (condition, values) = match expected {
             None => ("attribute_not_exists(pk)", None),
             Some(Version(version)) => (
                 "version = :expected",
                 Some(Item::from([(":expected".to_owned(), text(version))])),
             ),
         };
-        Put {
-            table_name: &self.table,
+        Self {
             item,
-            condition_expression,
-            expression_attribute_values,
-            return_values_on_condition_check_failure: "ALL_OLD",
-        }
-    }
-
-    async fn write_one(&self, put: Put<'_>, version: &str) -> Result<Written, LedgerError> {
-        let written: Result<IgnoredAny, CallError> = self.client.call("PutItem", &put).await;
-        match written {
-            Ok(_) => Ok(Written::Done),
-            Err(CallError::Refused(refused)) => match refused.code.as_str() {
-                "ConditionalCheckFailedException" => {
-                    // A repeat inside the call: the first one took effect, and its answer was lost.
-                    let failed: Option<ConditionalCheckFailed> = refused.details();
-                    let now = failed.and_then(|failed| failed.item);
-                    Ok(done_if(now.is_some_and(|now| has_version(&now, version))))
-                }
-                "TransactionConflictException" => Ok(Written::Conflict),
-                code => Err(LedgerError(code.to_owned())),
-            },
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
-    async fn write_all(&self, puts: Vec<Put<'_>>, version: &str) -> Result<Written, LedgerError> {
-        let input = TransactWriteItems {
-            client_request_token: version,
-            transact_items: puts.into_iter().map(|put| TransactItem { put }).collect(),
-        };
-        let written: Result<IgnoredAny, CallError> =
-            self.client.call("TransactWriteItems", &input).await;
-        match written {
-            Ok(_) => Ok(Written::Done),
-            Err(CallError::Refused(refused)) => match refused.code.as_str() {
-                "TransactionCanceledException" => {
-                    let cancelled: Option<TransactionCanceled> = refused.details();
-                    let reasons = cancelled.map(|cancelled| cancelled.cancellation_reasons);
-                    after_cancellation(&reasons.unwrap_or_default(), version)
-                        .ok_or(LedgerError(refused.code))
-                }
-                "TransactionInProgressException" => Ok(Written::Conflict),
-                code => Err(LedgerError(code.to_owned())),
-            },
-            Err(error) => Err(failed(&error)),
+            condition,
+            values,
         }
     }
 }
 
 impl<S: Surroundings> LedgerStore for LedgerTable<S> {
-    fn now_ms(&self) -> i64 {
-        self.surroundings.now_ms()
-    }
-
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         // DynamoDB refuses a read that names a key twice.
         let mut keys = keys.to_vec();
@@ -263,7 +293,10 @@ impl<S: Surroundings> LedgerStore for LedgerTable<S> {
         let version = format!("{:016x}", self.surroundings.up_to(u64::MAX));
         let mut puts = writes
             .into_iter()
-            .map(|write| Ok(self.put(self.item(&write.row, &version)?, write.expected)))
+            .map(|write| {
+                let item = self.item(&write.row, &version)?;
+                Ok(ConditionalPut::new(item, write.expected))
+            })
             .collect::<Result<Vec<_>, LedgerError>>()?;
         match (puts.pop(), puts.is_empty()) {
             (None, _) => Ok(Written::Done),
@@ -332,15 +365,15 @@ pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
     let unreadable =
         |_: serde_dynamo::Error| LedgerError("a row cannot be read by this version".to_owned());
     let row = if pk.starts_with("message#") {
-        Row::Message(serde_dynamo::from_item::<Item, MessageRow>(item).map_err(unreadable)?)
+        Row::Message(from_item::<MessageRow>(item).map_err(unreadable)?)
     } else if pk.starts_with("sms#") {
-        Row::Sms(serde_dynamo::from_item::<Item, SmsRow>(item).map_err(unreadable)?)
+        Row::Sms(from_item::<SmsRow>(item).map_err(unreadable)?)
     } else if pk.starts_with("recipient#") {
-        Row::Recipient(serde_dynamo::from_item::<Item, RecipientRow>(item).map_err(unreadable)?)
+        Row::Recipient(from_item::<RecipientRow>(item).map_err(unreadable)?)
     } else if pk == "lane" {
-        Row::Lane(serde_dynamo::from_item::<Item, LaneRow>(item).map_err(unreadable)?)
+        Row::Lane(from_item::<LaneRow>(item).map_err(unreadable)?)
     } else {
-        Row::Account(serde_dynamo::from_item::<Item, AccountRow>(item).map_err(unreadable)?)
+        Row::Account(from_item::<AccountRow>(item).map_err(unreadable)?)
     };
     Ok((row, version))
 }
@@ -369,8 +402,12 @@ fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn failed(error: &CallError) -> LedgerError {
-    LedgerError(error.to_string())
+fn failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> LedgerError {
+    LedgerError(describe(error))
+}
+
+fn unsendable(_: BuildError) -> LedgerError {
+    LedgerError("a request that could not be built".to_owned())
 }
 
 fn done_if(done: bool) -> Written {
@@ -387,7 +424,7 @@ fn after_cancellation(reasons: &[CancellationReason], version: &str) -> Option<W
     let codes = || {
         reasons
             .iter()
-            .filter_map(|reason| reason.code.as_deref())
+            .filter_map(CancellationReason::code)
             .filter(|code| *code != "None")
     };
     if codes().any(|code| !matches!(code, "ConditionalCheckFailed" | "TransactionConflict")) {
@@ -395,7 +432,7 @@ fn after_cancellation(reasons: &[CancellationReason], version: &str) -> Option<W
     }
     let ours = !reasons.is_empty()
         && reasons.iter().all(|reason| {
-            let now = reason.item.as_ref();
+            let now = reason.item();
             now.is_some_and(|now| has_version(now, version))
         });
     Some(done_if(ours))
@@ -405,12 +442,15 @@ fn after_cancellation(reasons: &[CancellationReason], version: &str) -> Option<W
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
 
     fn reason(code: &str, version: Option<&str>) -> CancellationReason {
-        CancellationReason {
-            code: Some(code.to_owned()),
-            item: version.map(|version| Item::from([("version".to_owned(), text(version))])),
-        }
+        let item = version.map(|version| Item::from([("version".to_owned(), text(version))]));
+        CancellationReason::builder()
+            .code(code)
+            .set_item(item)
+            .build()
     }
 
     #[test]
@@ -444,7 +484,7 @@ mod tests {
             include_str!("../../tests/golden/message-row-with-history-v1.json"),
         ] {
             let message: MessageRow = serde_json::from_str(golden).unwrap();
-            let mut item: Item = serde_dynamo::to_item(&message).unwrap();
+            let mut item: Item = to_item(&message).unwrap();
             item.extend(primary_key(&Key::Message(message.id.clone())));
             item.insert("version".to_owned(), text("v"));
             let read = row(item).unwrap();
@@ -459,7 +499,7 @@ mod tests {
             let written = serde_json::to_value(&read).unwrap();
             let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
             assert_eq!(written, golden);
-            let mut item: Item = serde_dynamo::to_item(&read).unwrap();
+            let mut item: Item = to_item(&read).unwrap();
             item.extend(primary_key(key));
             item.insert("version".to_owned(), text("v"));
             assert!(row(item).unwrap() == (wrap(read), Version("v".to_owned())));
@@ -481,6 +521,88 @@ mod tests {
         let later = r#"{"hold":{"trouble":"a_new_one","since_ms":1,"probes":0,"next_probe_ms":2}}"#;
         let account: AccountRow = serde_json::from_str(later).unwrap();
         assert!(account.hold.is_some());
+    }
+
+    /// Time that passes when somebody waits, and chance that is always the same.
+    #[derive(Default)]
+    struct Waits(std::cell::RefCell<Vec<u64>>);
+
+    impl crate::ports::Clock for &Waits {
+        fn now_ms(&self) -> i64 {
+            0
+        }
+
+        async fn pause(&self, milliseconds: u64) {
+            self.0.borrow_mut().push(milliseconds);
+        }
+    }
+
+    impl crate::ports::Dice for &Waits {
+        fn up_to(&self, limit: u64) -> u64 {
+            limit
+        }
+    }
+
+    impl crate::ports::Journal for &Waits {
+        fn record(&self, _: Entry) {}
+    }
+
+    /// Answers each call with the next of these bodies; gives what was asked.
+    fn server(answers: &[String]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answers = answers.to_vec();
+        let asked = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut asked = Vec::new();
+            for answer in answers {
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let line = line.trim().to_ascii_lowercase();
+                    if let Some(value) = line.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    if line.is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                asked.push(String::from_utf8(body).unwrap());
+                let length = answer.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                stream.write_all((head + &answer).as_bytes()).unwrap();
+            }
+            asked
+        });
+        (url, asked)
+    }
+
+    #[tokio::test]
+    async fn what_a_read_leaves_out_is_asked_for_after_a_wait_that_grows() {
+        let row = r#"{"pk":{"S":"account"},"version":{"S":"v"}}"#;
+        let left_out = r#"{"Responses":{"t":[]},"UnprocessedKeys":{"t":
+            {"Keys":[{"pk":{"S":"account"}}],"ConsistentRead":true}}}"#;
+        let whole = format!(r#"{{"Responses":{{"t":[{row}]}},"UnprocessedKeys":{{}}}}"#);
+        let (url, asked) = server(&[left_out.to_owned(), left_out.to_owned(), whole]);
+        let credentials = aws_credential_types::Credentials::new("id", "key", None, None, "test");
+        let aws = super::super::aws::Aws::new("x".to_owned(), credentials, Some(url)).unwrap();
+        let waits = Waits::default();
+        let table = LedgerTable::new(aws.dynamodb(), "t".to_owned(), 0, &waits);
+        let rows = table.read(&[Key::Account]).await.unwrap();
+        assert_eq!(rows[0].1, Version("v".to_owned()));
+        let first_ms = UNPROCESSED_KEYS.first_wait_ms;
+        assert_eq!(*waits.0.borrow(), [first_ms, first_ms * 2]);
+        let asked = asked.join().unwrap();
+        assert_eq!(asked.len(), 3);
+        for asked in asked {
+            assert!(asked.contains(r#""ConsistentRead":true"#), "{asked}");
+            assert!(asked.contains(r#"{"pk":{"S":"account"}}"#), "{asked}");
+        }
     }
 
     proptest! {

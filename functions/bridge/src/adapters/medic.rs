@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 
-use super::credentials::{MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials};
-use super::environment::ConfigError;
 use super::outside::{client_builder, exchange};
+use crate::config::ConfigError;
 use crate::ports::{Clock, CredentialsError, Medic, Response, SecretStore};
+use crate::secrets::credentials::{MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials};
 
 /// Where Medic is.
 #[derive(Clone, Debug)]

@@ -2,12 +2,9 @@
 
 pub mod africas_talking;
 pub mod aws;
-pub mod credentials;
-pub mod environment;
 pub mod lambda;
 pub mod ledger_table;
 pub mod medic;
-pub mod number_hash;
 pub mod outside;
 pub mod secret;
 pub mod sqs_queue;

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::environment::{ConfigError, optional};
+use crate::config::{ConfigError, optional};
 use crate::ports::Response;
 
 /// A file with the certificates of the authorities to trust instead of Mozilla's, in PEM. The

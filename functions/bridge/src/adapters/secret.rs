@@ -1,10 +1,8 @@
 //! A secret of Secrets Manager.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use aws_sdk_secretsmanager::Client;
 
-use super::aws::Client;
+use super::aws::describe;
 use crate::ports::{SecretError, SecretStore};
 
 /// A secret, by its ARN.
@@ -21,34 +19,19 @@ impl ManagedSecret {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct GetSecretValue<'a> {
-    secret_id: &'a str,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct SecretValue {
-    secret_string: Option<String>,
-    secret_binary: Option<String>,
-}
-
 impl SecretStore for ManagedSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
-        let input = GetSecretValue {
-            secret_id: &self.arn,
-        };
-        let answer: SecretValue = self
+        let secret = self
             .client
-            .call("GetSecretValue", &input)
+            .get_secret_value()
+            .secret_id(&self.arn)
+            .send()
             .await
-            .map_err(|error| SecretError(error.to_string()))?;
+            .map_err(|error| SecretError(describe(&error)))?;
         // A secret of bytes is read as text too: somebody uploaded a file.
-        let text = answer.secret_string.or_else(|| {
-            let bytes = STANDARD.decode(answer.secret_binary?).ok()?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        });
-        Ok(text.unwrap_or_default())
+        let bytes = secret
+            .secret_binary
+            .map(|bytes| String::from_utf8_lossy(bytes.as_ref()).into_owned());
+        Ok(secret.secret_string.or(bytes).unwrap_or_default())
     }
 }

@@ -1,15 +1,27 @@
 //! A queue of SQS.
 
-use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
-use super::aws::{Client, or_default};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
+};
+
+use super::aws::describe;
+use super::system::Real;
 use crate::ports::{NewMessage, Queue, QueueError, Record};
+use crate::retry::{FAILED_ENTRIES, retry};
 
 /// So many entries in one call.
 const ENTRIES_A_CALL: usize = 10;
 
 /// All bodies of one call together: SQS takes 1 MiB, and this leaves room for the rest.
 const BYTES_A_CALL: usize = 900_000;
+
+/// The time for a batch with all its attempts: as long as any other call to AWS.
+const BATCH_TIMEOUT: Duration = super::aws::OPERATION_TIMEOUT;
 
 /// A queue, by its address.
 #[derive(Clone, Debug)]
@@ -24,99 +36,149 @@ impl SqsQueue {
         Self { client, url }
     }
 
+    /// Alone, so that a fault of the server is an error of the call, which the SDK repeats.
+    async fn send_one(&self, message: &NewMessage) -> Result<(), QueueError> {
+        let fifo = message.fifo.as_ref();
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(&message.body)
+            .set_message_group_id(fifo.map(|fifo| fifo.group.clone()))
+            .set_message_deduplication_id(fifo.map(|fifo| fifo.deduplication_id.clone()))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| of_call(&error))
+    }
+
     async fn send_some(&self, messages: &[NewMessage]) -> Vec<Result<(), QueueError>> {
-        let entries = messages.iter().enumerate().map(|(index, message)| {
-            let fifo = message.fifo.as_ref();
-            NewEntry {
-                id: index.to_string(),
-                message_body: &message.body,
-                message_group_id: fifo.map(|fifo| fifo.group.as_str()),
-                message_deduplication_id: fifo.map(|fifo| fifo.deduplication_id.as_str()),
-            }
-        });
-        self.call("SendMessageBatch", entries.collect()).await
+        if let [message] = messages {
+            return vec![self.send_one(message).await];
+        }
+        in_attempts(messages, async |indexed: &[(usize, &NewMessage)]| {
+            let entries = indexed.iter().map(|(index, message)| {
+                let fifo = message.fifo.as_ref();
+                SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(&message.body)
+                    .set_message_group_id(fifo.map(|fifo| fifo.group.clone()))
+                    .set_message_deduplication_id(fifo.map(|fifo| fifo.deduplication_id.clone()))
+                    .build()
+            });
+            let answer = self
+                .client
+                .send_message_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries.collect::<Result<_, _>>().map_err(unsendable)?))
+                .send()
+                .await
+                .map_err(|error| of_call(&error))?;
+            let done = answer.successful.into_iter().map(|entry| entry.id);
+            Ok(Answer {
+                done: done.collect(),
+                failed: answer.failed,
+            })
+        })
+        .await
     }
 
     async fn hide_some(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
-        let entries = records.iter().enumerate();
-        let entries = entries.map(|(index, (record, seconds))| VisibilityEntry {
-            id: index.to_string(),
-            receipt_handle: &record.receipt_handle,
-            visibility_timeout: *seconds,
-        });
-        self.call("ChangeMessageVisibilityBatch", entries.collect())
-            .await
+        in_attempts(records, async |indexed: &[(usize, &(&Record, i32))]| {
+            let entries = indexed.iter().map(|(index, (record, seconds))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(&record.receipt_handle)
+                    .visibility_timeout(*seconds)
+                    .build()
+            });
+            let answer = self
+                .client
+                .change_message_visibility_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries.collect::<Result<_, _>>().map_err(unsendable)?))
+                .send()
+                .await
+                .map_err(|error| of_call(&error))?;
+            let done = answer.successful.into_iter().map(|entry| entry.id);
+            Ok(Answer {
+                done: done.collect(),
+                failed: answer.failed,
+            })
+        })
+        .await
     }
+}
 
-    /// Calls an operation with entries, whose ids are their indexes. Gives what became of each.
-    async fn call<E: Serialize>(
-        &self,
-        operation: &str,
-        entries: Vec<E>,
-    ) -> Vec<Result<(), QueueError>> {
-        let count = entries.len();
-        let input = Batch {
-            queue_url: &self.url,
-            entries,
-        };
-        match self.client.call(operation, &input).await {
-            Ok(answer) => results(count, &answer),
-            Err(error) => {
-                let problem = error.to_string();
-                (0..count)
-                    .map(|_| Err(QueueError(problem.clone())))
-                    .collect()
+/// What a call with several entries has brought, by the entries' ids.
+struct Answer {
+    done: Vec<String>,
+    failed: Vec<BatchResultErrorEntry>,
+}
+
+/// Calls with all entries, and again with those that failed by the fault of SQS. Gives what became of
+/// each: what no answer names as done is not done.
+async fn in_attempts<T>(
+    entries: &[T],
+    call: impl AsyncFn(&[(usize, &T)]) -> Result<Answer, QueueError>,
+) -> Vec<Result<(), QueueError>> {
+    let mut results: Vec<Result<(), QueueError>> = entries
+        .iter()
+        .map(|_| Err(QueueError::of_server("no answer in time")))
+        .collect();
+    let attempts = retry(FAILED_ENTRIES, &Real, async || {
+        let open: Vec<(usize, &T)> = entries
+            .iter()
+            .enumerate()
+            .zip(&results)
+            .filter(|(_, result)| is_open(result))
+            .map(|(entry, _)| entry)
+            .collect();
+        let answer = call(&open).await;
+        for (index, _) in open {
+            if let Some(result) = results.get_mut(index) {
+                *result = result_of(index, &answer);
             }
         }
+        // A call that failed as a whole was repeated by the SDK already.
+        match answer.is_ok() && results.iter().any(is_open) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(Ok(())),
+        }
+    });
+    // What is known when the time is over stays known.
+    let _ = tokio::time::timeout(BATCH_TIMEOUT, attempts).await;
+    results
+}
+
+/// Whether another attempt can end in another way.
+fn is_open(result: &Result<(), QueueError>) -> bool {
+    result.as_ref().is_err_and(|error| !error.sender_fault)
+}
+
+fn result_of(index: usize, answer: &Result<Answer, QueueError>) -> Result<(), QueueError> {
+    let answer = answer.as_ref().map_err(Clone::clone)?;
+    let id = index.to_string();
+    if answer.done.contains(&id) {
+        return Ok(());
     }
+    Err(match answer.failed.iter().find(|entry| entry.id == id) {
+        Some(entry) => QueueError {
+            problem: entry.code.clone(),
+            sender_fault: entry.sender_fault,
+        },
+        None => QueueError::of_server("an answer without this entry"),
+    })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Batch<'a, E> {
-    queue_url: &'a str,
-    entries: Vec<E>,
+fn of_call<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> QueueError {
+    QueueError::of_server(&describe(error))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct NewEntry<'a> {
-    id: String,
-    message_body: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_group_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_deduplication_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct VisibilityEntry<'a> {
-    id: String,
-    receipt_handle: &'a str,
-    visibility_timeout: i32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct BatchAnswer {
-    #[serde(default, deserialize_with = "or_default")]
-    successful: Vec<Done>,
-    #[serde(default, deserialize_with = "or_default")]
-    failed: Vec<Failed>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Done {
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Failed {
-    id: String,
-    code: String,
+fn unsendable(_: BuildError) -> QueueError {
+    QueueError {
+        problem: "a request that could not be built".to_owned(),
+        sender_fault: true,
+    }
 }
 
 impl Queue for SqsQueue {
@@ -154,23 +216,10 @@ fn fitting(messages: &[NewMessage]) -> usize {
     fitting.max(1)
 }
 
-/// One result for each entry, by its index: what the answer does not name as done is not done.
-fn results(count: usize, answer: &BatchAnswer) -> Vec<Result<(), QueueError>> {
-    (0..count)
-        .map(|index| {
-            let id = index.to_string();
-            if answer.successful.iter().any(|entry| entry.id == id) {
-                return Ok(());
-            }
-            let failed = answer.failed.iter().find(|entry| entry.id == id);
-            let code = failed.map_or("an answer without this entry", |entry| &entry.code);
-            Err(QueueError(code.to_owned()))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn message(bytes: usize) -> NewMessage {
@@ -180,6 +229,15 @@ mod tests {
         }
     }
 
+    fn failed(id: &str, sender_fault: bool) -> BatchResultErrorEntry {
+        BatchResultErrorEntry::builder()
+            .id(id)
+            .code("ItsReason")
+            .sender_fault(sender_fault)
+            .build()
+            .unwrap()
+    }
+
     #[test]
     fn a_call_holds_ten_entries_and_less_than_a_mebibyte() {
         assert_eq!(fitting(&vec![message(10); 25]), 10);
@@ -187,12 +245,50 @@ mod tests {
         assert_eq!(fitting(&vec![message(1_000_000); 2]), 1);
     }
 
-    #[test]
-    fn an_entry_that_the_answer_does_not_name_is_not_done() {
-        let answer =
-            r#"{"Successful":[{"Id":"1","MessageId":"m","MD5OfMessageBody":"x"}],"Failed":null}"#;
-        let results = results(2, &serde_json::from_str(answer).unwrap());
-        assert!(results[0].is_err());
-        assert!(results[1].is_ok());
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_by_the_fault_of_sqs_is_sent_again_and_nothing_else() {
+        let calls = RefCell::new(Vec::new());
+        let results = in_attempts(&["a", "b", "c", "d"], async |open: &[(usize, &&str)]| {
+            let ids: Vec<usize> = open.iter().map(|(index, _)| *index).collect();
+            calls.borrow_mut().push(ids);
+            let first = calls.borrow().len() == 1;
+            Ok(Answer {
+                // Nothing is said of the last one.
+                done: if first {
+                    vec!["0".to_owned()]
+                } else {
+                    vec!["1".to_owned()]
+                },
+                failed: vec![
+                    failed(if first { "1" } else { "3" }, false),
+                    failed("2", true),
+                ],
+            })
+        })
+        .await;
+        assert_eq!(*calls.borrow(), [vec![0, 1, 2, 3], vec![1, 3], vec![3]]);
+        assert!(results[0].is_ok() && results[1].is_ok());
+        let refused = results[2].clone().unwrap_err();
+        assert!(refused.sender_fault && refused.problem == "ItsReason");
+        assert!(!results[3].clone().unwrap_err().sender_fault);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_stays_done_when_the_call_fails_as_a_whole() {
+        let calls = RefCell::new(0);
+        let results = in_attempts(&["a", "b"], async |_: &[(usize, &&str)]| {
+            *calls.borrow_mut() += 1;
+            match *calls.borrow() {
+                1 => Ok(Answer {
+                    done: vec!["0".to_owned()],
+                    failed: Vec::new(),
+                }),
+                _ => Err(QueueError::of_server("no connection")),
+            }
+        })
+        .await;
+        assert_eq!(*calls.borrow(), 2);
+        assert!(results[0].is_ok());
+        assert_eq!(results[1].clone().unwrap_err().problem, "no connection");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::environment::optional;
+use crate::config::optional;
 use crate::journal::{Entry, Journal, Origin, Shown};
 use crate::ports::{Clock, Dice};
 
@@ -56,7 +56,11 @@ impl System {
     }
 }
 
-impl Clock for &System {
+/// Real time and real chance, for whoever needs no log.
+#[derive(Clone, Copy, Debug)]
+pub struct Real;
+
+impl Clock for Real {
     fn now_ms(&self) -> i64 {
         now_ms()
     }
@@ -66,9 +70,25 @@ impl Clock for &System {
     }
 }
 
-impl Dice for &System {
+impl Dice for Real {
     fn up_to(&self, limit: u64) -> u64 {
         random_up_to(limit)
+    }
+}
+
+impl Clock for &System {
+    fn now_ms(&self) -> i64 {
+        Real.now_ms()
+    }
+
+    async fn pause(&self, milliseconds: u64) {
+        Real.pause(milliseconds).await;
+    }
+}
+
+impl Dice for &System {
+    fn up_to(&self, limit: u64) -> u64 {
+        Real.up_to(limit)
     }
 }
 

@@ -7,16 +7,22 @@ mod date;
 mod delivery_reports;
 mod fields;
 mod http;
-mod incoming_key;
 mod incoming_messages;
+
+use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::{HeaderValue, Method, StatusCode};
+use lambda_http::{RequestExt as _, Response};
 
 use crate::journal::{Callback, Entry, Shown};
 use crate::parking::ParkingLot;
 use crate::ports::{NewMessage, Queue, SecretStore, Surroundings};
+use crate::secrets::{IncomingKeys, Verdict};
 use fields::Fields;
 
-pub use http::{HttpRequest, HttpResponse};
-pub use incoming_key::{IncomingKeys, KeySecret, Verdict};
+use http::{UnreadableBody, response};
+
+pub use http::{request, response_event};
+pub use lambda_http::Request;
 
 /// The largest body that is read, in bytes. The longest SMS is far below.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -50,25 +56,31 @@ struct BadField {
 
 impl<Q: Queue, K: SecretStore, S: Surroundings> CallbackHandler<Q, K, S> {
     /// Serves one request.
-    pub async fn handle(&self, request: &HttpRequest) -> HttpResponse {
-        if !request.path.trim_end_matches('/').ends_with(self.path()) {
-            return self.refuse(404, "there is nothing at this path");
+    pub async fn handle(&self, request: &Request) -> Response<String> {
+        let path = request.raw_http_path().trim_end_matches('/');
+        if !path.ends_with(self.path()) {
+            return self.refuse(StatusCode::NOT_FOUND, "there is nothing at this path");
         }
-        if request.method != "POST" {
-            return self.refuse(405, "only POST is served here");
+        if request.method() != Method::POST {
+            return self.refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST is served here");
         }
         let number_hash_key = match self.check_key(request).await {
             Ok(number_hash_key) => number_hash_key,
             Err(refusal) => return refusal,
         };
-        let body = match &request.body {
-            Ok(body) if body.len() > MAX_BODY_BYTES => {
-                return self.refuse(413, "the body is larger than 64 KiB");
-            }
-            Ok(body) => body,
-            Err(problem) => return self.refuse(400, problem.sentence()),
-        };
-        let accepted = Fields::read(request.content_type.as_deref(), body).and_then(|fields| {
+        if let Some(unreadable) = request.extensions().get::<UnreadableBody>() {
+            return self.refuse(StatusCode::BAD_REQUEST, unreadable.sentence());
+        }
+        let body: &[u8] = request.body();
+        if body.len() > MAX_BODY_BYTES {
+            return self.refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is larger than 64 KiB",
+            );
+        }
+        let content_type = request.headers().get(CONTENT_TYPE);
+        let content_type = content_type.map(HeaderValue::as_bytes);
+        let accepted = Fields::read(content_type, body).and_then(|fields| {
             let now_ms = self.surroundings.now_ms();
             match self.callback {
                 Callback::IncomingMessage => incoming_messages::read(&fields, now_ms),
@@ -91,34 +103,45 @@ impl<Q: Queue, K: SecretStore, S: Surroundings> CallbackHandler<Q, K, S> {
     }
 
     /// The key for hashing numbers, if the request's key is right.
-    async fn check_key(&self, request: &HttpRequest) -> Result<String, HttpResponse> {
+    async fn check_key(&self, request: &Request) -> Result<String, Response<String>> {
         let callback = self.callback;
-        let presented = request.query_value("key");
+        let presented = request
+            .query_string_parameters_ref()
+            .and_then(|parameters| parameters.first("key"));
         let now_ms = self.surroundings.now_ms();
-        match self.keys.check(presented.as_deref(), now_ms).await {
+        match self.keys.check(presented, now_ms).await {
             Verdict::Right { number_hash_key } => Ok(number_hash_key),
             Verdict::Wrong => {
                 self.surroundings.record(Entry::KeyRefused { callback });
-                Err(HttpResponse::new(403, "the key is missing or wrong"))
+                Err(response(
+                    StatusCode::FORBIDDEN,
+                    "the key is missing or wrong",
+                ))
             }
             Verdict::NotConfigured => {
                 self.surroundings.record(Entry::KeyNotConfigured {
                     callback,
                     advice: "no incoming key is configured: put {\"key\": \"…\"} into the secret that the stack's output IncomingKeySecretArn names",
                 });
-                Err(HttpResponse::new(403, "the key is missing or wrong"))
+                Err(response(
+                    StatusCode::FORBIDDEN,
+                    "the key is missing or wrong",
+                ))
             }
             Verdict::OutOfReach(error) => {
                 self.surroundings.record(Entry::KeyOutOfReach {
                     callback,
                     error: Shown::new(&error),
                 });
-                Err(HttpResponse::new(503, "the key cannot be checked now"))
+                Err(response(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the key cannot be checked now",
+                ))
             }
         }
     }
 
-    async fn accept(&self, accepted: Accepted) -> HttpResponse {
+    async fn accept(&self, accepted: Accepted) -> Response<String> {
         let sent: Result<(), _> = self
             .queue
             .send(vec![accepted.message])
@@ -128,14 +151,14 @@ impl<Q: Queue, K: SecretStore, S: Surroundings> CallbackHandler<Q, K, S> {
         match sent {
             Ok(()) => {
                 self.surroundings.record(accepted.entry);
-                HttpResponse::new(200, "")
+                response(StatusCode::OK, "")
             }
             Err(error) => self.not_queued(&Shown::new(&error)),
         }
     }
 
     /// A callback that names no message cannot be processed, now or ever: it is kept to be looked at.
-    async fn keep_bad_callback(&self, body: &[u8], bad: &BadField) -> HttpResponse {
+    async fn keep_bad_callback(&self, body: &[u8], bad: &BadField) -> Response<String> {
         let reason = format!("{} {}", bad.field, bad.problem);
         let text = String::from_utf8_lossy(body);
         let parked = self
@@ -144,30 +167,33 @@ impl<Q: Queue, K: SecretStore, S: Surroundings> CallbackHandler<Q, K, S> {
             .await;
         match parked {
             Ok(()) => {
-                self.note_refusal(400, bad.problem);
-                HttpResponse::new(400, &reason)
+                self.note_refusal(StatusCode::BAD_REQUEST, bad.problem);
+                response(StatusCode::BAD_REQUEST, &reason)
             }
             Err(error) => self.not_queued(&Shown::new(&error)),
         }
     }
 
-    fn not_queued(&self, error: &Shown) -> HttpResponse {
+    fn not_queued(&self, error: &Shown) -> Response<String> {
         self.surroundings.record(Entry::CallbackNotQueued {
             callback: self.callback,
             error: error.clone(),
         });
-        HttpResponse::new(503, "the queue did not take it: try again")
+        response(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the queue did not take it: try again",
+        )
     }
 
-    fn refuse(&self, status: u16, reason: &'static str) -> HttpResponse {
+    fn refuse(&self, status: StatusCode, reason: &'static str) -> Response<String> {
         self.note_refusal(status, reason);
-        HttpResponse::new(status, reason)
+        response(status, reason)
     }
 
-    fn note_refusal(&self, status: u16, reason: &'static str) {
+    fn note_refusal(&self, status: StatusCode, reason: &'static str) {
         self.surroundings.record(Entry::CallbackRefused {
             callback: self.callback,
-            status,
+            status: status.as_u16(),
             reason,
         });
     }

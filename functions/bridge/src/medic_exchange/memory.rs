@@ -56,7 +56,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         if before.is_none_or(|before| before == now) {
             return;
         }
-        let written = ledger::change(&self.ledger, &[Key::Lane], |_| {
+        let written = ledger::change(&self.ledger, &self.surroundings, &[Key::Lane], |_| {
             (vec![Row::Lane(now.clone())], ())
         })
         .await;

@@ -84,7 +84,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         step: impl Fn(MessageRow) -> MessageRow,
     ) {
         let key = Key::Message(sms.id.clone());
-        let begun = ledger::change(&self.ledger, &[key], |rows| {
+        let begun = ledger::change(&self.ledger, &self.surroundings, &[key], |rows| {
             let row = rows
                 .message(&sms.id)
                 .cloned()

@@ -144,7 +144,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Surroundings> MedicExchange<L, Q, M,
         let step = &step;
         let changes = updates.iter().map(|update| async move {
             let key = Key::Message(update.id.clone());
-            ledger::change(&self.ledger, &[key], |rows| {
+            ledger::change(&self.ledger, &self.surroundings, &[key], |rows| {
                 let row = rows.message(&update.id).cloned();
                 let changed = row.map(|row| Row::Message(step(row, update)));
                 (changed.into_iter().collect(), ())

@@ -118,13 +118,14 @@ where
         &self,
         step: impl Fn(&AccountRow) -> AccountRow,
     ) -> Result<Option<Hold>, LedgerError> {
-        let (before, after) = ledger::change(&self.ledger, &[Key::Account], |rows| {
-            let before = rows.account();
-            let after = step(&before);
-            let holds = (before.hold, after.hold.clone());
-            (vec![Row::Account(after)], holds)
-        })
-        .await?;
+        let (before, after) =
+            ledger::change(&self.ledger, &self.surroundings, &[Key::Account], |rows| {
+                let before = rows.account();
+                let after = step(&before);
+                let holds = (before.hold, after.hold.clone());
+                (vec![Row::Account(after)], holds)
+            })
+            .await?;
         match (&before, &after) {
             (None, None) => {}
             (None, Some(hold)) => self.surroundings.record(Entry::SendingHeld {

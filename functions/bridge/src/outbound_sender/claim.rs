@@ -1,6 +1,8 @@
 //! Claiming a message: who may call Africa's Talking for it, and whether anybody may.
 
-use super::{LEDGER_TRIES, OutboundSender};
+use std::ops::ControlFlow;
+
+use super::OutboundSender;
 use crate::domain::account::{AccountRow, Permission};
 use crate::domain::fuse::{RecipientRow, Verdict};
 use crate::domain::message::{ClaimToken, FailureReason, MessageRow, NextStep, Sending};
@@ -13,6 +15,7 @@ use crate::ports::{
     AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Surroundings,
 };
 use crate::queue_messages::OutgoingSms;
+use crate::retry::{LEDGER_ERRORS, retry};
 
 /// So much of a text's hash is enough to tell the texts of one recipient apart.
 const TEXT_HASH_DIGITS: usize = 16;
@@ -96,16 +99,21 @@ where
         hashes: &Hashes,
         token: &ClaimToken,
     ) -> Result<Claim, LedgerError> {
-        let mut errors = 0;
         let mut looked = false;
         loop {
-            match self.try_to_claim(sms, hashes, token, looked).await {
-                Ok(Look::Changed(row)) => {
+            let look = retry(LEDGER_ERRORS, &self.surroundings, async || {
+                match self.try_to_claim(sms, hashes, token, looked).await {
+                    Ok(look) => ControlFlow::Break(Ok(look)),
+                    Err(error) => ControlFlow::Continue(error),
+                }
+            });
+            match look.await? {
+                Look::Changed(row) => {
                     if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
                         self.note_failure(sms, row.attempts, reason);
                     }
                 }
-                Ok(Look::Fused { row, reason, alarm }) => {
+                Look::Fused { row, reason, alarm } => {
                     self.note_failure(sms, row.attempts, &FailureReason::new(reason));
                     if alarm {
                         self.surroundings.record(Entry::FuseBlown {
@@ -115,19 +123,13 @@ where
                     }
                     return Ok(Claim::Done);
                 }
-                Ok(Look::Unknown) => {
+                Look::Unknown => {
                     if let Some(until_ms) = self.evidence_pending(sms, hashes).await? {
                         return Ok(Claim::Wait(until_ms));
                     }
                     looked = true;
                 }
-                Ok(Look::Claim(claim)) => return Ok(claim),
-                Err(error) => {
-                    errors += 1;
-                    if errors >= LEDGER_TRIES {
-                        return Err(error);
-                    }
-                }
+                Look::Claim(claim) => return Ok(claim),
             }
         }
     }
@@ -159,7 +161,7 @@ where
         let now_ms = self.surroundings.now_ms();
         let recipient_key = Key::Recipient(hashes.number.clone());
         let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
-        ledger::change(&self.ledger, &keys, |rows| {
+        ledger::change(&self.ledger, &self.surroundings, &keys, |rows| {
             let mut row = rows
                 .message(&sms.id)
                 .cloned()

@@ -5,6 +5,7 @@ mod account;
 mod claim;
 mod outcome;
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use futures_util::future::join_all;
@@ -25,11 +26,9 @@ use crate::ports::{
     Response, Row, Sms, Surroundings,
 };
 use crate::queue_messages::{OutboxMessage, OutgoingSms, decode};
+use crate::retry::{LEDGER_ERRORS, retry};
 use account::{Calls, Sign};
 use claim::Claim;
-
-/// How often a write to the ledger is tried that can also be left to the next receive.
-const LEDGER_TRIES: u32 = 3;
 
 /// How long before the end of the invocation an answer in hand is no longer tried on the ledger but
 /// put into the queue, in milliseconds: a try that began just before may take a read and a write of
@@ -251,14 +250,13 @@ where
         sms: &OutgoingSms,
         step: impl Fn(MessageRow) -> MessageRow,
     ) -> Result<(), LedgerError> {
-        let mut errors = 0;
-        loop {
-            let changed = self.change_once(sms, &step).await;
-            errors += 1;
-            if changed.is_ok() || errors >= LEDGER_TRIES {
-                return changed;
+        retry(LEDGER_ERRORS, &self.surroundings, async || {
+            match self.change_once(sms, &step).await {
+                Ok(()) => ControlFlow::Break(Ok(())),
+                Err(error) => ControlFlow::Continue(error),
             }
-        }
+        })
+        .await
     }
 
     async fn change_once(
@@ -266,13 +264,18 @@ where
         sms: &OutgoingSms,
         step: impl Fn(MessageRow) -> MessageRow,
     ) -> Result<(), LedgerError> {
-        ledger::change(&self.ledger, &[Key::Message(sms.id.clone())], |rows| {
-            let row = rows
-                .message(&sms.id)
-                .cloned()
-                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
-            (vec![Row::Message(step(row))], ())
-        })
+        ledger::change(
+            &self.ledger,
+            &self.surroundings,
+            &[Key::Message(sms.id.clone())],
+            |rows| {
+                let row = rows
+                    .message(&sms.id)
+                    .cloned()
+                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+                (vec![Row::Message(step(row))], ())
+            },
+        )
         .await
     }
 

@@ -1,5 +1,7 @@
 //! What became of a call: written down, so that it is known whatever happens next.
 
+use std::ops::ControlFlow;
+
 use super::{Fate, OutboundSender, QUEUE_INSTEAD_MS};
 use crate::domain::answer::Outcome;
 use crate::domain::backoff::wait_ms;
@@ -14,12 +16,10 @@ use crate::ports::{
 };
 use crate::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};
 use crate::report_recorder::{ended, raised_by_reports};
+use crate::retry::{UNTIL_THE_DEADLINE, retry};
 
 /// What is kept for the last acts of the invocation, in milliseconds.
 const LAST_ACTS_MS: i64 = 3_000;
-
-/// Between two tries to keep an answer, in milliseconds.
-const PAUSE_MS: u64 = 250;
 
 /// What came of writing an acceptance down.
 enum Recorded {
@@ -119,22 +119,33 @@ where
         if recorded.is_ok() {
             return Fate::Done;
         }
-        while deadline_ms.saturating_sub(self.surroundings.now_ms()) > LAST_ACTS_MS {
+        let queued = retry(UNTIL_THE_DEADLINE, &self.surroundings, async || {
+            if self.is_near(deadline_ms, LAST_ACTS_MS) {
+                return ControlFlow::Break(Err(()));
+            }
             let message = NewMessage {
                 body: encode(&OutboxMessage::Accepted(accepted.clone())),
                 fifo: None,
             };
             let sent = self.outbox.send(vec![message]).await;
             note_trouble(&sent, &self.surroundings);
-            if sent.iter().all(Result::is_ok) {
-                self.surroundings.record(Entry::AcceptanceQueued {
-                    message: Shown::new(&accepted.id),
-                });
-                return Fate::Done;
+            match sent.iter().all(Result::is_ok) {
+                true => ControlFlow::Break(Ok(())),
+                false => ControlFlow::Continue(()),
             }
-            self.surroundings.pause(PAUSE_MS).await;
+        });
+        if queued.await.is_err() {
+            return self.wait_a_little();
         }
-        self.wait_a_little()
+        self.surroundings.record(Entry::AcceptanceQueued {
+            message: Shown::new(&accepted.id),
+        });
+        Fate::Done
+    }
+
+    /// Whether no more than so many milliseconds are left of the invocation.
+    fn is_near(&self, deadline_ms: i64, left_ms: i64) -> bool {
+        deadline_ms.saturating_sub(self.surroundings.now_ms()) <= left_ms
     }
 
     /// Does something with the ledger, again and again until the invocation nears its end: what came
@@ -144,17 +155,18 @@ where
         deadline_ms: i64,
         act: impl AsyncFn() -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        loop {
+        retry(UNTIL_THE_DEADLINE, &self.surroundings, async || {
             let error = match act().await {
-                Ok(done) => return Ok(done),
+                Ok(done) => return ControlFlow::Break(Ok(done)),
                 Err(error) => error,
             };
             self.note_ledger_trouble(&error);
-            if deadline_ms.saturating_sub(self.surroundings.now_ms()) <= QUEUE_INSTEAD_MS {
-                return Err(error);
+            match self.is_near(deadline_ms, QUEUE_INSTEAD_MS) {
+                true => ControlFlow::Break(Err(error)),
+                false => ControlFlow::Continue(error),
             }
-            self.surroundings.pause(PAUSE_MS).await;
-        }
+        })
+        .await
     }
 
     /// Writes the message's row and the row that leads from Africa's Talking's id to it in one
@@ -198,7 +210,7 @@ where
             .map(|id| Key::Message(id.clone()))
             .chain(at_id.map(|at_id| Key::Sms(at_id.clone())))
             .collect();
-        ledger::change(&self.ledger, &keys, |rows| {
+        ledger::change(&self.ledger, &self.surroundings, &keys, |rows| {
             let mut message = rows
                 .message(&accepted.id)
                 .cloned()

@@ -36,7 +36,7 @@ impl BalanceWatch {
         if is_known || now_ms.saturating_add(TIME_FOR_A_LOOK_MS) > deadline_ms {
             return;
         }
-        match self.take_turn(ledger, now_ms).await {
+        match self.take_turn(ledger, surroundings).await {
             Ok(true) => surroundings.record(entry(account.user().await)),
             Ok(false) => {}
             Err(error) => surroundings.record(Entry::LedgerTrouble {
@@ -46,8 +46,13 @@ impl BalanceWatch {
     }
 
     /// Whether it is this process's turn to ask.
-    async fn take_turn(&self, ledger: &impl LedgerStore, now_ms: i64) -> Result<bool, LedgerError> {
-        let (is_due, asked_ms) = ledger::change(ledger, &[Key::Account], |rows| {
+    async fn take_turn(
+        &self,
+        ledger: &impl LedgerStore,
+        surroundings: &impl Surroundings,
+    ) -> Result<bool, LedgerError> {
+        let now_ms = surroundings.now_ms();
+        let (is_due, asked_ms) = ledger::change(ledger, surroundings, &[Key::Account], |rows| {
             let before = rows.account();
             let asked_ms = before.balance_asked_ms;
             match before.asking_for_the_balance(now_ms) {
@@ -95,10 +100,6 @@ mod tests {
     struct Ledger(RefCell<AccountRow>, Cell<u32>);
 
     impl LedgerStore for Ledger {
-        fn now_ms(&self) -> i64 {
-            0
-        }
-
         async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
             assert_eq!(keys, [Key::Account]);
             self.1.set(self.1.get() + 1);

@@ -1,15 +1,14 @@
 //! Whether it flows: queues, what was parked, alarms, and what the ledger says of the account.
 
-use bridge::adapters::aws::CallError;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_cloudwatch::types::{Dimension, StateValue, Statistic};
 use bridge::domain::account::AccountTrouble;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
 
 use super::Finding;
 use crate::failure::Failure;
-use crate::query::{field, members};
 use crate::stack::{Resource, Stack};
 use crate::terminal::{Terminal, shown_duration, shown_time};
 
@@ -24,7 +23,7 @@ struct Watched {
     late_s: f64,
     /// The function that tells how long what it tried has waited, and in how many minutes it does so at
     /// least once: of a queue that is no FIFO queue SQS leaves out what was received a few times.
-    tells: Option<(&'static str, i64)>,
+    tells: Option<(&'static str, u64)>,
 }
 
 const QUEUES: [Watched; 3] = [
@@ -131,40 +130,28 @@ async fn greatest(
     stack: &Stack,
     (namespace, metric): (&str, &str),
     dimensions: &[(&str, &str)],
-    minutes: i64,
+    minutes: u64,
 ) -> Result<Option<f64>, Failure> {
-    let now = OffsetDateTime::now_utc().truncate_to_second();
-    let written = |time: OffsetDateTime| time.format(&Rfc3339).unwrap_or_default();
+    let now = SystemTime::now();
     // What happened just now is not there yet.
-    let from = written(now - Duration::minutes(minutes.saturating_add(10)));
-    let until = written(now);
-    let named: Vec<(String, &str)> = dimensions
+    let since = Duration::from_mins(minutes.saturating_add(10));
+    let dimensions = dimensions
         .iter()
-        .zip(1..)
-        .flat_map(|((name, value), n)| {
-            let of = |part: &str| format!("Dimensions.member.{n}.{part}");
-            [(of("Name"), *name), (of("Value"), *value)]
-        })
-        .collect();
-    let mut parameters = vec![
-        ("Namespace", namespace),
-        ("MetricName", metric),
-        ("StartTime", from.as_str()),
-        ("EndTime", until.as_str()),
-        ("Period", "60"),
-        ("Statistics.member.1", "Maximum"),
-    ];
-    parameters.extend(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let failed = |error: CallError| Failure::aws("look at a queue's age", &error);
+        .map(|(name, value)| Dimension::builder().name(*name).value(*value).build());
     let answer = stack
         .cloudwatch
-        .call("GetMetricStatistics", &parameters)
+        .get_metric_statistics()
+        .namespace(namespace)
+        .metric_name(metric)
+        .set_dimensions(Some(dimensions.collect()))
+        .start_time(now.checked_sub(since).unwrap_or(now).into())
+        .end_time(now.into())
+        .period(60)
+        .statistics(Statistic::Maximum)
+        .send()
         .await
-        .map_err(failed)?;
-    let points = members(&answer.xml, "Datapoints").map_err(failed)?;
-    let values = points
-        .iter()
-        .filter_map(|point| field(point, "Maximum").parse::<f64>().ok());
+        .map_err(|error| Failure::call("look at a queue's age", &error))?;
+    let values = answer.datapoints().iter().filter_map(|it| it.maximum());
     Ok(values.reduce(f64::max))
 }
 
@@ -180,24 +167,18 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
     let alarms = resources
         .iter()
         .filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
-    let named: Vec<(String, &str)> = alarms
-        .enumerate()
-        .map(|(index, alarm)| {
-            let name = format!("AlarmNames.member.{}", index.saturating_add(1));
-            (name, alarm.physical_id.as_str())
-        })
-        .collect();
-    let mut parameters = vec![("StateValue", "ALARM")];
-    parameters.extend(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let answer = stack.cloudwatch.call("DescribeAlarms", &parameters).await;
-    let raised = answer.and_then(|answer| members(&answer.xml, "MetricAlarms"));
-    match raised {
+    let names: Vec<String> = alarms.map(|alarm| alarm.physical_id.clone()).collect();
+    let count = names.len();
+    let question = stack.cloudwatch.describe_alarms();
+    let question = question.state_value(StateValue::Alarm);
+    let raised = question.set_alarm_names(Some(names)).send().await;
+    match raised.map(|answer| answer.metric_alarms.unwrap_or_default()) {
         Err(error) => vec![Finding::failed(
             CHECK,
-            &Failure::aws("ask for alarms", &error),
+            &Failure::call("ask for alarms", &error),
         )],
         Ok(raised) if raised.is_empty() => {
-            let none = format!("none of {} is raised", named.len());
+            let none = format!("none of {count} is raised");
             vec![match stack.parameter("AlarmTopicArn") {
                 Some(_) => Finding::fine(CHECK, none),
                 None => Finding::note(
@@ -211,8 +192,9 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
         Ok(raised) => raised
             .iter()
             .map(|alarm| {
-                let what = format!("{} is raised", field(alarm, "AlarmName"));
-                Finding::wrong(CHECK, what, field(alarm, "AlarmDescription"))
+                let name = alarm.alarm_name().unwrap_or_default();
+                let advice = alarm.alarm_description().unwrap_or_default();
+                Finding::wrong(CHECK, format!("{name} is raised"), advice)
             })
             .collect(),
     }

@@ -12,15 +12,23 @@ use std::time::Duration;
 use bridge::adapters::outside::{client_builder, exchange};
 use bridge::ports::Response;
 use futures_util::join;
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, NoProxy, Proxy, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::access::Access;
 use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::Terminal;
 
 /// How long a server may take to answer one question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// The variables that name proxies, and for which addresses.
+const PROXIES: [([&str; 2], fn(String) -> reqwest::Result<Proxy>); 3] = [
+    (["HTTP_PROXY", "http_proxy"], Proxy::http),
+    (["HTTPS_PROXY", "https_proxy"], Proxy::https),
+    (["ALL_PROXY", "all_proxy"], Proxy::all),
+];
 
 /// How it stands with something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +124,7 @@ pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(
             .count()
     };
     let (wrong, unknown) = (count(Verdict::Wrong), count(Verdict::Unknown));
-    if json {
-        let list: Vec<Value> = findings.iter().map(Finding::to_json).collect();
-        terminal.json(&json!({ "healthy": wrong + unknown == 0, "findings": list }));
-    } else {
-        for finding in &findings {
-            print(finding, terminal);
-        }
-    }
+    print_all(&findings, wrong + unknown == 0, terminal, json);
     if wrong + unknown == 0 {
         terminal.note("All is well.");
         return Ok(());
@@ -131,6 +132,27 @@ pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(
     Err(Failure::Trouble(format!(
         "{wrong} wrong, {unknown} could not be looked at."
     )))
+}
+
+/// What can be said when the stack could not even be asked for: that this machine's clock is wrong, if
+/// it is.
+pub fn without_the_stack(access: &Access, terminal: &Terminal, failure: &Failure, json: bool) {
+    if access.clock.wrong().is_some() {
+        let stack = Finding::failed("stack", failure);
+        let findings = [stack, setup::clock(&access.clock)];
+        print_all(&findings, false, terminal, json);
+    }
+}
+
+fn print_all(findings: &[Finding], healthy: bool, terminal: &Terminal, json: bool) {
+    if json {
+        let list: Vec<Value> = findings.iter().map(Finding::to_json).collect();
+        terminal.json(&json!({ "healthy": healthy, "findings": list }));
+    } else {
+        for finding in findings {
+            print(finding, terminal);
+        }
+    }
 }
 
 fn print(finding: &Finding, terminal: &Terminal) {
@@ -141,11 +163,22 @@ fn print(finding: &Finding, terminal: &Terminal) {
     }
 }
 
+/// A client that trusts whom the functions trust, through this machine's proxies.
+fn http() -> Result<Http, Failure> {
+    let unusable = |error: reqwest::Error| Failure::OutOfReach(error.without_url().to_string());
+    let mut http = client_builder().map_err(|error| Failure::OutOfReach(error.to_string()))?;
+    for (names, proxy) in PROXIES {
+        let set = |name: &&str| std::env::var(name).ok().filter(|url| !url.is_empty());
+        if let Some(url) = names.iter().find_map(set) {
+            let proxy = proxy(url).map_err(unusable)?;
+            http = http.proxy(proxy.no_proxy(NoProxy::from_env()));
+        }
+    }
+    http.build().map_err(unusable)
+}
+
 async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Failure> {
-    let http = client_builder()
-        .map_err(|error| Failure::OutOfReach(error.to_string()))?
-        .build()
-        .map_err(|error| Failure::OutOfReach(error.without_url().to_string()))?;
+    let http = http()?;
     let resources = stack.resources().await;
     let credentials = setup::credentials(stack).await;
     let keys = setup::keys(stack).await;
@@ -164,7 +197,7 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
     for part in [medic, phones, calls, queues, parked, alarms, ledger] {
         findings.extend(part);
     }
-    findings.push(setup::clock(stack, terminal));
+    findings.push(setup::clock(&stack.access.clock));
     Ok(findings)
 }
 

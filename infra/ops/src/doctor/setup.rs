@@ -1,26 +1,14 @@
 //! What must be there before anything can work: the stack, its secrets, a clock that is right.
 
-use bridge::adapters::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
 use bridge::json::parse_lenient;
-use bridge::ports::Clock as _;
+use bridge::secrets::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
 use serde_json::Value;
-use time::PrimitiveDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
 use super::Finding;
 use crate::callbacks::read_keys;
+use crate::clock::{AwsClock, is_right};
 use crate::failure::Failure;
 use crate::stack::{DEPLOY, Resource, Stack};
-use crate::terminal::Terminal;
-
-/// A date as HTTP writes it.
-const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
-
-/// AWS refuses signatures that are five minutes off.
-const CLOCK_OFF_MS: i64 = 60_000;
 
 /// What the secret with the credentials holds.
 pub struct Credentials {
@@ -173,40 +161,22 @@ pub async fn keys(stack: &Stack) -> Keys {
 }
 
 /// Whether this machine's clock is that of AWS.
-pub fn clock(stack: &Stack, terminal: &Terminal) -> Finding {
+pub fn clock(clock: &AwsClock) -> Finding {
     const CHECK: &str = "clock";
-    let date = stack.answered_at.as_deref();
-    let there = date.and_then(|date| PrimitiveDateTime::parse(date, HTTP_DATE).ok());
-    let Some(there) = there else {
-        return Finding::unknown(CHECK, "AWS has not said what time it is");
-    };
-    let there_ms = there.assume_utc().unix_timestamp().saturating_mul(1000);
-    off_by(terminal.now_ms().saturating_sub(there_ms))
-}
-
-fn off_by(off_ms: i64) -> Finding {
-    const CHECK: &str = "clock";
-    // What was asked since then took some seconds.
-    if off_ms.abs() <= CLOCK_OFF_MS {
-        return Finding::fine(CHECK, "this machine's is that of AWS");
+    match clock.off_ms() {
+        None => Finding::unknown(CHECK, "AWS has not said what time it is"),
+        Some(off_ms) if is_right(off_ms) => Finding::fine(CHECK, "this machine's is that of AWS"),
+        Some(off_ms) => Finding::wrong(
+            CHECK,
+            format!("this machine's is {} s off", off_ms / 1000),
+            "set it; AWS refuses signatures that are five minutes off",
+        ),
     }
-    Finding::wrong(
-        CHECK,
-        format!("this machine's is {} s off", off_ms / 1000),
-        "set it; AWS refuses signatures that are five minutes off",
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
-
-    #[test]
-    fn a_date_of_http_is_read() {
-        let date = PrimitiveDateTime::parse("Sun, 22 Nov 2026 13:40:04 GMT", HTTP_DATE).unwrap();
-        assert_eq!(date.assume_utc().unix_timestamp(), 1_795_354_804);
-    }
 
     #[test]
     fn a_stack_that_cannot_be_updated_is_to_be_deleted_first() {
@@ -217,11 +187,5 @@ mod tests {
         );
         let advice = deploy_again("clinic-sms", "UPDATE_FAILED");
         assert!(advice.starts_with("deploy again"), "{advice}");
-    }
-
-    #[test]
-    fn a_clock_that_is_minutes_off_is_wrong() {
-        assert_eq!(off_by(59_000).verdict, Verdict::Fine);
-        assert_eq!(off_by(-240_000).verdict, Verdict::Wrong);
     }
 }

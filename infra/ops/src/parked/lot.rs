@@ -1,13 +1,13 @@
 //! What is in a parked queue: looked at, given back, deleted.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use bridge::adapters::aws::{CallError, or_default};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName,
+};
 use bridge::domain::message::without_number;
 use bridge::queue_messages::{DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::arguments::ParkedOf;
@@ -20,6 +20,9 @@ const LOOKED_AT: usize = 5_000;
 
 /// So many in one call.
 pub(super) const A_CALL: usize = 10;
+
+/// So many are asked for at once: as many as SQS gives.
+const A_RECEIVE: i32 = 10;
 
 /// How long something is hidden from others while a list of it is made, in seconds. It comes back by
 /// itself when the command dies.
@@ -109,38 +112,6 @@ pub struct Looked {
     pub out_of_sight: usize,
 }
 
-/// What one receive has brought.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Received {
-    #[serde(default, deserialize_with = "or_default")]
-    messages: Vec<Message>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Message {
-    message_id: String,
-    receipt_handle: String,
-    body: String,
-    #[serde(default, deserialize_with = "or_default")]
-    attributes: HashMap<String, String>,
-}
-
-/// What was deleted.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Deleted {
-    #[serde(default, deserialize_with = "or_default")]
-    successful: Vec<DeletedEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DeletedEntry {
-    id: String,
-}
-
 /// What an item holds, as far as it can be read.
 enum Content {
     Incoming {
@@ -181,16 +152,17 @@ impl Item {
     }
 
     fn of(lot: Lot, message: Message) -> Self {
-        let attribute = |name: &str| message.attributes.get(name)?.parse::<i64>().ok();
-        let sent_ms = attribute("SentTimestamp").unwrap_or(0);
-        let receives = attribute("ApproximateReceiveCount").unwrap_or(0);
-        let body = message.body;
+        let attributes = message.attributes.unwrap_or_default();
+        let attribute = |name| attributes.get(&name)?.parse::<i64>().ok();
+        let sent_ms = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
+        let body = message.body.unwrap_or_default();
         let wrapped = decode::<Parked>(&body).ok();
         let by_sqs = || format!("SQS itself moved it here after {receives} receives");
         Self {
             lot,
-            message_id: message.message_id,
-            receipt_handle: message.receipt_handle,
+            message_id: message.message_id.unwrap_or_default(),
+            receipt_handle: message.receipt_handle.unwrap_or_default(),
             parked_at_ms: wrapped
                 .as_ref()
                 .map_or(sent_ms, |parked| parked.parked_at_ms),
@@ -362,20 +334,22 @@ async fn take(
 ) -> Result<usize, Failure> {
     let url = stack.output(lot.parked_output())?;
     while items.len() < LOOKED_AT {
-        let input = json!({
-            "QueueUrl": url,
-            "MaxNumberOfMessages": A_CALL,
-            "VisibilityTimeout": hidden_s,
-            "WaitTimeSeconds": 1,
-            "MessageSystemAttributeNames": ["All"],
-        });
-        let answer = stack.sqs.call("ReceiveMessage", &input).await;
-        let answer: Received =
-            answer.map_err(|error| Failure::aws("look into a parked queue", &error))?;
-        if answer.messages.is_empty() {
+        let receive = stack
+            .sqs
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(A_RECEIVE)
+            .visibility_timeout(hidden_s)
+            .wait_time_seconds(1)
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        let received = receive.send().await;
+        let received =
+            received.map_err(|error| Failure::call("look into a parked queue", &error))?;
+        let messages = received.messages.unwrap_or_default();
+        if messages.is_empty() {
             break;
         }
-        let seen = answer.messages.into_iter();
+        let seen = messages.into_iter();
         items.extend(seen.map(|message| Item::of(lot, message)));
     }
     stack.depth(url).await
@@ -387,17 +361,18 @@ pub async fn release(stack: &Stack, lot: Lot, items: &[Item]) {
         return;
     };
     for some in items.chunks(A_CALL) {
-        let entries: Vec<Value> = (0..)
-            .zip(some)
-            .map(|(index, item): (usize, &Item)| {
-                let handle = &item.receipt_handle;
-                json!({ "Id": index.to_string(), "ReceiptHandle": handle, "VisibilityTimeout": 0 })
-            })
-            .collect();
-        let input = json!({ "QueueUrl": url, "Entries": entries });
-        let released = stack.sqs.call("ChangeMessageVisibilityBatch", &input).await;
-        // Only sooner than by itself.
-        let _: Result<IgnoredAny, CallError> = released;
+        let entries = some.iter().enumerate().map(|(index, item)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&item.receipt_handle)
+                .visibility_timeout(0)
+                .build()
+        });
+        let call = stack.sqs.change_message_visibility_batch().queue_url(url);
+        if let Ok(entries) = entries.collect() {
+            // Only sooner than by itself.
+            let _ = call.set_entries(Some(entries)).send().await;
+        }
     }
 }
 
@@ -408,15 +383,19 @@ pub async fn delete<'a>(stack: &Stack, lot: Lot, items: &'a [Item]) -> Vec<&'a I
         return gone;
     };
     for some in items.chunks(A_CALL) {
-        let entries: Vec<Value> = (0..)
-            .zip(some)
-            .map(|(index, item): (usize, &Item)| {
-                json!({ "Id": index.to_string(), "ReceiptHandle": &item.receipt_handle })
-            })
-            .collect();
-        let input = json!({ "QueueUrl": url, "Entries": entries });
-        let deleted = stack.sqs.call("DeleteMessageBatch", &input).await;
-        let deleted: Deleted = deleted.unwrap_or_default();
+        let entries = some.iter().enumerate().map(|(index, item)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&item.receipt_handle)
+                .build()
+        });
+        let Ok(entries) = entries.collect() else {
+            continue;
+        };
+        let call = stack.sqs.delete_message_batch().queue_url(url);
+        let Ok(deleted) = call.set_entries(Some(entries)).send().await else {
+            continue;
+        };
         let is_gone = |index: usize| {
             let id = index.to_string();
             deleted.successful.iter().any(|entry| entry.id == id)

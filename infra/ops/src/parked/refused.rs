@@ -62,7 +62,7 @@ pub async fn tell_again(
 ) -> Result<bool, Failure> {
     let store = stack.ledger(terminal)?;
     let key = Key::Message(id.clone());
-    ledger::change(&store, &[key], |rows| {
+    ledger::change(&store, &terminal, &[key], |rows| {
         let row = rows.message(id).cloned();
         let is_there = row.is_some();
         let again = row.map(|row| Row::Message(row.to_be_told_again()));

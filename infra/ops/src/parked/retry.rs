@@ -182,7 +182,7 @@ async fn put_back_some(
         done.bodies.insert(item.body.clone());
     }
     if let Some(error) = sent.iter().find_map(|sent| sent.as_ref().err()) {
-        return Err(Failure::aws("put back what was parked", &error.0));
+        return Err(Failure::aws("put back what was parked", &error.problem));
     }
     if left > 0 {
         return Err(Failure::Trouble(format!(

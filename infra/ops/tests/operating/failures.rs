@@ -187,11 +187,12 @@ async fn in_place_of_aws(
 fn what_is_throttled_is_tried_again_and_then_said_to_be_throttled() -> anyhow::Result<()> {
     alone(async {
         let throttled = "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
+        let expired = "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>no</Message></Error></ErrorResponse>";
         for (status, body, advice, tries) in [
             (400, throttled, "throttles", 3),
             (503, "busy", "HTTP 503", 3),
             (200, "<html>", "unreadable", 1),
-            (403, "<E><Code>ExpiredToken</Code></E>", "aws sso login", 1),
+            (403, expired, "aws sso login", 1),
         ] {
             let (url, calls) = in_place_of_aws(status, body).await?;
             let environment = [

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod deployed;
 mod failures;
 mod keys;

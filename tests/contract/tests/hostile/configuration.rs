@@ -1,8 +1,8 @@
 //! The environment variables, as an operator may have set them.
 
 use bridge::adapters::africas_talking::AfricasTalkingServer;
-use bridge::adapters::environment::{ConfigError, read, read_duration_ms};
 use bridge::adapters::medic::MedicServer;
+use bridge::config::{ConfigError, read, read_duration_ms};
 use bridge::domain::message::UnknownOutcomePolicy;
 use bridge::domain::phone_number::PhoneNumber;
 use bridge::domain::sender_ids::SenderIds;

@@ -1,10 +1,10 @@
 //! The two secrets, as somebody filled them in by hand.
 
-use bridge::adapters::credentials::{
+use bridge::ports::{Clock, CredentialsError, SecretError, SecretStore};
+use bridge::secrets::credentials::{
     AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials,
 };
-use bridge::callbacks::{IncomingKeys, Verdict};
-use bridge::ports::{Clock, CredentialsError, SecretError, SecretStore};
+use bridge::secrets::{IncomingKeys, Verdict};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use serde_json::json;

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
-use bridge::adapters::credentials::OutsideCredentials;
 use bridge::adapters::medic::{MedicApi, MedicServer};
 use bridge::domain::phone_number::PhoneNumber;
 use bridge::ports::{
     AfricasTalking as _, Clock, CredentialsError, Medic as _, Response, SecretError, SecretStore,
     Sms,
 };
+use bridge::secrets::OutsideCredentials;
 use serde_json::json;
 
 pub const API_KEY: &str = "an-api-key-for-tests-only";

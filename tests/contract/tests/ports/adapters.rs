@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bridge::adapters::aws::{SECRETS_MANAGER, SQS};
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::domain::account::AccountRow;
@@ -16,7 +15,7 @@ use bridge::ports::{
 use serde_json::{Map, Value, json};
 
 use crate::aws::{
-    RETENTION_MS, block_on, client, create_binary_secret, create_queue, create_secret, emulator,
+    RETENTION_MS, aws, block_on, create_binary_secret, create_queue, create_secret, emulator,
     ledger_table, queues_turn, receive, table,
 };
 use crate::lossy_proxy::LossyProxy;
@@ -254,7 +253,7 @@ fn a_send_whose_answer_was_lost_is_in_a_fifo_queue_once_and_in_a_standard_one_at
         for (is_fifo, expected) in [(true, 1), (false, 2)] {
             let url = create_queue(is_fifo).await;
             let proxy = LossyProxy::to(emulator.url(), 1);
-            let queue = SqsQueue::new(client(&proxy.url, &SQS), url.clone());
+            let queue = SqsQueue::new(aws(&proxy.url).sqs(), url.clone());
             assert_eq!(queue.send(vec![numbered(1, is_fifo)]).await, [Ok(())]);
             assert_eq!(
                 (proxy.calls(), receive(&url, 10).await.len()),
@@ -270,7 +269,7 @@ fn a_queue_that_does_not_answer_is_an_error_for_every_message_that_shows_nothing
         let messages: Vec<NewMessage> = (0..12).map(|number| numbered(number, false)).collect();
         let nobody = "http://127.0.0.1:9";
         let queue = SqsQueue::new(
-            client(nobody, &SQS),
+            aws(nobody).sqs(),
             format!("{nobody}/000000000000/254700000001"),
         );
         let results = queue.send(messages.clone()).await;
@@ -280,14 +279,11 @@ fn a_queue_that_does_not_answer_is_an_error_for_every_message_that_shows_nothing
             assert!(error.ends_with("no connection"), "{error}");
         }
         let url = emulator().await.url();
-        let queue = SqsQueue::new(
-            client(url, &SQS),
-            format!("{url}/000000000000/254700000001"),
-        );
+        let queue = SqsQueue::new(aws(url).sqs(), format!("{url}/000000000000/254700000001"));
         for result in queue.send(messages).await {
             let error = result.unwrap_err().to_string();
             assert!(
-                error.contains("QueueDoesNotExist") && !error.contains("2547"),
+                error.ends_with("NonExistentQueue") && !error.contains("2547"),
                 "{error}"
             );
         }
@@ -299,10 +295,10 @@ fn a_secret_of_bytes_is_text_too() {
     block_on(async {
         let emulator = emulator().await;
         let arn = create_binary_secret("{\"key\":\"é\"}".as_bytes()).await;
-        let secret = ManagedSecret::new(client(emulator.url(), &SECRETS_MANAGER), arn);
+        let secret = ManagedSecret::new(aws(emulator.url()).secrets_manager(), arn);
         assert_eq!(secret.fetch().await.unwrap(), "{\"key\":\"é\"}");
         let arn = create_binary_secret(b"key\xff").await;
-        let secret = ManagedSecret::new(client(emulator.url(), &SECRETS_MANAGER), arn);
+        let secret = ManagedSecret::new(aws(emulator.url()).secrets_manager(), arn);
         assert_eq!(secret.fetch().await.unwrap(), "key\u{fffd}");
     });
 }
@@ -313,10 +309,10 @@ fn a_secret_that_cannot_be_read_is_an_error_that_shows_nothing_of_it() {
         let emulator = emulator().await;
         let arn = create_secret("hushhush").await;
         let missing = format!("{arn}-missing");
-        let secret = ManagedSecret::new(client(emulator.url(), &SECRETS_MANAGER), missing);
+        let secret = ManagedSecret::new(aws(emulator.url()).secrets_manager(), missing);
         let error = secret.fetch().await.unwrap_err().to_string();
         assert!(error.ends_with("ResourceNotFoundException"), "{error}");
-        let secret = ManagedSecret::new(client("http://127.0.0.1:9", &SECRETS_MANAGER), arn);
+        let secret = ManagedSecret::new(aws("http://127.0.0.1:9").secrets_manager(), arn);
         let error = secret.fetch().await.unwrap_err().to_string();
         assert!(error.ends_with("no connection"), "{error}");
     });

@@ -5,9 +5,10 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge::adapters::aws::{Aws, Client, Credentials, DYNAMODB, SECRETS_MANAGER, SQS, Service};
+use bridge::adapters::aws::Aws;
 use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::secret::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
@@ -32,15 +33,10 @@ pub async fn emulator() -> &'static Emulator {
     EMULATOR.get_or_try_init(Emulator::start).await.unwrap()
 }
 
-/// A client of a service, as the functions make it.
-pub fn client(url: &str, service: &'static Service) -> Client {
-    let credentials = Credentials {
-        access_key_id: "test".to_owned(),
-        secret_access_key: "test".to_owned(),
-        session_token: None,
-    };
-    let aws = Aws::new("us-east-1", credentials, Some(url.to_owned())).unwrap();
-    aws.client(service).unwrap()
+/// AWS at this address, as the functions call it.
+pub fn aws(url: &str) -> Aws {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    Aws::new("us-east-1".to_owned(), credentials, Some(url.to_owned())).unwrap()
 }
 
 /// What the functions have around them.
@@ -88,7 +84,7 @@ pub async fn table() -> String {
 
 pub fn ledger_table(url: &str, table: &str) -> LedgerTable<&'static System> {
     LedgerTable::new(
-        client(url, &DYNAMODB),
+        aws(url).dynamodb(),
         table.to_owned(),
         RETENTION_MS,
         system(),
@@ -102,9 +98,14 @@ pub struct LedgerBench {
 
 impl ledger::Bench for LedgerBench {
     type Store = LedgerTable<&'static System>;
+    type Around = &'static System;
 
     fn store(&self) -> Self::Store {
         ledger_table(&self.url, &self.table)
+    }
+
+    fn surroundings(&self) -> &'static System {
+        system()
     }
 
     async fn wait(&self) {
@@ -185,7 +186,7 @@ impl queue::Bench for QueueBench {
 
     fn queue(&self) -> SqsQueue {
         let (endpoint, _) = self.url.split_once("/000000000000").unwrap();
-        SqsQueue::new(client(endpoint, &SQS), self.url.clone())
+        SqsQueue::new(aws(endpoint).sqs(), self.url.clone())
     }
 
     async fn receive(&self, limit: usize) -> Vec<Record> {
@@ -275,7 +276,7 @@ impl secret::Bench for SecretBench {
     }
 
     fn store(&self) -> ManagedSecret {
-        ManagedSecret::new(client(&self.url, &SECRETS_MANAGER), self.arn.clone())
+        ManagedSecret::new(aws(&self.url).secrets_manager(), self.arn.clone())
     }
 }
 

@@ -6,7 +6,7 @@ use bridge::domain::account::AccountRow;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
 use bridge::ledger::change;
-use bridge::ports::{Key, LedgerError, LedgerStore, Row, Version, Write, Written};
+use bridge::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
 use futures_util::future::join_all;
 
 use crate::for_both;
@@ -15,9 +15,13 @@ use crate::rows::{medic_id, message, of_every_kind, sms};
 /// A ledger to be tried.
 pub trait Bench {
     type Store: LedgerStore;
+    type Around: Surroundings;
 
     /// The ledger, as one more reader and writer gets it.
     fn store(&self) -> Self::Store;
+
+    /// Time and chance, as they are for the ledger.
+    fn surroundings(&self) -> Self::Around;
 
     /// Lets a moment pass, for what is only eventually so.
     async fn wait(&self);
@@ -463,10 +467,10 @@ async fn a_report_that_is_nobodys_is_named_by_its_number(bench: impl Bench) {
 
 /// Adds one attempt to each of these messages, together. Others may be faster too often: then it is
 /// begun again, as by a queue.
-async fn add_one(store: &impl LedgerStore, ids: &[&str]) {
+async fn add_one(store: &impl LedgerStore, surroundings: &impl Surroundings, ids: &[&str]) {
     let keys: Vec<Key> = ids.iter().map(|id| Key::Message(medic_id(id))).collect();
     for _ in 0..50 {
-        let changed = change(store, &keys, |rows| {
+        let changed = change(store, surroundings, &keys, |rows| {
             let one_more = |id: &&str| {
                 let row = rows
                     .message(&medic_id(id))
@@ -491,10 +495,10 @@ const CHANGES: u32 = 5;
 
 async fn many_writers_at_once_lose_nothing(bench: impl Bench) {
     let writers = (0..WRITERS).map(|_| {
-        let store = bench.store();
+        let (store, around) = (bench.store(), bench.surroundings());
         async move {
             for _ in 0..CHANGES {
-                add_one(&store, &["m"]).await;
+                add_one(&store, &around, &["m"]).await;
             }
         }
     });
@@ -507,16 +511,16 @@ async fn many_writers_at_once_lose_nothing(bench: impl Bench) {
 
 async fn many_transactions_at_once_lose_nothing(bench: impl Bench) {
     let writers = (0..WRITERS).map(|number| {
-        let store = bench.store();
+        let (store, around) = (bench.store(), bench.surroundings());
         async move {
             for _ in 0..CHANGES {
                 // In either order, and some of them with only one of the two rows.
                 match number % 3 {
-                    0 => add_one(&store, &["a", "b"]).await,
-                    1 => add_one(&store, &["b", "a"]).await,
+                    0 => add_one(&store, &around, &["a", "b"]).await,
+                    1 => add_one(&store, &around, &["b", "a"]).await,
                     _ => {
-                        add_one(&store, &["a"]).await;
-                        add_one(&store, &["b"]).await;
+                        add_one(&store, &around, &["a"]).await;
+                        add_one(&store, &around, &["b"]).await;
                     }
                 }
             }

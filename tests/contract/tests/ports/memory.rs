@@ -45,9 +45,14 @@ pub struct LedgerBench(Rc<Ctx>);
 
 impl ledger::Bench for LedgerBench {
     type Store = SimLedger;
+    type Around = SimSurroundings;
 
     fn store(&self) -> SimLedger {
         SimLedger(Rc::clone(&self.0))
+    }
+
+    fn surroundings(&self) -> SimSurroundings {
+        SimSurroundings(Rc::clone(&self.0))
     }
 
     async fn wait(&self) {

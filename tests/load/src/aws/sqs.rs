@@ -131,24 +131,34 @@ impl Queue {
     }
 }
 
+/// Puts in the message of a call or of an entry, and answers with its id.
+fn send(queue: &mut Queue, message: &Value) -> Value {
+    let text = |name: &str| message.get(name).and_then(Value::as_str);
+    let body = text("MessageBody").unwrap_or_default();
+    let number = queue.send(body, text("MessageDeduplicationId"));
+    json!({
+        "MessageId": number.to_string(),
+        "MD5OfMessageBody": "00000000000000000000000000000000",
+    })
+}
+
 /// One call of SQS's JSON protocol; how many entries it had.
 pub fn call(queue: &mut Queue, action: &str, input: &Value) -> anyhow::Result<Value> {
     let entries = input.get("Entries").and_then(Value::as_array);
     let entries = entries.map(Vec::as_slice).unwrap_or_default();
     let text =
         |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+    if action == "SendMessage" {
+        return Ok(send(queue, input));
+    }
     let mut done = Vec::new();
     for entry in entries {
         let id = text(entry, "Id").unwrap_or_default();
         match action {
             "SendMessageBatch" => {
-                let body = text(entry, "MessageBody").unwrap_or_default();
-                let deduplication_id = text(entry, "MessageDeduplicationId");
-                let number = queue.send(&body, deduplication_id.as_deref());
-                done.push(json!({
-                    "Id": id, "MessageId": number.to_string(),
-                    "MD5OfMessageBody": "00000000000000000000000000000000",
-                }));
+                let mut sent = send(queue, entry);
+                sent["Id"] = json!(id);
+                done.push(sent);
             }
             "ChangeMessageVisibilityBatch" => {
                 let handle = text(entry, "ReceiptHandle").unwrap_or_default();

@@ -103,19 +103,10 @@ pub fn event(function: &str, n: u64) -> String {
     event.to_string()
 }
 
-/// The median.
+/// The median; of an even count the greater of the two in the middle, of nothing not a number.
 pub fn median(mut values: Vec<f64>) -> f64 {
-    percentile(&mut values, 50.0)
-}
-
-/// A percentile, by the nearest rank; nothing of nothing is not a number.
-pub fn percentile(values: &mut [f64], percent: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let last = f64::from(u32::try_from(values.len().saturating_sub(1)).unwrap_or(u32::MAX));
-    let place = format!("{:.0}", last * percent / 100.0)
-        .parse()
-        .unwrap_or(0_usize);
-    values.get(place).copied().unwrap_or(f64::NAN)
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// How often each value is there.

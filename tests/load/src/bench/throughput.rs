@@ -12,10 +12,11 @@ use sandbox::medic::MessageState;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::events::{event, incoming_form, median, number, percentile};
+use super::events::{event, incoming_form, number};
 use crate::aws::{Aws, now_ms};
 use crate::lambda::programs::Surroundings;
 use crate::lambda::runtime::Function;
+use crate::latency::{histogram, milliseconds};
 use crate::local::{Local, Manners};
 use crate::process::peak_memory;
 use crate::serving;
@@ -90,14 +91,15 @@ pub async fn webhooks(
             answer.get("statusCode") == Some(&json!(200)),
             "a callback was answered {answer}"
         );
-        took.push(ended.took.as_secs_f64() * 1000.0);
+        took.push(ended.took);
     }
     let seconds = begin.elapsed().as_secs_f64();
     let used = cpu(&functions)?.saturating_sub(before);
+    let took = histogram(took)?;
     Ok(Webhooks {
         rate: f64::from(count) / seconds,
-        p50_ms: percentile(&mut took, 50.0),
-        p99_ms: percentile(&mut took, 99.0),
+        p50_ms: milliseconds(took.value_at_quantile(0.5)),
+        p99_ms: milliseconds(took.value_at_quantile(0.99)),
         cpu_ms: used.as_secs_f64() * 1000.0 / f64::from(count),
     })
 }
@@ -140,11 +142,12 @@ pub async fn auto_reply(programs: &Path, count: u64) -> anyhow::Result<(f64, f64
         let asked_ms = requests.last().context("no request")?.at_ms;
         // The first finds every connection closed.
         if n > 0 {
-            took.push(f64::from(u32::try_from(asked_ms.saturating_sub(began_ms))?));
+            took.push(Duration::from_millis(asked_ms.saturating_sub(began_ms)));
         }
     }
-    let p99 = percentile(&mut took, 99.0);
-    Ok((median(took), p99))
+    let took = histogram(took)?;
+    let [median, p99] = [0.5, 0.99].map(|share| milliseconds(took.value_at_quantile(share)));
+    Ok((median, p99))
 }
 
 /// Messages that Medic wants sent, worked off.

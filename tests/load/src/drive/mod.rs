@@ -5,12 +5,12 @@ pub mod pictures;
 pub mod report;
 pub mod target;
 
-use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::aws::now_ms;
 use crate::bench::events::{form, number};
@@ -29,9 +29,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(40);
 /// A text that ends so gets a reply.
 const WITH_REPLY: &str = "reply";
 
-/// The width of the progress bar, in characters.
-const BAR: usize = 30;
-
 /// An SMS of this run.
 #[derive(Clone, Debug, Default)]
 pub struct Followed {
@@ -39,8 +36,8 @@ pub struct Followed {
     pub id: String,
     /// When its callback was posted first, in milliseconds since 1970.
     pub posted_ms: u64,
-    /// How long the answer took, in milliseconds, and its HTTP status; nothing without an answer.
-    pub answer: Option<(f64, u16)>,
+    /// How long the answer took, and its HTTP status; nothing without an answer.
+    pub answer: Option<(Duration, u16)>,
     /// Whether Medic replies to it, and the reply can be followed.
     pub awaits_reply: bool,
     /// When Medic stored it, in milliseconds since 1970; more than one time is one too many.
@@ -97,15 +94,17 @@ impl Outcome {
 /// # Errors
 /// When anything was lost or doubled, or nothing could be driven.
 #[allow(clippy::print_stdout, reason = "the table is what this command is for")]
-pub async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let options = Options::read(arguments)?;
-    let mut target = Target::start(&options).await?;
-    let mut outcome = post_all(&options, &target).await?;
-    follow(&options, &mut target, &mut outcome).await?;
-    println!("{}", report::table(&outcome));
-    std::fs::write(&options.report, report::page(&outcome))
+pub async fn run(options: &Options) -> anyhow::Result<()> {
+    let mut target = Target::start(options).await?;
+    let mut outcome = post_all(options, &target).await?;
+    follow(options, &mut target, &mut outcome).await?;
+    println!("{}", report::table(&outcome)?);
+    if let Some(folder) = options.report.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(&options.report, report::page(&outcome)?)
         .with_context(|| format!("cannot write {}", options.report.display()))?;
-    println!("Pictures: {}", options.report.display());
+    println!("Charts: {}", options.report.display());
     let (lost, doubled) = (outcome.lost(), outcome.doubled());
     ensure!(lost == 0 && doubled == 0, "{lost} lost, {doubled} doubled");
     ensure!(
@@ -125,7 +124,7 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
     ]));
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / options.rate));
     let mut posting = Vec::new();
-    let progress = Progress::new("posted", usize::try_from(options.count)?);
+    let progress = progress("posted", options.count)?;
     for n in 0..options.count {
         ticks.tick().await;
         let id = format!("{run:08x}-0000-4000-8000-{n:012x}");
@@ -166,7 +165,7 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
                     .header("content-type", "application/x-www-form-urlencoded")
                     .body(form(&fields));
                 let status = request.send().await.map(|answer| answer.status().as_u16());
-                let took_ms = begin.elapsed().as_secs_f64() * 1000.0;
+                let took = begin.elapsed();
                 let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = usize::try_from(n).ok().and_then(|n| messages.get_mut(n));
                 if time == 0
@@ -176,17 +175,17 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
                         id,
                         posted_ms,
                         awaits_reply,
-                        answer: status.ok().map(|status| (took_ms, status)),
+                        answer: status.ok().map(|status| (took, status)),
                         ..Followed::default()
                     };
                 }
             }));
         }
-        progress.show(usize::try_from(n + 1)?);
+        progress.inc(1);
     }
     let callbacks = posting.len();
     join_all(posting).await;
-    progress.end();
+    progress.finish();
     let messages = messages
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -205,13 +204,13 @@ async fn follow(
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
     let accepted = outcome.accepted().count();
-    let progress = Progress::new("arrived", accepted);
+    let progress = progress("arrived", u64::try_from(accepted)?)?;
     let begin = Instant::now();
     let mut looks = 0;
     loop {
         target.look(&mut outcome.messages).await?;
         let lost = outcome.lost();
-        progress.show(accepted.saturating_sub(lost));
+        progress.set_position(u64::try_from(accepted.saturating_sub(lost))?);
         if lost == 0 || begin.elapsed() > options.wait {
             break;
         }
@@ -224,43 +223,12 @@ async fn follow(
     // What was told twice shows a moment later.
     tokio::time::sleep(LOOK_AGAIN).await;
     target.look(&mut outcome.messages).await?;
-    progress.end();
+    progress.finish();
     Ok(())
 }
 
-/// A bar that grows, for who watches.
-struct Progress {
-    what: &'static str,
-    of: usize,
-    is_watched: bool,
-}
-
-impl Progress {
-    fn new(what: &'static str, of: usize) -> Self {
-        Self {
-            what,
-            of,
-            is_watched: std::io::stderr().is_terminal(),
-        }
-    }
-
-    fn show(&self, done: usize) {
-        if self.is_watched {
-            let filled = (done * BAR).checked_div(self.of).unwrap_or(BAR).min(BAR);
-            let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
-            // It is only for looking at.
-            let _ = write!(
-                std::io::stderr(),
-                "\r{bar} {done} of {} {}",
-                self.of,
-                self.what
-            );
-        }
-    }
-
-    fn end(&self) {
-        if self.is_watched {
-            let _ = writeln!(std::io::stderr());
-        }
-    }
+/// A bar that grows, when standard error is a terminal.
+fn progress(what: &'static str, of: u64) -> anyhow::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}")?;
+    Ok(ProgressBar::new(of).with_style(style).with_message(what))
 }

@@ -1,150 +1,92 @@
-//! What the command line says.
+//! What the command line of `cargo load` says.
 
+use std::num::ParseIntError;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use clap::{Parser, value_parser};
 use sandbox::tools::repository;
 
-/// How to call it.
-pub const USAGE: &str = "\
-cargo load [where] [options]
-
-where
-  --local               the programs on this machine, with a Lambda and an AWS in memory (the default)
-  --sandbox             the template, deployed on the emulator of AWS
-  --url URL             a deployed stack: the callback URL for incoming messages, key included
-    --stack NAME          its name; what became of each SMS is read from its log with the AWS CLI
-
-options
-  --count N             SMS to send (300)
-  --rate N              SMS a second (10)
-  --repeats N           of a hundred callbacks, as many come twice (5)
-  --replies N           of a hundred SMS, Medic replies to as many (100)
-  --wait SECONDS        how long to wait for what has not arrived (180)
-  --profile NAME        with --local: the cargo profile of the programs (release)
-  --report FILE         where the pictures go (target/load/report.html)";
-
-/// Each of a hundred numbers may get sixty messages an hour before the fuse blows.
+/// Each of a hundred numbers may get sixty messages an hour before the recipient rate limit is
+/// exceeded.
 const MOST_REPLIES: u64 = 5_000;
 
-/// Where to drive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Where {
-    /// On this machine, with the programs of this profile.
-    Local(String),
-    /// On the emulator.
-    Sandbox,
-    /// A stack on AWS.
-    Deployed {
-        /// The callback URL, key included.
-        url: String,
-        /// The stack's name.
-        stack: String,
-    },
-}
-
-/// How to drive.
-#[derive(Clone, Debug, PartialEq)]
+/// Drives the bridge with callbacks, and follows every SMS to its other end
+///
+/// Without --sandbox or --url it drives the programs on this machine, with a Lambda and an AWS in
+/// memory.
+#[derive(Clone, Debug, Parser)]
+#[command(override_usage = "cargo load [OPTIONS]")]
 pub struct Options {
-    /// Where.
-    pub target: Where,
-    /// How many SMS.
+    /// Drives the template, deployed on the emulator of AWS
+    #[arg(long, conflicts_with_all = ["url", "profile"])]
+    pub sandbox: bool,
+    /// Drives a deployed stack: the callback URL for incoming messages, key included
+    #[arg(long, requires = "stack", conflicts_with = "profile", value_parser = callback_url)]
+    pub url: Option<String>,
+    /// The name of the deployed stack: the AWS CLI reads from its log what became of each SMS
+    #[arg(long, value_name = "NAME", requires = "url")]
+    pub stack: Option<String>,
+    /// The cargo profile of the programs on this machine
+    #[arg(long, value_name = "NAME", default_value = "release")]
+    pub profile: String,
+    /// How many SMS to send
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = value_parser!(u64).range(..=MOST_REPLIES))]
     pub count: u64,
-    /// How many a second.
+    /// How many SMS to send a second
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub rate: f64,
-    /// How many of a hundred callbacks come twice.
+    /// Of a hundred callbacks, as many come twice
+    #[arg(long = "repeats", value_name = "N", default_value_t = 5)]
     pub repeats_percent: u8,
-    /// How many of a hundred SMS get a reply.
+    /// Of a hundred SMS, Medic replies to as many
+    #[arg(long = "replies", value_name = "N", default_value_t = 100)]
     pub replies_percent: u8,
-    /// How long to wait for what has not arrived.
+    /// How long to wait for what has not arrived
+    #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = seconds)]
     pub wait: Duration,
-    /// Where the pictures go.
+    /// Where the charts go
+    #[arg(long, value_name = "FILE", default_value_os_t = repository().join("target/load/report.html"))]
     pub report: PathBuf,
 }
 
-impl Options {
-    /// Reads the command line.
-    ///
-    /// # Errors
-    /// When it cannot be understood.
-    pub fn read(arguments: &[String]) -> anyhow::Result<Self> {
-        let mut options = Self {
-            target: Where::Local("release".to_owned()),
-            count: 300,
-            rate: 10.0,
-            repeats_percent: 5,
-            replies_percent: 100,
-            wait: Duration::from_secs(180),
-            report: repository().join("target/load/report.html"),
-        };
-        let (mut deployed_url, mut stack) = (None, None);
-        let mut words = arguments.iter();
-        while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .with_context(|| format!("{word} needs a value\n{USAGE}"))
-            };
-            match word.as_str() {
-                "--local" => {}
-                "--sandbox" => options.target = Where::Sandbox,
-                "--url" => deployed_url = Some(value()?.clone()),
-                "--stack" => stack = Some(value()?.clone()),
-                "--count" => options.count = parsed(word, value()?)?,
-                "--rate" => options.rate = parsed(word, value()?)?,
-                "--repeats" => options.repeats_percent = parsed(word, value()?)?,
-                "--replies" => options.replies_percent = parsed(word, value()?)?,
-                "--wait" => options.wait = Duration::from_secs(parsed(word, value()?)?),
-                "--profile" => options.target = Where::Local(value()?.clone()),
-                "--report" => options.report = PathBuf::from(value()?),
-                _ => bail!("{word} is not understood\n{USAGE}"),
-            }
-        }
-        if let Some(url) = deployed_url {
-            let stack = stack.with_context(|| format!("--url needs --stack\n{USAGE}"))?;
-            ensure!(url.contains("key="), "the URL has no key at its end");
-            options.target = Where::Deployed { url, stack };
-        }
-        ensure!(
-            options.rate > 0.0 && options.rate.is_finite(),
-            "a rate is more than nothing"
-        );
-        ensure!(
-            options.count <= MOST_REPLIES,
-            "{} SMS from a hundred numbers and as many replies would blow the fuse; {MOST_REPLIES} do not",
-            options.count
-        );
-        Ok(options)
+fn callback_url(value: &str) -> Result<String, &'static str> {
+    match value.contains("key=") {
+        true => Ok(value.to_owned()),
+        false => Err("the URL has no key at its end"),
     }
 }
 
-fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    name: &str,
-    value: &str,
-) -> anyhow::Result<T> {
-    value
-        .parse()
-        .with_context(|| format!("{name} {value} is not understood"))
+fn rate(value: &str) -> Result<f64, &'static str> {
+    let is_rate = |rate: &f64| *rate > 0.0 && rate.is_finite();
+    let rate = value.parse().ok().filter(is_rate);
+    rate.ok_or("a rate is a number greater than 0")
+}
+
+fn seconds(value: &str) -> Result<Duration, ParseIntError> {
+    value.parse().map(Duration::from_secs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> anyhow::Result<Options> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        Options::read(&words)
+    fn read(line: &str) -> Result<Options, clap::Error> {
+        Options::try_parse_from(["load"].into_iter().chain(line.split_whitespace()))
     }
 
     #[test]
     fn a_deployed_stack_needs_its_url_and_its_name() {
-        assert!(read("--url https://x.example/?key=k").is_err());
-        assert!(read("--url https://x.example/ --stack s").is_err());
+        for line in [
+            "--url https://x.example/?key=k",
+            "--url https://x.example/ --stack s",
+            "--stack s",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
         let options = read("--url https://x.example/?key=k --stack s --rate 2.5").unwrap();
         assert_eq!(options.rate, 2.5);
-        assert!(matches!(options.target, Where::Deployed { .. }));
+        assert!(options.url.is_some() && options.stack.is_some());
         assert_eq!(read("--replies 40").unwrap().replies_percent, 40);
     }
 

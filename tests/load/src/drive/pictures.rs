@@ -1,146 +1,122 @@
-//! Pictures, as SVG.
+//! The charts of the report, as SVG.
 
-use std::fmt::Write as _;
+use hdrhistogram::Histogram;
+use plotters::prelude::*;
 
-const WIDTH: f64 = 800.0;
-const HEIGHT: f64 = 200.0;
-/// Room for the words at the left and below.
-const LEFT: f64 = 50.0;
-const BELOW: f64 = 30.0;
+use crate::latency::seconds;
 
-/// How many bars a distribution has.
-const BARS: usize = 40;
+/// The size of a chart, in pixels.
+const SIZE: (u32, u32) = (800, 220);
 
-/// At most so many points on a line.
-const POINTS: usize = 120;
+/// How many steps a line has at most.
+const STEPS: u64 = 40;
 
-const BAR_COLOUR: &str = "#1f77b4";
-const COLOURS: [&str; 3] = ["#1f77b4", "#d62728", "#2ca02c"];
+/// A rate is counted over at least a second, in microseconds.
+const SHORTEST_RATE_STEP: u64 = 1_000_000;
 
-fn number(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+/// The line of one kind of SMS: its name and its corners.
+type Line<'a> = (&'a str, Vec<(f64, f64)>);
+
+/// How many SMS took how long, of latencies in microseconds.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn distribution(took: &Histogram<u64>) -> anyhow::Result<String> {
+    let corners = steps(took, took.max() / STEPS + 1);
+    let in_milliseconds = corners.map(|(at, count)| (at * 1000.0, count));
+    chart("ms", &[("SMS", in_milliseconds.collect())])
 }
 
-fn frame(content: &str, most: f64, from: &str, to: &str) -> String {
-    let (right, bottom) = (WIDTH - 5.0, HEIGHT - BELOW);
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\">{content}\
-         <path d=\"M{LEFT} 10V{bottom}H{right}\" fill=\"none\" stroke=\"#999\"/>\
-         <text x=\"{x}\" y=\"18\" text-anchor=\"end\">{most:.0}</text>\
-         <text x=\"{x}\" y=\"{bottom}\" text-anchor=\"end\">0</text>\
-         <text x=\"{LEFT}\" y=\"{y}\">{from}</text>\
-         <text x=\"{right}\" y=\"{y}\" text-anchor=\"end\">{to}</text></svg>",
-        x = LEFT - 6.0,
-        y = bottom + 18.0,
-    )
-}
-
-/// How many took how long: bars from the fastest to the slowest.
-#[must_use]
-pub fn distribution(mut took_ms: Vec<f64>) -> String {
-    took_ms.sort_by(f64::total_cmp);
-    let (Some(&least), Some(&most)) = (took_ms.first(), took_ms.last()) else {
-        return "<p>none</p>".to_owned();
-    };
-    let width = ((most - least) / number(BARS)).max(f64::MIN_POSITIVE);
-    let mut bars = [0_usize; BARS];
-    for took in &took_ms {
-        // The place of a bar, as a whole number below their count.
-        let place = format!("{:.0}", ((took - least) / width).floor())
-            .parse()
-            .unwrap_or(BARS);
-        if let Some(bar) = bars.get_mut(place.min(BARS - 1)) {
-            *bar += 1;
-        }
-    }
-    let highest = number(bars.iter().copied().max().unwrap_or(1));
-    let step = (WIDTH - LEFT - 5.0) / number(BARS);
-    let mut content = String::new();
-    for (place, count) in bars.iter().enumerate() {
-        let height = number(*count) / highest * (HEIGHT - BELOW - 10.0);
-        let (x, y) = (LEFT + number(place) * step, HEIGHT - BELOW - height);
-        // Writing into a string cannot fail.
-        let _ = write!(
-            content,
-            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
-            step - 1.0,
-            BAR_COLOUR,
-        );
-    }
-    frame(
-        &content,
-        highest,
-        &format!("{least:.0} ms"),
-        &format!("{most:.0} ms"),
-    )
-}
-
-/// How many a second, over time: a line for each kind, of times in milliseconds since 1970.
-#[must_use]
-pub fn rates(lines: &[(&str, Vec<u64>)]) -> String {
-    let times = || lines.iter().flat_map(|(_, times)| times.iter().copied());
-    let (Some(first), Some(last)) = (times().min(), times().max()) else {
-        return "<p>none</p>".to_owned();
-    };
-    let seconds = usize::try_from((last - first) / 1000 + 1).unwrap_or(usize::MAX);
-    let seconds_a_point = seconds.div_ceil(POINTS);
-    let points = seconds.div_ceil(seconds_a_point);
-    let counted: Vec<Vec<f64>> = lines
+/// How many SMS of each kind there were a second, of times since the first in microseconds.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn rates(kinds: &[(&str, Histogram<u64>)]) -> anyhow::Result<String> {
+    let longest = kinds.iter().map(|(_, times)| times.max()).max();
+    let width = (longest.unwrap_or(0) / STEPS + 1).max(SHORTEST_RATE_STEP);
+    let line = |times| steps(times, width).map(|(at, count)| (at, count / seconds(width)));
+    let lines: Vec<Line<'_>> = kinds
         .iter()
-        .map(|(_, times)| {
-            let mut counts = vec![0_usize; points];
-            for time in times {
-                let place = usize::try_from((time - first) / 1000).unwrap_or(0) / seconds_a_point;
-                if let Some(count) = counts.get_mut(place) {
-                    *count += 1;
-                }
-            }
-            counts
-                .into_iter()
-                .map(|count| number(count) / number(seconds_a_point))
-                .collect()
-        })
+        .map(|(name, times)| (*name, line(times).collect()))
         .collect();
-    let most = counted.iter().flatten().copied().fold(1.0, f64::max);
-    let step = (WIDTH - LEFT - 5.0) / number(points.max(2) - 1);
-    let mut content = String::new();
-    for (((name, _), counts), (place, colour)) in
-        lines.iter().zip(&counted).zip(COLOURS.iter().enumerate())
-    {
-        let path: Vec<String> = counts
-            .iter()
-            .enumerate()
-            .map(|(at, rate)| {
-                let y = HEIGHT - BELOW - rate / most * (HEIGHT - BELOW - 10.0);
-                format!("{:.1},{y:.1}", LEFT + number(at) * step)
-            })
-            .collect();
-        let _ = write!(
-            content,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\
-             <text x=\"{}\" y=\"18\" style=\"fill:{colour}\">{name}</text>",
-            path.join(" "),
-            LEFT + 20.0 + number(place) * 130.0,
-        );
+    chart("s", &lines)
+}
+
+/// How many values are in each range of this width, in microseconds: two corners for each range, at
+/// its begin and at its end, in seconds.
+fn steps(values: &Histogram<u64>, width: u64) -> impl Iterator<Item = (f64, f64)> {
+    values.iter_linear(width).flat_map(move |step| {
+        let end = step.value_iterated_to() + 1;
+        let count = u32::try_from(step.count_since_last_iteration()).unwrap_or(u32::MAX);
+        [end.saturating_sub(width), end].map(|at| (seconds(at), f64::from(count)))
+    })
+}
+
+fn chart(unit: &str, lines: &[Line<'_>]) -> anyhow::Result<String> {
+    let corners = || lines.iter().flat_map(|(_, corners)| corners);
+    let right = corners().map(|(at, _)| *at).fold(0.0, f64::max);
+    let top = corners().map(|(_, count)| *count).fold(1.0, f64::max);
+    if corners().all(|(_, count)| *count == 0.0) {
+        return Ok("<p>none</p>".to_owned());
     }
-    frame(&content, most, "0 s", &format!("{seconds} s"))
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let mut chart = ChartBuilder::on(&area)
+        .margin(10)
+        .set_label_area_size(LabelAreaPosition::Left, 50)
+        .set_label_area_size(LabelAreaPosition::Bottom, 40)
+        .build_cartesian_2d(0.0..right, 0.0..top)?;
+    chart
+        .configure_mesh()
+        .max_light_lines(1)
+        .x_desc(unit)
+        .draw()?;
+    for ((name, corners), colour) in lines.iter().zip([BLUE, RED, GREEN]) {
+        chart
+            .draw_series(LineSeries::new(corners.iter().copied(), colour))?
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .draw()?;
+    drop(chart);
+    drop(area);
+    Ok(svg)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn every_value_is_in_a_bar() {
-        let picture = distribution(vec![1.0, 2.0, 2.0, 100.0]);
-        assert_eq!(picture.matches("<rect").count(), BARS);
-        assert!(distribution(vec![5.0, 5.0]).contains("<rect"));
-        assert_eq!(distribution(Vec::new()), "<p>none</p>");
+    use super::*;
+    use crate::latency::histogram;
+
+    fn of_milliseconds(values: impl IntoIterator<Item = u64>) -> Histogram<u64> {
+        histogram(values.into_iter().map(Duration::from_millis)).unwrap()
     }
 
     #[test]
-    fn a_long_run_has_no_more_points_than_fit() {
-        let picture = rates(&[("posted", (0..10_000).map(|s| s * 1000).collect())]);
-        assert!(picture.matches(',').count() <= POINTS);
+    fn every_value_is_in_a_step() {
+        let took = of_milliseconds([1, 2, 2, 100]);
+        let corners: Vec<(f64, f64)> = steps(&took, took.max() / STEPS + 1).collect();
+        let total: f64 = corners.iter().step_by(2).map(|(_, count)| count).sum();
+        assert_eq!(total.round(), 4.0);
+        assert!(distribution(&took).unwrap().contains("<polyline"));
+        assert!(
+            distribution(&of_milliseconds([5, 5]))
+                .unwrap()
+                .contains("<polyline")
+        );
+        assert_eq!(distribution(&of_milliseconds([])).unwrap(), "<p>none</p>");
+    }
+
+    #[test]
+    fn a_long_run_has_no_more_steps_than_fit() {
+        let times = of_milliseconds((0..10_000).map(|second| second * 1000));
+        let most = usize::try_from(STEPS).unwrap();
+        assert!(steps(&times, times.max() / STEPS + 1).count() <= 2 * most);
+        assert!(rates(&[("posted", times)]).unwrap().contains("posted"));
     }
 }

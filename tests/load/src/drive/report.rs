@@ -1,43 +1,38 @@
 //! What a run has shown: a table, and a page with pictures that needs nothing but itself.
 
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
 
 use super::pictures::{distribution, rates};
 use super::{Followed, Outcome};
-use crate::bench::events::percentile;
+use crate::latency::{histogram, milliseconds};
 
-/// A hop: its name, and how long each SMS took for it, in milliseconds.
-pub type Hop = (&'static str, Vec<f64>);
+/// A hop: its name, and how long each SMS took for it.
+type Hop = (&'static str, Histogram<u64>);
 
 /// The hops of a run.
-pub fn hops(outcome: &Outcome) -> Vec<Hop> {
-    let since = |sms: &Followed, at_ms: Option<u64>| {
-        let took = at_ms?.saturating_sub(sms.posted_ms);
-        Some(f64::from(u32::try_from(took).unwrap_or(u32::MAX)))
+fn hops(outcome: &Outcome) -> anyhow::Result<Vec<Hop>> {
+    let since = |sms: &Followed, at_ms: Option<&u64>| {
+        Some(Duration::from_millis(at_ms?.saturating_sub(sms.posted_ms)))
     };
-    let collect =
-        |hop: &dyn Fn(&Followed) -> Option<f64>| outcome.accepted().filter_map(hop).collect();
-    let mut hops: Vec<Hop> = vec![
-        (
-            "callback answered",
-            collect(&|sms| sms.answer.map(|(took, _)| took)),
-        ),
-        (
-            "stored in Medic",
-            collect(&|sms| since(sms, sms.stored_ms.first().copied())),
-        ),
+    let hop = |name, took: &dyn Fn(&Followed) -> Option<Duration>| {
+        Ok((name, histogram(outcome.accepted().filter_map(took))?))
+    };
+    let answered = |sms: &Followed| sms.answer.map(|(took, _)| took);
+    let stored = |sms: &Followed| since(sms, sms.stored_ms.first());
+    let replied = |sms: &Followed| since(sms, sms.replied_ms.first());
+    let told = |sms: &Followed| since(sms, sms.told_ms.as_ref());
+    let mut hops = vec![
+        hop("callback answered", &answered),
+        hop("stored in Medic", &stored),
     ];
     if outcome.has_replies {
-        hops.push((
-            "reply with Africa's Talking",
-            collect(&|sms| since(sms, sms.replied_ms.first().copied())),
-        ));
-        hops.push((
-            "delivery told to Medic",
-            collect(&|sms| since(sms, sms.told_ms)),
-        ));
+        hops.push(hop("reply with Africa's Talking", &replied));
+        hops.push(hop("delivery reported to Medic", &told));
     }
-    hops
+    hops.into_iter().collect()
 }
 
 fn counts(outcome: &Outcome) -> [(&'static str, usize); 7] {
@@ -78,79 +73,74 @@ fn rate(outcome: &Outcome) -> f64 {
 }
 
 /// The table.
-#[must_use]
-pub fn table(outcome: &Outcome) -> String {
+///
+/// # Errors
+/// When something took longer than can be counted.
+pub fn table(outcome: &Outcome) -> anyhow::Result<String> {
     let mut text = format!(
         "\n{}, {:.1} SMS a second\n\n",
         outcome.target,
         rate(outcome)
     );
     for (name, count) in counts(outcome) {
-        // Writing into a string cannot fail.
-        let _ = writeln!(text, "{name:32} {count:>7}");
+        writeln!(text, "{name:32} {count:>7}")?;
     }
-    let _ = writeln!(
+    writeln!(
         text,
         "\n{:32} {:>9} {:>9} {:>9} {:>9}",
         "ms since the callback", "p50", "p90", "p99", "max"
-    );
-    for (name, mut took) in hops(outcome) {
+    )?;
+    for (name, took) in hops(outcome)? {
         let [p50, p90, p99, max] =
-            [50.0, 90.0, 99.0, 100.0].map(|percent| percentile(&mut took, percent));
-        let _ = writeln!(
+            [0.5, 0.9, 0.99, 1.0].map(|share| milliseconds(took.value_at_quantile(share)));
+        writeln!(
             text,
             "{name:32} {p50:>9.0} {p90:>9.0} {p99:>9.0} {max:>9.0}"
-        );
+        )?;
     }
-    text
+    Ok(text)
 }
 
 /// The page.
-#[must_use]
-pub fn page(outcome: &Outcome) -> String {
+///
+/// # Errors
+/// When a chart cannot be drawn.
+pub fn page(outcome: &Outcome) -> anyhow::Result<String> {
     let mut body = format!("<h1>{}</h1><table>", outcome.target);
     for (name, count) in counts(outcome) {
-        let _ = write!(body, "<tr><th>{name}</th><td>{count}</td></tr>");
+        write!(body, "<tr><th>{name}</th><td>{count}</td></tr>")?;
     }
-    body.push_str("</table><h2>SMS a second</h2>");
-    let stored = outcome
-        .messages
-        .iter()
-        .flat_map(|sms| sms.stored_ms.iter().copied());
-    let replied = outcome
-        .messages
-        .iter()
-        .flat_map(|sms| sms.replied_ms.iter().copied());
-    let mut lines = vec![
-        (
-            "posted",
-            outcome
-                .messages
-                .iter()
-                .map(|sms| sms.posted_ms)
-                .collect::<Vec<_>>(),
-        ),
-        ("stored in Medic", stored.collect()),
+    let sms = &outcome.messages;
+    let first = sms.iter().map(|sms| sms.posted_ms).min().unwrap_or(0);
+    let kind = |name, times_ms: Vec<u64>| {
+        let since = |at: u64| Duration::from_millis(at.saturating_sub(first));
+        anyhow::Ok((name, histogram(times_ms.into_iter().map(since))?))
+    };
+    let stored = sms.iter().flat_map(|sms| sms.stored_ms.clone());
+    let replied = sms.iter().flat_map(|sms| sms.replied_ms.clone());
+    let mut kinds = vec![
+        kind("posted", sms.iter().map(|sms| sms.posted_ms).collect())?,
+        kind("stored in Medic", stored.collect())?,
     ];
     if outcome.has_replies {
-        lines.push(("replied to", replied.collect()));
+        kinds.push(kind("replied to", replied.collect())?);
     }
-    body.push_str(&rates(&lines));
-    for (name, took) in hops(outcome) {
-        let _ = write!(
+    write!(body, "</table><h2>SMS a second</h2>{}", rates(&kinds)?)?;
+    for (name, took) in hops(outcome)? {
+        write!(
             body,
             "<h2>{name}: milliseconds since the callback</h2>{}",
-            distribution(took)
-        );
+            distribution(&took)?
+        )?;
     }
-    format!(
+    Ok(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Load test</title><style>\
          body{{font:15px sans-serif;margin:2em auto;max-width:52em;color:#222}}\
          table{{border-collapse:collapse}}th{{text-align:left;font-weight:normal}}\
          th,td{{padding:.2em 1em .2em 0;border-bottom:1px solid #ddd}}td{{text-align:right}}\
          h1{{font-size:1.4em}}h2{{font-size:1.1em;margin-top:2em}}svg{{width:100%}}\
-         svg text{{font:11px sans-serif;fill:#555}}</style>{body}</html>"
-    )
+         </style>{body}</html>"
+    ))
 }
 
 #[cfg(test)]
@@ -162,7 +152,7 @@ mod tests {
             id: n.to_string(),
             posted_ms: 1_000 * n,
             awaits_reply: true,
-            answer: Some((3.0, 200)),
+            answer: Some((Duration::from_millis(3), 200)),
             stored_ms: stored.to_vec(),
             replied_ms: replied.to_vec(),
             told_ms: told,
@@ -183,7 +173,7 @@ mod tests {
     fn what_is_lost_and_what_is_doubled_is_counted() {
         let outcome = outcome();
         assert_eq!((outcome.lost(), outcome.doubled()), (1, 1));
-        let table = table(&outcome);
+        let table = table(&outcome).unwrap();
         assert!(
             table.contains("lost                                   1"),
             "{table}"
@@ -202,13 +192,13 @@ mod tests {
     #[test]
     fn one_that_was_refused_is_not_lost() {
         let mut outcome = outcome();
-        outcome.messages[2].answer = Some((3.0, 503));
+        outcome.messages[2].answer = Some((Duration::from_millis(3), 503));
         assert_eq!(outcome.lost(), 0);
     }
 
     #[test]
     fn the_page_needs_nothing_but_itself() {
-        let page = page(&outcome());
+        let page = page(&outcome()).unwrap();
         assert!(
             page.contains("<svg") && !page.contains("src=") && !page.contains("href="),
             "{page}"

@@ -10,7 +10,7 @@ use sandbox::medic::{self, MessageState, Outgoing, Stored};
 use sandbox::stack::{Emulator, Stack};
 use serde_json::Value;
 
-use super::options::{Options, Where};
+use super::options::Options;
 use super::{Followed, WITH_REPLY};
 use crate::aws::now_ms;
 use crate::lambda::programs;
@@ -51,20 +51,20 @@ impl Target {
     /// # Errors
     /// When it cannot be started.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
-        match &options.target {
-            Where::Local(profile) => {
-                let programs = tokio::task::block_in_place(|| programs::build(profile))?;
-                let local = Local::start(&programs, Manners::default()).await?;
-                prepare(&local.medic, &local.africas_talking).await;
-                Ok(Self::Local(Box::new(local)))
-            }
-            Where::Sandbox => sandbox().await,
-            Where::Deployed { url, stack } => Ok(Self::Deployed {
+        if let (Some(url), Some(stack)) = (&options.url, &options.stack) {
+            return Ok(Self::Deployed {
                 url: url.clone(),
                 log_group: format!("/aws/lambda/{stack}/medic-exchange"),
                 began_ms: now_ms(),
-            }),
+            });
         }
+        if options.sandbox {
+            return sandbox().await;
+        }
+        let programs = tokio::task::block_in_place(|| programs::build(&options.profile))?;
+        let local = Local::start(&programs, Manners::default()).await?;
+        prepare(&local.medic, &local.africas_talking).await;
+        Ok(Self::Local(Box::new(local)))
     }
 
     /// What it is called.

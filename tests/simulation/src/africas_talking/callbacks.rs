@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use bridge::callbacks::HttpRequest;
+use bridge::callbacks::Request;
 use serde_json::json;
 
 use super::{Incoming, Reported};
@@ -184,8 +184,8 @@ fn try_callback(
 }
 
 /// A callback as API Gateway hands it over.
-pub fn request(function: Function, key: &str, body: &str) -> HttpRequest {
-    HttpRequest::from_event(&json!({
+pub fn request(function: Function, key: &str, body: &str) -> Request {
+    let event = json!({
         "version": "2.0",
         "rawPath": format!("/api/v1/sms/africastalking/{}", function.name()),
         "rawQueryString": form(&[("key", key)]),
@@ -193,5 +193,6 @@ pub fn request(function: Function, key: &str, body: &str) -> HttpRequest {
         "requestContext": { "http": { "method": "POST" } },
         "body": body,
         "isBase64Encoded": false,
-    }))
+    });
+    bridge::callbacks::request(event.to_string().as_bytes())
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::wire::{Query, QueryAnswer};
-use super::{AttributeValue, Item, LedgerTable, number, text};
+use aws_sdk_dynamodb::types::Select;
+
+use super::{AttributeValue, LedgerTable, failed, number};
 use crate::ports::{Key, LedgerBacklog, LedgerError, LedgerStore, Surroundings};
 
 /// The sparse index of messages of which nobody has heard the end.
@@ -31,24 +32,22 @@ impl<S: Surroundings> LedgerBacklog for LedgerTable<S> {
     }
 
     async fn unreported(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError> {
-        let mut query = Query {
-            table_name: &self.table,
-            index_name: UNREPORTED_INDEX,
-            select: Some("COUNT"),
-            key_condition_expression: "unreported = :yes AND first_offered_ms BETWEEN :first AND :last",
-            expression_attribute_values: Item::from([
-                (":yes".to_owned(), text("yes")),
-                (":first".to_owned(), number(offered_ms.start)),
-                (":last".to_owned(), number(offered_ms.end.saturating_sub(1))),
-            ]),
-            ..Query::default()
-        };
+        let question = self
+            .ask_index(UNREPORTED_INDEX, "yes")
+            .select(Select::Count)
+            .key_condition_expression(
+                "unreported = :value AND first_offered_ms BETWEEN :first AND :last",
+            )
+            .expression_attribute_values(":first", number(offered_ms.start))
+            .expression_attribute_values(":last", number(offered_ms.end.saturating_sub(1)));
+        let mut begin = None;
         let mut messages: u64 = 0;
         loop {
-            let page: QueryAnswer = self.call("Query", &query).await?;
-            messages = messages.saturating_add(page.count);
-            query.exclusive_start_key = page.last_evaluated_key;
-            if query.exclusive_start_key.is_none() {
+            let page = question.clone().set_exclusive_start_key(begin).send().await;
+            let page = page.map_err(|error| failed(&error))?;
+            messages = messages.saturating_add(u64::try_from(page.count).unwrap_or_default());
+            begin = page.last_evaluated_key;
+            if begin.is_none() {
                 return Ok(messages);
             }
         }

@@ -1,22 +1,15 @@
 //! The key in the callback URLs: the only gate, since Africa's Talking signs nothing and publishes
 //! no addresses.
 
-use std::cell::RefCell;
+use std::rc::Rc;
 
 use ring::hmac;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::cache::SecretCache;
 use crate::json::parse_lenient;
 use crate::ports::{SecretError, SecretStore};
-
-/// How long the keys are believed without asking again, in milliseconds: a key that was taken away
-/// works no longer than this.
-const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
-
-/// A key that is not known may be a new one: the secret is read again, but not more often than this,
-/// in milliseconds, however many wrong keys come.
-const READ_AGAIN_MS: i64 = 5_000;
 
 /// Whether a key is right.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,24 +29,7 @@ pub enum Verdict {
 
 /// The keys, read from their secret when they are needed, and kept.
 #[derive(Debug)]
-pub struct IncomingKeys<K> {
-    store: K,
-    kept: RefCell<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
-    keys: Option<Keys>,
-    read_at_ms: i64,
-    tried_at_ms: Option<i64>,
-    error: Option<SecretError>,
-}
-
-impl std::fmt::Debug for Kept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kept").finish_non_exhaustive()
-    }
-}
+pub struct IncomingKeys<K>(SecretCache<K, Keys>);
 
 /// The secret's text: JSON with `key`, while a rotation lasts `second_key`, and `number_hash_key` if
 /// numbers shall be hashed under the same key after a rotation. A text that is no JSON object is the
@@ -110,7 +86,7 @@ impl KeySecret {
     }
 }
 
-#[derive(Clone, Default)]
+/// The keys of a secret, ready to be compared with.
 struct Keys {
     valid: Vec<String>,
     number_hash_key: String,
@@ -129,6 +105,12 @@ impl Keys {
         }
     }
 
+    fn right(self: Rc<Self>) -> Verdict {
+        Verdict::Right {
+            number_hash_key: self.number_hash_key.clone(),
+        }
+    }
+
     /// Compares with every key in constant time, whatever the first comparison says.
     fn contain(&self, presented: &str) -> bool {
         let blind = hmac::Key::new(hmac::HMAC_SHA256, presented.as_bytes());
@@ -142,37 +124,34 @@ impl Keys {
 impl<K: SecretStore> IncomingKeys<K> {
     /// Keys that are in this store.
     pub fn new(store: K) -> Self {
-        Self {
-            store,
-            kept: RefCell::new(Kept::default()),
-        }
+        Self(SecretCache::new(store, Keys::read))
     }
 
     /// Reads the keys ahead of the first request. An error shows at that request.
     pub async fn warm(&self, now_ms: i64) {
-        self.read(now_ms).await;
+        let _ = self.0.get(now_ms).await;
     }
 
-    /// Whether the key is right, by what is known; asks the store when that is too old, and once in
-    /// a while when the key is not among those known.
+    /// Whether the key is right, by what is known; asks the store when that is too old, and, not more
+    /// often than every five seconds, when the key is not among those known.
     pub async fn check(&self, presented: Option<&str>, now_ms: i64) -> Verdict {
-        if !self.is_fresh(now_ms) && self.may_read(now_ms) {
-            self.read(now_ms).await;
-        }
-        if let Some(verdict) = self.compare(presented) {
-            return verdict;
-        }
-        if self.may_read(now_ms) {
-            self.read(now_ms).await;
-            if let Some(verdict) = self.compare(presented) {
-                return verdict;
+        let presented = presented.unwrap_or_default();
+        if let Ok(keys) = self.0.get(now_ms).await {
+            if keys.contain(presented) {
+                return keys.right();
+            }
+            if presented.is_empty() && !keys.valid.is_empty() {
+                return Verdict::Wrong;
             }
         }
-        let kept = self.kept.borrow();
-        match (&kept.error, &kept.keys) {
-            (Some(error), _) => Verdict::OutOfReach(error.clone()),
-            (None, Some(keys)) if keys.valid.is_empty() => Verdict::NotConfigured,
-            (None, _) => Verdict::Wrong,
+        // It may be a new one.
+        self.0.read_again(now_ms).await;
+        let keys = self.0.get(now_ms).await;
+        match (keys, self.0.error()) {
+            (Ok(keys), _) if keys.contain(presented) => keys.right(),
+            (_, Some(error)) | (Err(error), None) => Verdict::OutOfReach(error),
+            (Ok(keys), None) if keys.valid.is_empty() => Verdict::NotConfigured,
+            (Ok(_), None) => Verdict::Wrong,
         }
     }
 
@@ -181,62 +160,20 @@ impl<K: SecretStore> IncomingKeys<K> {
     /// # Errors
     /// When the secret cannot be read, or has no key.
     pub async fn number_hash_key(&self, now_ms: i64) -> Result<String, SecretError> {
-        if !self.is_fresh(now_ms) && self.may_read(now_ms) {
-            self.read(now_ms).await;
-        }
-        let kept = self.kept.borrow();
-        match (&kept.keys, &kept.error) {
-            (Some(keys), _) if !keys.number_hash_key.is_empty() => Ok(keys.number_hash_key.clone()),
-            (_, Some(error)) => Err(error.clone()),
-            _ => Err(SecretError("the incoming key is not there yet".to_owned())),
-        }
-    }
-
-    /// A verdict that needs no store: the key is among those known, or there is none to compare.
-    fn compare(&self, presented: Option<&str>) -> Option<Verdict> {
-        let kept = self.kept.borrow();
-        let keys = kept.keys.as_ref()?;
-        match presented {
-            Some(presented) if keys.contain(presented) => Some(Verdict::Right {
-                number_hash_key: keys.number_hash_key.clone(),
-            }),
-            None | Some("") if !keys.valid.is_empty() => Some(Verdict::Wrong),
-            _ => None,
-        }
-    }
-
-    fn is_fresh(&self, now_ms: i64) -> bool {
-        let kept = self.kept.borrow();
-        kept.keys.is_some()
-            && (0..TIME_TO_LIVE_MS).contains(&now_ms.saturating_sub(kept.read_at_ms))
-    }
-
-    fn may_read(&self, now_ms: i64) -> bool {
-        // A clock that jumped back is no reason never to read again.
-        self.kept.borrow().tried_at_ms.is_none_or(|tried_at_ms| {
-            !(0..READ_AGAIN_MS).contains(&now_ms.saturating_sub(tried_at_ms))
-        })
-    }
-
-    async fn read(&self, now_ms: i64) {
-        self.kept.borrow_mut().tried_at_ms = Some(now_ms);
-        let secret = self.store.fetch().await;
-        let mut kept = self.kept.borrow_mut();
-        match secret {
-            Ok(secret) => {
-                kept.keys = Some(Keys::read(&secret));
-                kept.read_at_ms = now_ms;
-                kept.error = None;
-            }
-            Err(error) => kept.error = Some(error),
+        let keys = self.0.get(now_ms).await?;
+        match (keys.number_hash_key.is_empty(), self.0.error()) {
+            (false, _) => Ok(keys.number_hash_key.clone()),
+            (true, Some(error)) => Err(error),
+            (true, None) => Err(SecretError("the incoming key is not there yet".to_owned())),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cache::TIME_TO_LIVE_MS;
     use super::*;
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     struct Store {
         secret: RefCell<Result<String, SecretError>>,

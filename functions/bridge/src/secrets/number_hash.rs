@@ -1,6 +1,6 @@
 //! Hashes under the key that the callbacks hash numbers with.
 
-use crate::callbacks::IncomingKeys;
+use super::IncomingKeys;
 use crate::digest::hmac_hex;
 use crate::ports::{Clock, KeyedHash, SecretError, SecretStore};
 

@@ -1,15 +1,10 @@
 //! The credentials for Africa's Talking and Medic, from their secret.
 
-use std::cell::RefCell;
-use std::fmt;
-
 use serde_json::Value;
 
+use super::cache::SecretCache;
 use crate::json::parse_lenient;
 use crate::ports::{Clock, CredentialsError, SecretError, SecretStore};
-
-/// How long they are believed without asking again, in milliseconds.
-const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
 
 /// The secret's fields.
 pub const AFRICASTALKING_API_KEY: &str = "africastalking_api_key";
@@ -19,36 +14,32 @@ pub const MEDIC_USERNAME: &str = "medic_username";
 pub const MEDIC_PASSWORD: &str = "medic_password";
 
 /// The credentials, read when they are needed, and kept.
+#[derive(Debug)]
 pub struct OutsideCredentials<K, C> {
-    store: K,
+    /// The secret's fields, if it is JSON.
+    secret: SecretCache<K, Option<Value>>,
     clock: C,
-    kept: RefCell<Option<(Value, i64)>>,
-}
-
-impl<K, C> fmt::Debug for OutsideCredentials<K, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutsideCredentials").finish_non_exhaustive()
-    }
 }
 
 impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
     /// Credentials that are in this store.
     pub fn new(store: K, clock: C) -> Self {
+        let parse = |text: &str| parse_lenient(text.as_bytes()).ok();
         Self {
-            store,
+            secret: SecretCache::new(store, parse),
             clock,
-            kept: RefCell::new(None),
         }
     }
 
     /// Reads them ahead of the first use. An error shows then.
     pub async fn warm(&self) {
-        let _ = self.secret().await;
+        let _ = self.secret.get(self.clock.now_ms()).await;
     }
 
-    /// They were refused: they are read again before the next use, for somebody may have mended them.
+    /// They were refused: they are read again before the next use, for somebody may have corrected
+    /// them.
     pub fn forget(&self) {
-        self.kept.borrow_mut().take();
+        self.secret.forget();
     }
 
     /// These fields of the secret.
@@ -59,7 +50,12 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
         &self,
         names: [&str; N],
     ) -> Result<[String; N], CredentialsError> {
-        let secret = self.secret().await?;
+        let secret = self.secret.get(self.clock.now_ms()).await;
+        let secret = secret.map_err(|error| unreadable(&error))?;
+        let Some(secret) = secret.as_ref() else {
+            self.forget();
+            return Err(CredentialsError::Unusable("it is no JSON".to_owned()));
+        };
         let mut values = names.map(|_| String::new());
         for (value, name) in values.iter_mut().zip(names) {
             let field = secret.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -72,24 +68,6 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
             field.trim().clone_into(value);
         }
         Ok(values)
-    }
-
-    async fn secret(&self) -> Result<Value, CredentialsError> {
-        let now_ms = self.clock.now_ms();
-        if let Some((secret, read_at_ms)) = &*self.kept.borrow()
-            && (0..TIME_TO_LIVE_MS).contains(&now_ms.saturating_sub(*read_at_ms))
-        {
-            return Ok(secret.clone());
-        }
-        let text = self
-            .store
-            .fetch()
-            .await
-            .map_err(|error| unreadable(&error))?;
-        let secret = parse_lenient(text.as_bytes())
-            .map_err(|_| CredentialsError::Unusable("it is no JSON".to_owned()))?;
-        *self.kept.borrow_mut() = Some((secret.clone(), now_ms));
-        Ok(secret)
     }
 }
 
@@ -104,8 +82,9 @@ fn unreadable(error: &SecretError) -> CredentialsError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cache::TIME_TO_LIVE_MS;
     use super::*;
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     struct Store(RefCell<Result<String, SecretError>>, Cell<u32>);
 

@@ -1,0 +1,288 @@
+//! The configuration of each function: its environment variables, which the template sets. A problem
+//! names the variable and shows nothing of its value but what the value's own type allows.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::domain::fuse::FuseLimits;
+use crate::domain::message::SendingRules;
+use crate::domain::sender_ids::SenderIds;
+
+const SECOND_MS: i64 = 1000;
+const HOUR_MS: i64 = 60 * 60 * SECOND_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// By how much the clocks of two invocations may differ, in milliseconds.
+const CLOCK_SKEW_MS: i64 = 30_000;
+
+/// What is wrong with the configuration, by the name of the variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not set, or empty.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// Set to something that it cannot be.
+    #[error("the environment variable {name} is wrong: {problem}")]
+    Wrong {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ConfigError {
+    /// A variable that is set to something that it cannot be.
+    pub fn wrong(name: &'static str, problem: &impl ToString) -> Self {
+        Self::Wrong {
+            name,
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// `incoming-messages` and `delivery-reports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// The queue that takes what is called back with.
+    pub queue_url: String,
+    /// The queue that keeps a callback that cannot be processed.
+    pub parked_queue_url: String,
+    /// The secret with the key in the callback URLs.
+    pub incoming_key_secret_arn: String,
+}
+
+impl WebhookConfig {
+    /// The configuration of `incoming-messages`.
+    ///
+    /// # Errors
+    /// When a variable is missing.
+    pub fn of_incoming_messages() -> Result<Self, ConfigError> {
+        Self::from_env("EXCHANGE_QUEUE_URL", "EXCHANGE_PARKED_QUEUE_URL")
+    }
+
+    /// The configuration of `delivery-reports`.
+    ///
+    /// # Errors
+    /// When a variable is missing.
+    pub fn of_delivery_reports() -> Result<Self, ConfigError> {
+        Self::from_env("REPORTS_QUEUE_URL", "REPORTS_PARKED_QUEUE_URL")
+    }
+
+    fn from_env(queue: &'static str, parked_queue: &'static str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            queue_url: required(queue)?,
+            parked_queue_url: required(parked_queue)?,
+            incoming_key_secret_arn: required("INCOMING_KEY_SECRET_ARN")?,
+        })
+    }
+}
+
+/// The ledger's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// Its name.
+    pub table: String,
+    /// How long a row is kept after its last change, in milliseconds.
+    pub retention_ms: i64,
+}
+
+impl LedgerConfig {
+    fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            table: required("LEDGER_TABLE")?,
+            retention_ms: duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?,
+        })
+    }
+}
+
+/// `report-recorder`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportRecorderConfig {
+    /// The queue that the reports come from.
+    pub reports_queue_url: String,
+    /// The queue for reports that cannot be processed.
+    pub parked_queue_url: String,
+    /// The ledger.
+    pub ledger: LedgerConfig,
+    /// After how long a call to Africa's Talking is over one way or the other, in milliseconds.
+    pub call_over_after_ms: i64,
+}
+
+impl ReportRecorderConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// When one is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            reports_queue_url: required("REPORTS_QUEUE_URL")?,
+            parked_queue_url: required("REPORTS_PARKED_QUEUE_URL")?,
+            ledger: LedgerConfig::from_env()?,
+            call_over_after_ms: call_over_after_ms()?,
+        })
+    }
+}
+
+/// `outbound-sender`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundSenderConfig {
+    /// The queue that the messages come from.
+    pub outbox_queue_url: String,
+    /// The queue for messages that cannot be processed.
+    pub parked_queue_url: String,
+    /// The ledger.
+    pub ledger: LedgerConfig,
+    /// The secret with Africa's Talking's API key.
+    pub credentials_secret_arn: String,
+    /// The secret with the key under which numbers are hashed.
+    pub incoming_key_secret_arn: String,
+    /// The application's user name; `sandbox` is the simulator.
+    pub africastalking_username: String,
+    /// Where Africa's Talking is, if the user name does not say it.
+    pub africastalking_base_url: Option<String>,
+    /// When a message is sent, sent again, and given up.
+    pub rules: SendingRules,
+    /// What one recipient may get.
+    pub fuse: FuseLimits,
+    /// As whom to send.
+    pub sender_ids: SenderIds,
+}
+
+impl OutboundSenderConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// When one is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            outbox_queue_url: required("OUTBOX_QUEUE_URL")?,
+            parked_queue_url: required("OUTBOX_PARKED_QUEUE_URL")?,
+            ledger: LedgerConfig::from_env()?,
+            credentials_secret_arn: required("CREDENTIALS_SECRET_ARN")?,
+            incoming_key_secret_arn: required("INCOMING_KEY_SECRET_ARN")?,
+            africastalking_username: required("AFRICASTALKING_USERNAME")?,
+            africastalking_base_url: optional("AFRICASTALKING_BASE_URL"),
+            rules: SendingRules {
+                unknown_outcome: parsed("UNKNOWN_OUTCOME_POLICY")?,
+                resend_after_ms: duration_ms("RESEND_AFTER_SECONDS", SECOND_MS, 120..=86_400)?,
+                max_age_ms: duration_ms("MESSAGE_MAX_AGE_HOURS", HOUR_MS, 1..=240)?,
+                call_over_after_ms: call_over_after_ms()?,
+            },
+            fuse: FuseLimits {
+                messages_an_hour: parsed("FUSE_MESSAGES_AN_HOUR")?,
+                same_text_a_day: parsed("FUSE_SAME_TEXT_A_DAY")?,
+            },
+            sender_ids: SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
+                .map_err(|error| ConfigError::wrong("SENDER_IDS", &error))?,
+        })
+    }
+}
+
+/// `medic-exchange`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MedicExchangeConfig {
+    /// The queue that the messages come from.
+    pub exchange_queue_url: String,
+    /// The queue for messages that cannot be processed.
+    pub parked_queue_url: String,
+    /// The queue for what Medic wants sent.
+    pub outbox_queue_url: String,
+    /// The ledger.
+    pub ledger: LedgerConfig,
+    /// The secret with Medic's user and password.
+    pub credentials_secret_arn: String,
+    /// Where Medic is.
+    pub medic_url: String,
+    /// The time-out of a POST, in milliseconds.
+    pub post_timeout_ms: i64,
+    /// For how long after that Medic may go on working on it, in milliseconds.
+    pub works_on_ms: i64,
+}
+
+impl MedicExchangeConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// When one is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            exchange_queue_url: required("EXCHANGE_QUEUE_URL")?,
+            parked_queue_url: required("EXCHANGE_PARKED_QUEUE_URL")?,
+            outbox_queue_url: required("OUTBOX_QUEUE_URL")?,
+            ledger: LedgerConfig::from_env()?,
+            credentials_secret_arn: required("CREDENTIALS_SECRET_ARN")?,
+            medic_url: required("MEDIC_URL")?,
+            post_timeout_ms: duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?,
+            works_on_ms: duration_ms("MEDIC_WORKS_ON_SECONDS", SECOND_MS, 2..=600)?,
+        })
+    }
+}
+
+/// The time-out of the function that calls Africa's Talking, and some more for clocks that differ.
+fn call_over_after_ms() -> Result<i64, ConfigError> {
+    let timeout_ms = duration_ms("SENDER_TIMEOUT_SECONDS", SECOND_MS, 45..=900)?;
+    Ok(timeout_ms.saturating_add(CLOCK_SKEW_MS))
+}
+
+/// A variable that may be left empty.
+pub fn optional(name: &'static str) -> Option<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// A variable that must be set.
+///
+/// # Errors
+/// When it is not, or empty.
+pub fn required(name: &'static str) -> Result<String, ConfigError> {
+    optional(name).ok_or(ConfigError::Missing(name))
+}
+
+fn parsed<T: FromStr<Err: ToString>>(name: &'static str) -> Result<T, ConfigError> {
+    read(name, &required(name)?)
+}
+
+/// What a variable is set to, as something of a type.
+///
+/// # Errors
+/// When it is something else.
+pub fn read<T: FromStr<Err: ToString>>(name: &'static str, value: &str) -> Result<T, ConfigError> {
+    value
+        .trim()
+        .parse()
+        .map_err(|error: T::Err| ConfigError::wrong(name, &error))
+}
+
+fn duration_ms(
+    name: &'static str,
+    unit_ms: i64,
+    range: RangeInclusive<i64>,
+) -> Result<i64, ConfigError> {
+    read_duration_ms(name, &required(name)?, unit_ms, range)
+}
+
+/// What a variable is set to, as a duration in some unit, in milliseconds. `unit_ms` is the unit's
+/// length.
+///
+/// # Errors
+/// When it is no whole number, or is outside the range (in units).
+pub fn read_duration_ms(
+    name: &'static str,
+    value: &str,
+    unit_ms: i64,
+    range: RangeInclusive<i64>,
+) -> Result<i64, ConfigError> {
+    let value: i64 = read(name, value)?;
+    if range.contains(&value) {
+        Ok(value.saturating_mul(unit_ms))
+    } else {
+        let problem = format!(
+            "{value} is not between {} and {}",
+            range.start(),
+            range.end()
+        );
+        Err(ConfigError::wrong(name, &problem))
+    }
+}

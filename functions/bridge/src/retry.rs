@@ -1,0 +1,142 @@
+//! Doing again what did not succeed: one helper, whose schedule is data.
+
+use std::ops::ControlFlow;
+
+use crate::ports::{Clock, Dice};
+
+/// How often something is tried, and how long it waits in between: any time up to a limit that
+/// doubles, so that those who failed together do not come back together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Attempts at the most, the first included.
+    pub attempts: u32,
+    /// The longest wait after the first attempt, in milliseconds.
+    pub first_wait_ms: u64,
+    /// What the limit doubles up to, in milliseconds.
+    pub longest_wait_ms: u64,
+}
+
+/// A row that others change at the same time. The worst is a storm to one recipient, whose row thirty
+/// senders count in at once: one of them wins each time.
+pub const CONFLICTING_WRITES: Schedule = Schedule {
+    attempts: 40,
+    first_wait_ms: 10,
+    longest_wait_ms: 100,
+};
+
+/// A part of a read that DynamoDB leaves out while the table is throttled.
+pub const UNPROCESSED_KEYS: Schedule = Schedule {
+    attempts: 5,
+    first_wait_ms: 50,
+    longest_wait_ms: 400,
+};
+
+/// A step of a message while the ledger fails, which can also be left to the next receive. The SDK has
+/// made three attempts by then.
+pub const LEDGER_ERRORS: Schedule = Schedule {
+    attempts: 3,
+    first_wait_ms: 100,
+    longest_wait_ms: 200,
+};
+
+/// What must be written down before the invocation ends: whoever uses it says when it is too late.
+pub const UNTIL_THE_DEADLINE: Schedule = Schedule {
+    attempts: u32::MAX,
+    first_wait_ms: 500,
+    longest_wait_ms: 500,
+};
+
+/// Entries of a batch that failed by the fault of SQS.
+pub const FAILED_ENTRIES: Schedule = Schedule {
+    attempts: 3,
+    first_wait_ms: 100,
+    longest_wait_ms: 200,
+};
+
+/// Does something until it says that it is over, with [`ControlFlow::Break`], or the schedule ends:
+/// then with the last error that it continued with.
+///
+/// # Errors
+/// With that error, or the one that it broke off with.
+pub async fn retry<T, E>(
+    schedule: Schedule,
+    runtime: &(impl Clock + Dice),
+    mut act: impl AsyncFnMut() -> ControlFlow<Result<T, E>, E>,
+) -> Result<T, E> {
+    let mut limit_ms = schedule.first_wait_ms;
+    let mut attempt = 1;
+    loop {
+        let error = match act().await {
+            ControlFlow::Break(result) => return result,
+            ControlFlow::Continue(error) => error,
+        };
+        if attempt >= schedule.attempts {
+            return Err(error);
+        }
+        attempt = attempt.saturating_add(1);
+        runtime.pause(runtime.up_to(limit_ms)).await;
+        limit_ms = limit_ms.saturating_mul(2).min(schedule.longest_wait_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use std::cell::RefCell;
+
+    /// Remembers how long it was waited for.
+    #[derive(Default)]
+    struct Waits(RefCell<Vec<u64>>);
+
+    impl Clock for Waits {
+        fn now_ms(&self) -> i64 {
+            0
+        }
+
+        async fn pause(&self, milliseconds: u64) {
+            self.0.borrow_mut().push(milliseconds);
+        }
+    }
+
+    impl Dice for Waits {
+        fn up_to(&self, limit: u64) -> u64 {
+            limit
+        }
+    }
+
+    const FIVE: Schedule = Schedule {
+        attempts: 5,
+        first_wait_ms: 10,
+        longest_wait_ms: 40,
+    };
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_the_last_error_is_given() {
+        let waits = Waits::default();
+        let mut attempts = 0;
+        let result = retry(FIVE, &waits, async || {
+            attempts += 1;
+            ControlFlow::<Result<(), u32>, u32>::Continue(attempts)
+        });
+        assert_eq!(result.now_or_never(), Some(Err(5)));
+        assert_eq!(waits.0.into_inner(), [10, 20, 40, 40]);
+    }
+
+    #[test]
+    fn what_is_over_is_not_tried_again() {
+        for end in [Ok(()), Err("refused")] {
+            let waits = Waits::default();
+            let mut attempts = 0;
+            let result = retry(FIVE, &waits, async || {
+                attempts += 1;
+                match attempts {
+                    1 => ControlFlow::Continue("no answer"),
+                    _ => ControlFlow::Break(end),
+                }
+            });
+            assert_eq!(result.now_or_never(), Some(end));
+            assert_eq!(waits.0.into_inner(), [10]);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A secret that is kept for some minutes.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use crate::ports::{SecretError, SecretStore};
+
+/// How long a secret is believed without asking again, in milliseconds: what was taken out of it works
+/// no longer than this while the store answers.
+pub const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
+
+/// The store is not asked more often than this by itself, in milliseconds, whether it answers or not.
+const READ_AGAIN_MS: i64 = 5_000;
+
+/// A secret, parsed, as it was when it was read last. While the store does not answer, it serves on.
+pub struct SecretCache<K, T> {
+    store: K,
+    parse: fn(&str) -> T,
+    kept: RefCell<Kept<T>>,
+}
+
+struct Kept<T> {
+    value: Option<Rc<T>>,
+    read_at_ms: i64,
+    tried_at_ms: Option<i64>,
+    error: Option<SecretError>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self {
+            value: None,
+            read_at_ms: 0,
+            tried_at_ms: None,
+            error: None,
+        }
+    }
+}
+
+impl<K, T> fmt::Debug for SecretCache<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretCache").finish_non_exhaustive()
+    }
+}
+
+impl<K: SecretStore, T> SecretCache<K, T> {
+    /// The secret in this store, which is read at the first use.
+    pub fn new(store: K, parse: fn(&str) -> T) -> Self {
+        Self {
+            store,
+            parse,
+            kept: RefCell::default(),
+        }
+    }
+
+    /// The secret, read again if it is too old.
+    ///
+    /// # Errors
+    /// When it is not known and cannot be read.
+    pub async fn get(&self, now_ms: i64) -> Result<Rc<T>, SecretError> {
+        if !self.is_fresh(now_ms) {
+            self.read_again(now_ms).await;
+        }
+        let kept = self.kept.borrow();
+        match (&kept.value, &kept.error) {
+            (Some(value), _) => Ok(Rc::clone(value)),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(SecretError("it was not read".to_owned())),
+        }
+    }
+
+    /// Reads it, unless it was tried a few seconds ago: what is not in it may have been added.
+    pub async fn read_again(&self, now_ms: i64) {
+        let tried_at_ms = self.kept.borrow().tried_at_ms;
+        // A clock that jumped back is no reason never to read again.
+        if tried_at_ms
+            .is_some_and(|at_ms| (0..READ_AGAIN_MS).contains(&now_ms.saturating_sub(at_ms)))
+        {
+            return;
+        }
+        self.kept.borrow_mut().tried_at_ms = Some(now_ms);
+        let secret = self.store.fetch().await;
+        let mut kept = self.kept.borrow_mut();
+        match secret {
+            Ok(secret) => {
+                kept.value = Some(Rc::new((self.parse)(&secret)));
+                kept.read_at_ms = now_ms;
+                kept.error = None;
+            }
+            Err(error) => kept.error = Some(error),
+        }
+    }
+
+    /// Why the last attempt to read it failed, if it did.
+    pub fn error(&self) -> Option<SecretError> {
+        self.kept.borrow().error.clone()
+    }
+
+    /// It was refused: it is read again before the next use, for somebody may have corrected it.
+    pub fn forget(&self) {
+        *self.kept.borrow_mut() = Kept::default();
+    }
+
+    fn is_fresh(&self, now_ms: i64) -> bool {
+        let kept = self.kept.borrow();
+        let age_ms = now_ms.saturating_sub(kept.read_at_ms);
+        kept.value.is_some() && (0..TIME_TO_LIVE_MS).contains(&age_ms)
+    }
+}

@@ -1,0 +1,103 @@
+//! AWS's clock beside that of this machine.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use aws_sdk_cloudformation::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_cloudformation::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_cloudformation::error::BoxError;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use crate::terminal::shown_duration;
+
+/// A date as HTTP writes it.
+const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+/// A clock is right when it is off by no more than this, in milliseconds: an answer takes some
+/// seconds on a slow line, and AWS refuses signatures that are five minutes off.
+const RIGHT_WITHIN_MS: i64 = 60_000;
+
+/// How far this machine's clock is ahead of AWS's, by the last answer, whether it was a refusal or
+/// not. (The SDK makes up for a clock that is wrong, when AWS says that it is and what time it is.)
+#[derive(Clone, Debug, Default)]
+pub struct AwsClock(Arc<Mutex<Option<i64>>>);
+
+impl AwsClock {
+    /// How far this machine's clock is ahead, in milliseconds. None, before an answer.
+    pub fn off_ms(&self) -> Option<i64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By how much this machine's clock is wrong, in words, if it is.
+    pub fn wrong(&self) -> Option<String> {
+        wrong_by(self.off_ms()?)
+    }
+
+    fn heard(&self, date: &str, now: OffsetDateTime) {
+        if let Ok(there) = PrimitiveDateTime::parse(date, HTTP_DATE) {
+            let off_ms = (now - there.assume_utc()).whole_milliseconds();
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = i64::try_from(off_ms).ok();
+        }
+    }
+}
+
+impl Intercept for AwsClock {
+    fn name(&self) -> &'static str {
+        "AwsClock"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date") {
+            self.heard(date, SystemTime::now().into());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a clock that is so many milliseconds ahead is right.
+pub fn is_right(off_ms: i64) -> bool {
+    off_ms.abs() <= RIGHT_WITHIN_MS
+}
+
+fn wrong_by(off_ms: i64) -> Option<String> {
+    if is_right(off_ms) {
+        return None;
+    }
+    let off = shown_duration(off_ms.abs());
+    let way = if off_ms > 0 { "ahead of" } else { "behind" };
+    Some(format!("this machine's clock is {off} {way} that of AWS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_minutes_off_is_wrong() {
+        let clock = AwsClock::default();
+        assert_eq!(clock.off_ms(), None);
+        let now = OffsetDateTime::from_unix_timestamp(1_795_354_804).unwrap();
+        clock.heard("Sun, 22 Nov 2026 13:40:04 GMT", now);
+        assert_eq!(clock.off_ms(), Some(0));
+        clock.heard("no date", now);
+        assert_eq!((clock.off_ms(), clock.wrong()), (Some(0), None));
+        clock.heard("Sun, 22 Nov 2026 13:39:10 GMT", now);
+        assert_eq!(clock.wrong(), None);
+        clock.heard("Sun, 22 Nov 2026 13:30:04 GMT", now);
+        let wrong = clock.wrong().unwrap();
+        assert_eq!(wrong, "this machine's clock is 10 min ahead of that of AWS");
+        clock.heard("Sun, 22 Nov 2026 18:40:04 GMT", now);
+        let wrong = clock.wrong().unwrap();
+        assert_eq!(wrong, "this machine's clock is 5 h behind that of AWS");
+    }
+}

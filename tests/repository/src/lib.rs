@@ -1,0 +1,1 @@
+//! Nothing but tests, see `tests`: what holds for the repository as a whole.
