@@ -4,8 +4,8 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::domain::fuse::FuseLimits;
 use crate::domain::message::SendingRules;
+use crate::domain::recipient_limit::RecipientLimits;
 use crate::domain::sender_ids::SenderIds;
 
 const SECOND_MS: i64 = 1000;
@@ -47,7 +47,7 @@ pub struct WebhookConfig {
     /// The queue that takes what is called back with.
     pub queue_url: String,
     /// The queue that keeps a callback that cannot be processed.
-    pub parked_queue_url: String,
+    pub dead_letter_queue_url: String,
     /// The secret with the key in the callback URLs.
     pub incoming_key_secret_arn: String,
 }
@@ -58,7 +58,7 @@ impl WebhookConfig {
     /// # Errors
     /// When a variable is missing.
     pub fn of_incoming_messages() -> Result<Self, ConfigError> {
-        Self::from_env("EXCHANGE_QUEUE_URL", "EXCHANGE_PARKED_QUEUE_URL")
+        Self::from_env("EXCHANGE_QUEUE_URL", "EXCHANGE_DEAD_LETTER_QUEUE_URL")
     }
 
     /// The configuration of `delivery-reports`.
@@ -66,13 +66,13 @@ impl WebhookConfig {
     /// # Errors
     /// When a variable is missing.
     pub fn of_delivery_reports() -> Result<Self, ConfigError> {
-        Self::from_env("REPORTS_QUEUE_URL", "REPORTS_PARKED_QUEUE_URL")
+        Self::from_env("REPORTS_QUEUE_URL", "REPORTS_DEAD_LETTER_QUEUE_URL")
     }
 
-    fn from_env(queue: &'static str, parked_queue: &'static str) -> Result<Self, ConfigError> {
+    fn from_env(queue: &'static str, dead_letter_queue: &'static str) -> Result<Self, ConfigError> {
         Ok(Self {
             queue_url: required(queue)?,
-            parked_queue_url: required(parked_queue)?,
+            dead_letter_queue_url: required(dead_letter_queue)?,
             incoming_key_secret_arn: required("INCOMING_KEY_SECRET_ARN")?,
         })
     }
@@ -102,7 +102,7 @@ pub struct ReportRecorderConfig {
     /// The queue that the reports come from.
     pub reports_queue_url: String,
     /// The queue for reports that cannot be processed.
-    pub parked_queue_url: String,
+    pub dead_letter_queue_url: String,
     /// The ledger.
     pub ledger: LedgerConfig,
     /// After how long a call to Africa's Talking is over one way or the other, in milliseconds.
@@ -117,7 +117,7 @@ impl ReportRecorderConfig {
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
             reports_queue_url: required("REPORTS_QUEUE_URL")?,
-            parked_queue_url: required("REPORTS_PARKED_QUEUE_URL")?,
+            dead_letter_queue_url: required("REPORTS_DEAD_LETTER_QUEUE_URL")?,
             ledger: LedgerConfig::from_env()?,
             call_over_after_ms: call_over_after_ms()?,
         })
@@ -130,7 +130,7 @@ pub struct OutboundSenderConfig {
     /// The queue that the messages come from.
     pub outbox_queue_url: String,
     /// The queue for messages that cannot be processed.
-    pub parked_queue_url: String,
+    pub dead_letter_queue_url: String,
     /// The ledger.
     pub ledger: LedgerConfig,
     /// The secret with Africa's Talking's API key.
@@ -144,7 +144,7 @@ pub struct OutboundSenderConfig {
     /// When a message is sent, sent again, and given up.
     pub rules: SendingRules,
     /// What one recipient may get.
-    pub fuse: FuseLimits,
+    pub recipient_limit: RecipientLimits,
     /// As whom to send.
     pub sender_ids: SenderIds,
 }
@@ -157,7 +157,7 @@ impl OutboundSenderConfig {
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
             outbox_queue_url: required("OUTBOX_QUEUE_URL")?,
-            parked_queue_url: required("OUTBOX_PARKED_QUEUE_URL")?,
+            dead_letter_queue_url: required("OUTBOX_DEAD_LETTER_QUEUE_URL")?,
             ledger: LedgerConfig::from_env()?,
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN")?,
             incoming_key_secret_arn: required("INCOMING_KEY_SECRET_ARN")?,
@@ -169,9 +169,9 @@ impl OutboundSenderConfig {
                 max_age_ms: duration_ms("MESSAGE_MAX_AGE_HOURS", HOUR_MS, 1..=240)?,
                 call_over_after_ms: call_over_after_ms()?,
             },
-            fuse: FuseLimits {
-                messages_an_hour: parsed("FUSE_MESSAGES_AN_HOUR")?,
-                same_text_a_day: parsed("FUSE_SAME_TEXT_A_DAY")?,
+            recipient_limit: RecipientLimits {
+                messages_per_hour: parsed("RECIPIENT_MESSAGES_PER_HOUR")?,
+                same_text_per_day: parsed("RECIPIENT_SAME_TEXT_PER_DAY")?,
             },
             sender_ids: SenderIds::parse(&optional("SENDER_IDS").unwrap_or_default())
                 .map_err(|error| ConfigError::wrong("SENDER_IDS", &error))?,
@@ -185,7 +185,7 @@ pub struct MedicExchangeConfig {
     /// The queue that the messages come from.
     pub exchange_queue_url: String,
     /// The queue for messages that cannot be processed.
-    pub parked_queue_url: String,
+    pub dead_letter_queue_url: String,
     /// The queue for what Medic wants sent.
     pub outbox_queue_url: String,
     /// The ledger.
@@ -197,7 +197,7 @@ pub struct MedicExchangeConfig {
     /// The time-out of a POST, in milliseconds.
     pub post_timeout_ms: i64,
     /// For how long after that Medic may go on working on it, in milliseconds.
-    pub works_on_ms: i64,
+    pub grace_ms: i64,
 }
 
 impl MedicExchangeConfig {
@@ -208,13 +208,13 @@ impl MedicExchangeConfig {
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
             exchange_queue_url: required("EXCHANGE_QUEUE_URL")?,
-            parked_queue_url: required("EXCHANGE_PARKED_QUEUE_URL")?,
+            dead_letter_queue_url: required("EXCHANGE_DEAD_LETTER_QUEUE_URL")?,
             outbox_queue_url: required("OUTBOX_QUEUE_URL")?,
             ledger: LedgerConfig::from_env()?,
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN")?,
             medic_url: required("MEDIC_URL")?,
             post_timeout_ms: duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?,
-            works_on_ms: duration_ms("MEDIC_WORKS_ON_SECONDS", SECOND_MS, 2..=600)?,
+            grace_ms: duration_ms("MEDIC_GRACE_SECONDS", SECOND_MS, 2..=600)?,
         })
     }
 }

@@ -6,30 +6,22 @@
 //!
 //! | function | handler |
 //! |---|---|
-//! | `incoming-messages`, `delivery-reports` | [`callbacks`] |
-//! | `report-recorder` | [`report_recorder`] |
-//! | `outbound-sender` | [`outbound_sender`] |
-//! | `medic-exchange` | [`medic_exchange`] |
+//! | `incoming-messages`, `delivery-reports` | [`handlers::webhook`] |
+//! | `report-recorder` | [`handlers::report_recorder`] |
+//! | `outbound-sender` | [`handlers::outbound_sender`] |
+//! | `medic-exchange` | [`handlers::medic_exchange`] |
 //!
-//! [`journal`] is everything that is logged, [`metrics`] everything that is counted.
+//! [`log`] is everything that is logged, [`log::metrics`] everything that is counted.
 
 pub mod adapters;
-pub mod callbacks;
 pub mod config;
 pub mod digest;
 pub mod domain;
-pub mod evidence;
-pub mod gateway;
-pub mod journal;
-pub mod json;
+pub mod handlers;
 pub mod ledger;
-pub mod medic_exchange;
-pub mod metrics;
-pub mod outbound_sender;
-pub mod parking;
+pub mod log;
 pub mod ports;
-pub mod queue_messages;
-pub mod report_recorder;
+pub mod queue;
 pub mod retry;
 pub mod secrets;
-pub mod watch;
+pub mod wire;

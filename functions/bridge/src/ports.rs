@@ -5,16 +5,16 @@
 
 use std::ops::Range;
 
-use crate::domain::account::AccountRow;
-use crate::domain::fuse::RecipientRow;
+use crate::domain::circuit_breaker::AccountRow;
+use crate::domain::delivery::SmsRow;
+use crate::domain::exchange::ExchangeRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
-use crate::domain::lane::LaneRow;
 use crate::domain::message::MessageRow;
 use crate::domain::phone_number::PhoneNumber;
-use crate::domain::sms::SmsRow;
+use crate::domain::recipient_limit::RecipientRow;
 
-pub use crate::domain::backoff::Dice;
-pub use crate::journal::Journal;
+pub use crate::domain::backoff::RandomSource;
+pub use crate::log::EventLog;
 
 /// The time.
 #[allow(async_fn_in_trait)]
@@ -27,14 +27,14 @@ pub trait Clock {
 }
 
 /// What every handler has around it: time, chance and a log.
-pub trait Surroundings: Clock + Dice + Journal {}
+pub trait Runtime: Clock + RandomSource + EventLog {}
 
-impl<T: Clock + Dice + Journal> Surroundings for T {}
+impl<T: Clock + RandomSource + EventLog> Runtime for T {}
 
 /// A message as a queue hands it out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    /// SQS's id for it. One that was parked and put back has a new one.
+    /// SQS's id for it. One that was dead-lettered and put back has a new one.
     pub message_id: String,
     /// What deletes it or changes its visibility, for this receive.
     pub receipt_handle: String,
@@ -93,7 +93,7 @@ pub trait Queue {
 
     /// Hides records from other receivers for so many seconds from now, at most twelve hours from
     /// the receive. One result for each.
-    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>>;
+    async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>>;
 }
 
 /// Where a row is.
@@ -107,8 +107,8 @@ pub enum Key {
     Account,
     /// A recipient, by the keyed hash of the number.
     Recipient(String),
-    /// The lane to Medic.
-    Lane,
+    /// The exchange with Medic.
+    Exchange,
 }
 
 /// A row.
@@ -126,8 +126,8 @@ pub enum Row {
     Account(AccountRow),
     /// A recipient.
     Recipient(RecipientRow),
-    /// The lane to Medic.
-    Lane(LaneRow),
+    /// The exchange with Medic.
+    Exchange(ExchangeRow),
 }
 
 impl Row {
@@ -138,7 +138,7 @@ impl Row {
             Self::Sms(row) => Key::Sms(row.id.clone()),
             Self::Account(_) => Key::Account,
             Self::Recipient(row) => Key::Recipient(row.number_hash.clone()),
-            Self::Lane(_) => Key::Lane,
+            Self::Exchange(_) => Key::Exchange,
         }
     }
 }
@@ -186,10 +186,10 @@ pub trait LedgerStore {
 
     /// Up to so many messages whose status Medic may not have been told, those offered first first.
     /// Eventually consistent: it only names candidates.
-    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError>;
+    async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError>;
 
     /// Up to so many rows to this number (by its keyed hash) that wait to be matched: messages with
-    /// a call whose outcome nobody knows, and SMS that were reported on and are nobody's. Eventually
+    /// a call whose outcome nobody knows, and SMS that were reported on and are unmatched. Eventually
     /// consistent: it only names candidates.
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError>;
 }
@@ -197,13 +197,13 @@ pub trait LedgerStore {
 /// What in the ledger waits for longer than it should. Eventually consistent.
 #[allow(async_fn_in_trait)]
 pub trait LedgerBacklog {
-    /// When the row was last written that has waited longest to be told to Medic, in milliseconds
+    /// When the row was last written that has waited longest to be reported to Medic, in milliseconds
     /// since 1970; of a few dozen that were offered first. None when nothing waits.
-    async fn untold_since_ms(&self) -> Result<Option<i64>, LedgerError>;
+    async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError>;
 
     /// How many of the messages that were first offered in this time (in milliseconds since 1970)
     /// Africa's Talking has accepted and not reported an end of.
-    async fn unreported(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError>;
+    async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError>;
 }
 
 /// What comes back from an HTTP server: its status and body, or why there is none.
@@ -290,8 +290,8 @@ impl<T: Queue> Queue for &T {
         (**self).send(messages).await
     }
 
-    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
-        (**self).hide(records).await
+    async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        (**self).change_visibility(records).await
     }
 }
 
@@ -305,8 +305,8 @@ impl<T: LedgerStore> LedgerStore for &T {
         (**self).write(writes).await
     }
 
-    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
-        (**self).untold(limit).await
+    async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+        (**self).unreported(limit).await
     }
 
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::ports::{Clock, Dice};
+use crate::ports::{Clock, RandomSource};
 
 /// How often something is tried, and how long it waits in between: any time up to a limit that
 /// doubles, so that those who failed together do not come back together.
@@ -60,7 +60,7 @@ pub const FAILED_ENTRIES: Schedule = Schedule {
 /// With that error, or the one that it broke off with.
 pub async fn retry<T, E>(
     schedule: Schedule,
-    runtime: &(impl Clock + Dice),
+    runtime: &(impl Clock + RandomSource),
     mut act: impl AsyncFnMut() -> ControlFlow<Result<T, E>, E>,
 ) -> Result<T, E> {
     let mut limit_ms = schedule.first_wait_ms;
@@ -99,7 +99,7 @@ mod tests {
         }
     }
 
-    impl Dice for Waits {
+    impl RandomSource for Waits {
         fn up_to(&self, limit: u64) -> u64 {
             limit
         }

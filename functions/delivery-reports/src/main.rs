@@ -3,14 +3,14 @@
 
 use bridge::adapters::aws::Aws;
 use bridge::adapters::lambda::{Error, serve_http};
-use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
-use bridge::callbacks::CallbackHandler;
 use bridge::config::WebhookConfig;
-use bridge::journal::Callback;
-use bridge::parking::ParkingLot;
+use bridge::handlers::webhook::CallbackHandler;
+use bridge::log::Callback;
 use bridge::ports::Clock;
+use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
 
 #[tokio::main(flavor = "current_thread")]
@@ -28,12 +28,12 @@ async fn serve(system: &System) -> Result<(), Error> {
     let handler = CallbackHandler {
         callback: Callback::DeliveryReport,
         queue: SqsQueue::new(sqs.clone(), config.queue_url.clone()),
-        parked: ParkingLot {
-            queue: SqsQueue::new(sqs, config.parked_queue_url),
+        dead_letters: DeadLetterQueue {
+            queue: SqsQueue::new(sqs, config.dead_letter_queue_url),
             is_fifo: false,
         },
         keys: IncomingKeys::new(secret),
-        surroundings: system,
+        runtime: system,
     };
     tokio::join!(
         handler.keys.warm(system.now_ms()),

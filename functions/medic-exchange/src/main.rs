@@ -2,17 +2,17 @@
 //! `outbox` queue.
 
 use bridge::adapters::aws::Aws;
+use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::lambda::{Error, serve_queue};
-use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::medic::{MedicApi, MedicServer};
-use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::config::MedicExchangeConfig;
-use bridge::medic_exchange::MedicExchange;
-use bridge::parking::ParkingLot;
+use bridge::handlers::medic_exchange::MedicExchange;
+use bridge::handlers::monitors::LedgerMonitor;
+use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::OutsideCredentials;
-use bridge::watch::LedgerWatch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -36,29 +36,29 @@ async fn serve(system: &System) -> Result<(), Error> {
     let sqs = aws.sqs();
     let exchange = SqsQueue::new(sqs.clone(), config.exchange_queue_url.clone());
     let outbox = SqsQueue::new(sqs.clone(), config.outbox_queue_url);
-    let parked = SqsQueue::new(sqs, config.parked_queue_url);
+    let dead_letters = SqsQueue::new(sqs, config.dead_letter_queue_url);
     tokio::join!(
         credentials.warm(),
         aws.connect(&config.exchange_queue_url),
         ledger.warm()
     );
-    let watch = LedgerWatch::default();
+    let monitor = LedgerMonitor::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = MedicExchange {
             ledger: &ledger,
             exchange: &exchange,
             outbox: &outbox,
-            parked: ParkingLot {
-                queue: &parked,
+            dead_letters: DeadLetterQueue {
+                queue: &dead_letters,
                 is_fifo: true,
             },
             medic: MedicApi::open(&server, &credentials)?,
-            surroundings: system,
+            runtime: system,
             post_timeout_ms: config.post_timeout_ms,
-            works_on_ms: config.works_on_ms,
+            grace_ms: config.grace_ms,
         };
         let undone = handler.handle(&records, deadline_ms).await;
-        watch.look(&ledger, &system, deadline_ms).await;
+        monitor.check(&ledger, &system, deadline_ms).await;
         Ok(undone)
     })
     .await

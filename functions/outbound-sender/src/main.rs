@@ -4,17 +4,17 @@ use std::rc::Rc;
 
 use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
 use bridge::adapters::aws::Aws;
+use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::lambda::{Error, serve_queue};
-use bridge::adapters::ledger_table::LedgerTable;
-use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::config::OutboundSenderConfig;
-use bridge::outbound_sender::OutboundSender;
-use bridge::parking::ParkingLot;
+use bridge::handlers::monitors::BalanceMonitor;
+use bridge::handlers::outbound_sender::OutboundSender;
+use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::NumberHash;
 use bridge::secrets::OutsideCredentials;
-use bridge::watch::BalanceWatch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -43,7 +43,7 @@ async fn serve(system: &System) -> Result<(), Error> {
     );
     let sqs = aws.sqs();
     let outbox = SqsQueue::new(sqs.clone(), config.outbox_queue_url);
-    let parked = SqsQueue::new(sqs, config.parked_queue_url);
+    let dead_letters = SqsQueue::new(sqs, config.dead_letter_queue_url);
     let sender_ids = Rc::new(config.sender_ids);
     // The two secrets one after the other: a second connection would cost more than it gains.
     let secrets = async {
@@ -51,26 +51,26 @@ async fn serve(system: &System) -> Result<(), Error> {
         hashes.warm().await;
     };
     tokio::join!(secrets, ledger.warm());
-    let balance = BalanceWatch::default();
+    let balance = BalanceMonitor::default();
     serve_queue(system, async |records, deadline_ms| {
         let handler = OutboundSender {
             ledger: &ledger,
             outbox: &outbox,
-            parked: ParkingLot {
-                queue: &parked,
+            dead_letters: DeadLetterQueue {
+                queue: &dead_letters,
                 is_fifo: false,
             },
             africas_talking: AfricasTalkingApi::open(&server, &credentials)?,
             hashes: &hashes,
-            surroundings: system,
+            runtime: system,
             rules: config.rules,
-            fuse: config.fuse,
+            recipient_limit: config.recipient_limit,
             sender_ids: Rc::clone(&sender_ids),
             call_timeout_ms: SEND_TIMEOUT_MS,
         };
         let undone = handler.handle(&records, deadline_ms).await;
         let account = &handler.africas_talking;
-        balance.look(&ledger, account, &system, deadline_ms).await;
+        balance.check(&ledger, account, &system, deadline_ms).await;
         Ok(undone)
     })
     .await

@@ -1,13 +1,13 @@
 //! `report-recorder`: delivery reports, from the `reports` queue into the ledger.
 
 use bridge::adapters::aws::Aws;
+use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::lambda::{Error, serve_queue};
-use bridge::adapters::ledger_table::LedgerTable;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::config::ReportRecorderConfig;
-use bridge::parking::ParkingLot;
-use bridge::report_recorder::ReportRecorder;
+use bridge::handlers::report_recorder::ReportRecorder;
+use bridge::queue::dead_letter::DeadLetterQueue;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -28,11 +28,11 @@ async fn serve(system: &System) -> Result<(), Error> {
             system,
         ),
         reports: SqsQueue::new(sqs.clone(), config.reports_queue_url),
-        parked: ParkingLot {
-            queue: SqsQueue::new(sqs, config.parked_queue_url),
+        dead_letters: DeadLetterQueue {
+            queue: SqsQueue::new(sqs, config.dead_letter_queue_url),
             is_fifo: false,
         },
-        surroundings: system,
+        runtime: system,
         call_over_after_ms: config.call_over_after_ms,
     };
     handler.ledger.warm().await;

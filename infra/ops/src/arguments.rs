@@ -50,7 +50,7 @@ Example:
     /// Tells the life of an SMS as a time line
     #[command(after_help = "\
 The ledger knows what Medic sends. Of an SMS that comes in it knows nothing: it waits in the queue to Medic, is
-parked, or is in Medic.
+dead-lettered, or is in Medic.
 
 Example:
   cargo ops trace 9b2b3f6e-5f0a-4a51-9d0c-2f6d6f3c8f11
@@ -62,7 +62,7 @@ Example:
         /// Of a phone number, so many messages at most, the newest ones
         #[arg(long, default_value_t = 10)]
         limit: usize,
-        /// Shows phone numbers and texts of what is parked, and its reason as it is
+        /// Shows phone numbers and texts of what is in the dead-letter queues, and its reason as it is
         #[arg(long)]
         reveal: bool,
         /// For a program
@@ -71,7 +71,7 @@ Example:
     },
     /// Lists, shows, puts back or throws away what could not be processed
     #[command(subcommand)]
-    Parked(ParkedCommand),
+    DeadLetters(DeadLettersCommand),
     /// Writes the credentials of Africa's Talking and Medic
     #[command(after_help = "\
 At a terminal it asks, shows no key and no password, and keeps what is left empty as it is. Otherwise it reads JSON
@@ -128,7 +128,7 @@ Example:
     /// Has Medic be told the current status of messages again
     #[command(after_help = "\
 For when Medic has lost statuses, after a restore for example. They are told at the next polls, up to a hundred at a
-time. A status that Medic refused is told again, too.
+time. A status that Medic refused is reported again, too.
 
 Example:
   cargo ops replay-reports 9b2b3f6e-5f0a-4a51-9d0c-2f6d6f3c8f11
@@ -162,24 +162,24 @@ Example:
     },
 }
 
-/// What to do with what is parked.
+/// What to do with what is in the dead-letter queues.
 #[derive(Debug, Subcommand)]
-pub enum ParkedCommand {
-    /// Lists what is parked, and why
+pub enum DeadLettersCommand {
+    /// Lists what is in the dead-letter queues, and why
     #[command(
-        after_help = "Example:\n  cargo ops parked list\n  cargo ops parked list --of statuses"
+        after_help = "Example:\n  cargo ops dead-letters list\n  cargo ops dead-letters list --of statuses"
     )]
     List {
         /// Only of this
         #[arg(long)]
-        of: Option<ParkedOf>,
+        of: Option<DeadLetterKind>,
         /// For a program
         #[arg(long)]
         json: bool,
     },
     /// Shows one of it
     #[command(
-        after_help = "Example:\n  cargo ops parked show 5fea7756-0ea4-451a-a703-a558b933e274 --reveal"
+        after_help = "Example:\n  cargo ops dead-letters show 5fea7756-0ea4-451a-a703-a558b933e274 --reveal"
     )]
     Show {
         /// Its id
@@ -196,9 +196,9 @@ pub enum ParkedCommand {
 One sender's messages are put back in the order in which they came. Nothing is lost when the command dies: give it again.
 
 Example:
-  cargo ops parked retry 5fea7756-0ea4-451a-a703-a558b933e274
-  cargo ops parked retry --all --of exchange")]
-    Retry {
+  cargo ops dead-letters redrive 5fea7756-0ea4-451a-a703-a558b933e274
+  cargo ops dead-letters redrive --all --of exchange")]
+    Redrive {
         /// Which
         #[command(flatten)]
         what: Selection,
@@ -208,7 +208,7 @@ Example:
 A refused status cannot be thrown away: Medic goes on asking for it.
 
 Example:
-  cargo ops parked discard 5fea7756-0ea4-451a-a703-a558b933e274")]
+  cargo ops dead-letters discard 5fea7756-0ea4-451a-a703-a558b933e274")]
     Discard {
         /// Which
         #[command(flatten)]
@@ -219,7 +219,7 @@ Example:
     },
 }
 
-/// Which of what is parked.
+/// Which of what is in the dead-letter queues.
 #[derive(Debug, Args)]
 pub struct Selection {
     /// Their ids
@@ -230,12 +230,12 @@ pub struct Selection {
     pub all: bool,
     /// Only of this
     #[arg(long)]
-    pub of: Option<ParkedOf>,
+    pub of: Option<DeadLetterKind>,
 }
 
-/// Where something is parked.
+/// Where something is dead-lettered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ParkedOf {
+pub enum DeadLetterKind {
     /// What was for Medic
     Exchange,
     /// Delivery reports

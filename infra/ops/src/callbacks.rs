@@ -21,7 +21,7 @@ pub const KEY_SECRET: &str = "IncomingKeySecretArn";
 pub async fn show(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(), Failure> {
     let keys = read_keys(stack).await?;
     if keys.key.is_empty() {
-        return Err(Failure::Trouble(
+        return Err(Failure::Problem(
             "the incoming key's secret has no key; `cargo ops rotate-key` makes one".to_owned(),
         ));
     }

@@ -10,7 +10,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use crate::terminal::shown_duration;
+use crate::terminal::format_duration;
 
 /// A date as HTTP writes it.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
@@ -73,7 +73,7 @@ fn wrong_by(off_ms: i64) -> Option<String> {
     if is_right(off_ms) {
         return None;
     }
-    let off = shown_duration(off_ms.abs());
+    let off = format_duration(off_ms.abs());
     let way = if off_ms > 0 { "ahead of" } else { "behind" };
     Some(format!("this machine's clock is {off} {way} that of AWS"))
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bridge::domain::cost::Cost;
+use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::{Charge, MessageRow};
-use bridge::domain::sms::SmsRow;
 use bridge::ports::{Clock as _, Row};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::arguments::CostBy;
 use crate::failure::Failure;
 use crate::scan::scan;
 use crate::stack::Stack;
-use crate::terminal::{Terminal, shown_time};
+use crate::terminal::{Terminal, format_time};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -91,7 +91,7 @@ fn added_up(
             let at_id = charge.at_id.as_ref();
             let network = at_id.and_then(|at_id| networks.get(at_id.as_str()));
             let columns = by.iter().map(|by| match by {
-                CostBy::Day => shown_time(charge.called_at_ms).chars().take(10).collect(),
+                CostBy::Day => format_time(charge.called_at_ms).chars().take(10).collect(),
                 CostBy::Network => network.map_or("unknown", String::as_str).to_owned(),
                 CostBy::Sender => row.sender_id.as_deref().unwrap_or("default").to_owned(),
             });
@@ -151,7 +151,7 @@ fn print(terminal: &Terminal, sums: &BTreeMap<Group, Sum>, by: &[CostBy]) {
     );
     let mut totals: BTreeMap<&str, Sum> = BTreeMap::new();
     for ((columns, currency), sum) in sums {
-        let cost = shown_cost(currency, sum);
+        let cost = format_cost(currency, sum);
         let columns = columns.iter().map(String::as_str).collect();
         row(columns, &sum.sms.to_string(), &sum.parts.to_string(), &cost);
         let total = totals.entry(currency).or_default();
@@ -165,12 +165,12 @@ fn print(terminal: &Terminal, sums: &BTreeMap<Group, Sum>, by: &[CostBy]) {
         if let Some(first) = columns.first_mut() {
             *first = "in all";
         }
-        let cost = shown_cost(currency, sum);
+        let cost = format_cost(currency, sum);
         row(columns, &sum.sms.to_string(), &sum.parts.to_string(), &cost);
     }
 }
 
-fn shown_cost(currency: &str, sum: &Sum) -> String {
+fn format_cost(currency: &str, sum: &Sum) -> String {
     match sum.without_price {
         0 => amount(currency, sum.micros),
         all if all == sum.sms => "no price named".to_owned(),

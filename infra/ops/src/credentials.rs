@@ -2,8 +2,8 @@
 
 use std::io::Read as _;
 
-use bridge::json::parse_lenient;
 use bridge::secrets::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
+use bridge::wire::json::parse_lenient;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;

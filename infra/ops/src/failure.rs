@@ -13,7 +13,7 @@ use crate::clock::AwsClock;
 pub enum Failure {
     /// Something is wrong with the deployed system, or not all could be done.
     #[error("{0}")]
-    Trouble(String),
+    Problem(String),
     /// The command was given something that it cannot use.
     #[error("{0}")]
     Usage(String),
@@ -26,7 +26,7 @@ impl Failure {
     /// The exit status for scripts: 1 something is wrong, 2 wrong usage, 3 nothing could be asked.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Trouble(_) => 1,
+            Self::Problem(_) => 1,
             Self::Usage(_) => 2,
             Self::OutOfReach(_) => 3,
         }

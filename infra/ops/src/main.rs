@@ -13,9 +13,9 @@ mod callbacks;
 mod clock;
 mod cost;
 mod credentials;
+mod dead_letters;
 mod doctor;
 mod failure;
-mod parked;
 mod replay;
 mod rotation;
 mod scan;
@@ -69,7 +69,7 @@ async fn run(arguments: Arguments, terminal: &Terminal) -> Result<(), Failure> {
             };
             trace::show(&stack, terminal, &what, &how).await
         }
-        Command::Parked(command) => parked::run(&stack, terminal, command).await,
+        Command::DeadLetters(command) => dead_letters::run(&stack, terminal, command).await,
         Command::SetCredentials => credentials::set(&stack, terminal).await,
         Command::RotateKey {
             end_old_key: true,

@@ -3,8 +3,8 @@
 use bridge::domain::ids::MedicMessageId;
 use bridge::ports::{Clock as _, Row};
 
+use crate::dead_letters::report_again;
 use crate::failure::Failure;
-use crate::parked::tell_again;
 use crate::scan::scan;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
@@ -29,21 +29,23 @@ pub async fn run(
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Failure::Usage(format!("an id {error}")))?,
     };
-    let mut progress = Progress::begin(terminal, "to be told again");
+    let mut progress = Progress::begin(terminal, "to be reported again");
     let mut unknown = Vec::new();
     for (index, id) in chosen.iter().enumerate() {
-        if !tell_again(stack, terminal, id).await? {
+        if !report_again(stack, terminal, id).await? {
             unknown.push(id.as_str());
         }
         progress.at(index);
     }
-    let told = chosen.len().saturating_sub(unknown.len());
-    terminal.say(&format!("To be told again at the next polls: {told}"));
+    let reported = chosen.len().saturating_sub(unknown.len());
+    terminal.say(&format!(
+        "To be reported again at the next polls: {reported}"
+    ));
     if unknown.is_empty() {
         Ok(())
     } else {
         let unknown = unknown.join(", ");
-        Err(Failure::Trouble(format!(
+        Err(Failure::Problem(format!(
             "the ledger does not know {unknown}"
         )))
     }

@@ -21,7 +21,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 pub async fn begin(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(), Failure> {
     let keys = read_keys(stack).await?;
     if keys.second_key.is_some() {
-        return Err(Failure::Trouble(
+        return Err(Failure::Problem(
             "two keys are valid already: a third would end the one that may still be in use. \
              `cargo ops callbacks` prints the newest URLs; when they are pasted, \
              `cargo ops rotate-key --end-old-key`"
@@ -45,14 +45,14 @@ pub async fn begin(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(),
 pub async fn end(stack: &Stack, terminal: &Terminal, yes: bool) -> Result<(), Failure> {
     let keys = read_keys(stack).await?;
     if keys.second_key.is_none() {
-        return Err(Failure::Trouble(
+        return Err(Failure::Problem(
             "there is no old key: only one is valid".to_owned(),
         ));
     }
     let question =
         "Are the new URLs pasted, both? What still comes with the old key is refused from now on.";
     if !yes && !terminal.confirm(question)? {
-        return Err(Failure::Trouble("Both keys stay valid.".to_owned()));
+        return Err(Failure::Problem("Both keys stay valid.".to_owned()));
     }
     write(stack, &without_old_key(keys)).await?;
     terminal.say("The old key is ended; it works for five more minutes at the most.");
@@ -80,7 +80,7 @@ fn without_old_key(keys: KeySecret) -> KeySecret {
 
 async fn write(stack: &Stack, keys: &KeySecret) -> Result<(), Failure> {
     let text = serde_json::to_string(keys)
-        .map_err(|error| Failure::Trouble(format!("the secret cannot be written: {error}")))?;
+        .map_err(|error| Failure::Problem(format!("the secret cannot be written: {error}")))?;
     stack.write_secret(KEY_SECRET, &text).await
 }
 

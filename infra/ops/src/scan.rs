@@ -1,7 +1,7 @@
 //! Reading the whole ledger, where no index leads to what is looked for. It costs what reading the
 //! table costs, and takes longer the larger it is.
 
-use bridge::adapters::ledger_table::{AttributeValue, Item, row};
+use bridge::adapters::dynamodb_ledger::{AttributeValue, Item, row};
 use bridge::ports::Row;
 
 use crate::failure::Failure;

@@ -1,12 +1,12 @@
 //! `pause` and `resume`: the account's row in the ledger, which every claim reads.
 
-use bridge::domain::account::AccountRow;
+use bridge::domain::circuit_breaker::AccountRow;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, Row};
 
 use crate::failure::Failure;
 use crate::stack::Stack;
-use crate::terminal::{Terminal, shown_time};
+use crate::terminal::{Terminal, format_time};
 
 /// Stops sending until somebody resumes it.
 ///
@@ -17,7 +17,7 @@ pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     let before = change(stack, terminal, |row| row.paused(now_ms)).await?;
     match before.pause {
         Some(pause) => {
-            let since = shown_time(pause.since_ms);
+            let since = format_time(pause.since_ms);
             terminal.say(&format!("Sending was paused already, since {since}."));
         }
         None => terminal.say("Sending is paused. `cargo ops resume` lets it go on."),
@@ -36,13 +36,13 @@ pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
 pub async fn resume(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     let now_ms = terminal.now_ms();
     let before = change(stack, terminal, |row| row.resumed(now_ms)).await?;
-    match (&before.pause, &before.hold) {
-        (None, None) => terminal.say("Sending was neither paused nor held."),
+    match (&before.pause, &before.open_circuit) {
+        (None, None) => terminal.say("Sending was neither paused nor stopped by the circuit breaker."),
         (Some(_), None) => terminal.say("Sending goes on."),
-        (_, Some(hold)) => terminal.say(&format!(
-            "Sending was held since {}: {}. The next message tries whether that is over.",
-            shown_time(hold.since_ms),
-            hold.trouble.words()
+        (_, Some(open_circuit)) => terminal.say(&format!(
+            "The circuit breaker was open since {}: {}. The next message tries whether that is over.",
+            format_time(open_circuit.since_ms),
+            open_circuit.cause.words()
         )),
     }
     terminal.note("Messages that wait look again one by one, each when its own wait is over.");

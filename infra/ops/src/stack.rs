@@ -6,8 +6,8 @@ use std::path::Path;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use bridge::adapters::ledger_table::LedgerTable;
-use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::dynamodb_ledger::LedgerTable;
+use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::ports::{SecretError, SecretStore as _};
 
 use crate::access::Access;

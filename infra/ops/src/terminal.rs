@@ -5,8 +5,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bridge::adapters::system::random_up_to;
-use bridge::journal::{Entry, Journal};
-use bridge::ports::{Clock, Dice};
+use bridge::log::{EventLog, LogEvent};
+use bridge::ports::{Clock, RandomSource};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -99,7 +99,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| Failure::Trouble("this machine gives no random numbers".to_owned()))?;
+        .map_err(|_| Failure::Problem("this machine gives no random numbers".to_owned()))?;
     Ok(bytes)
 }
 
@@ -129,16 +129,16 @@ impl Clock for &Terminal {
     }
 }
 
-impl Dice for &Terminal {
+impl RandomSource for &Terminal {
     fn up_to(&self, limit: u64) -> u64 {
         random_up_to(limit)
     }
 }
 
-impl Journal for &Terminal {
-    fn record(&self, entry: Entry) {
+impl EventLog for &Terminal {
+    fn record(&self, event: LogEvent) {
         // Only what could not be read: nothing of it is in the entry.
-        if matches!(entry, Entry::RowUnreadable { .. }) {
+        if matches!(event, LogEvent::RowUnreadable { .. }) {
             self.note("A row of the ledger cannot be read by this version; it is left out.");
         }
     }
@@ -172,7 +172,7 @@ impl<'a> Progress<'a> {
 }
 
 /// A time in milliseconds since 1970, for people.
-pub fn shown_time(at_ms: i64) -> String {
+pub fn format_time(at_ms: i64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms).saturating_mul(1_000_000))
         .ok()
         .and_then(|time| time.format(MINUTE).ok())
@@ -180,7 +180,7 @@ pub fn shown_time(at_ms: i64) -> String {
 }
 
 /// A duration in milliseconds, for people.
-pub fn shown_duration(ms: i64) -> String {
+pub fn format_duration(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -213,10 +213,10 @@ mod tests {
 
     #[test]
     fn times_are_in_utc_and_durations_in_the_unit_that_fits() {
-        assert_eq!(shown_time(1_700_000_000_000), "2023-11-14 22:13:20");
-        assert_eq!(shown_duration(61_000), "61 s");
-        assert_eq!(shown_duration(3 * 60_000), "3 min");
-        assert_eq!(shown_duration(5 * 3_600_000), "5 h");
-        assert_eq!(shown_duration(9 * 86_400_000), "9 days");
+        assert_eq!(format_time(1_700_000_000_000), "2023-11-14 22:13:20");
+        assert_eq!(format_duration(61_000), "61 s");
+        assert_eq!(format_duration(3 * 60_000), "3 min");
+        assert_eq!(format_duration(5 * 3_600_000), "5 h");
+        assert_eq!(format_duration(9 * 86_400_000), "9 days");
     }
 }

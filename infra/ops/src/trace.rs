@@ -1,23 +1,23 @@
-//! `trace`: the life of an SMS as a time line, from the ledger and what is parked.
+//! `trace`: the life of an SMS as a time line, from the ledger and what is in the dead-letter queues.
 
 mod line;
-mod said;
+mod sentences;
 
+use bridge::domain::delivery::SmsRow;
 use bridge::domain::ids::{AtMessageId, MedicMessageId};
 use bridge::domain::message::MessageRow;
 use bridge::domain::phone_number::PhoneNumber;
-use bridge::domain::sms::SmsRow;
 use bridge::ledger;
 use bridge::ports::{Key, KeyedHash as _, Row};
 use bridge::secrets::NumberHash;
 use serde_json::{Value, json};
 
 use crate::callbacks::KEY_SECRET;
+use crate::dead_letters::{Item, SourceQueue, peek};
 use crate::failure::Failure;
-use crate::parked::{Item, Lot, look};
 use crate::scan::scan;
 use crate::stack::Stack;
-use crate::terminal::{Progress, Terminal, shown_time};
+use crate::terminal::{Progress, Terminal, format_time};
 use line::time_line;
 
 /// How it is told.
@@ -40,9 +40,9 @@ struct Life {
 #[derive(Default)]
 struct Found {
     lives: Vec<Life>,
-    /// SMS that were reported on and are nobody's.
+    /// SMS that were reported on and are unmatched.
     unclaimed: Vec<SmsRow>,
-    parked: Vec<Item>,
+    dead_letters: Vec<Item>,
 }
 
 /// Tells what is known of a message, an SMS or a number.
@@ -59,17 +59,17 @@ pub async fn show(
         Ok(number) => of_number(stack, terminal, &number).await?,
         Err(_) => of_id(stack, terminal, what).await?,
     };
-    for lot in Lot::ALL {
-        let looked = look(stack, lot).await?;
-        let about = looked.items.into_iter().filter(|item| item.is_about(what));
-        found.parked.extend(about);
+    for queue in SourceQueue::ALL {
+        let peeked = peek(stack, queue).await?;
+        let about = peeked.items.into_iter().filter(|item| item.is_about(what));
+        found.dead_letters.extend(about);
     }
     found
         .lives
         .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered_ms));
     let more = found.lives.len().saturating_sub(how.limit);
     found.lives.truncate(how.limit);
-    if found.lives.is_empty() && found.unclaimed.is_empty() && found.parked.is_empty() {
+    if found.lives.is_empty() && found.unclaimed.is_empty() && found.dead_letters.is_empty() {
         return Err(nothing_known(what));
     }
     if how.json {
@@ -87,15 +87,15 @@ pub async fn show(
 
 fn nothing_known(what: &str) -> Failure {
     let advice = if what.starts_with('+') {
-        "the ledger has no SMS to this number, and nothing from or to it is parked"
+        "the ledger has no SMS to this number, and nothing from or to it is dead-lettered"
     } else if what.bytes().all(|byte| byte.is_ascii_digit()) {
         "a phone number begins with + and its country's code"
     } else {
-        "the ledger does not know this id, and nothing of it is parked. If it is of an SMS that came in: that \
+        "the ledger does not know this id, and nothing of it is dead-lettered. If it is of an SMS that came in: that \
          is in the queue to Medic (`cargo ops doctor` says how much waits there) or in Medic. If Medic wants \
          it sent: it has not been taken yet, or is older than what the ledger keeps"
     };
-    Failure::Trouble(format!("nothing is known: {advice}"))
+    Failure::Problem(format!("nothing is known: {advice}"))
 }
 
 async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Failure> {
@@ -176,31 +176,31 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
     for life in &found.lives {
         terminal.say(&format!("SMS {}", life.message.id.as_str()));
         for moment in time_line(&life.message, &life.sms) {
-            terminal.say(&format!("  {}  {}", shown_time(moment.at_ms), moment.what));
+            terminal.say(&format!("  {}  {}", format_time(moment.at_ms), moment.what));
         }
-        for line in said::now(&life.message) {
+        for line in sentences::now(&life.message) {
             terminal.say(&format!("  {line}"));
         }
     }
     for sms in &found.unclaimed {
         terminal.say(&format!(
-            "SMS {} is nobody's here, as far as is known",
+            "SMS {} is unmatched here, as far as is known",
             sms.id.as_str()
         ));
         for report in &sms.reports {
-            let at = shown_time(report.received_at_ms);
-            terminal.say(&format!("  {at}  {}", said::report(report)));
+            let at = format_time(report.received_at_ms);
+            terminal.say(&format!("  {at}  {}", sentences::report(report)));
         }
     }
-    for item in &found.parked {
+    for item in &found.dead_letters {
         terminal.say(&format!(
-            "parked ({}) {}",
+            "dead-lettered ({}) {}",
             item.message_id,
             item.what(reveal)
         ));
         terminal.say(&format!(
             "  {}  {}",
-            shown_time(item.parked_at_ms),
+            format_time(item.dead_lettered_at_ms),
             item.reason(reveal)
         ));
     }
@@ -216,21 +216,21 @@ fn to_json(found: &Found, reveal: bool) -> Value {
         json!({
             "id": life.message.id.as_str(),
             "status": life.message.status.medic_name(),
-            "told": life.message.told.map(bridge::domain::status::Status::medic_name),
+            "reported": life.message.reported.map(bridge::domain::status::Status::medic_name),
             "at_ids": life.message.at_ids.iter().map(AtMessageId::as_str).collect::<Vec<_>>(),
             "time_line": moments,
-            "now": said::now(&life.message),
+            "now": sentences::now(&life.message),
         })
     });
     let unclaimed = found.unclaimed.iter().map(|sms| {
         json!({
             "at_id": sms.id.as_str(),
-            "reports": sms.reports.iter().map(said::report).collect::<Vec<_>>(),
+            "reports": sms.reports.iter().map(sentences::report).collect::<Vec<_>>(),
         })
     });
     json!({
         "messages": lives.collect::<Vec<_>>(),
-        "nobodys": unclaimed.collect::<Vec<_>>(),
-        "parked": found.parked.iter().map(|item| item.to_json(reveal)).collect::<Vec<_>>(),
+        "unmatched": unclaimed.collect::<Vec<_>>(),
+        "dead_letters": found.dead_letters.iter().map(|item| item.to_json(reveal)).collect::<Vec<_>>(),
     })
 }

@@ -186,7 +186,7 @@ async fn through(programs: &Path) -> anyhow::Result<String> {
             "40 times Medic's own 25 a minute",
             format!(
                 "{:.0} a minute, {times:.0} times; all told as delivered after {:.0} s",
-                drain.sent_a_minute, drain.told_after_s
+                drain.sent_a_minute, drain.reported_after_s
             ),
         ),
         (

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::aws::{Aws, INCOMING_KEY};
 use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
 use crate::lambda::mapping::{self, Mapping};
-use crate::lambda::programs::Surroundings;
+use crate::lambda::programs::Environments;
 use crate::lambda::runtime::Function;
 use crate::meter::{Charge, Usage};
 use crate::serving::{self, Served};
@@ -80,7 +80,7 @@ impl Local {
             ..africastalking::Config::default()
         })
         .await?;
-        let surroundings = Surroundings {
+        let environments = Environments {
             aws: format!("http://{}", aws_server.address),
             medic: medic.url(),
             africas_talking: africas_talking.url(),
@@ -89,7 +89,7 @@ impl Local {
         let mut functions = Vec::new();
         for (name, processes, _) in DEPLOYED {
             let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
-            let environment = surroundings.environment(name);
+            let environment = environments.environment(name);
             for _ in 0..processes {
                 function
                     .start(&programs.join(name), &[], &environment)

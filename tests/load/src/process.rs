@@ -104,7 +104,7 @@ impl Share {
     ///
     /// # Errors
     /// When it has ended.
-    pub fn hold(&self, pid: u32) -> anyhow::Result<()> {
+    pub fn confine(&self, pid: u32) -> anyhow::Result<()> {
         fs::write(self.folder.join("cgroup.procs"), pid.to_string())?;
         Ok(())
     }

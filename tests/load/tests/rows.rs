@@ -34,7 +34,7 @@ fn written(local: &Local) -> Vec<(String, usize)> {
     rows.iter()
         .filter_map(|row| {
             let (sending, status) = (text(row, "/sending/M/is/S"), text(row, "/status/S"));
-            let stage = format!("{sending}, {status}, {} told", text(row, "/told/S"));
+            let stage = format!("{sending}, {status}, {} told", text(row, "/reported/S"));
             Some((stage, size(row.as_object()?)))
         })
         .collect()

@@ -6,7 +6,7 @@ const REASONS = [
   ["Kept first", "Africa's Talking hears “200, accepted” only when a queue holds the SMS."],
   ["Tried until done", "The queue gives it to Medic again and again, until Medic says that it has it."],
   ["Never twice", "One request at a time, each SMS under its own id: Medic knows a repeat."],
-  ["Nothing dropped", "What can never work is put aside with its reason, and raises an alarm."],
+  ["Nothing dropped", "What can never work goes to the dead-letter queue with its reason, and raises an alarm."],
 ];
 
 function Figure({ label, value, of, tone, large }) {
@@ -26,7 +26,7 @@ export function Account() {
       <dl>
         <${Figure} of="sent" label="Sent and accepted" value=${from.sent} />
         <${Figure} of="on_their_way" label="On their way" value=${from.on_their_way} tone=${from.on_their_way ? "waiting" : ""} />
-        <${Figure} of="parked" label="Put aside" value=${from.parked} tone=${from.parked ? "bad" : ""} />
+        <${Figure} of="dead_lettered" label="Dead-lettered" value=${from.dead_lettered} tone=${from.dead_lettered ? "bad" : ""} />
         <${Figure} of="stored_once" label="Stored once" value=${from.stored_once} />
         <${Figure} of="stored_twice" label="Stored twice" value=${from.stored_twice} tone=${zero(from.stored_twice)} large />
         <${Figure} of="lost" label="Lost" value=${from.lost} tone=${zero(from.lost)} large />

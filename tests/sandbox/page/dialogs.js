@@ -1,8 +1,8 @@
 // A closer look: at one SMS, a queue, the ledger, a function.
 
 import { Component, createRef } from "./vendor/preact.mjs";
-import { SHOWN_AT_MOST, choose, html, lines, newest, older, things, ui } from "./store.js";
-import { PLACES, fate, sentence, state, time, times, until } from "./words.js";
+import { LISTED_AT_MOST, choose, html, lines, newest, older, things, ui } from "./store.js";
+import { PLACES, outcome, sentence, state, time, times, until } from "./words.js";
 
 const close = () => choose({ dialog: null });
 const show = (dialog) => choose({ dialog });
@@ -38,7 +38,7 @@ function Trail({ thing }) {
 }
 
 function Incoming({ sms }) {
-  const [words, tone] = fate(sms);
+  const [words, tone] = outcome(sms);
   return html`<p class="quoted">${sms.text || html`<i>an empty SMS</i>`}</p>
     <p>From ${sms.phone}. <span class=${`tone ${tone}`}>${words}.</span></p>
     ${sms.wait.next_try_ms && sms.place === "exchange" && sms.wait.receives > 0
@@ -98,7 +98,7 @@ function Ledger() {
   return html`<p>One row for each message that Medic wants sent. It holds no phone number and no text.</p>
     ${[...others, ...newest(messages)].map(
       (row) => html`<details key=${row.pk} class="row">
-        <summary><code>${row.pk}</code> ${row.status ?? ""}${row.untold ? ", Medic is to be told" : ""}</summary>
+        <summary><code>${row.pk}</code> ${row.status ?? ""}${row.unreported ? ", Medic is to be told" : ""}</summary>
         <${Fields} row=${row} />
       </details>`,
     )}
@@ -107,7 +107,7 @@ function Ledger() {
 }
 
 function Function({ name }) {
-  const own = lines.filter((line) => line.function === name).slice(-SHOWN_AT_MOST).reverse();
+  const own = lines.filter((line) => line.function === name).slice(-LISTED_AT_MOST).reverse();
   return html`<p>What it has logged, newest first. No number and no text is ever in it.</p>
     <ol class="log">${own.map(
       (line, index) => html`<li key=${`${line.at_ms} ${index}`} class=${line.level}><time>${time(line.at_ms)}</time> ${sentence(line)}</li>`,

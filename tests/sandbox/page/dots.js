@@ -28,9 +28,9 @@ const STATIONS = {
 
 /** Places beside a line, and the station from which they are reached. */
 const BESIDE = {
-  "exchange-parked": "exchange",
-  "outbox-parked": "outbox",
-  "reports-parked": "reports",
+  "exchange-dead-letter": "exchange",
+  "outbox-dead-letter": "outbox",
+  "reports-dead-letter": "reports",
 };
 
 /** Where a dot has come to its end. */
@@ -82,8 +82,8 @@ export class Dots {
       if (kind === "incoming" || kind === "outgoing" || kind === "report") {
         this.moved(kind, key, id, old?.place ?? this.birthplace(kind, news), thing.place);
       }
-      if (kind === "outgoing" && !news.whole && thing.told && thing.told !== old?.told) {
-        this.moved("status", `status/${id}/${thing.told}`, id, "ledger", "medic");
+      if (kind === "outgoing" && !news.whole && thing.reported && thing.reported !== old?.reported) {
+        this.moved("status", `status/${id}/${thing.reported}`, id, "ledger", "medic");
       }
     }
   }

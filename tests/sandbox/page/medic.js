@@ -1,7 +1,7 @@
 // Medic: what came in, and what it wants sent.
 
-import { SHOWN_AT_MOST, act, choose, html, newest, older, things, ui } from "./store.js";
-import { Troubles } from "./troubles.js";
+import { LISTED_AT_MOST, act, choose, html, newest, older, things, ui } from "./store.js";
+import { Faults } from "./faults.js";
 import { state, time, times } from "./words.js";
 
 const MANY = "many";
@@ -32,7 +32,7 @@ function story(kind, id) {
 function Reports() {
   const stored = [...things.incoming.values()].filter((sms) => sms.stored > 0);
   const at = (sms) => sms.trail.at(-1)?.at_ms ?? 0;
-  const shown = stored.sort((a, b) => at(b) - at(a)).slice(0, SHOWN_AT_MOST);
+  const shown = stored.sort((a, b) => at(b) - at(a)).slice(0, LISTED_AT_MOST);
   return html`<section aria-labelledby="reports-title">
     <h3 id="reports-title">Reports <span class="count">${stored.length}</span></h3>
     <ul class="messages" tabindex="0" aria-labelledby="reports-title" data-list="reports">
@@ -80,7 +80,7 @@ export function Medic() {
     <form class="queue-form" onSubmit=${queue}>
       <label>Send <input name="text" type="text" value="Please come on Monday" autocomplete="off" required /></label>
       <label>to <select name="to">
-        ${ui.phones.slice(0, SHOWN_AT_MOST).map((phone) => html`<option key=${phone} value=${phone} selected=${phone === ui.phone}>${phone}</option>`)}
+        ${ui.phones.slice(0, LISTED_AT_MOST).map((phone) => html`<option key=${phone} value=${phone} selected=${phone === ui.phone}>${phone}</option>`)}
         <option value=${MANY}>90 phones, in turn</option>
       </select></label>
       <label><span class="hidden">How often</span><select name="count">
@@ -97,6 +97,6 @@ export function Medic() {
     </div>
     <${Reports} />
     <${Outgoing} />
-    <${Troubles} end="medic" />
+    <${Faults} end="medic" />
   </section>`;
 }

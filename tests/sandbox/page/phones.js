@@ -1,8 +1,8 @@
 // Phones: as many as wanted, each a conversation.
 
-import { SHOWN_AT_MOST, act, choose, html, things, ui } from "./store.js";
-import { Troubles } from "./troubles.js";
-import { fate, state, time } from "./words.js";
+import { LISTED_AT_MOST, act, choose, html, things, ui } from "./store.js";
+import { Faults } from "./faults.js";
+import { outcome, state, time } from "./words.js";
 
 /** Numbers that nobody has. */
 const number = (n) => `+2547000000${String(n).padStart(2, "0")}`;
@@ -24,7 +24,7 @@ function conversations() {
 function Bubble({ sent, sms }) {
   const message = sent ? null : things.outgoing.get(sms.message);
   const [words, tone] = sent
-    ? fate(sms)
+    ? outcome(sms)
     : message
       ? [`Medic: ${state(message.state)[0]}`, state(message.state)[1]]
       : ["Medic does not know yet", "going"];
@@ -90,12 +90,12 @@ function scrolled(event) {
 export function Phones() {
   const all = conversations();
   const entries = all.get(ui.phone) ?? [];
-  const shown = entries.slice(-SHOWN_AT_MOST);
+  const shown = entries.slice(-LISTED_AT_MOST);
   const listed = [...all].sort(([, a], [, b]) => (b.at(-1)?.sms.at_ms ?? 0) - (a.at(-1)?.sms.at_ms ?? 0));
   return html`<section class="column phones" aria-labelledby="phones-title">
     <h2 id="phones-title">Phones <span class="quiet">behind Africa's Talking</span></h2>
     <ul class="phone-list" aria-label="Phones">
-      ${listed.slice(0, SHOWN_AT_MOST).map(
+      ${listed.slice(0, LISTED_AT_MOST).map(
         ([phone, some]) => html`<li key=${phone}>
           <button type="button" aria-current=${phone === ui.phone ? "true" : null} onClick=${() => choose({ phone })}>
             <strong>${phone}</strong>
@@ -103,7 +103,7 @@ export function Phones() {
           </button>
         </li>`,
       )}
-      ${listed.length > SHOWN_AT_MOST ? html`<li class="quiet older">and ${listed.length - SHOWN_AT_MOST} more phones</li>` : null}
+      ${listed.length > LISTED_AT_MOST ? html`<li class="quiet older">and ${listed.length - LISTED_AT_MOST} more phones</li>` : null}
     </ul>
     <form class="add" onSubmit=${addPhone}>
       <label class="hidden" for="new-phone">Number or name of a new phone</label>
@@ -129,6 +129,6 @@ export function Phones() {
         <button type="submit" class="primary">Send</button>
       </form>
     </div>
-    <${Troubles} end="africastalking" />
+    <${Faults} end="africastalking" />
   </section>`;
 }

@@ -3,11 +3,11 @@
 import { Component, createRef } from "./vendor/preact.mjs";
 import { DOT_EVERY, Dots, countIn } from "./dots.js";
 import { act, choose, html, lastLine, lines, things } from "./store.js";
-import { accountTrouble, sentence, time, times, until } from "./words.js";
+import { accountFailure, sentence, time, times, until } from "./words.js";
 
 /** Below this width, in pixels, the picture stands on its end. */
 const NARROW = 560;
-const LINES_SHOWN = 60;
+const LINES_LISTED = 60;
 
 const BOXES = [
   { id: "at", kind: "end", title: "Africa's Talking", about: "carries SMS to and from phones" },
@@ -61,7 +61,7 @@ const TALL = {
   columns: { incoming: 0.17, outgoing: 0.5, report: 0.83, status: 0.5 },
 };
 
-const TRAYS = { "exchange-parked": "exchange", "outbox-parked": "outbox", "reports-parked": "reports" };
+const TRAYS = { "exchange-dead-letter": "exchange", "outbox-dead-letter": "outbox", "reports-dead-letter": "reports" };
 
 /** Where everything is drawn at this width. */
 function geometryOf(width) {
@@ -142,7 +142,7 @@ const dots = new Dots((kind, id) => {
   else open(kind, id);
 });
 
-function troubled(id) {
+function failing(id) {
   const end = { at: "africastalking", medic: "medic" }[id];
   return end && (things.end.get(end)?.active.length ?? 0) > 0;
 }
@@ -155,10 +155,10 @@ function status(box) {
     return `${queue.messages} wait${queue.messages === 1 ? "s" : ""}`;
   }
   if (box.id === "ledger") {
-    const untold = [...things.row.values()].filter((row) => row.untold).length;
-    return untold ? `${untold} to tell Medic` : "";
+    const unreported = [...things.row.values()].filter((row) => row.unreported).length;
+    return unreported ? `${unreported} to report to Medic` : "";
   }
-  if (troubled(box.id)) return "in trouble";
+  if (failing(box.id)) return "failing";
   if (box.id === "medic-exchange") {
     const count = countIn("incoming", "medic-exchange");
     return count ? `${count} in a request` : "";
@@ -185,7 +185,7 @@ function Box({ box, g }) {
   const inside = html`<span class="title">${box.title ?? box.id}</span>
     ${box.kind === "queue" || (box.kind === "ledger" && words) ? null : html`<span class="about">${box.about}</span>`}
     ${words ? html`<span class="status">${words}</span>` : null}`;
-  const kind = `box ${box.kind} ${troubled(box.id) ? "troubled" : ""} ${box.kind === "queue" && words !== "empty" ? "full" : ""}`;
+  const kind = `box ${box.kind} ${failing(box.id) ? "failing" : ""} ${box.kind === "queue" && words !== "empty" ? "full" : ""}`;
   return dialog
     ? html`<button type="button" class=${kind} style=${style} data-box=${box.id} onClick=${() => choose({ dialog })}>${inside}</button>`
     : html`<div class=${kind} style=${style} data-box=${box.id}>${inside}</div>`;
@@ -195,7 +195,7 @@ function Tray({ id, g }) {
   const count = things.queue.get(id)?.messages ?? 0;
   const [x, y] = g.tray(id);
   return html`<button type="button" class=${`tray ${count ? "full" : ""}`} style=${{ left: `${x}px`, top: `${y}px` }}
-    onClick=${() => choose({ dialog: { type: "queue", queue: id } })}>put aside: ${count}</button>`;
+    onClick=${() => choose({ dialog: { type: "queue", queue: id } })}>dead-lettered: ${count}</button>`;
 }
 
 /** The layer of the dots, which are drawn past the renderer. */
@@ -247,33 +247,33 @@ class Picture extends Component {
 }
 
 /** Why Medic is not being told, by the last word of medic-exchange about it. */
-function medicTrouble() {
-  return lastLine("posted", "medic_trouble", "medic_needs_mending", "medic_refused_credentials")?.trouble;
+function medicFailure() {
+  return lastLine("posted", "medic_unavailable", "medic_needs_attention", "medic_refused_credentials")?.cause;
 }
 
 function waits() {
   const found = [];
   const exchange = things.queue.get("exchange");
-  if (exchange?.tried > 0 && medicTrouble()) {
+  if (exchange?.tried > 0 && medicFailure()) {
     found.push({
       key: "exchange",
-      what: `${exchange.messages} SMS held for Medic`,
+      what: `${exchange.messages} SMS waiting for Medic`,
       how: `Tried ${times(exchange.receives)}, tried again ${until(exchange.next_try_ms)}.`,
-      why: medicTrouble(),
+      why: medicFailure(),
       canSkip: true,
     });
   }
-  const hold = things.row.get("account")?.hold;
-  if (hold) {
+  const circuit = things.row.get("account")?.open_circuit;
+  if (circuit) {
     found.push({
-      key: "hold",
-      what: `${countIn("outgoing", "outbox")} SMS held for phones`,
-      how: `One of them probes Africa's Talking ${until(hold.next_probe_ms)}.`,
-      why: accountTrouble(hold.trouble),
+      key: "circuit",
+      what: `${countIn("outgoing", "outbox")} SMS waiting for phones`,
+      how: `One of them probes Africa's Talking ${until(circuit.next_probe_ms)}.`,
+      why: accountFailure(circuit.cause),
     });
   }
   const postponed = [...things.outgoing.values()].filter(
-    (message) => message.place === "outbox" && message.wait.reason && message.wait.reason !== "held",
+    (message) => message.place === "outbox" && message.wait.reason && message.wait.reason !== "circuit breaker open",
   );
   if (postponed.length > 0) {
     const next = Math.min(...postponed.map((message) => message.wait.next_try_ms));
@@ -291,7 +291,7 @@ function waits() {
         key: id,
         what: `${count} put aside from ${queue}`,
         how: "An alarm has gone off. They stay for two weeks, and can be put back.",
-        why: lastLine("parked")?.reason ?? "see there",
+        why: lastLine("dead_lettered")?.reason ?? "see there",
       });
     }
   }
@@ -301,8 +301,8 @@ function waits() {
 function Now() {
   const found = waits();
   return html`<section class="now" aria-labelledby="now-title">
-    <h3 id="now-title">What the bridge does about trouble, now</h3>
-    ${found.length === 0 ? html`<p class="quiet">Nothing is held back. Make trouble at either end, and send something.</p>` : null}
+    <h3 id="now-title">What the bridge does about failures, now</h3>
+    ${found.length === 0 ? html`<p class="quiet">Nothing is held back. Inject faults at either end, and send something.</p>` : null}
     <ul>
       ${found.map(
         (one) => html`<li key=${one.key} data-now=${one.key}>
@@ -314,11 +314,11 @@ function Now() {
   </section>`;
 }
 
-function Journal() {
-  const shown = lines.slice(-LINES_SHOWN).reverse();
-  return html`<section class="journal" aria-labelledby="journal-title">
-    <h3 id="journal-title">What the functions log</h3>
-    <ol tabindex="0" aria-labelledby="journal-title">
+function EventLog() {
+  const shown = lines.slice(-LINES_LISTED).reverse();
+  return html`<section class="event-log" aria-labelledby="event-log-title">
+    <h3 id="event-log-title">What the functions log</h3>
+    <ol tabindex="0" aria-labelledby="event-log-title">
       ${shown.map(
         (line, index) => html`<li key=${`${line.at_ms} ${shown.length - index} ${line.event}`} class=${line.level}>
           <time>${time(line.at_ms)}</time> <code>${line.function}</code> <span>${sentence(line)}</span>
@@ -341,6 +341,6 @@ export function Pipeline() {
       <span><i class="dot status"></i> status for Medic</span>
       <span class="quiet">Press a box to look inside.</span>
     </p>
-    <${Journal} />
+    <${EventLog} />
   </section>`;
 }

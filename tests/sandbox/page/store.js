@@ -7,7 +7,7 @@ import htm from "./vendor/htm.mjs";
 export const html = htm.bind(h);
 
 /** Of every list so many entries are rendered. The rest is counted. */
-export const SHOWN_AT_MOST = 40;
+export const LISTED_AT_MOST = 40;
 const LINES_AT_MOST = 200;
 
 const KINDS = ["account", "end", "incoming", "landed", "look", "outgoing", "queue", "report", "row"];
@@ -122,12 +122,12 @@ export async function act(method, path, body) {
 const bornAt = (thing) => thing.at_ms ?? thing.first_offered_ms ?? thing.trail?.[0].at_ms ?? 0;
 
 /** The newest of some things, newest first. */
-export function newest(some, count = SHOWN_AT_MOST) {
+export function newest(some, count = LISTED_AT_MOST) {
   return [...some].sort((a, b) => bornAt(b) - bornAt(a)).slice(0, count);
 }
 
 export function older(total) {
-  return total > SHOWN_AT_MOST
-    ? html`<p class="quiet older">and ${total - SHOWN_AT_MOST} older ones</p>`
+  return total > LISTED_AT_MOST
+    ? html`<p class="quiet older">and ${total - LISTED_AT_MOST} older ones</p>`
     : null;
 }

@@ -5,20 +5,20 @@ export const PLACES = {
   phone: "the phone",
   "africas-talking": "Africa's Talking",
   exchange: "the queue exchange.fifo",
-  "exchange-parked": "put aside",
+  "exchange-dead-letter": "the dead-letter queue",
   "medic-exchange": "medic-exchange, in a POST to Medic",
   medic: "Medic",
   outbox: "the queue outbox",
-  "outbox-parked": "put aside",
+  "outbox-dead-letter": "the dead-letter queue",
   "outbound-sender": "outbound-sender, calling Africa's Talking",
   reports: "the queue reports",
-  "reports-parked": "put aside",
+  "reports-dead-letter": "the dead-letter queue",
   ledger: "the ledger",
   failed: "not sent; Medic hears why",
   nowhere: "nowhere",
 };
 
-const TROUBLES = {
+const FAILURES = {
   invalid_sender_id: "the sender id is not registered",
   insufficient_balance: "there is no credit",
   credentials_refused: "the API key or the user name is refused",
@@ -26,7 +26,7 @@ const TROUBLES = {
   no_answer: "it does not answer, or with errors of its own",
 };
 
-export const accountTrouble = (name) => TROUBLES[name] ?? name;
+export const accountFailure = (name) => FAILURES[name] ?? name;
 
 const short = (id) => (id ? String(id).replace(/^ATXid_/, "").slice(0, 8) : "one");
 const plural = (count, one, many) => (count === 1 ? `one ${one}` : `${count} ${many}`);
@@ -44,8 +44,8 @@ const SENTENCES = {
       ? `The report about ${short(l.message)} is in the ledger${l.status ? `: now ${l.status}` : ""}.`
       : `A report about ${short(l.at_id)}, which nobody knows yet, is kept.`,
   unknown_report_status: () => "A report has a status that is in no list; it changes nothing.",
-  evidence_adopted: (l) => `A report shows that ${short(l.message)} was sent after all.`,
-  evidence_ambiguous: () => "A report could belong to several messages; nothing is concluded.",
+  report_matched: (l) => `A report shows that ${short(l.message)} was sent after all.`,
+  report_match_ambiguous: () => "A report could belong to several messages; nothing is concluded.",
   ended: (l) => `The last word on ${short(l.message)}: ${l.status}.`,
   answered: (l) => `Africa's Talking has answered about ${short(l.message)}: ${l.code.replaceAll("_", " ")}.`,
   send_accepted: (l) => `Africa's Talking has taken ${short(l.message)}.`,
@@ -53,32 +53,32 @@ const SENTENCES = {
   send_postponed: (l) => `${short(l.message)} surely was not sent (${l.reason}); it is tried again.`,
   send_outcome_unknown: (l) =>
     `Nobody knows whether ${short(l.message)} was sent (${l.reason}); a delivery report is awaited before anything else.`,
-  sending_held: (l) => `All sending is held: ${accountTrouble(l.trouble)}. One message probes it now and then.`,
-  sending_still_held: (l) => `Sending stays held: ${accountTrouble(l.trouble)}.`,
-  sending_resumed: () => "Sending goes on.",
-  fuse_blown: (l) => `The fuse stops ${short(l.message)}: ${l.reason}.`,
+  circuit_opened: (l) => `The circuit breaker is open: ${accountFailure(l.cause)}. One message probes now and then.`,
+  circuit_still_open: (l) => `The circuit breaker stays open: ${accountFailure(l.cause)}.`,
+  circuit_closed: () => "The circuit breaker is closed: sending goes on.",
+  recipient_limit_exceeded: (l) => `The recipient limit stops ${short(l.message)}: ${l.reason}.`,
   id_taken_back: (l) => `An id of Africa's Talking belongs to ${short(l.message)} after all.`,
   acceptance_queued: (l) => `The answer about ${short(l.message)} is kept in the queue until the ledger takes it.`,
   balance_read: (l) => `The credit with Africa's Talking: ${l.balance}.`,
-  balance_unknown: (l) => `The credit with Africa's Talking cannot be read: ${l.trouble}.`,
+  balance_unknown: (l) => `The credit with Africa's Talking cannot be read: ${l.cause}.`,
   posted: (l) =>
     `Medic answered 200 to ${plural(l.messages, "SMS", "SMS")} and ${plural(l.updates, "status", "statuses")}, and wants ${l.offers} sent.`,
   message_stored: (l) => `Medic has SMS ${short(l.id)}.`,
   message_offered: (l) => `${short(l.message)} goes into the outbox.`,
   offer_unreadable: () => "Medic offers something that cannot be read.",
-  status_told: (l) => `Medic knows: ${short(l.message)} is ${l.status}.`,
+  status_reported: (l) => `Medic knows: ${short(l.message)} is ${l.status}.`,
   status_refused: (l) => `Medic refuses the status of ${short(l.message)} while it takes others.`,
-  medic_trouble: (l) => `${l.trouble}. What was in hand goes back into the queue.`,
-  medic_needs_mending: (l) => `${l.trouble}. Everything waits; somebody has to mend it.`,
-  medic_refused_credentials: (l) => `${l.trouble}. Everything waits for minutes: ten refusals would lock the user.`,
-  statuses_untold: (l) => `Medic has not been told a status for ${l.oldest_s} s.`,
-  unreported: (l) => `${plural(l.messages, "SMS has", "SMS have")} had no final report for a day.`,
-  parked: (l) => `Put aside, with its reason: ${l.reason}.`,
-  given_back: (l) => `${plural(l.records, "message waits", "messages wait")} on, the oldest for ${l.oldest_s} s already.`,
-  ledger_trouble: (l) => `The ledger: ${l.error}.`,
+  medic_unavailable: (l) => `${l.cause}. What was in hand goes back into the queue.`,
+  medic_needs_attention: (l) => `${l.cause}. Everything waits; somebody has to fix it.`,
+  medic_refused_credentials: (l) => `${l.cause}. Everything waits for minutes: ten refusals would lock the user.`,
+  statuses_unreported: (l) => `Medic has not been told a status for ${l.oldest_s} s.`,
+  awaiting_final_report: (l) => `${plural(l.messages, "SMS has", "SMS have")} had no final report for a day.`,
+  dead_lettered: (l) => `Sent to the dead-letter queue: ${l.reason}.`,
+  returned_for_retry: (l) => `${plural(l.records, "message waits", "messages wait")} on, the oldest for ${l.oldest_s} s already.`,
+  ledger_failed: (l) => `The ledger: ${l.error}.`,
   row_unreadable: (l) => `A row of the ledger cannot be read: ${l.error}.`,
-  queue_trouble: (l) => `A queue: ${l.error}.`,
-  credentials_trouble: (l) => `The credentials: ${l.error}.`,
+  queue_failed: (l) => `A queue: ${l.error}.`,
+  credentials_unavailable: (l) => `The credentials: ${l.error}.`,
   batch_unreadable: () => "A batch cannot be read.",
   cannot_run: (l) => `The function cannot run: ${l.error}.`,
   panicked: (l) => `The function has panicked at ${l.place}; its batch comes again.`,
@@ -120,12 +120,12 @@ const STATES = {
 export const state = (name) => STATES[name] ?? [name, "going"];
 
 /** What became of an SMS that a phone sent: in words, and how good it is. */
-export function fate(sms) {
+export function outcome(sms) {
   if (sms.place === "nowhere") return ["lost", "bad"];
   if (sms.stored > 1) return [`in Medic ${times(sms.stored)}`, "bad"];
   if (sms.stored === 1) return ["Medic has it", "good"];
-  if (sms.place === "exchange-parked") return [`put aside: ${sms.wait.reason ?? "after a thousand tries"}`, "bad"];
-  if (sms.place === "medic-exchange") return ["Medic is being told", "going"];
+  if (sms.place === "exchange-dead-letter") return [`dead-lettered: ${sms.wait.reason ?? "after a thousand tries"}`, "bad"];
+  if (sms.place === "medic-exchange") return ["being reported to Medic", "going"];
   if (sms.place === "exchange" && sms.wait.receives > 0) {
     return [`waits, tried ${times(sms.wait.receives)}`, "waiting"];
   }

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::answer;
 use crate::ids::typed_number;
+use crate::observed::{Changes, Observed};
 use crate::server::{Door, Line};
-use crate::watched::{Changes, Watched};
 
 /// A list of faults, each with a name and a sentence.
 pub trait Named: Copy + Eq + Serialize + Send + Sync + 'static {
@@ -107,7 +107,7 @@ impl<F> Active<F> {
 /// The faults of one stand-in that are switched on.
 #[derive(Debug)]
 pub struct Faults<F> {
-    active: Watched<Vec<Active<F>>>,
+    active: Observed<Vec<Active<F>>>,
     door: Door,
 }
 
@@ -116,7 +116,7 @@ impl<F: Named> Faults<F> {
     #[must_use]
     pub fn new(door: Door) -> Self {
         Self {
-            active: Watched::new(Vec::new()),
+            active: Observed::new(Vec::new()),
             door,
         }
     }

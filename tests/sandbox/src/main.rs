@@ -155,8 +155,8 @@ impl whole::Progress for Progress {
 }
 
 fn print_what_to_try(sandbox: &Sandbox) {
-    let phones = sandbox.scene.africastalking.control_url();
-    let medic = sandbox.scene.medic.control_url();
+    let phones = sandbox.system.africastalking.control_url();
+    let medic = sandbox.system.medic.control_url();
     let page = sandbox.page.url();
     let log_file = sandbox.emulator.log_file().display();
     println!(

@@ -7,10 +7,10 @@
 mod account;
 mod assets;
 mod controls;
+mod event_log;
 mod facts;
 mod feed;
 mod inside;
-mod journal;
 #[cfg(test)]
 mod testing;
 mod world;
@@ -27,9 +27,9 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use self::event_log::LogReader;
 use self::facts::{Ends, Facts, Inside, Phones};
 use self::feed::Feed;
-use self::journal::Journal;
 use self::world::World;
 use crate::ids;
 use crate::server::{Door, Gate};
@@ -43,7 +43,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What is shown: a deployed stack and what is at its two ends.
 #[derive(Clone, Debug)]
-pub struct Scene {
+pub struct System {
     /// The stack.
     pub stack: Stack,
     /// The time of its queues.
@@ -57,7 +57,7 @@ pub struct Scene {
 /// What the handlers share.
 #[derive(Clone, Debug)]
 struct Shared {
-    scene: Scene,
+    system: System,
     feed: Arc<Feed>,
 }
 
@@ -74,13 +74,13 @@ impl Page {
     ///
     /// # Errors
     /// When there is no port.
-    pub fn serve(scene: Scene, port: u16) -> anyhow::Result<Self> {
+    pub fn serve(system: System, port: u16) -> anyhow::Result<Self> {
         // A gate would share a port with another gate.
         let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         let (gate, door) = Gate::bind(if is_free { port } else { 0 })?;
         let address = gate.address();
         let shared = Shared {
-            scene,
+            system,
             feed: Arc::new(Feed::new()),
         };
         let routes = Router::new()
@@ -94,7 +94,7 @@ impl Page {
                 // It never ends by itself; when it fails, the next look tells.
                 let _ = axum::serve(gate, routes).await;
             }),
-            tokio::spawn(watch(shared)),
+            tokio::spawn(follow(shared)),
         ];
         Ok(Self {
             address,
@@ -124,26 +124,26 @@ async fn events(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 /// Looks for as long as somebody wants to see.
-async fn watch(shared: Shared) {
-    let Shared { scene, feed } = shared;
-    let [mut phones, mut phone_faults] = scene.africastalking.changes();
-    let [mut medic, mut medic_faults] = scene.medic.changes();
+async fn follow(shared: Shared) {
+    let Shared { system, feed } = shared;
+    let [mut phones, mut phone_faults] = system.africastalking.changes();
+    let [mut medic, mut medic_faults] = system.medic.changes();
     let mut world = World::default();
-    let mut journal = Journal::default();
+    let mut log = LogReader::default();
     loop {
         feed.is_wanted().await;
-        let (mut things, look) = match look(&scene).await {
+        let (mut things, observe) = match observe(&system).await {
             Ok(facts) => (world.see(&facts, ids::now_ms()), Ok(())),
             Err(error) => (Vec::new(), Err(error)),
         };
-        let entries = journal.read(&scene.stack).await;
-        let look = look.and(
+        let entries = log.read(&system.stack).await;
+        let observe = observe.and(
             entries
                 .as_ref()
                 .map(drop)
                 .map_err(|error| anyhow::anyhow!("{error:#}")),
         );
-        things.push(("look".to_owned(), told(&look)));
+        things.push(("look".to_owned(), as_json(&observe)));
         feed.show(things, entries.unwrap_or_default());
         tokio::time::sleep(PAUSE).await;
         tokio::select! {
@@ -157,10 +157,10 @@ async fn watch(shared: Shared) {
 }
 
 /// Reads everything, in the order that the account relies upon.
-async fn look(scene: &Scene) -> anyhow::Result<Facts> {
-    let phones = Phones::look(&scene.africastalking);
-    let inside = Inside::look(scene).await?;
-    let ends = Ends::look(scene);
+async fn observe(system: &System) -> anyhow::Result<Facts> {
+    let phones = Phones::observe(&system.africastalking);
+    let inside = Inside::observe(system).await?;
+    let ends = Ends::observe(system);
     Ok(Facts {
         phones,
         inside,
@@ -168,8 +168,8 @@ async fn look(scene: &Scene) -> anyhow::Result<Facts> {
     })
 }
 
-fn told(look: &anyhow::Result<()>) -> Value {
-    match look {
+fn as_json(observe: &anyhow::Result<()>) -> Value {
+    match observe {
         Ok(()) => json!({ "error": null }),
         Err(error) => json!({ "error": format!("{error:#}") }),
     }

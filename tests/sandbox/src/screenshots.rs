@@ -88,8 +88,8 @@ struct Player {
 
 impl Player {
     async fn take(&self, name: &str) -> anyhow::Result<()> {
-        for (view, look) in VIEWS {
-            self.browser.look_through(look).await?;
+        for (view, observe) in VIEWS {
+            self.browser.look_through(observe).await?;
             self.browser.run(&format!("return {DRAWN}")).await?;
             let file = folder().join(format!("{name}-{view}.png"));
             self.browser.screenshot(&file).await?;
@@ -142,7 +142,7 @@ impl Player {
     async fn no_credit(&self) -> anyhow::Result<()> {
         self.toggle("africastalking/out-of-credit").await?;
         self.send("Is the clinic open?").await?;
-        self.browser.until("find('[data-now=hold]')").await?;
+        self.browser.until("find('[data-now=circuit]')").await?;
         self.take("5-no-credit").await?;
         self.toggle("africastalking/out-of-credit").await
     }

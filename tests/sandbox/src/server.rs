@@ -199,12 +199,12 @@ mod tests {
         let binding = Binding::new(0, 0).unwrap();
         let (arrived, mut arrival) = tokio::sync::mpsc::unbounded_channel();
         let go_on = Arc::new(tokio::sync::Notify::new());
-        let told = go_on.clone();
+        let signal = go_on.clone();
         let wire = Router::new().route(
             "/",
             get(move |ConnectInfo(line): ConnectInfo<Line>| async move {
                 arrived.send(line.next_write()).unwrap();
-                told.notified().await;
+                signal.notified().await;
                 "here"
             }),
         );

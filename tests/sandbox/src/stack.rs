@@ -80,15 +80,15 @@ pub struct Outputs {
     /// To Medic, FIFO.
     pub exchange_queue_url: String,
     /// What Medic could not be given.
-    pub exchange_parked_queue_url: String,
+    pub exchange_dead_letter_queue_url: String,
     /// To the ledger.
     pub reports_queue_url: String,
     /// What could not be recorded.
-    pub reports_parked_queue_url: String,
+    pub reports_dead_letter_queue_url: String,
     /// To Africa's Talking.
     pub outbox_queue_url: String,
     /// What could not be sent.
-    pub outbox_parked_queue_url: String,
+    pub outbox_dead_letter_queue_url: String,
     /// The name of the ledger's table.
     pub ledger_table: String,
 }
@@ -246,11 +246,11 @@ impl Outputs {
             incoming_key_secret_arn: output("IncomingKeySecretArn")?,
             credentials_secret_arn: output("CredentialsSecretArn")?,
             exchange_queue_url: output("ExchangeQueueUrl")?,
-            exchange_parked_queue_url: output("ExchangeParkedQueueUrl")?,
+            exchange_dead_letter_queue_url: output("ExchangeDeadLetterQueueUrl")?,
             reports_queue_url: output("ReportsQueueUrl")?,
-            reports_parked_queue_url: output("ReportsParkedQueueUrl")?,
+            reports_dead_letter_queue_url: output("ReportsDeadLetterQueueUrl")?,
             outbox_queue_url: output("OutboxQueueUrl")?,
-            outbox_parked_queue_url: output("OutboxParkedQueueUrl")?,
+            outbox_dead_letter_queue_url: output("OutboxDeadLetterQueueUrl")?,
             ledger_table: output("LedgerTable")?,
         })
     }

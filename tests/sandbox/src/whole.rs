@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::page::{Page, Scene};
+use crate::page::{Page, System};
 use crate::stack::{self, Emulator, Stack};
 use crate::{africastalking, medic, tools};
 
@@ -40,7 +40,7 @@ pub struct Sandbox {
     /// The page.
     pub page: Page,
     /// What it shows.
-    pub scene: Scene,
+    pub system: System,
     /// What everything runs on.
     pub emulator: Emulator,
 }
@@ -84,15 +84,15 @@ impl Sandbox {
                 Ok(())
             })
             .await?;
-        let scene = Scene {
+        let system = System {
             stack,
             queue_clock: emulator.queue_clock().clone(),
             africastalking,
             medic,
         };
         Ok(Self {
-            page: Page::serve(scene.clone(), page_port)?,
-            scene,
+            page: Page::serve(system.clone(), page_port)?,
+            system,
             emulator,
         })
     }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bridge::digest::sha256_hex;
-use bridge::domain::fuse::FuseLimits;
+use bridge::domain::exchange::ExchangeRow;
 use bridge::domain::ids::MedicMessageId;
-use bridge::domain::lane::LaneRow;
 use bridge::domain::message::{MessageRow, Sending};
+use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::status::Status;
 use bridge::ports::{
     AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
@@ -36,20 +36,20 @@ pub enum Variant {
     UnsentWithoutLedger,
     /// What is returned comes back at once.
     RetryAtOnce,
-    /// No empty POST after a doubt.
+    /// No empty POST after an outcome in doubt.
     NoControlPost,
     /// What the index says is told, without reading the row.
     StaleIndexBelieved,
-    /// What fails twice is parked though nothing else was stored beside it.
-    PoisonParkedWithoutWitness,
+    /// What fails twice is dead-lettered though nothing else was stored beside it.
+    PoisonDeadLetteredWithoutControl,
     /// HTTP 503 of Africa's Talking is taken for "surely not sent".
     Http503TakenForNotSent,
-    /// What is parked a second time has the deduplication id of the first.
+    /// What is dead-lettered a second time has the deduplication id of the first.
     DeduplicationIdReused,
     /// What evidence has settled is resent like any unknown outcome.
-    EvidenceIgnored,
-    /// The fuse never blows.
-    NoFuse,
+    MatchingReportIgnored,
+    /// The recipient limit never stops anything.
+    NoRecipientLimit,
 }
 
 impl Variant {
@@ -63,20 +63,20 @@ impl Variant {
         Self::RetryAtOnce,
         Self::NoControlPost,
         Self::StaleIndexBelieved,
-        Self::PoisonParkedWithoutWitness,
+        Self::PoisonDeadLetteredWithoutControl,
         Self::Http503TakenForNotSent,
         Self::DeduplicationIdReused,
-        Self::EvidenceIgnored,
-        Self::NoFuse,
+        Self::MatchingReportIgnored,
+        Self::NoRecipientLimit,
     ];
 }
 
-/// The lane's row, everything suspected for more than a day.
-fn failing_since_ever(lane: &LaneRow) -> LaneRow {
-    let mut row = serde_json::to_value(lane).expect("a row is JSON");
-    let suspicions = row["suspicions"].as_object_mut().expect("the suspicions");
-    for suspicion in suspicions.values_mut() {
-        suspicion["since_ms"] = json!(0);
+/// The exchange's row, everything suspected for more than a day.
+fn failing_since_ever(exchange: &ExchangeRow) -> ExchangeRow {
+    let mut row = serde_json::to_value(exchange).expect("a row is JSON");
+    let candidates = row["candidates"].as_object_mut().expect("the candidates");
+    for failure_record in candidates.values_mut() {
+        failure_record["since_ms"] = json!(0);
     }
     serde_json::from_value(row).expect("still a row")
 }
@@ -89,14 +89,14 @@ fn is(ctx: &Ctx, variant: Variant) -> bool {
     ctx.world.settings.variant == Some(variant)
 }
 
-/// The limits of the fuse, perhaps none.
-pub fn fuse(settings: &Settings) -> FuseLimits {
+/// The recipient limits, perhaps none.
+pub fn recipient_limit(settings: &Settings) -> RecipientLimits {
     match settings.variant {
-        Some(Variant::NoFuse) => FuseLimits {
-            messages_an_hour: u32::MAX,
-            same_text_a_day: u32::MAX,
+        Some(Variant::NoRecipientLimit) => RecipientLimits {
+            messages_per_hour: u32::MAX,
+            same_text_per_day: u32::MAX,
         },
-        _ => settings.fuse,
+        _ => settings.recipient_limit,
     }
 }
 
@@ -122,10 +122,12 @@ impl BentQueue {
 impl Queue for BentQueue {
     async fn send(&self, mut messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
         let ctx = &self.port.ctx;
-        if is(ctx, Variant::DeduplicationIdReused) && self.port.name == QueueName::ExchangeParked {
+        if is(ctx, Variant::DeduplicationIdReused)
+            && self.port.name == QueueName::ExchangeDeadLetter
+        {
             for message in &mut messages {
-                let parked: Value = serde_json::from_str(&message.body).unwrap_or_default();
-                let body = parked["body"].as_str().unwrap_or_default();
+                let dead_letter: Value = serde_json::from_str(&message.body).unwrap_or_default();
+                let body = dead_letter["body"].as_str().unwrap_or_default();
                 if let Some(fifo) = &mut message.fifo {
                     fifo.deduplication_id = sha256_hex(body.as_bytes());
                 }
@@ -140,13 +142,13 @@ impl Queue for BentQueue {
         sent
     }
 
-    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
         let first = !self.hidden.replace(true);
         if is(&self.port.ctx, Variant::RetryAtOnce) && !first {
             let at_once: Vec<_> = records.iter().map(|(record, _)| (*record, 0)).collect();
-            return self.port.hide(&at_once).await;
+            return self.port.change_visibility(&at_once).await;
         }
-        self.port.hide(records).await
+        self.port.change_visibility(records).await
     }
 }
 
@@ -176,7 +178,8 @@ impl BentLedger {
             row.sending = Sending::Queued;
         }
         let is_settled = ctx.world.settled.borrow().contains_key(row.id.as_str());
-        if is(ctx, Variant::EvidenceIgnored) && is_settled && row.sending == Sending::Accepted {
+        if is(ctx, Variant::MatchingReportIgnored) && is_settled && row.sending == Sending::Accepted
+        {
             row.sending = Sending::Unknown { since_ms: 0 };
         }
     }
@@ -191,7 +194,7 @@ impl LedgerStore for BentLedger {
                 match row {
                     Row::Sms(row) => row.reports.clear(),
                     Row::Message(row) => row.status = Status::Unsent,
-                    Row::Account(_) | Row::Recipient(_) | Row::Lane(_) => {}
+                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) => {}
                 }
             }
         }
@@ -200,10 +203,10 @@ impl LedgerStore for BentLedger {
                 self.bend_for_sender(row);
             }
         }
-        if is(ctx, Variant::PoisonParkedWithoutWitness) {
+        if is(ctx, Variant::PoisonDeadLetteredWithoutControl) {
             for (row, _) in &mut rows {
-                if let Row::Lane(lane) = row {
-                    *lane = failing_since_ever(lane);
+                if let Row::Exchange(exchange) = row {
+                    *exchange = failing_since_ever(exchange);
                 }
             }
         }
@@ -229,7 +232,7 @@ impl LedgerStore for BentLedger {
         self.port.write(writes).await
     }
 
-    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+    async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
         let named = self.port.named(limit).await?;
         if is(&self.port.0, Variant::StaleIndexBelieved) {
             let rows = named.iter().cloned().map(Row::Message);

@@ -11,13 +11,13 @@ pub enum Call {
     /// Sending to a queue.
     Send,
     /// Changing visibility.
-    Hide,
+    ChangeVisibility,
     /// Reading rows.
     Read,
     /// Writing rows.
     Write,
     /// Asking the index.
-    Untold,
+    Unreported,
     /// Asking the other index.
     Unsettled,
     /// Posting to Medic.
@@ -30,7 +30,7 @@ pub enum Call {
 
 /// What becomes of a port call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It does what it says.
     Fine,
     /// An error, and nothing was done.
@@ -96,7 +96,7 @@ struct Scripted {
     function: Function,
     call: Call,
     skip: u32,
-    fate: Fate,
+    disposition: Disposition,
     times: u32,
 }
 
@@ -117,47 +117,54 @@ pub struct Faults {
 impl Faults {
     /// Writes down what becomes of a call of a function, after so many others of its kind, and how
     /// often.
-    pub fn script(&self, function: Function, call: Call, skip: u32, fate: Fate, times: u32) {
+    pub fn script(
+        &self,
+        function: Function,
+        call: Call,
+        skip: u32,
+        disposition: Disposition,
+        times: u32,
+    ) {
         self.script.borrow_mut().push(Scripted {
             function,
             call,
             skip,
-            fate,
+            disposition,
             times,
         });
     }
 
     /// What becomes of this call.
-    pub fn fate(&self, function: Function, call: Call, random: &Random) -> Fate {
-        if let Some(fate) = self.scripted(function, call) {
-            return fate;
+    pub fn disposition(&self, function: Function, call: Call, random: &Random) -> Disposition {
+        if let Some(disposition) = self.scripted(function, call) {
+            return disposition;
         }
         let is_out = match call {
-            Call::Send | Call::Hide => self.queues_out.get(),
-            Call::Read | Call::Write | Call::Untold | Call::Unsettled => self.ledger_out.get(),
+            Call::Send | Call::ChangeVisibility => self.queues_out.get(),
+            Call::Read | Call::Write | Call::Unreported | Call::Unsettled => self.ledger_out.get(),
             Call::Secret => self.secrets_out.get(),
             Call::Post | Call::Sms => false,
         };
         if is_out {
-            return Fate::FailsBefore;
+            return Disposition::FailsBefore;
         }
         let rates = self.rates.borrow();
         // Medic and Africa's Talking have failures of their own.
         let fails = u32::from(!matches!(call, Call::Post | Call::Sms));
         if random.chance(rates.dies_before) {
-            Fate::DiesBefore
+            Disposition::DiesBefore
         } else if random.chance(rates.dies_after) {
-            Fate::DiesAfter
+            Disposition::DiesAfter
         } else if random.chance(rates.fails_before * fails) {
-            Fate::FailsBefore
+            Disposition::FailsBefore
         } else if random.chance(rates.fails_after * fails) {
-            Fate::FailsAfter
+            Disposition::FailsAfter
         } else {
-            Fate::Fine
+            Disposition::Fine
         }
     }
 
-    fn scripted(&self, function: Function, call: Call) -> Option<Fate> {
+    fn scripted(&self, function: Function, call: Call) -> Option<Disposition> {
         let mut script = self.script.borrow_mut();
         let at = script
             .iter()
@@ -167,11 +174,11 @@ impl Faults {
             line.skip -= 1;
             return None;
         }
-        let fate = line.fate;
+        let disposition = line.disposition;
         line.times = line.times.saturating_sub(1);
         if line.times == 0 {
             script.remove(at);
         }
-        Some(fate)
+        Some(disposition)
     }
 }

@@ -7,18 +7,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use bridge::callbacks::{CallbackHandler, Request};
-use bridge::journal::Callback;
-use bridge::medic_exchange::MedicExchange;
-use bridge::outbound_sender::OutboundSender;
-use bridge::parking::ParkingLot;
+use bridge::handlers::medic_exchange::MedicExchange;
+use bridge::handlers::outbound_sender::OutboundSender;
+use bridge::handlers::report_recorder::ReportRecorder;
+use bridge::handlers::webhook::{CallbackHandler, Request};
+use bridge::log::Callback;
 use bridge::ports::Record;
-use bridge::report_recorder::ReportRecorder;
+use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
 
 use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue};
 use crate::executor::TaskId;
-use crate::ports::{Ctx, SimHash, SimSecret, SimSurroundings};
+use crate::ports::{Ctx, SimHash, SimRuntime, SimSecret};
 use crate::queue::BATCH;
 use crate::world::{QueueName, World};
 
@@ -81,12 +81,14 @@ impl Function {
             QueueName::Exchange => Some(Self::MedicExchange),
             QueueName::Outbox => Some(Self::OutboundSender),
             QueueName::Reports => Some(Self::ReportRecorder),
-            QueueName::ExchangeParked | QueueName::OutboxParked | QueueName::ReportsParked => None,
+            QueueName::ExchangeDeadLetter
+            | QueueName::OutboxDeadLetter
+            | QueueName::ReportsDeadLetter => None,
         }
     }
 }
 
-type Webhook = CallbackHandler<BentQueue, SimSecret, SimSurroundings>;
+type Webhook = CallbackHandler<BentQueue, SimSecret, SimRuntime>;
 
 struct Environment {
     ctx: Rc<Ctx>,
@@ -118,7 +120,7 @@ impl Lambda {
 }
 
 /// A queue has changed: looks at it when there will be something to receive.
-pub fn look(world: &Rc<World>, queue: QueueName) {
+pub fn check(world: &Rc<World>, queue: QueueName) {
     let Some(function) = Function::of(queue) else {
         return;
     };
@@ -170,7 +172,7 @@ fn receive(world: &Rc<World>, function: Function) {
         world.uses_queue(function, function.queue());
         start(world, function, records);
     }
-    look(world, function.queue());
+    check(world, function.queue());
 }
 
 fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
@@ -232,7 +234,7 @@ fn deliver_twice(world: &Rc<World>, function: Function, receipts: &[(String, Str
         let now_ms = world.now_ms();
         let queue = world.queue(function.queue());
         queue.borrow_mut().deliver_again(&receipt, now_ms);
-        look(world, function.queue());
+        check(world, function.queue());
     });
 }
 
@@ -269,16 +271,16 @@ fn ended(world: &Rc<World>, function: Function) {
     if let Some(count) = world.lambda.borrow_mut().in_flight.get_mut(&function) {
         *count -= 1;
     }
-    look(world, function.queue());
+    check(world, function.queue());
 }
 
 type Work = Pin<Box<dyn Future<Output = Vec<String>>>>;
 
 fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: i64) -> Work {
-    let surroundings = SimSurroundings(Rc::clone(ctx));
+    let runtime = SimRuntime(Rc::clone(ctx));
     let settings = &ctx.world.settings;
     let ledger = BentLedger::new(ctx);
-    let parked = |name, is_fifo| ParkingLot {
+    let dead_letter = |name, is_fifo| DeadLetterQueue {
         queue: BentQueue::new(ctx, name),
         is_fifo,
     };
@@ -288,11 +290,11 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 ledger,
                 exchange: BentQueue::new(ctx, QueueName::Exchange),
                 outbox: BentQueue::new(ctx, QueueName::Outbox),
-                parked: parked(QueueName::ExchangeParked, true),
+                dead_letters: dead_letter(QueueName::ExchangeDeadLetter, true),
                 medic: BentMedic::new(ctx),
-                surroundings,
+                runtime,
                 post_timeout_ms: settings.post_timeout_ms,
-                works_on_ms: settings.works_on_ms,
+                grace_ms: settings.grace_ms,
             };
             Box::pin(async move { handler.handle(&records, deadline_ms).await })
         }
@@ -300,11 +302,11 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
             let handler = OutboundSender {
                 ledger,
                 outbox: BentQueue::new(ctx, QueueName::Outbox),
-                parked: parked(QueueName::OutboxParked, false),
+                dead_letters: dead_letter(QueueName::OutboxDeadLetter, false),
                 africas_talking: BentAfricasTalking::new(ctx),
                 hashes: SimHash(Rc::clone(ctx)),
-                fuse: broken::fuse(settings),
-                surroundings,
+                recipient_limit: broken::recipient_limit(settings),
+                runtime,
                 rules: settings.rules,
                 sender_ids: Rc::clone(&settings.sender_ids),
                 call_timeout_ms: settings.call_timeout_ms,
@@ -315,8 +317,8 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
             let handler = ReportRecorder {
                 ledger,
                 reports: BentQueue::new(ctx, QueueName::Reports),
-                parked: parked(QueueName::ReportsParked, false),
-                surroundings,
+                dead_letters: dead_letter(QueueName::ReportsDeadLetter, false),
+                runtime,
                 call_over_after_ms: settings.rules.call_over_after_ms,
             };
             Box::pin(async move { handler.handle(&records).await })
@@ -384,29 +386,29 @@ fn environment(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Enviro
         return environment;
     }
     let ctx = Ctx::new(world, function, task);
-    let (callback, queue, parked, is_fifo) = match function {
+    let (callback, queue, dead_letter, is_fifo) = match function {
         Function::IncomingMessages => (
             Callback::IncomingMessage,
             QueueName::Exchange,
-            QueueName::ExchangeParked,
+            QueueName::ExchangeDeadLetter,
             true,
         ),
         _ => (
             Callback::DeliveryReport,
             QueueName::Reports,
-            QueueName::ReportsParked,
+            QueueName::ReportsDeadLetter,
             false,
         ),
     };
     let webhook = CallbackHandler {
         callback,
         queue: BentQueue::new(&ctx, queue),
-        parked: ParkingLot {
-            queue: BentQueue::new(&ctx, parked),
+        dead_letters: DeadLetterQueue {
+            queue: BentQueue::new(&ctx, dead_letter),
             is_fifo,
         },
         keys: IncomingKeys::new(SimSecret(Rc::clone(&ctx))),
-        surroundings: SimSurroundings(Rc::clone(&ctx)),
+        runtime: SimRuntime(Rc::clone(&ctx)),
     };
     Rc::new(Environment { ctx, webhook })
 }

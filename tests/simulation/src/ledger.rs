@@ -60,14 +60,14 @@ impl LedgerModel {
         }
     }
 
-    /// What the index names that Medic has not been told, those offered first first; as the rows
+    /// What the index names that has not been reported to Medic, those offered first first; as the rows
     /// were when the index learned of them.
-    pub fn untold(&self, limit: usize) -> Vec<MessageRow> {
+    pub fn unreported(&self, limit: usize) -> Vec<MessageRow> {
         let mut named: Vec<&MessageRow> = self
             .index
             .values()
             .filter_map(|entry| match &entry.row {
-                Row::Message(row) if row.is_untold() => Some(row),
+                Row::Message(row) if row.is_unreported() => Some(row),
                 _ => None,
             })
             .collect();

@@ -26,5 +26,5 @@ pub mod promises;
 pub mod queue;
 pub mod random;
 pub mod run;
-pub mod scene;
+pub mod scenario;
 pub mod world;

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use bridge::queue_messages::{ExchangeMessage, decode};
+use bridge::wire::queue_messages::{ExchangeMessage, decode};
 
 use crate::africas_talking;
 use crate::lambda::Function;
@@ -202,19 +202,19 @@ fn ends(world: &Rc<World>) -> Ends {
     let breaches = promises::breaches(world);
     let at = world.africas_talking.borrow();
     let medic = world.medic.borrow();
-    let parked = promises::parked(world);
+    let dead_letter = promises::dead_letters(world);
     let accepted = at
         .incoming
         .values()
         .filter(|sms| sms.answers.contains(&200));
     let accepted: BTreeSet<&str> = accepted.map(|sms| sms.id.as_str()).collect();
     let copies: Vec<usize> = accepted.iter().map(|id| medic.copies(id)).collect();
-    let is_lost = |id: &&&str| medic.copies(id) == 0 && !parked.contains_key(**id);
+    let is_lost = |id: &&&str| medic.copies(id) == 0 && !dead_letter.contains_key(**id);
     Ends {
         accepted: accepted.len(),
         stored_once: copies.iter().filter(|copies| **copies == 1).count(),
         stored_twice: copies.iter().filter(|copies| **copies > 1).count(),
-        parked: parked.len(),
+        dead_letter: dead_letter.len(),
         lost: accepted.iter().filter(is_lost).count(),
         out_of_order: promises::order(world).len(),
         left,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bridge::domain::message::UnknownOutcomePolicy;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
-use bridge::queue_messages::{Parked, decode};
+use bridge::wire::queue_messages::{DeadLetter, decode};
 
 use crate::africas_talking::{self, Account, Verdict};
 use crate::broken::Variant;
@@ -38,7 +38,8 @@ pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
     }
     if random.chance(200_000) {
         // Low enough that a robot meets it soon.
-        settings.fuse.messages_an_hour = u32::try_from(random.between(3, 20)).unwrap_or(3);
+        settings.recipient_limit.messages_per_hour =
+            u32::try_from(random.between(3, 20)).unwrap_or(3);
     }
     if random.chance(300_000) {
         let list = "MYORG,+254=20880";
@@ -161,10 +162,10 @@ fn life_goes_on(world: &Rc<World>, end_ms: i64) {
     }
 }
 
-/// A robot without a fuse would never let a run come to its end.
+/// A robot without a recipient limit would never let a run come to its end.
 const ROBOTS_PATIENCE: u32 = 200;
 
-/// Somewhere a robot answers every SMS, and Medic every answer: the fuse ends that.
+/// Somewhere a robot answers every SMS, and Medic every answer: the recipient limit ends that.
 fn robot(world: &Rc<World>, end_ms: i64) {
     let random = &world.random;
     if !random.chance(30_000) {
@@ -234,9 +235,9 @@ fn windows(world: &Rc<World>, end_ms: i64) {
         };
         let to_ms = (from_ms + length_ms).min(end_ms);
         let kind = random.between(0, 13);
-        world.at_time(from_ms, move |world| begin_trouble(world, kind, to_ms));
+        world.at_time(from_ms, move |world| begin_failure(world, kind, to_ms));
         if (1..=10).contains(&kind) {
-            world.at_time(to_ms, move |world| end_trouble(world, kind));
+            world.at_time(to_ms, move |world| end_failure(world, kind));
         }
     }
     if random.chance(300_000) {
@@ -248,15 +249,15 @@ fn windows(world: &Rc<World>, end_ms: i64) {
 }
 
 /// A disk that fills up between two POSTs of one round looks like poison to whoever sees that round
-/// only; what is parked then by mistake is not lost. Here it fills up between rounds.
+/// only; what is in the dead-letter queues then by mistake is not lost. Here it fills up between rounds.
 fn may_begin(world: &World, kind: i64) -> bool {
     kind != 5 || !world.lambda.borrow().is_running(Function::MedicExchange)
 }
 
-fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
+fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
     if !may_begin(world, kind) {
         if world.now_ms() + 1_000 < to_ms {
-            world.after(1_000, move |world| begin_trouble(world, kind, to_ms));
+            world.after(1_000, move |world| begin_failure(world, kind, to_ms));
         }
         return;
     }
@@ -300,13 +301,13 @@ fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
             "the secret store is out"
         }
         9 => {
-            let trouble = *world.random.pick(&[
+            let cause = *world.random.pick(&[
                 Verdict::Rejected(402),
                 Verdict::Rejected(405),
                 Verdict::NoRecipient("InvalidSenderId"),
                 Verdict::Http(401, false),
             ]);
-            world.africas_talking.borrow_mut().account = Account::Trouble(trouble);
+            world.africas_talking.borrow_mut().account = Account::Failing(cause);
             "the account is in trouble"
         }
         10 => {
@@ -316,7 +317,7 @@ fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
                 Verdict::NoAnswer(taken),
                 Verdict::Code500(taken),
             ]);
-            world.africas_talking.borrow_mut().account = Account::Trouble(sick);
+            world.africas_talking.borrow_mut().account = Account::Failing(sick);
             "Africa's Talking does not answer"
         }
         _ => {
@@ -328,7 +329,7 @@ fn begin_trouble(world: &Rc<World>, kind: i64, to_ms: i64) {
     world.note(|| format!("=== {name}, until {}", (to_ms - BEGIN_MS) / 1000));
 }
 
-fn end_trouble(world: &Rc<World>, kind: i64) {
+fn end_failure(world: &Rc<World>, kind: i64) {
     match kind {
         1..=4 => world.medic.borrow_mut().mode = Mode::Up,
         5 => world.medic.borrow_mut().disk_full = false,
@@ -356,7 +357,7 @@ fn rotate_key(world: &Rc<World>) {
     });
 }
 
-/// An operator puts back what was parked, a few times, whether or not it was mended.
+/// An operator puts back what was dead-lettered, a few times, whether or not it was fixed.
 fn put_back_often(world: &Rc<World>) {
     for _ in 0..world.random.between(1, 4) {
         let after_ms = world.random.between(0, 8 * MINUTE_MS);
@@ -364,18 +365,18 @@ fn put_back_often(world: &Rc<World>) {
     }
 }
 
-/// The operator's command: what was parked goes back, under a deduplication id of its own life.
+/// The operator's command: what was dead-lettered goes back, under a deduplication id of its own life.
 pub fn put_back(world: &Rc<World>) {
-    let parked = world
-        .queue(QueueName::ExchangeParked)
+    let dead_letter = world
+        .queue(QueueName::ExchangeDeadLetter)
         .borrow_mut()
         .take_all();
-    for message in parked {
-        let parked: Parked = decode(&message.body).expect("parked by us");
-        if parked.retryable {
+    for message in dead_letter {
+        let dead_letter: DeadLetter = decode(&message.body).expect("dead-lettered by us");
+        if dead_letter.retryable {
             world.count(|| "the operator: put back".to_owned());
             let id = format!("put-back-{}", message.id);
-            world.put_into_exchange(parked.body, id);
+            world.put_into_exchange(dead_letter.body, id);
         }
     }
 }
@@ -384,7 +385,7 @@ fn end_of_faults(world: &Rc<World>) {
     *world.faults.rates.borrow_mut() = Rates::default();
     for kind in 1..=10 {
         // Some may never have begun.
-        end_trouble(world, kind);
+        end_failure(world, kind);
     }
     world.note(|| "=== faults stop".to_owned());
     for function in [
@@ -392,6 +393,6 @@ fn end_of_faults(world: &Rc<World>) {
         Function::OutboundSender,
         Function::ReportRecorder,
     ] {
-        lambda::look(world, function.queue());
+        lambda::check(world, function.queue());
     }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bridge::digest::hmac_hex;
-use bridge::domain::backoff::Dice;
+use bridge::domain::backoff::RandomSource;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
-use bridge::journal::{Entry, Journal, Origin};
+use bridge::log::{EventLog, LogEvent, Origin};
 use bridge::ports::{
     AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
     NewMessage, Queue, QueueError, Record, Response, Row, SecretError, SecretStore, Sms, Version,
@@ -17,7 +17,7 @@ use bridge::ports::{
 };
 
 use crate::executor::TaskId;
-use crate::faults::{Call, Fate};
+use crate::faults::{Call, Disposition};
 use crate::lambda::{self, Function};
 use crate::plan::SECRET_KEY;
 use crate::queue::BATCH;
@@ -78,29 +78,29 @@ impl Ctx {
     /// A call. `None` when it fails.
     async fn call<T>(&self, call: Call, effect: impl FnOnce() -> T) -> Option<T> {
         let world = &self.world;
-        let fate = world.faults.fate(self.function, call, &world.random);
-        if fate != Fate::Fine {
-            world.count(|| format!("{} {call:?}: {fate:?}", self.function.name()));
-            world.note(|| format!("#{} {call:?} {fate:?}", self.task.get()));
+        let disposition = world.faults.disposition(self.function, call, &world.random);
+        if disposition != Disposition::Fine {
+            world.count(|| format!("{} {call:?}: {disposition:?}", self.function.name()));
+            world.note(|| format!("#{} {call:?} {disposition:?}", self.task.get()));
         }
         // Whoever calls Medic or Africa's Talking has set a time to that, connecting included.
         let is_outside = matches!(call, Call::Post | Call::Sms);
         self.pass(if is_outside { 4_000 } else { i64::MAX }).await;
-        match fate {
-            Fate::FailsBefore => return None,
-            Fate::DiesBefore => world.die(self.task.get()).await,
-            Fate::Slow(wait_ms) => world.sleep(wait_ms).await,
+        match disposition {
+            Disposition::FailsBefore => return None,
+            Disposition::DiesBefore => world.die(self.task.get()).await,
+            Disposition::Slow(wait_ms) => world.sleep(wait_ms).await,
             _ => {}
         }
         let result = effect();
-        if let Fate::AnswersSlowly(wait_ms) = fate {
+        if let Disposition::AnswersSlowly(wait_ms) = disposition {
             world.sleep(wait_ms).await;
         }
-        if fate == Fate::DiesAfter {
+        if disposition == Disposition::DiesAfter {
             world.die(self.task.get()).await;
         }
         self.pass(i64::MAX).await;
-        (fate != Fate::FailsAfter).then_some(result)
+        (disposition != Disposition::FailsAfter).then_some(result)
     }
 
     async fn pass(&self, longest_ms: i64) {
@@ -150,12 +150,12 @@ impl Queue for SimQueue {
         results
     }
 
-    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
         let mut results = Vec::new();
         for batch in records.chunks(BATCH) {
             let world = &self.ctx.world;
             world.uses_queue(self.ctx.function, self.name);
-            let hidden = self.ctx.call(Call::Hide, || {
+            let hidden = self.ctx.call(Call::ChangeVisibility, || {
                 let mut queue = world.queue(self.name).borrow_mut();
                 batch
                     .iter()
@@ -163,13 +163,13 @@ impl Queue for SimQueue {
                         if self.entry_fails() {
                             return Err(QueueError::of_server("ServiceUnavailable"));
                         }
-                        queue.hide(&record.receipt_handle, *seconds, world.now_ms())
+                        queue.change_visibility(&record.receipt_handle, *seconds, world.now_ms())
                     })
                     .collect::<Vec<_>>()
             });
             let failed = || vec![Err(QueueError::of_server("no answer")); batch.len()];
             results.extend(hidden.await.unwrap_or_else(failed));
-            lambda::look(world, self.name);
+            lambda::check(world, self.name);
         }
         results
     }
@@ -189,7 +189,7 @@ impl SimQueue {
             .queue(self.name)
             .borrow_mut()
             .send(message, world.now_ms());
-        lambda::look(world, self.name);
+        lambda::check(world, self.name);
         sent
     }
 
@@ -235,9 +235,10 @@ impl LedgerStore for SimLedger {
             for (version, row) in changed {
                 if let Row::Message(row) = &row {
                     world.note(|| {
-                        let (id, sending, told) = (row.id.as_str(), &row.sending, &row.told);
+                        let (id, sending, reported) =
+                            (row.id.as_str(), &row.sending, &row.reported);
                         let (task, status) = (self.0.task.get(), row.status);
-                        format!("#{task} writes {id}: {sending:?} {status:?} told {told:?}")
+                        format!("#{task} writes {id}: {sending:?} {status:?} told {reported:?}")
                     });
                 }
                 let lags = world.random.chance(world.faults.rates.borrow().index_lags);
@@ -253,7 +254,7 @@ impl LedgerStore for SimLedger {
             .ok_or_else(|| LedgerError("no answer".to_owned()))
     }
 
-    async fn untold(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+    async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
         let named = self.named(limit).await?;
         Ok(named.into_iter().map(|row| row.id).collect())
     }
@@ -277,7 +278,7 @@ impl SimLedger {
         world.uses(self.0.function, |usage| usage.read_half_units += 1);
         let named = self
             .0
-            .call(Call::Untold, || world.ledger.borrow().untold(limit));
+            .call(Call::Unreported, || world.ledger.borrow().unreported(limit));
         named
             .await
             .ok_or_else(|| LedgerError("no answer".to_owned()))
@@ -362,10 +363,10 @@ impl KeyedHash for SimHash {
     }
 }
 
-/// Time, chance and the journal.
-pub struct SimSurroundings(pub Rc<Ctx>);
+/// Time, chance and the log.
+pub struct SimRuntime(pub Rc<Ctx>);
 
-impl Clock for SimSurroundings {
+impl Clock for SimRuntime {
     fn now_ms(&self) -> i64 {
         self.0.now_ms()
     }
@@ -376,26 +377,26 @@ impl Clock for SimSurroundings {
     }
 }
 
-impl Dice for SimSurroundings {
+impl RandomSource for SimRuntime {
     fn up_to(&self, limit: u64) -> u64 {
         let number = self.0.world.random.next();
         limit.checked_add(1).map_or(number, |width| number % width)
     }
 }
 
-impl Journal for SimSurroundings {
-    fn record(&self, entry: Entry) {
+impl EventLog for SimRuntime {
+    fn record(&self, event: LogEvent) {
         let origin = Origin {
             stack: "simulation".to_owned(),
             function: self.0.function.name(),
         };
-        let line = entry.to_line(&origin, self.0.now_ms());
-        if matches!(entry, Entry::EvidenceAdopted { .. }) {
-            self.0.world.evidence_came(&line);
+        let line = event.to_line(&origin, self.0.now_ms());
+        if matches!(event, LogEvent::ReportMatched { .. }) {
+            self.0.world.matching_report_came(&line);
         }
         self.0.world.uses(self.0.function, |usage| {
             usage.log_bytes += line.len() as u64;
         });
-        self.0.world.journal(self.0.task.get(), &line);
+        self.0.world.log(self.0.task.get(), &line);
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
-use bridge::queue_messages::{ExchangeMessage, Parked, decode};
+use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, decode};
 
 use crate::africas_talking::{SendCall, Verdict};
 use crate::medic::{Outgoing, POISONS, State};
@@ -46,9 +46,9 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
     let medic = world.medic.borrow();
     for message in &medic.outgoing {
         found.extend(sent(world, message));
-        found.extend(told(world, message));
+        found.extend(reported(world, message));
     }
-    found.extend(fused(world));
+    found.extend(over_limit(world));
     if let Some(post) = medic.log.iter().find(|post| post.others_open > 0) {
         let what = "a POST began while another was open";
         found.push(breach(2, post.messages.first().map_or("", |id| id), what));
@@ -61,16 +61,16 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
     found
 }
 
-/// What is parked of `exchange`: the reason, by the id of the message.
-pub fn parked(world: &World) -> BTreeMap<String, String> {
-    let queue = world.queue(QueueName::ExchangeParked).borrow();
+/// What is dead-lettered of `exchange`: the reason, by the id of the message.
+pub fn dead_letters(world: &World) -> BTreeMap<String, String> {
+    let queue = world.queue(QueueName::ExchangeDeadLetter).borrow();
     queue
         .messages()
         .filter_map(|message| {
-            let parked: Parked = decode(&message.body).ok()?;
-            match decode(&parked.body) {
+            let dead_letter: DeadLetter = decode(&message.body).ok()?;
+            match decode(&dead_letter.body) {
                 Ok(ExchangeMessage::Incoming(sms)) => {
-                    Some((sms.id.as_str().to_owned(), parked.reason))
+                    Some((sms.id.as_str().to_owned(), dead_letter.reason))
                 }
                 _ => None,
             }
@@ -78,11 +78,11 @@ pub fn parked(world: &World) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn ever_parked(world: &World) -> Vec<String> {
-    let queue = world.queue(QueueName::ExchangeParked).borrow();
+fn ever_dead_lettered(world: &World) -> Vec<String> {
+    let queue = world.queue(QueueName::ExchangeDeadLetter).borrow();
     let ids = queue.taken.iter().filter_map(|body| {
-        let parked: Parked = decode(body).ok()?;
-        match decode(&parked.body) {
+        let dead_letter: DeadLetter = decode(body).ok()?;
+        match decode(&dead_letter.body) {
             Ok(ExchangeMessage::Incoming(sms)) => Some(sms.id.as_str().to_owned()),
             _ => None,
         }
@@ -90,32 +90,34 @@ fn ever_parked(world: &World) -> Vec<String> {
     ids.collect()
 }
 
-/// 1: what got a 200 is in Medic exactly once, or parked with a reason.
+/// 1: what got a 200 is in Medic exactly once, or dead-lettered with a reason.
 fn incoming(world: &World) -> Vec<Breach> {
     let mut found = Vec::new();
     let medic = world.medic.borrow();
-    let parked = parked(world);
+    let dead_letter = dead_letters(world);
     let came_again = an_sms_came_again(world);
     for sms in world.africas_talking.borrow().incoming.values() {
         let copies = medic.copies(&sms.id);
-        let is_parked = parked.get(&sms.id).is_some_and(|reason| !reason.is_empty());
+        let is_dead_lettered = dead_letter
+            .get(&sms.id)
+            .is_some_and(|reason| !reason.is_empty());
         if copies > 1 {
             found.push(breach(1, &sms.id, format!("is in Medic {copies} times")));
         }
-        if sms.answers.contains(&200) && copies == 0 && !is_parked {
+        if sms.answers.contains(&200) && copies == 0 && !is_dead_lettered {
             found.push(breach(1, &sms.id, "got a 200 and is lost"));
         }
         // Only Medic's own word condemns; but a repeat that SQS did not recognise is taken by a full
-        // disk as if it were stored, and stands witness. What ended again and again in doubt is parked by number
+        // disk as if it were stored, and serves as control. What ended again and again in doubt is dead-lettered by number
         // of tries: Medic may have it, and recognises it when it is put back.
         let is_poison = POISONS.iter().any(|poison| sms.text.contains(poison));
-        let reason = parked.get(&sms.id);
+        let reason = dead_letter.get(&sms.id);
         let condemned = reason.is_some_and(|reason| reason.contains("\"code\":500"));
         if condemned && !came_again && (copies > 0 || !is_poison) {
             found.push(breach(
                 1,
                 &sms.id,
-                "is parked, and Medic would have taken it",
+                "is dead-lettered, and Medic would have taken it",
             ));
         }
     }
@@ -154,11 +156,11 @@ pub fn order(world: &World) -> Vec<Breach> {
             accepted.entry(sms.from).or_default().push(sms.id.as_str());
         }
     }
-    // What was parked and put back has lost its place.
-    let put_aside: BTreeSet<String> = ever_parked(world).into_iter().collect();
+    // What was dead-lettered and put back has lost its place.
+    let dead_letter_item: BTreeSet<String> = ever_dead_lettered(world).into_iter().collect();
     let mut stored: BTreeMap<&str, Once> = BTreeMap::new();
     for message in &medic.stored {
-        if !put_aside.contains(&message.id) {
+        if !dead_letter_item.contains(&message.id) {
             stored.entry(&message.from).or_default().push(&message.id);
         }
     }
@@ -224,9 +226,9 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
             format!("was tried after {unknown} unknown outcomes"),
         ));
     }
-    if taken == 0 && !message.is_trouble() {
+    if taken == 0 && !message.is_failing() {
         match &message.state {
-            State::Told(Status::Failed, Some(reason)) if !reason.is_empty() => {}
+            State::LastStatus(Status::Failed, Some(reason)) if !reason.is_empty() => {}
             state => found.push(breach(
                 2,
                 &message.id,
@@ -267,9 +269,9 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
     found
 }
 
-/// 2: no number gets more messages than its fuse lets through. Two windows can touch, so that an hour
+/// 2: no number gets more messages than its recipient limit lets through. Two windows can touch, so that an hour
 /// may hold twice the limit.
-fn fused(world: &World) -> Vec<Breach> {
+fn over_limit(world: &World) -> Vec<Breach> {
     let at = world.africas_talking.borrow();
     let mut begun: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     let mut known: BTreeSet<&str> = BTreeSet::new();
@@ -279,7 +281,7 @@ fn fused(world: &World) -> Vec<Breach> {
             begun.entry(&call.sms.0).or_default().push(call.at_ms);
         }
     }
-    let most = 2 * world.settings.fuse.messages_an_hour as usize;
+    let most = 2 * world.settings.recipient_limit.messages_per_hour as usize;
     let storms = begun.iter().filter(|(_, times)| {
         let mut windows = times.windows(most + 1);
         windows.any(|window| window[most] - window[0] < HOUR_MS - CALL_AFTER_COUNT_MS)
@@ -297,7 +299,7 @@ fn is_heard(world: &World, call: &SendCall) -> bool {
 }
 
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.
-fn told(world: &World, message: &Outgoing) -> Vec<Breach> {
+fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
     let mut found = Vec::new();
     if message.history.windows(2).any(|two| two[1] < two[0]) {
         found.push(breach(
@@ -350,11 +352,11 @@ fn told(world: &World, message: &Outgoing) -> Vec<Breach> {
         );
         found.push(breach(3, &message.id, what));
     }
-    // What was refused because a repeat stood witness stays refused, alarmed, until somebody looks.
-    let is_put_aside = row.is_refused() && an_sms_came_again(world);
-    let last_word =
-        is_put_aside || matches!(&message.state, State::Told(status, _) if *status == row.status);
-    if !last_word && !message.is_trouble() {
+    // What was refused because a repeat stood control stays refused, alarmed, until somebody looks.
+    let is_set_aside = row.is_refused() && an_sms_came_again(world);
+    let last_word = is_set_aside
+        || matches!(&message.state, State::LastStatus(status, _) if *status == row.status);
+    if !last_word && !message.is_failing() {
         let what = format!(
             "is {:?} in Medic and {:?} in the ledger",
             message.state, row.status
@@ -387,13 +389,13 @@ pub fn at_rest(world: &World) -> Result<(), (String, String)> {
             return waits(&message.body, &format!("waits in {name:?}"));
         }
     }
-    let refuses = |id: &str| medic.outgoing(id).is_some_and(Outgoing::is_trouble);
+    let refuses = |id: &str| medic.outgoing(id).is_some_and(Outgoing::is_failing);
     if let Some(message) = medic.waiting().find(|message| !refuses(&message.id)) {
         return waits(&message.id, "waits in Medic");
     }
     for row in world.ledger.borrow().messages() {
         let id = row.id.as_str();
-        if row.is_untold() && !refuses(id) {
+        if row.is_unreported() && !refuses(id) {
             return waits(id, "was not told");
         }
         if !matches!(row.sending, Sending::Accepted | Sending::Failed) {

@@ -160,7 +160,7 @@ impl QueueModel {
         }
     }
 
-    /// Hands out up to so many messages; and gives back those that move to the dead-letter queue.
+    /// Hands out up to so many messages; and returns those that move to the dead-letter queue.
     ///
     /// Standard: any that are visible, in any order. FIFO: of each group, in order, what precedes
     /// its first invisible message.
@@ -235,7 +235,12 @@ impl QueueModel {
     ///
     /// # Errors
     /// When the receipt is an older one, the message is not in flight, or the time is too long.
-    pub fn hide(&mut self, receipt: &str, seconds: i32, now_ms: i64) -> Result<(), QueueError> {
+    pub fn change_visibility(
+        &mut self,
+        receipt: &str,
+        seconds: i32,
+        now_ms: i64,
+    ) -> Result<(), QueueError> {
         let message = self
             .by_receipt(receipt)
             .ok_or_else(|| QueueError::of_server("ReceiptHandleIsInvalid"))?;

@@ -17,7 +17,7 @@ use crate::world::{BEGIN_MS, MINUTE_MS, World};
 /// So long after the last fault or callback everything must be at rest.
 const REST_MS: i64 = 6 * 60 * MINUTE_MS;
 
-/// A message that Medic cannot take is parked after a day of trying, if no other is there to show that
+/// A message that Medic cannot take is dead-lettered after a day of trying, if no other is there to show that
 /// Medic takes anything.
 const REST_AFTER_POISON_MS: i64 = 40 * 60 * MINUTE_MS;
 
@@ -128,11 +128,11 @@ fn bound_ms(world: &Rc<World>) -> i64 {
     let poison = texts.filter(|text| POISONS.iter().any(|poison| text.contains(poison)));
     let poison = i64::try_from(poison.count()).unwrap_or(0);
     let rules = &world.settings.rules;
-    let held_ms = match rules.unknown_outcome {
+    let policy_wait_ms = match rules.unknown_outcome {
         UnknownOutcomePolicy::Hold => rules.max_age_ms,
         UnknownOutcomePolicy::ResendOnce => 0,
     };
-    held_ms + REST_MS + poison * REST_AFTER_POISON_MS
+    policy_wait_ms + REST_MS + poison * REST_AFTER_POISON_MS
 }
 
 fn outcome_counts(world: &Rc<World>) {
@@ -143,7 +143,7 @@ fn outcome_counts(world: &Rc<World>) {
         let stored = medic.copies(&sms.id) > 0;
         world.count(|| match (acknowledged, stored) {
             (true, true) => "outcome: SMS in, stored".to_owned(),
-            (true, false) => "outcome: SMS in, parked".to_owned(),
+            (true, false) => "outcome: SMS in, dead-lettered".to_owned(),
             (false, true) => "outcome: SMS in, stored though never acknowledged".to_owned(),
             (false, false) => "outcome: SMS in, never acknowledged".to_owned(),
         });
@@ -152,7 +152,9 @@ fn outcome_counts(world: &Rc<World>) {
         let taken = at.taken(&message.id);
         world.count(|| format!("outcome: message out, sent {taken} times"));
         world.count(|| match &message.state {
-            crate::medic::State::Told(status, _) => format!("outcome: message out, {status:?}"),
+            crate::medic::State::LastStatus(status, _) => {
+                format!("outcome: message out, {status:?}")
+            }
             state => format!("outcome: message out, {state:?}"),
         });
     }

@@ -5,11 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bridge::domain::fuse::FuseLimits;
 use bridge::domain::message::{Sending, SendingRules, UnknownOutcomePolicy};
+use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::sender_ids::SenderIds;
-use bridge::parking::MEDIC_GROUP;
 use bridge::ports::{Fifo, NewMessage};
+use bridge::queue::dead_letter::MEDIC_GROUP;
 use serde_json::Value;
 
 use crate::africas_talking::AfricasTalkingModel;
@@ -40,11 +40,11 @@ pub enum QueueName {
     /// Delivery reports.
     Reports,
     /// Put aside by `incoming-messages` and `medic-exchange`.
-    ExchangeParked,
+    ExchangeDeadLetter,
     /// Put aside by `outbound-sender`.
-    OutboxParked,
+    OutboxDeadLetter,
     /// Put aside by `delivery-reports` and `report-recorder`.
-    ReportsParked,
+    ReportsDeadLetter,
 }
 
 /// What is configured.
@@ -53,13 +53,13 @@ pub struct Settings {
     /// Medic's time-out.
     pub post_timeout_ms: i64,
     /// For how long after that Medic may go on working.
-    pub works_on_ms: i64,
+    pub grace_ms: i64,
     /// Africa's Talking's time-out.
     pub call_timeout_ms: i64,
     /// The rules of sending.
     pub rules: SendingRules,
     /// What one recipient may get.
-    pub fuse: FuseLimits,
+    pub recipient_limit: RecipientLimits,
     /// As whom to send.
     pub sender_ids: Rc<SenderIds>,
     /// What is broken on purpose.
@@ -72,7 +72,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             post_timeout_ms: 60_000,
-            works_on_ms: 60_000,
+            grace_ms: 60_000,
             call_timeout_ms: 30_000,
             rules: SendingRules {
                 unknown_outcome: UnknownOutcomePolicy::ResendOnce,
@@ -80,9 +80,9 @@ impl Default for Settings {
                 max_age_ms: 72 * 60 * MINUTE_MS,
                 call_over_after_ms: 120_000,
             },
-            fuse: FuseLimits {
-                messages_an_hour: 60,
-                same_text_a_day: 20,
+            recipient_limit: RecipientLimits {
+                messages_per_hour: 60,
+                same_text_per_day: 20,
             },
             sender_ids: Rc::new(SenderIds::default()),
             variant: None,
@@ -115,9 +115,9 @@ pub struct World {
     pub polling: Cell<bool>,
     /// Bodies that SQS moved to a dead-letter queue by itself.
     pub dead: RefCell<Vec<String>>,
-    /// What was seen in the journal or in a queue's attributes and must not be there.
+    /// What was seen in the log or in a queue's attributes and must not be there.
     pub leaks: RefCell<Vec<String>>,
-    /// Every line of the journal, if steps are written down.
+    /// Every line of the log, if steps are written down.
     pub trace: RefCell<Vec<String>>,
     /// Since when a message is settled by evidence: nobody may send it after that.
     pub settled: RefCell<BTreeMap<String, i64>>,
@@ -154,9 +154,9 @@ impl World {
                 RefCell::new(exchange),
                 RefCell::new(QueueModel::standard("outbox", 120_000)),
                 RefCell::new(QueueModel::standard("reports", 60_000)),
-                RefCell::new(QueueModel::fifo("exchange-parked", 30_000)),
-                RefCell::new(QueueModel::standard("outbox-parked", 30_000)),
-                RefCell::new(QueueModel::standard("reports-parked", 30_000)),
+                RefCell::new(QueueModel::fifo("exchange-dead-letter", 30_000)),
+                RefCell::new(QueueModel::standard("outbox-dead-letter", 30_000)),
+                RefCell::new(QueueModel::standard("reports-dead-letter", 30_000)),
             ],
         });
         world.after(1_000, poll);
@@ -183,7 +183,7 @@ impl World {
             .borrow_mut()
             .send(message, now_ms);
         sent.expect("what was in a queue can be in it again");
-        lambda::look(self, QueueName::Exchange);
+        lambda::check(self, QueueName::Exchange);
     }
 
     /// Writes down a step.
@@ -215,25 +215,25 @@ impl World {
         *self.counts.borrow_mut().entry(what()).or_default() += 1;
     }
 
-    /// A line of the journal.
-    pub fn journal(&self, task: TaskId, line: &str) {
+    /// A line of the log.
+    pub fn log(&self, task: TaskId, line: &str) {
         self.shown(line);
         let event = line.split("\"event\":\"").nth(1);
         let event = event.and_then(|rest| rest.split('"').next()).unwrap_or("?");
-        self.count(|| format!("journal: {event}"));
-        self.note(|| format!("#{task} journal {line}"));
+        self.count(|| format!("log: {event}"));
+        self.note(|| format!("#{task} log {line}"));
     }
 
-    /// A message adopted an SMS on evidence, as this line of the journal says. If no other call is
+    /// A message matched an SMS by a matching report, as this line of the log says. If no other call is
     /// under way for it, nobody calls for it any more.
-    pub fn evidence_came(&self, line: &str) {
+    pub fn matching_report_came(&self, line: &str) {
         let line: Value = serde_json::from_str(line).expect("a line is JSON");
         let shown = line["message"].as_str().expect("it names the message");
         let ledger = self.ledger.borrow();
         let mut rows = ledger.messages();
         // Some ids are shown as their hash.
         let row = rows.find(|row| row.id.to_string() == shown);
-        let row = row.expect("it adopted the SMS");
+        let row = row.expect("it matched the SMS");
         if row.sending == Sending::Accepted {
             self.count(|| "evidence: settled an unknown outcome".to_owned());
             let mut settled = self.settled.borrow_mut();

@@ -3,52 +3,61 @@
 
 use bridge::domain::status::Status;
 use simulation::africas_talking::Verdict;
-use simulation::faults::{Call, Fate};
+use simulation::faults::{Call, Disposition};
 use simulation::lambda::Function;
 use simulation::random::ALWAYS;
-use simulation::scene::{OTHER_PHONE, PHONE, Scene};
+use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 
 /// Longer than any function may live.
 const TOO_LONG: i64 = 400_000;
 
 /// How often an invocation was ended from outside.
-fn deaths(scene: &Scene, function: Function) -> u64 {
-    let counts = scene.counts.borrow();
+fn deaths(scenario: &Scenario, function: Function) -> u64 {
+    let counts = scenario.counts.borrow();
     let count = counts.get(&format!("deaths of {}", function.name()));
     count.copied().unwrap_or(0)
 }
 
 #[test]
 fn a_callback_that_waits_too_long_for_sqs_is_repeated_and_one_message() {
-    for fate in [Fate::Slow(TOO_LONG), Fate::AnswersSlowly(TOO_LONG)] {
-        let scene = Scene::default();
+    for disposition in [
+        Disposition::Slow(TOO_LONG),
+        Disposition::AnswersSlowly(TOO_LONG),
+    ] {
+        let scenario = Scenario::default();
         let function = Function::IncomingMessages;
-        scene.faults.script(function, Call::Send, 0, fate, 1);
+        scenario
+            .faults
+            .script(function, Call::Send, 0, disposition, 1);
         let good = "id=in-1&from=%2B254700000001&text=hello";
-        assert!(scene.call_with(function, good) >= 500, "{fate:?}");
-        assert_eq!(scene.call_with(function, good), 200, "{fate:?}");
-        scene.rest(1);
-        assert_eq!(scene.stored(), ["in-1"], "{fate:?}");
+        assert!(scenario.call_with(function, good) >= 500, "{disposition:?}");
+        assert_eq!(scenario.call_with(function, good), 200, "{disposition:?}");
+        scenario.rest(1);
+        assert_eq!(scenario.stored(), ["in-1"], "{disposition:?}");
     }
 }
 
 #[test]
-fn a_lane_whose_port_is_slow_is_tried_again_and_stores_once() {
-    for call in [Call::Hide, Call::Read, Call::Untold] {
-        for fate in [
-            Fate::Slow(5_000),
-            Fate::Slow(TOO_LONG),
-            Fate::AnswersSlowly(TOO_LONG),
+fn an_exchange_whose_port_is_slow_is_tried_again_and_stores_once() {
+    for call in [Call::ChangeVisibility, Call::Read, Call::Unreported] {
+        for disposition in [
+            Disposition::Slow(5_000),
+            Disposition::Slow(TOO_LONG),
+            Disposition::AnswersSlowly(TOO_LONG),
         ] {
-            let scene = Scene::without_polls();
+            let scenario = Scenario::without_polls();
             let function = Function::MedicExchange;
-            scene.faults.script(function, call, 0, fate, 1);
-            scene.batch(&[("a", PHONE, "1"), ("b", PHONE, "2")]);
-            scene.rest(1);
-            assert_eq!(scene.stored(), ["a", "b"], "{call:?} {fate:?}");
-            let too_long = u64::from(fate != Fate::Slow(5_000));
-            assert_eq!(deaths(&scene, function), too_long, "{call:?} {fate:?}");
-            scene.keeps_its_promises();
+            scenario.faults.script(function, call, 0, disposition, 1);
+            scenario.batch(&[("a", PHONE, "1"), ("b", PHONE, "2")]);
+            scenario.rest(1);
+            assert_eq!(scenario.stored(), ["a", "b"], "{call:?} {disposition:?}");
+            let too_long = u64::from(disposition != Disposition::Slow(5_000));
+            assert_eq!(
+                deaths(&scenario, function),
+                too_long,
+                "{call:?} {disposition:?}"
+            );
+            scenario.keeps_its_promises();
         }
     }
 }
@@ -57,152 +66,155 @@ fn a_lane_whose_port_is_slow_is_tried_again_and_stores_once() {
 fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
     let ports = [
         // The claim was not written, or was and nobody called.
-        (Call::Write, 0, Fate::Slow(TOO_LONG)),
-        (Call::Write, 0, Fate::AnswersSlowly(TOO_LONG)),
-        (Call::Read, 0, Fate::Slow(TOO_LONG)),
-        (Call::Secret, 0, Fate::Slow(TOO_LONG)),
+        (Call::Write, 0, Disposition::Slow(TOO_LONG)),
+        (Call::Write, 0, Disposition::AnswersSlowly(TOO_LONG)),
+        (Call::Read, 0, Disposition::Slow(TOO_LONG)),
+        (Call::Secret, 0, Disposition::Slow(TOO_LONG)),
         // Slow, but in time.
-        (Call::Write, 0, Fate::Slow(5_000)),
-        (Call::Write, 1, Fate::Slow(5_000)),
-        (Call::Read, 1, Fate::Slow(5_000)),
+        (Call::Write, 0, Disposition::Slow(5_000)),
+        (Call::Write, 1, Disposition::Slow(5_000)),
+        (Call::Read, 1, Disposition::Slow(5_000)),
     ];
-    for (call, skip, fate) in ports {
-        let scene = Scene::default();
+    for (call, skip, disposition) in ports {
+        let scenario = Scenario::default();
         let function = Function::OutboundSender;
-        scene.faults.script(function, call, skip, fate, 1);
-        scene.wants("out-1");
-        scene.rest(1);
-        assert_eq!(scene.calls("out-1"), 1, "{call:?} {fate:?}");
-        scene.keeps_its_promises();
+        scenario.faults.script(function, call, skip, disposition, 1);
+        scenario.wants("out-1");
+        scenario.rest(1);
+        assert_eq!(scenario.calls("out-1"), 1, "{call:?} {disposition:?}");
+        scenario.keeps_its_promises();
     }
     // The call is over and its answer in hand when the function has to end.
-    let scene = Scene::default();
-    let slow = Fate::Slow(TOO_LONG);
-    scene
+    let scenario = Scenario::default();
+    let slow = Disposition::Slow(TOO_LONG);
+    scenario
         .faults
         .script(Function::OutboundSender, Call::Write, 1, slow, 1);
-    scene.wants("out-1");
-    scene.rest(1);
-    assert_eq!(deaths(&scene, Function::OutboundSender), 1);
-    assert_eq!(scene.calls("out-1"), 2);
-    assert_eq!(scene.row("out-1").unwrap().unknown_outcomes, 1);
-    scene.keeps_its_promises();
+    scenario.wants("out-1");
+    scenario.rest(1);
+    assert_eq!(deaths(&scenario, Function::OutboundSender), 1);
+    assert_eq!(scenario.calls("out-1"), 2);
+    assert_eq!(scenario.row("out-1").unwrap().unknown_outcomes, 1);
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn a_sender_that_has_waited_too_long_before_its_call_does_not_call() {
-    let scene = Scene::default();
+    let scenario = Scenario::default();
     // After this there is less left than a call may take.
-    let slow = Fate::AnswersSlowly(50_000);
-    scene
+    let slow = Disposition::AnswersSlowly(50_000);
+    scenario
         .faults
         .script(Function::OutboundSender, Call::Write, 0, slow, 1);
-    scene.wants("out-1");
-    scene.rest(1);
-    assert!(scene.was_written("no time was left"));
-    assert_eq!(scene.calls("out-1"), 1);
-    let row = scene.row("out-1").unwrap();
+    scenario.wants("out-1");
+    scenario.rest(1);
+    assert!(scenario.was_written("no time was left"));
+    assert_eq!(scenario.calls("out-1"), 1);
+    let row = scenario.row("out-1").unwrap();
     assert_eq!((row.attempts, row.unknown_outcomes), (1, 0));
-    scene.keeps_its_promises();
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn a_recorder_that_is_slow_is_repeated() {
     for call in [Call::Read, Call::Write] {
-        let scene = Scene::default();
-        let slow = Fate::AnswersSlowly(TOO_LONG);
-        scene
+        let scenario = Scenario::default();
+        let slow = Disposition::AnswersSlowly(TOO_LONG);
+        scenario
             .faults
             .script(Function::ReportRecorder, call, 0, slow, 1);
-        scene.wants("out-1");
-        scene.seconds(20);
-        scene.report("out-1", "Success");
-        scene.rest(1);
-        assert_eq!(deaths(&scene, Function::ReportRecorder), 1);
-        assert_eq!(scene.told("out-1"), Some(Status::Delivered));
+        scenario.wants("out-1");
+        scenario.seconds(20);
+        scenario.report("out-1", "Success");
+        scenario.rest(1);
+        assert_eq!(deaths(&scenario, Function::ReportRecorder), 1);
+        assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
     }
 }
 
 #[test]
 fn writes_that_conflict_with_nobody_cost_tries_and_no_second_sms() {
-    let scene = Scene::default();
-    scene.faults.rates.borrow_mut().conflict = ALWAYS / 2;
+    let scenario = Scenario::default();
+    scenario.faults.rates.borrow_mut().conflict = ALWAYS / 2;
     for n in 0..20 {
-        scene.wants_to(&format!("out-{n}"), OTHER_PHONE);
+        scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
     }
-    scene.minutes(10);
+    scenario.minutes(10);
     for n in 0..20 {
-        scene.report(&format!("out-{n}"), "Success");
+        scenario.report(&format!("out-{n}"), "Success");
     }
-    scene.rest(2);
-    assert!(scene.counts.borrow()["ledger: conflict with nobody"] > 40);
+    scenario.rest(2);
+    assert!(scenario.counts.borrow()["ledger: conflict with nobody"] > 40);
     for n in 0..20 {
         let id = format!("out-{n}");
-        assert_eq!(scene.calls(&id), 1, "{id}");
-        assert_eq!(scene.told(&id), Some(Status::Delivered), "{id}");
+        assert_eq!(scenario.calls(&id), 1, "{id}");
+        assert_eq!(scenario.reported(&id), Some(Status::Delivered), "{id}");
     }
-    scene.keeps_its_promises();
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn a_ledger_that_takes_no_write_sends_nothing_and_goes_on_when_it_does() {
-    let scene = Scene::default();
-    scene.faults.rates.borrow_mut().conflict = ALWAYS;
-    scene.wants("out-1");
-    scene.phone_sends("in-1", OTHER_PHONE, "hello");
-    scene.minutes(30);
-    assert_eq!(scene.calls("out-1"), 0);
-    assert_eq!(scene.stored(), ["in-1"]);
-    scene.faults.rates.borrow_mut().conflict = 0;
-    scene.rest(1);
-    assert_eq!(scene.calls("out-1"), 1);
-    scene.keeps_its_promises();
+    let scenario = Scenario::default();
+    scenario.faults.rates.borrow_mut().conflict = ALWAYS;
+    scenario.wants("out-1");
+    scenario.phone_sends("in-1", OTHER_PHONE, "hello");
+    scenario.minutes(30);
+    assert_eq!(scenario.calls("out-1"), 0);
+    assert_eq!(scenario.stored(), ["in-1"]);
+    scenario.faults.rates.borrow_mut().conflict = 0;
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn an_index_that_learns_late_delays_a_status_and_never_lowers_it() {
-    let scene = Scene::default();
-    scene.faults.rates.borrow_mut().index_lags = ALWAYS;
+    let scenario = Scenario::default();
+    scenario.faults.rates.borrow_mut().index_lags = ALWAYS;
     for n in 0..10 {
-        scene.wants(&format!("out-{n}"));
+        scenario.wants(&format!("out-{n}"));
     }
-    scene.seconds(20);
+    scenario.seconds(20);
     for word in ["Sent", "Success", "Buffered"] {
         for n in 0..10 {
-            scene.report(&format!("out-{n}"), word);
+            scenario.report(&format!("out-{n}"), word);
         }
-        scene.seconds(45);
+        scenario.seconds(45);
     }
-    scene.rest(1);
+    scenario.rest(1);
     for n in 0..10 {
-        assert_eq!(scene.told(&format!("out-{n}")), Some(Status::Delivered));
+        assert_eq!(
+            scenario.reported(&format!("out-{n}")),
+            Some(Status::Delivered)
+        );
     }
-    scene.keeps_its_promises();
+    scenario.keeps_its_promises();
 }
 
 #[test]
-fn evidence_of_which_the_index_does_not_know_yet_settles_all_the_same() {
-    let scene = Scene::default();
-    scene.verdicts(&[Verdict::NoAnswer(true)]);
+fn matching_report_of_which_the_index_does_not_know_yet_settles_all_the_same() {
+    let scenario = Scenario::default();
+    scenario.verdicts(&[Verdict::NoAnswer(true)]);
     // Neither the report nor the call need be in the index when the two meet; before the message would
     // be sent again, both are.
-    scene.faults.rates.borrow_mut().index_lags = ALWAYS;
-    scene.wants("out-1");
-    scene.seconds(50);
-    scene.report("out-1", "Sent");
-    scene.rest(1);
-    assert_eq!(scene.calls("out-1"), 1);
-    assert_eq!(scene.row("out-1").unwrap().unknown_outcomes, 1);
+    scenario.faults.rates.borrow_mut().index_lags = ALWAYS;
+    scenario.wants("out-1");
+    scenario.seconds(50);
+    scenario.report("out-1", "Sent");
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.row("out-1").unwrap().unknown_outcomes, 1);
     // Africa's Talking's `Sent` is on its way.
-    assert_eq!(scene.told("out-1"), Some(Status::Pending));
-    scene.keeps_its_promises();
+    assert_eq!(scenario.reported("out-1"), Some(Status::Pending));
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn clocks_that_differ_by_seconds_send_nothing_twice_and_nothing_too_soon() {
-    let scene = Scene::default();
-    scene.faults.rates.borrow_mut().clock_wrong = ALWAYS;
-    scene.verdicts(&[
+    let scenario = Scenario::default();
+    scenario.faults.rates.borrow_mut().clock_wrong = ALWAYS;
+    scenario.verdicts(&[
         Verdict::NoAnswer(false),
         Verdict::Http(503, false),
         Verdict::NoAnswer(true),
@@ -211,13 +223,13 @@ fn clocks_that_differ_by_seconds_send_nothing_twice_and_nothing_too_soon() {
     ]);
     for n in 0..12 {
         let number = format!("+25470000030{n}");
-        scene.wants_to(&format!("out-{n}"), &number);
-        scene.phone_sends(&format!("in-{n}"), PHONE, "hello");
-        scene.seconds(7);
+        scenario.wants_to(&format!("out-{n}"), &number);
+        scenario.phone_sends(&format!("in-{n}"), PHONE, "hello");
+        scenario.seconds(7);
     }
-    scene.rest(2);
-    assert!(scene.counts.borrow()["clock: wrong by seconds"] > 30);
-    let at = scene.africas_talking.borrow();
+    scenario.rest(2);
+    assert!(scenario.counts.borrow()["clock: wrong by seconds"] > 30);
+    let at = scenario.africas_talking.borrow();
     let twice: Vec<_> = (0..12)
         .map(|n| at.calls_for(&format!("out-{n}")))
         .filter(|calls| calls.len() > 1 && !calls[0].verdict.is_clear())
@@ -229,5 +241,5 @@ fn clocks_that_differ_by_seconds_send_nothing_twice_and_nothing_too_soon() {
         assert!((110_000..400_000).contains(&waited_ms), "{waited_ms}");
     }
     drop(at);
-    scene.keeps_its_promises();
+    scenario.keeps_its_promises();
 }

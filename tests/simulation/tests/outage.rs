@@ -17,7 +17,7 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
     });
     assert!(report.keeps_the_promises(), "{report}");
     let ends = &report.ends;
-    assert_eq!((ends.stored_twice, ends.lost, ends.parked), (0, 0, 0));
+    assert_eq!((ends.stored_twice, ends.lost, ends.dead_letter), (0, 0, 0));
     assert_eq!((ends.out_of_order, ends.left), (0, 0));
 
     // One poll a minute waits behind what came before it, none causes a POST, none is left.

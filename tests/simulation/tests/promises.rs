@@ -40,14 +40,14 @@ fn a_thousand_seeds_keep_every_promise() {
     // What seldom happens has happened, and was checked.
     for what in [
         "evidence: settled an unknown outcome",
-        "journal: evidence_ambiguous",
-        "journal: fuse_blown",
-        "journal: sending_held",
-        "journal: sending_resumed",
+        "log: report_match_ambiguous",
+        "log: recipient_limit_exceeded",
+        "log: circuit_opened",
+        "log: circuit_closed",
         "window: Africa's Talking does not answer",
         "a robot answers",
-        "journal: parked",
-        "journal: status_refused",
+        "log: dead_lettered",
+        "log: status_refused",
         "a port: slow",
         "ledger: conflict with nobody",
         "clock: wrong by seconds",
@@ -72,8 +72,8 @@ const CAUGHT_BY: [(Variant, &str, u64); 13] = [
     (Variant::NoControlPost, "is in Medic 2 times", 157),
     (Variant::StaleIndexBelieved, "was told [", 2),
     (
-        Variant::PoisonParkedWithoutWitness,
-        "is parked, and Medic would have taken it",
+        Variant::PoisonDeadLetteredWithoutControl,
+        "is dead-lettered, and Medic would have taken it",
         214,
     ),
     (
@@ -83,11 +83,11 @@ const CAUGHT_BY: [(Variant, &str, u64); 13] = [
     ),
     (Variant::DeduplicationIdReused, "got a 200 and is lost", 34),
     (
-        Variant::EvidenceIgnored,
+        Variant::MatchingReportIgnored,
         "was sent again after evidence had settled it",
         7,
     ),
-    (Variant::NoFuse, "came within an hour", 25),
+    (Variant::NoRecipientLimit, "came within an hour", 25),
 ];
 
 /// Whether this seed catches the variant by the promise that it breaks.

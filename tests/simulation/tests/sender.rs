@@ -6,12 +6,12 @@ use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
 use simulation::africas_talking::Verdict;
-use simulation::faults::{Call, Fate};
+use simulation::faults::{Call, Disposition};
 use simulation::lambda::Function;
-use simulation::scene::{PHONE, Scene};
+use simulation::scenario::{PHONE, Scenario};
 use simulation::world::{MINUTE_MS, QueueName, Settings};
 
-fn hold(max_age_minutes: i64) -> Settings {
+fn hold_policy(max_age_minutes: i64) -> Settings {
     let mut settings = Settings::default();
     settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
     settings.rules.max_age_ms = max_age_minutes * MINUTE_MS;
@@ -25,17 +25,17 @@ fn each_acceptance_raises_the_status_as_far_as_it_says() {
         (101, Status::Sent),
         (102, Status::Unsent),
     ] {
-        let scene = Scene::default();
-        scene.verdicts(&[Verdict::Accepted(code)]);
-        scene.wants("out-1");
-        scene.rest(1);
-        assert_eq!(scene.told("out-1"), Some(status), "{code}");
-        let row = scene.row("out-1").unwrap();
+        let scenario = Scenario::default();
+        scenario.verdicts(&[Verdict::Accepted(code)]);
+        scenario.wants("out-1");
+        scenario.rest(1);
+        assert_eq!(scenario.reported("out-1"), Some(status), "{code}");
+        let row = scenario.row("out-1").unwrap();
         assert_eq!(row.sending, Sending::Accepted);
         assert_eq!(row.at_ids.len(), 1);
         assert_eq!(row.cost.unwrap().micros, 800_000);
         assert_eq!(row.segments, 1);
-        scene.keeps_its_promises();
+        scenario.keeps_its_promises();
     }
 }
 
@@ -48,27 +48,27 @@ fn a_final_refusal_fails_with_africas_talkings_reason_and_is_not_tried_again() {
         (406, "UserInBlacklist"),
         (407, "CouldNotRoute"),
     ] {
-        let scene = Scene::default();
-        scene.verdicts(&[Verdict::Rejected(code)]);
-        scene.wants("out-1");
-        scene.rest(1);
-        scene.minutes(120);
-        assert_eq!(scene.told("out-1"), Some(Status::Failed));
-        assert_eq!(scene.reason("out-1").as_deref(), Some(reason));
-        assert_eq!(scene.calls("out-1"), 1);
-        scene.keeps_its_promises();
+        let scenario = Scenario::default();
+        scenario.verdicts(&[Verdict::Rejected(code)]);
+        scenario.wants("out-1");
+        scenario.rest(1);
+        scenario.minutes(120);
+        assert_eq!(scenario.reported("out-1"), Some(Status::Failed));
+        assert_eq!(scenario.reason("out-1").as_deref(), Some(reason));
+        assert_eq!(scenario.calls("out-1"), 1);
+        scenario.keeps_its_promises();
     }
 }
 
 #[test]
 fn what_goes_to_no_number_fails_without_a_call() {
     for to in ["Safaricom", "20880", "0700000001", ""] {
-        let scene = Scene::default();
-        scene.wants_to("out-1", to);
-        scene.rest(1);
-        assert_eq!(scene.told("out-1"), Some(Status::Failed), "{to}");
-        assert!(scene.reason("out-1").is_some());
-        assert_eq!(scene.calls("out-1"), 0);
+        let scenario = Scenario::default();
+        scenario.wants_to("out-1", to);
+        scenario.rest(1);
+        assert_eq!(scenario.reported("out-1"), Some(Status::Failed), "{to}");
+        assert!(scenario.reason("out-1").is_some());
+        assert_eq!(scenario.calls("out-1"), 0);
     }
 }
 
@@ -81,24 +81,24 @@ fn what_surely_was_not_sent_is_sent_later_and_once() {
         Verdict::Rejected(501),
         Verdict::Rejected(502),
     ] {
-        let scene = Scene::default();
-        scene.verdicts(&[verdict; 3]);
-        scene.wants("out-1");
-        scene.rest(1);
-        assert_eq!(scene.calls("out-1"), 4, "{verdict:?}");
-        assert_eq!(scene.africas_talking.borrow().taken("out-1"), 1);
-        scene.keeps_its_promises();
+        let scenario = Scenario::default();
+        scenario.verdicts(&[verdict; 3]);
+        scenario.wants("out-1");
+        scenario.rest(1);
+        assert_eq!(scenario.calls("out-1"), 4, "{verdict:?}");
+        assert_eq!(scenario.africas_talking.borrow().taken("out-1"), 1);
+        scenario.keeps_its_promises();
     }
 }
 
 #[test]
 fn a_promotional_message_is_tried_until_a_nigerian_night_is_over() {
-    let scene = Scene::default();
-    scene.verdicts(&[Verdict::Rejected(409); 18]);
-    scene.wants("out-1");
-    let minutes = scene.rest(16);
+    let scenario = Scenario::default();
+    scenario.verdicts(&[Verdict::Rejected(409); 18]);
+    scenario.wants("out-1");
+    let minutes = scenario.rest(16);
     assert!(minutes > 9 * 60, "{minutes}");
-    assert_eq!(scene.africas_talking.borrow().taken("out-1"), 1);
+    assert_eq!(scenario.africas_talking.borrow().taken("out-1"), 1);
 }
 
 const UNKNOWN: [Verdict; 6] = [
@@ -113,169 +113,177 @@ const UNKNOWN: [Verdict; 6] = [
 #[test]
 fn an_unknown_outcome_is_sent_once_more_and_not_before_two_minutes() {
     for verdict in UNKNOWN {
-        let scene = Scene::default();
-        scene.verdicts(&[verdict]);
-        scene.wants("out-1");
-        scene.rest(1);
-        let at = scene.africas_talking.borrow();
+        let scenario = Scenario::default();
+        scenario.verdicts(&[verdict]);
+        scenario.wants("out-1");
+        scenario.rest(1);
+        let at = scenario.africas_talking.borrow();
         let calls = at.calls_for("out-1");
         assert_eq!(calls.len(), 2, "{verdict:?}");
         assert!(calls[1].at_ms - calls[0].at_ms >= 120_000);
-        assert_eq!(scene.row("out-1").unwrap().sending, Sending::Accepted);
+        assert_eq!(scenario.row("out-1").unwrap().sending, Sending::Accepted);
     }
 }
 
 #[test]
 fn a_second_unknown_outcome_is_a_failure_that_a_late_success_overrides() {
-    let scene = Scene::default();
-    scene.verdicts(&[Verdict::Http(503, false), Verdict::NoAnswer(true)]);
-    scene.wants("out-1");
-    scene.rest(1);
-    assert_eq!(scene.reason("out-1").as_deref(), Some("outcome unknown"));
-    assert_eq!(scene.calls("out-1"), 2);
-    scene.report("out-1", "Success");
-    scene.rest(1);
-    assert_eq!(scene.told("out-1"), Some(Status::Delivered));
-    assert_eq!(scene.calls("out-1"), 2);
+    let scenario = Scenario::default();
+    scenario.verdicts(&[Verdict::Http(503, false), Verdict::NoAnswer(true)]);
+    scenario.wants("out-1");
+    scenario.rest(1);
+    assert_eq!(scenario.reason("out-1").as_deref(), Some("outcome unknown"));
+    assert_eq!(scenario.calls("out-1"), 2);
+    scenario.report("out-1", "Success");
+    scenario.rest(1);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
+    assert_eq!(scenario.calls("out-1"), 2);
 }
 
 #[test]
 fn a_report_to_that_number_settles_an_unknown_outcome_and_nothing_is_resent() {
-    let scene = Scene::default();
-    scene.verdicts(&[Verdict::NoAnswer(true)]);
-    scene.wants("out-1");
-    scene.seconds(60);
-    scene.report("out-1", "Success");
-    scene.rest(1);
-    assert_eq!(scene.calls("out-1"), 1);
-    assert_eq!(scene.told("out-1"), Some(Status::Delivered));
-    scene.keeps_its_promises();
+    let scenario = Scenario::default();
+    scenario.verdicts(&[Verdict::NoAnswer(true)]);
+    scenario.wants("out-1");
+    scenario.seconds(60);
+    scenario.report("out-1", "Success");
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn held_by_policy_an_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
-    let scene = Scene::new(hold(90));
-    scene.verdicts(&[Verdict::NoAnswer(false)]);
-    scene.wants("out-1");
-    scene.minutes(85);
-    assert_eq!(scene.told("out-1"), Some(Status::Unsent));
-    scene.rest(2);
-    assert_eq!(scene.calls("out-1"), 1);
-    assert_eq!(scene.reason("out-1").as_deref(), Some("outcome unknown"));
+    let scenario = Scenario::new(hold_policy(90));
+    scenario.verdicts(&[Verdict::NoAnswer(false)]);
+    scenario.wants("out-1");
+    scenario.minutes(85);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Unsent));
+    scenario.rest(2);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.reason("out-1").as_deref(), Some("outcome unknown"));
 }
 
 #[test]
 fn copies_in_two_senders_at_once_are_one_sms() {
     for _ in 0..20 {
-        let scene = Scene::default();
+        let scenario = Scenario::default();
         for _ in 0..6 {
-            scene.copy_into_outbox("out-1");
+            scenario.copy_into_outbox("out-1");
         }
-        scene.minutes(30);
-        assert_eq!(scene.calls("out-1"), 1);
-        assert_eq!(scene.length(QueueName::Outbox), 0);
+        scenario.minutes(30);
+        assert_eq!(scenario.calls("out-1"), 1);
+        assert_eq!(scenario.length(QueueName::Outbox), 0);
     }
 }
 
 #[test]
 fn a_copy_that_meets_a_call_waits_and_does_not_vanish() {
-    let scene = Scene::default();
-    scene.copy_into_outbox("out-1");
-    scene
-        .faults
-        .script(Function::OutboundSender, Call::Sms, 0, Fate::DiesBefore, 1);
-    scene.seconds(5);
-    scene.copy_into_outbox("out-1");
-    scene.seconds(70);
-    assert_eq!(scene.length(QueueName::Outbox), 2);
-    scene.minutes(30);
-    assert_eq!(scene.calls("out-1"), 1);
-    assert_eq!(scene.length(QueueName::Outbox), 0);
+    let scenario = Scenario::default();
+    scenario.copy_into_outbox("out-1");
+    scenario.faults.script(
+        Function::OutboundSender,
+        Call::Sms,
+        0,
+        Disposition::DiesBefore,
+        1,
+    );
+    scenario.seconds(5);
+    scenario.copy_into_outbox("out-1");
+    scenario.seconds(70);
+    assert_eq!(scenario.length(QueueName::Outbox), 2);
+    scenario.minutes(30);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.length(QueueName::Outbox), 0);
 }
 
 #[test]
 fn a_claim_of_which_the_answer_was_lost_is_recognised_as_ones_own() {
-    let scene = Scene::default();
-    scene.faults.script(
+    let scenario = Scenario::default();
+    scenario.faults.script(
         Function::OutboundSender,
         Call::Write,
         0,
-        Fate::FailsAfter,
+        Disposition::FailsAfter,
         1,
     );
-    scene.wants("out-1");
-    scene.seconds(20);
-    assert_eq!(scene.calls("out-1"), 1);
-    assert_eq!(scene.row("out-1").unwrap().attempts, 1);
-    scene.rest(1);
-    scene.keeps_its_promises();
+    scenario.wants("out-1");
+    scenario.seconds(20);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.row("out-1").unwrap().attempts, 1);
+    scenario.rest(1);
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn a_sender_that_dies_after_its_call_leaves_an_unknown_outcome_and_at_most_a_second_sms() {
-    let scene = Scene::default();
-    scene
-        .faults
-        .script(Function::OutboundSender, Call::Sms, 0, Fate::DiesAfter, 1);
-    scene.wants("out-1");
-    scene.rest(1);
-    assert_eq!(scene.calls("out-1"), 2);
-    let row = scene.row("out-1").unwrap();
+    let scenario = Scenario::default();
+    scenario.faults.script(
+        Function::OutboundSender,
+        Call::Sms,
+        0,
+        Disposition::DiesAfter,
+        1,
+    );
+    scenario.wants("out-1");
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 2);
+    let row = scenario.row("out-1").unwrap();
     assert_eq!((row.unknown_outcomes, row.attempts), (1, 2));
-    scene.keeps_its_promises();
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn an_id_in_hand_is_kept_through_an_outage_of_the_ledger() {
-    let scene = Scene::default();
-    scene.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
-    scene.wants("out-1");
-    scene.seconds(5);
-    assert_eq!(scene.calls("out-1"), 1);
-    scene.faults.ledger_out.set(true);
-    scene.minutes(30);
-    assert_eq!(scene.events("acceptance_queued"), 1);
-    scene.faults.ledger_out.set(false);
-    scene.rest(1);
-    assert_eq!(scene.calls("out-1"), 1);
-    assert_eq!(scene.told("out-1"), Some(Status::Sent));
-    scene.keeps_its_promises();
+    let scenario = Scenario::default();
+    scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+    scenario.wants("out-1");
+    scenario.seconds(5);
+    assert_eq!(scenario.calls("out-1"), 1);
+    scenario.faults.ledger_out.set(true);
+    scenario.minutes(30);
+    assert_eq!(scenario.events("acceptance_queued"), 1);
+    scenario.faults.ledger_out.set(false);
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Sent));
+    scenario.keeps_its_promises();
 }
 
 #[test]
 fn an_id_in_hand_is_kept_also_before_another_copy_of_its_message() {
     for minutes in [5, 30, 120] {
-        let scene = Scene::default();
-        scene.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
-        scene.wants("out-1");
-        scene.seconds(5);
-        scene.faults.ledger_out.set(true);
-        scene.copy_into_outbox("out-1");
-        scene.minutes(minutes);
-        assert_eq!(scene.events("acceptance_queued"), 1);
-        scene.faults.ledger_out.set(false);
-        scene.rest(2);
-        assert_eq!(scene.calls("out-1"), 1, "after {minutes} minutes");
-        assert_eq!(scene.told("out-1"), Some(Status::Sent));
+        let scenario = Scenario::default();
+        scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+        scenario.wants("out-1");
+        scenario.seconds(5);
+        scenario.faults.ledger_out.set(true);
+        scenario.copy_into_outbox("out-1");
+        scenario.minutes(minutes);
+        assert_eq!(scenario.events("acceptance_queued"), 1);
+        scenario.faults.ledger_out.set(false);
+        scenario.rest(2);
+        assert_eq!(scenario.calls("out-1"), 1, "after {minutes} minutes");
+        assert_eq!(scenario.reported("out-1"), Some(Status::Sent));
     }
 }
 
 #[test]
 fn a_text_that_no_sms_can_hold_fails_with_a_reason_and_stands_before_nobody() {
-    let scene = Scene::default();
+    let scenario = Scenario::default();
     let long = "é".repeat(60_000);
-    scene.medic.borrow_mut().wants("out-1", PHONE, &long);
-    scene.wants("out-2");
-    scene.rest(1);
-    assert_eq!(scene.calls("out-1"), 0);
-    assert_eq!(scene.told("out-1"), Some(Status::Failed));
+    scenario.medic.borrow_mut().wants("out-1", PHONE, &long);
+    scenario.wants("out-2");
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 0);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Failed));
     assert!(
-        scene
+        scenario
             .reason("out-1")
             .unwrap()
             .contains("longer than an SMS")
     );
-    assert_eq!(scene.calls("out-2"), 1);
+    assert_eq!(scenario.calls("out-2"), 1);
 }
 
 #[test]
@@ -284,14 +292,14 @@ fn a_message_goes_out_unchanged_under_the_sender_id_of_its_prefix() {
         sender_ids: Rc::new(SenderIds::parse("MYORG,+256=20880").unwrap()),
         ..Settings::default()
     };
-    let scene = Scene::new(settings);
-    scene.wants("out-1");
-    scene.wants_to("out-2", "+256700000001");
-    scene.rest(1);
-    let at = scene.africas_talking.borrow();
+    let scenario = Scenario::new(settings);
+    scenario.wants("out-1");
+    scenario.wants_to("out-2", "+256700000001");
+    scenario.rest(1);
+    let at = scenario.africas_talking.borrow();
     assert_eq!(at.calls_for("out-1")[0].sms.1.as_deref(), Some("MYORG"));
     assert_eq!(at.calls_for("out-2")[0].sms.1.as_deref(), Some("20880"));
     assert_eq!(at.calls_for("out-1")[0].sms.0, PHONE);
     drop(at);
-    scene.keeps_its_promises();
+    scenario.keeps_its_promises();
 }

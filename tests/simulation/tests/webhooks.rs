@@ -1,14 +1,14 @@
 //! The two callbacks, row by row of what may come.
 
-use bridge::callbacks::Request;
 use bridge::domain::status::Status;
-use bridge::queue_messages::{Parked, decode};
+use bridge::handlers::webhook::Request;
+use bridge::wire::queue_messages::{DeadLetter, decode};
 use serde_json::{Value, json};
 use simulation::africas_talking::request;
-use simulation::faults::{Call, Fate};
+use simulation::faults::{Call, Disposition};
 use simulation::lambda::Function;
 use simulation::plan::{SECRET_KEY, put_back};
-use simulation::scene::{PHONE, Scene};
+use simulation::scenario::{PHONE, Scenario};
 use simulation::world::QueueName;
 
 const GOOD: &str = "id=in-1&from=%2B254700000001&to=20880&text=hello&date=2021-01-14+08%3A10%3A15";
@@ -16,7 +16,7 @@ const IN: Function = Function::IncomingMessages;
 
 /// An event of API Gateway as the functions read it.
 fn read(event: &Value) -> Request {
-    bridge::callbacks::request(event.to_string().as_bytes())
+    bridge::handlers::webhook::request(event.to_string().as_bytes())
 }
 
 /// A request with a key, and with what `change` makes of it.
@@ -35,10 +35,10 @@ fn with(change: impl FnOnce(&mut Value)) -> Request {
 
 /// What Medic stores of a request: from whom, and the text.
 fn stored(request: Request) -> (String, String) {
-    let scene = Scene::default();
-    assert_eq!(scene.call(IN, request), 200);
-    scene.rest(1);
-    let mut stored = std::mem::take(&mut scene.medic.borrow_mut().stored);
+    let scenario = Scenario::default();
+    assert_eq!(scenario.call(IN, request), 200);
+    scenario.rest(1);
+    let mut stored = std::mem::take(&mut scenario.medic.borrow_mut().stored);
     assert_eq!(stored.len(), 1);
     let message = stored.pop();
     message.map_or_else(Default::default, |sms| (sms.from, sms.content))
@@ -50,29 +50,29 @@ fn stored_of(body: &str) -> (String, String) {
 
 #[test]
 fn a_200_comes_after_sqs_has_confirmed_and_never_before() {
-    let scene = Scene::default();
-    scene.switch_off(Function::MedicExchange);
-    assert_eq!(scene.call_with(IN, GOOD), 200);
-    assert_eq!(scene.waiting(), ["in-1"]);
-    for fate in [
-        Fate::FailsBefore,
-        Fate::FailsAfter,
-        Fate::DiesBefore,
-        Fate::DiesAfter,
+    let scenario = Scenario::default();
+    scenario.switch_off(Function::MedicExchange);
+    assert_eq!(scenario.call_with(IN, GOOD), 200);
+    assert_eq!(scenario.waiting(), ["in-1"]);
+    for disposition in [
+        Disposition::FailsBefore,
+        Disposition::FailsAfter,
+        Disposition::DiesBefore,
+        Disposition::DiesAfter,
     ] {
-        scene.faults.script(IN, Call::Send, 0, fate, 1);
-        let body = GOOD.replace("in-1", &format!("{fate:?}"));
-        assert!(scene.call_with(IN, &body) >= 500, "{fate:?}");
-        assert_eq!(scene.call_with(IN, &body), 200, "again, {fate:?}");
+        scenario.faults.script(IN, Call::Send, 0, disposition, 1);
+        let body = GOOD.replace("in-1", &format!("{disposition:?}"));
+        assert!(scenario.call_with(IN, &body) >= 500, "{disposition:?}");
+        assert_eq!(scenario.call_with(IN, &body), 200, "again, {disposition:?}");
     }
-    scene.switch_on(Function::MedicExchange);
-    scene.rest(1);
-    assert_eq!(scene.stored().len(), 5);
+    scenario.switch_on(Function::MedicExchange);
+    scenario.rest(1);
+    assert_eq!(scenario.stored().len(), 5);
 }
 
 #[test]
 fn no_key_and_a_wrong_one_are_403_and_nothing_of_them_is_logged() {
-    let scene = Scene::default();
+    let scenario = Scenario::default();
     for query in [
         "",
         "key=",
@@ -81,46 +81,47 @@ fn no_key_and_a_wrong_one_are_403_and_nothing_of_them_is_logged() {
         "key=a&key=b",
         "key=%FF%00%",
     ] {
-        let status = scene.call(IN, with(|event| event["rawQueryString"] = json!(query)));
+        let status = scenario.call(IN, with(|event| event["rawQueryString"] = json!(query)));
         assert_eq!(status, 403, "{query}");
     }
-    assert!(scene.waiting().is_empty());
-    assert!(!scene.was_written("wr0ng"));
-    assert!(scene.leaks.borrow().is_empty());
-    assert!(scene.was_written("\"KeyRefused\":1"));
+    assert!(scenario.waiting().is_empty());
+    assert!(!scenario.was_written("wr0ng"));
+    assert!(scenario.leaks.borrow().is_empty());
+    assert!(scenario.was_written("\"KeyRefused\":1"));
 }
 
 #[test]
 fn a_key_that_is_added_works_within_seconds_beside_the_old_one() {
-    let scene = Scene::default();
-    assert_eq!(scene.call_with(IN, GOOD), 200);
-    *scene.secret.borrow_mut() = format!("{{\"key\":\"new\",\"second_key\":\"{SECRET_KEY}-1\"}}");
+    let scenario = Scenario::default();
+    assert_eq!(scenario.call_with(IN, GOOD), 200);
+    *scenario.secret.borrow_mut() =
+        format!("{{\"key\":\"new\",\"second_key\":\"{SECRET_KEY}-1\"}}");
     let new = || with(|event| event["rawQueryString"] = json!("key=new"));
-    assert_eq!(scene.call(IN, new()), 200);
-    assert_eq!(scene.call_with(IN, GOOD), 200);
+    assert_eq!(scenario.call(IN, new()), 200);
+    assert_eq!(scenario.call_with(IN, GOOD), 200);
 }
 
 #[test]
 fn wrong_keys_cannot_make_a_function_hammer_the_secret_store() {
-    let scene = Scene::default();
+    let scenario = Scenario::default();
     for _ in 0..300 {
-        simulation::lambda::serve(&scene, IN, request(IN, "wrong", GOOD), |_, _| {});
-        scene.run_until(scene.now_ms() + 200);
+        simulation::lambda::serve(&scenario, IN, request(IN, "wrong", GOOD), |_, _| {});
+        scenario.run_until(scenario.now_ms() + 200);
     }
-    let reads = scene.counts.borrow()["the secret is read"];
+    let reads = scenario.counts.borrow()["the secret is read"];
     assert!(reads <= 14, "{reads} reads in a minute");
 }
 
 #[test]
 fn no_key_configured_is_a_403_that_says_what_to_do_and_a_store_out_of_reach_a_5xx() {
-    let scene = Scene::default();
-    *scene.secret.borrow_mut() = "{}".to_owned();
-    assert_eq!(scene.call_with(IN, GOOD), 403);
-    assert!(scene.was_written("IncomingKeySecretArn"));
-    let scene = Scene::default();
-    scene.faults.secrets_out.set(true);
-    assert_eq!(scene.call_with(IN, GOOD), 503);
-    assert!(scene.waiting().is_empty());
+    let scenario = Scenario::default();
+    *scenario.secret.borrow_mut() = "{}".to_owned();
+    assert_eq!(scenario.call_with(IN, GOOD), 403);
+    assert!(scenario.was_written("IncomingKeySecretArn"));
+    let scenario = Scenario::default();
+    scenario.faults.secrets_out.set(true);
+    assert_eq!(scenario.call_with(IN, GOOD), 503);
+    assert!(scenario.waiting().is_empty());
 }
 
 #[test]
@@ -180,86 +181,92 @@ fn every_text_and_sender_reaches_medic_unchanged() {
 }
 
 #[test]
-fn what_names_no_message_is_a_400_with_the_field_is_parked_and_never_put_back() {
+fn what_names_no_message_is_a_400_with_the_field_is_dead_lettered_and_never_put_back() {
     for (body, field) in [
         ("from=%2B254700000001&text=x", "id"),
         ("id=&from=%2B254700000001&text=x", "id"),
         ("id=in-1&text=x", "from"),
         ("id=in-1&from=++&text=x", "from"),
     ] {
-        let scene = Scene::default();
-        assert_eq!(scene.call_with(IN, body), 400);
-        let queue = scene.queue(QueueName::ExchangeParked).borrow();
-        let parked: Parked = decode(&queue.messages().next().unwrap().body).unwrap();
-        assert!(parked.reason.starts_with(field), "{}", parked.reason);
-        assert_eq!(parked.body, body);
-        assert!(!parked.retryable);
+        let scenario = Scenario::default();
+        assert_eq!(scenario.call_with(IN, body), 400);
+        let queue = scenario.queue(QueueName::ExchangeDeadLetter).borrow();
+        let dead_letter: DeadLetter = decode(&queue.messages().next().unwrap().body).unwrap();
+        assert!(
+            dead_letter.reason.starts_with(field),
+            "{}",
+            dead_letter.reason
+        );
+        assert_eq!(dead_letter.body, body);
+        assert!(!dead_letter.retryable);
         drop(queue);
-        put_back(&scene);
-        assert!(scene.waiting().is_empty());
-        assert!(scene.was_written("\"CallbacksRefused\":1"));
+        put_back(&scenario);
+        assert!(scenario.waiting().is_empty());
+        assert!(scenario.was_written("\"CallbacksRefused\":1"));
     }
 }
 
 #[test]
-fn a_report_without_id_or_status_is_a_400_and_parked() {
+fn a_report_without_id_or_status_is_a_400_and_dead_lettered() {
     let function = Function::DeliveryReports;
     for body in ["status=Success", "id=ATXid_1", "id=ATXid_1&status=", ""] {
-        let scene = Scene::default();
-        assert_eq!(scene.call_with(function, body), 400, "{body}");
-        assert_eq!(scene.length(QueueName::ReportsParked), 1);
-        assert_eq!(scene.length(QueueName::Reports), 0);
+        let scenario = Scenario::default();
+        assert_eq!(scenario.call_with(function, body), 400, "{body}");
+        assert_eq!(scenario.length(QueueName::ReportsDeadLetter), 1);
+        assert_eq!(scenario.length(QueueName::Reports), 0);
     }
 }
 
 #[test]
-fn a_400_that_could_not_be_parked_is_a_5xx() {
-    let scene = Scene::default();
-    scene.faults.script(IN, Call::Send, 0, Fate::FailsBefore, 1);
-    assert_eq!(scene.call_with(IN, "text=x"), 503);
+fn a_400_that_could_not_be_dead_lettered_is_a_5xx() {
+    let scenario = Scenario::default();
+    scenario
+        .faults
+        .script(IN, Call::Send, 0, Disposition::FailsBefore, 1);
+    assert_eq!(scenario.call_with(IN, "text=x"), 503);
 }
 
 #[test]
 fn an_unknown_report_status_is_a_200_and_changes_nothing_that_medic_shows() {
-    let scene = Scene::default();
-    scene.wants("out-1");
-    scene.rest(1);
-    let told = scene.told("out-1");
+    let scenario = Scenario::default();
+    scenario.wants("out-1");
+    scenario.rest(1);
+    let reported = scenario.reported("out-1");
     let body = "id=ATXid_00001&status=Teleported&phoneNumber=%2B254700000001";
-    assert_eq!(scene.call_with(Function::DeliveryReports, body), 200);
-    scene.minutes(5);
-    assert_eq!(scene.told("out-1"), told);
-    assert!(told < Some(Status::Failed));
+    assert_eq!(scenario.call_with(Function::DeliveryReports, body), 200);
+    scenario.minutes(5);
+    assert_eq!(scenario.reported("out-1"), reported);
+    assert!(reported < Some(Status::Failed));
 }
 
 #[test]
 fn what_is_too_large_hostile_or_elsewhere_is_refused_without_a_crash_or_its_query_in_the_log() {
-    let scene = Scene::default();
+    let scenario = Scenario::default();
     let large = format!("{GOOD}&x={}", "y".repeat(64 * 1024));
-    assert_eq!(scene.call_with(IN, &large), 413);
+    assert_eq!(scenario.call_with(IN, &large), 413);
     let encoded = |event: &mut Value| {
         event["isBase64Encoded"] = json!(true);
         event["body"] = json!("%%%");
     };
-    assert_eq!(scene.call(IN, with(encoded)), 400);
+    assert_eq!(scenario.call(IN, with(encoded)), 400);
     let gzip = |event: &mut Value| event["headers"]["content-encoding"] = json!("gzip");
-    assert_eq!(scene.call(IN, with(gzip)), 400);
+    assert_eq!(scenario.call(IN, with(gzip)), 400);
     let elsewhere = |event: &mut Value| event["rawPath"] = json!("/admin.php");
-    assert_eq!(scene.call(IN, with(elsewhere)), 404);
+    assert_eq!(scenario.call(IN, with(elsewhere)), 404);
     let get = |event: &mut Value| event["requestContext"]["http"]["method"] = json!("GET");
-    assert_eq!(scene.call(IN, with(get)), 405);
-    assert_eq!(scene.call(IN, read(&json!(null))), 404);
-    assert!(scene.waiting().is_empty());
-    assert!(scene.leaks.borrow().is_empty());
+    assert_eq!(scenario.call(IN, with(get)), 405);
+    assert_eq!(scenario.call(IN, read(&json!(null))), 404);
+    assert!(scenario.waiting().is_empty());
+    assert!(scenario.leaks.borrow().is_empty());
 }
 
 #[test]
 fn a_callback_that_is_repeated_is_one_message_in_medic() {
-    let scene = Scene::default();
+    let scenario = Scenario::default();
     for minutes in [0, 1, 4, 10, 60] {
-        scene.minutes(minutes);
-        assert_eq!(scene.call_with(IN, GOOD), 200);
+        scenario.minutes(minutes);
+        assert_eq!(scenario.call_with(IN, GOOD), 200);
     }
-    scene.rest(1);
-    assert_eq!(scene.stored(), ["in-1"]);
+    scenario.rest(1);
+    assert_eq!(scenario.stored(), ["in-1"]);
 }

@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::system::System;
-use crate::callbacks::{request, response_event};
-use crate::journal::{Entry, Journal};
-use crate::json::parse_lenient;
+use crate::handlers::webhook::{request, response_event};
+use crate::log::{EventLog, LogEvent};
 use crate::ports::Record;
+use crate::wire::json::parse_lenient;
 
 /// Serves an HTTP API for as long as Lambda lets this process live. Every event, however hostile, is
 /// answered.
@@ -51,7 +51,7 @@ where
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         let Some(records) = records(event.payload.get()) else {
             // All of it goes back; an answer that names no item would say that all is done.
-            system.record(Entry::BatchUnreadable);
+            system.record(LogEvent::BatchUnreadable);
             return Err(Error::from(UnreadableBatch));
         };
         let failures: Vec<Value> = handler(records, deadline_ms)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 
-use super::outside::{client_builder, exchange};
+use crate::adapters::http_client::{client_builder, exchange};
 use crate::config::ConfigError;
 use crate::ports::{Clock, CredentialsError, Medic, Response, SecretStore};
 use crate::secrets::credentials::{MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials};

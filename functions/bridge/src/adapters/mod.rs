@@ -2,10 +2,10 @@
 
 pub mod africas_talking;
 pub mod aws;
+pub mod dynamodb_ledger;
+pub mod http_client;
 pub mod lambda;
-pub mod ledger_table;
 pub mod medic;
-pub mod outside;
-pub mod secret;
+pub mod secrets_manager;
 pub mod sqs_queue;
 pub mod system;

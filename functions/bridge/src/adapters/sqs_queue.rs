@@ -82,7 +82,10 @@ impl SqsQueue {
         .await
     }
 
-    async fn hide_some(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+    async fn change_some_visibilities(
+        &self,
+        records: &[(&Record, i32)],
+    ) -> Vec<Result<(), QueueError>> {
         in_attempts(records, async |indexed: &[(usize, &(&Record, i32))]| {
             let entries = indexed.iter().map(|(index, (record, seconds))| {
                 ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -193,10 +196,10 @@ impl Queue for SqsQueue {
         sent
     }
 
-    async fn hide(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
         let mut hidden = Vec::with_capacity(records.len());
         for some in records.chunks(ENTRIES_A_CALL) {
-            hidden.extend(self.hide_some(some).await);
+            hidden.extend(self.change_some_visibilities(some).await);
         }
         hidden
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::optional;
-use crate::journal::{Entry, Journal, Origin, Shown};
-use crate::ports::{Clock, Dice};
+use crate::log::{EventLog, LogEvent, Origin, Redacted};
+use crate::ports::{Clock, RandomSource};
 
 /// The system's clock and random numbers, and a log of JSON lines on the standard output, which is
 /// where Lambda takes it from.
@@ -38,8 +38,8 @@ impl System {
                 .location()
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            let place = Shown::new(&place);
-            write(&Entry::Panicked { place }, &origin);
+            let place = Redacted::new(&place);
+            write(&LogEvent::Panicked { place }, &origin);
         }));
     }
 
@@ -49,8 +49,8 @@ impl System {
     /// What it was given, once the log has it.
     pub fn noted<E: fmt::Display>(&self, result: Result<(), E>) -> Result<(), E> {
         if let Err(error) = &result {
-            let error = Shown::new(error);
-            (&self).record(Entry::CannotRun { error });
+            let error = Redacted::new(error);
+            (&self).record(LogEvent::CannotRun { error });
         }
         result
     }
@@ -70,7 +70,7 @@ impl Clock for Real {
     }
 }
 
-impl Dice for Real {
+impl RandomSource for Real {
     fn up_to(&self, limit: u64) -> u64 {
         random_up_to(limit)
     }
@@ -86,15 +86,15 @@ impl Clock for &System {
     }
 }
 
-impl Dice for &System {
+impl RandomSource for &System {
     fn up_to(&self, limit: u64) -> u64 {
         Real.up_to(limit)
     }
 }
 
-impl Journal for &System {
-    fn record(&self, entry: Entry) {
-        write(&entry, &self.origin);
+impl EventLog for &System {
+    fn record(&self, event: LogEvent) {
+        write(&event, &self.origin);
     }
 }
 
@@ -111,8 +111,8 @@ pub fn random_up_to(limit: u64) -> u64 {
     }
 }
 
-fn write(entry: &Entry, origin: &Origin) {
-    let line = entry.to_line(origin, now_ms());
+fn write(event: &LogEvent, origin: &Origin) {
+    let line = event.to_line(origin, now_ms());
     // Nothing is left undone for a log line.
     let _ = writeln!(std::io::stdout(), "{line}");
 }

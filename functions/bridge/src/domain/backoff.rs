@@ -1,7 +1,7 @@
 //! How long something that could not be done waits before it is tried again.
 
 /// Where randomness comes from: the operating system on Lambda, a seed in a simulation.
-pub trait Dice {
+pub trait RandomSource {
     /// A number from 0 to `limit`, both included.
     fn up_to(&self, limit: u64) -> u64;
 }
@@ -63,20 +63,20 @@ impl Wait {
 /// jitter is on top, never under: a wait that keeps clear of Medic's own time-out stays clear of it.
 pub fn longest_wait_ms(
     waits: impl Iterator<Item = (Wait, u32, i64)>,
-    dice: &impl Dice,
+    random: &impl RandomSource,
 ) -> Option<i64> {
     let wait = waits
         .map(|(wait, receives, age_ms)| wait.without_jitter_ms(receives, age_ms))
         .max()?;
-    let jitter = dice.up_to(u64::try_from(wait / 5).unwrap_or(0));
+    let jitter = random.up_to(u64::try_from(wait / 5).unwrap_or(0));
     let wait = wait.saturating_add(i64::try_from(jitter).unwrap_or(0));
     Some(wait.min(LONGEST_VISIBILITY_MS))
 }
 
 /// The growing wait, in milliseconds with jitter, after the given number of tries (1 for the first).
-pub fn wait_ms(tries: u32, at_least_ms: i64, dice: &impl Dice) -> i64 {
+pub fn wait_ms(tries: u32, at_least_ms: i64, random: &impl RandomSource) -> i64 {
     let wait = Wait::Growing { at_least_ms };
-    longest_wait_ms(std::iter::once((wait, tries, 0)), dice).unwrap_or(at_least_ms)
+    longest_wait_ms(std::iter::once((wait, tries, 0)), random).unwrap_or(at_least_ms)
 }
 
 /// A wait in whole seconds, as SQS takes it, rounded up.
@@ -90,13 +90,13 @@ mod tests {
     use super::*;
 
     struct Lowest;
-    impl Dice for Lowest {
+    impl RandomSource for Lowest {
         fn up_to(&self, _: u64) -> u64 {
             0
         }
     }
     struct Highest;
-    impl Dice for Highest {
+    impl RandomSource for Highest {
         fn up_to(&self, limit: u64) -> u64 {
             limit
         }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::cost::Cost;
-use crate::json::parse_answer;
+use crate::wire::json::parse_answer;
 
 /// What is left of the account's credit; it can be less than nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

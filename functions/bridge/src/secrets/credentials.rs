@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::cache::SecretCache;
-use crate::json::parse_lenient;
 use crate::ports::{Clock, CredentialsError, SecretError, SecretStore};
+use crate::wire::json::parse_lenient;
 
 /// The secret's fields.
 pub const AFRICASTALKING_API_KEY: &str = "africastalking_api_key";

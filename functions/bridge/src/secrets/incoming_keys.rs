@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cache::SecretCache;
-use crate::json::parse_lenient;
 use crate::ports::{SecretError, SecretStore};
+use crate::wire::json::parse_lenient;
 
 /// Whether a key is right.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum KeyCheck {
     /// It is one of those configured.
     Right {
         /// The key under which phone numbers are hashed.
@@ -105,8 +105,8 @@ impl Keys {
         }
     }
 
-    fn right(self: Rc<Self>) -> Verdict {
-        Verdict::Right {
+    fn right(self: Rc<Self>) -> KeyCheck {
+        KeyCheck::Right {
             number_hash_key: self.number_hash_key.clone(),
         }
     }
@@ -134,14 +134,14 @@ impl<K: SecretStore> IncomingKeys<K> {
 
     /// Whether the key is right, by what is known; asks the store when that is too old, and, not more
     /// often than every five seconds, when the key is not among those known.
-    pub async fn check(&self, presented: Option<&str>, now_ms: i64) -> Verdict {
+    pub async fn check(&self, presented: Option<&str>, now_ms: i64) -> KeyCheck {
         let presented = presented.unwrap_or_default();
         if let Ok(keys) = self.0.get(now_ms).await {
             if keys.contain(presented) {
                 return keys.right();
             }
             if presented.is_empty() && !keys.valid.is_empty() {
-                return Verdict::Wrong;
+                return KeyCheck::Wrong;
             }
         }
         // It may be a new one.
@@ -149,9 +149,9 @@ impl<K: SecretStore> IncomingKeys<K> {
         let keys = self.0.get(now_ms).await;
         match (keys, self.0.error()) {
             (Ok(keys), _) if keys.contain(presented) => keys.right(),
-            (_, Some(error)) | (Err(error), None) => Verdict::OutOfReach(error),
-            (Ok(keys), None) if keys.valid.is_empty() => Verdict::NotConfigured,
-            (Ok(_), None) => Verdict::Wrong,
+            (_, Some(error)) | (Err(error), None) => KeyCheck::OutOfReach(error),
+            (Ok(keys), None) if keys.valid.is_empty() => KeyCheck::NotConfigured,
+            (Ok(_), None) => KeyCheck::Wrong,
         }
     }
 
@@ -194,8 +194,8 @@ mod tests {
         }
     }
 
-    fn is_right(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Right { .. })
+    fn is_right(verdict: &KeyCheck) -> bool {
+        matches!(verdict, KeyCheck::Right { .. })
     }
 
     #[tokio::test]
@@ -204,9 +204,9 @@ mod tests {
         let keys = IncomingKeys::new(&store);
         assert!(is_right(&keys.check(Some("new"), 0).await));
         assert!(is_right(&keys.check(Some("old"), 0).await));
-        assert!(keys.check(Some("ne"), 0).await == Verdict::Wrong);
-        assert!(keys.check(Some(""), 0).await == Verdict::Wrong);
-        assert!(keys.check(None, 0).await == Verdict::Wrong);
+        assert!(keys.check(Some("ne"), 0).await == KeyCheck::Wrong);
+        assert!(keys.check(Some(""), 0).await == KeyCheck::Wrong);
+        assert!(keys.check(None, 0).await == KeyCheck::Wrong);
     }
 
     #[tokio::test]
@@ -224,7 +224,7 @@ mod tests {
         let store = store(r#"{"key":"right"}"#);
         let keys = IncomingKeys::new(&store);
         for now_ms in 0..60_000 {
-            assert!(keys.check(Some("wrong"), now_ms).await == Verdict::Wrong);
+            assert!(keys.check(Some("wrong"), now_ms).await == KeyCheck::Wrong);
         }
         assert_eq!(store.reads.get(), 12);
     }
@@ -248,20 +248,20 @@ mod tests {
         let keys = IncomingKeys::new(&store);
         keys.warm(0).await;
         *store.secret.borrow_mut() = Ok(r#"{"key":"new"}"#.to_owned());
-        assert!(keys.check(Some("old"), TIME_TO_LIVE_MS).await == Verdict::Wrong);
+        assert!(keys.check(Some("old"), TIME_TO_LIVE_MS).await == KeyCheck::Wrong);
     }
 
     #[tokio::test]
-    async fn no_key_configured_and_a_store_out_of_reach_are_told_apart() {
+    async fn no_key_configured_and_a_store_out_of_reach_are_distinguished() {
         for secret in ["{}", r#"{"key":""}"#, "", "  "] {
             let store = store(secret);
             let keys = IncomingKeys::new(&store);
             assert!(
-                keys.check(Some("any"), 0).await == Verdict::NotConfigured,
+                keys.check(Some("any"), 0).await == KeyCheck::NotConfigured,
                 "{secret}"
             );
             assert!(
-                keys.check(Some(""), 0).await == Verdict::NotConfigured,
+                keys.check(Some(""), 0).await == KeyCheck::NotConfigured,
                 "{secret}"
             );
         }
@@ -270,7 +270,7 @@ mod tests {
         let keys = IncomingKeys::new(&store);
         assert!(matches!(
             keys.check(Some("any"), 0).await,
-            Verdict::OutOfReach(_)
+            KeyCheck::OutOfReach(_)
         ));
     }
 
@@ -286,7 +286,7 @@ mod tests {
         // A key that is not known may be a new one: nobody can tell.
         assert!(matches!(
             keys.check(Some("new"), 10 * TIME_TO_LIVE_MS).await,
-            Verdict::OutOfReach(_)
+            KeyCheck::OutOfReach(_)
         ));
     }
 

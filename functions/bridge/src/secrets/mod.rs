@@ -7,5 +7,5 @@ mod incoming_keys;
 mod number_hash;
 
 pub use credentials::OutsideCredentials;
-pub use incoming_keys::{IncomingKeys, KeySecret, Verdict};
+pub use incoming_keys::{IncomingKeys, KeyCheck, KeySecret};
 pub use number_hash::NumberHash;

@@ -65,7 +65,7 @@ fn balance(body: &[u8], username: &str, low: Option<i64>) -> Finding {
         return Finding::wrong(
             CHECK,
             format!("no credit: the balance is {balance}"),
-            "top up; then `cargo ops resume` has the next message try, and what was held is sent \
+            "top up; then `cargo ops resume` has the next message try, and what waited is sent \
              unless it has expired",
         );
     }

@@ -1,6 +1,6 @@
 //! The two callbacks, called as Africa's Talking calls them: the key opens them, and nothing else.
 
-use bridge::callbacks::MAX_BODY_BYTES;
+use bridge::handlers::webhook::MAX_BODY_BYTES;
 use bridge::ports::Response;
 
 use super::setup::Keys;
@@ -61,7 +61,7 @@ async fn call(http: &Http, url: &str, body: String) -> Result<u16, &'static str>
         .post(url)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body);
-    match bridge::adapters::outside::exchange(request, ANSWER_WITHIN).await {
+    match bridge::adapters::http_client::exchange(request, ANSWER_WITHIN).await {
         Response::Answer { status, .. } => Ok(status),
         Response::NotConnected => Err("no connection comes about"),
         Response::NoAnswer => Err("it does not answer within 20 s"),

@@ -1,19 +1,19 @@
-//! Whether it flows: queues, what was parked, alarms, and what the ledger says of the account.
+//! Whether it flows: queues, what was dead-lettered, alarms, and what the ledger says of the account.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::types::{Dimension, StateValue, Statistic};
-use bridge::domain::account::AccountTrouble;
+use bridge::domain::circuit_breaker::AccountFailure;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
 
 use super::Finding;
 use crate::failure::Failure;
 use crate::stack::{Resource, Stack};
-use crate::terminal::{Terminal, shown_duration, shown_time};
+use crate::terminal::{Terminal, format_duration, format_time};
 
 /// One of the three queues.
-struct Watched {
+struct MonitoredQueue {
     /// What is in it.
     check: &'static str,
     /// The output with its address.
@@ -26,20 +26,20 @@ struct Watched {
     tells: Option<(&'static str, u64)>,
 }
 
-const QUEUES: [Watched; 3] = [
-    Watched {
+const QUEUES: [MonitoredQueue; 3] = [
+    MonitoredQueue {
         check: "queue to Medic",
         output: "ExchangeQueueUrl",
         late_s: 1800.0,
         tells: None,
     },
-    Watched {
+    MonitoredQueue {
         check: "queue of reports",
         output: "ReportsQueueUrl",
         late_s: 1800.0,
         tells: Some(("report-recorder", 30)),
     },
-    Watched {
+    MonitoredQueue {
         check: "queue to phones",
         output: "OutboxQueueUrl",
         late_s: 7200.0,
@@ -47,15 +47,15 @@ const QUEUES: [Watched; 3] = [
     },
 ];
 
-/// From what age on, in seconds, a status that Medic has not been told is late: as in the template's
+/// From what age on, in seconds, a status that has not been reported to Medic is late: as in the template's
 /// alarm.
 const STATUS_LATE_S: i64 = 1800;
 
-/// The three queues for what was parked.
-const PARKED: [(&str, &str); 3] = [
-    ("parked for Medic", "ExchangeParkedQueueUrl"),
-    ("parked reports", "ReportsParkedQueueUrl"),
-    ("parked for phones", "OutboxParkedQueueUrl"),
+/// The three queues for what was dead-lettered.
+const DEAD_LETTERED: [(&str, &str); 3] = [
+    ("dead-lettered for Medic", "ExchangeDeadLetterQueueUrl"),
+    ("dead-lettered reports", "ReportsDeadLetterQueueUrl"),
+    ("dead-lettered for phones", "OutboxDeadLetterQueueUrl"),
 ];
 
 /// How full the queues are, and how old what waits in them is.
@@ -89,15 +89,15 @@ pub async fn queues(stack: &Stack) -> Vec<Finding> {
 }
 
 /// What waits for a person.
-pub async fn parked(stack: &Stack) -> Vec<Finding> {
+pub async fn dead_letters(stack: &Stack) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (check, output) in PARKED {
+    for (check, output) in DEAD_LETTERED {
         findings.push(match depth(stack, output).await {
             Ok((_, 0)) => Finding::fine(check, "nothing"),
             Ok((_, depth)) => Finding::wrong(
                 check,
                 format!("{depth} could not be processed"),
-                "`cargo ops parked list` says why, `cargo ops parked retry` puts them back; after 14 days they are gone",
+                "`cargo ops dead-letters list` says why, `cargo ops dead-letters redrive` puts them back; after 14 days they are gone",
             ),
             Err(failure) => Finding::failed(check, &failure),
         });
@@ -112,7 +112,11 @@ async fn depth(stack: &Stack, output: &str) -> Result<(String, usize), Failure> 
 }
 
 /// The age of the oldest message in a queue, in seconds, by CloudWatch; it is told some minutes late.
-async fn oldest_s(stack: &Stack, url: &str, queue: &Watched) -> Result<Option<f64>, Failure> {
+async fn oldest_s(
+    stack: &Stack,
+    url: &str,
+    queue: &MonitoredQueue,
+) -> Result<Option<f64>, Failure> {
     let name = url.rsplit('/').next().unwrap_or_default();
     let metric = ("AWS/SQS", "ApproximateAgeOfOldestMessage");
     let by_sqs = greatest(stack, metric, &[("QueueName", name)], 5).await?;
@@ -200,7 +204,7 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
     }
 }
 
-/// Whether sending is held or paused, and how many statuses Medic has not been told.
+/// Whether the circuit breaker is open or sending is paused, and how many statuses Medic has not been told.
 pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     const CHECK: &str = "sending";
     let store = match stack.ledger(terminal) {
@@ -215,26 +219,26 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
         Err(error) => return vec![unread(&error)],
     };
     let mut findings = Vec::new();
-    if let Some(hold) = &account.hold {
-        let next_ms = hold.next_probe_ms.saturating_sub(terminal.now_ms());
-        let advice = match hold.trouble {
-            AccountTrouble::NoAnswer => {
+    if let Some(open_circuit) = &account.open_circuit {
+        let next_ms = open_circuit.next_probe_ms.saturating_sub(terminal.now_ms());
+        let advice = match open_circuit.cause {
+            AccountFailure::NoAnswer => {
                 "look whether Africa's Talking is up, and ask its support; then `cargo ops resume` has the next \
                  message try, without it that is a matter of time; meanwhile a message fails only when it gets too \
                  old, or has tried twice"
             }
             _ => {
-                "mend it; then `cargo ops resume` has the next message try, without it that is a matter of time; \
+                "fix it; then `cargo ops resume` has the next message try, without it that is a matter of time; \
                  nothing fails meanwhile, unless it gets too old"
             }
         };
         findings.push(Finding::wrong(
             CHECK,
             format!(
-                "held since {}: {}; the next try comes in {}",
-                shown_time(hold.since_ms),
-                hold.trouble.words(),
-                shown_duration(next_ms)
+                "the circuit breaker is open since {}: {}; the next try comes in {}",
+                format_time(open_circuit.since_ms),
+                open_circuit.cause.words(),
+                format_duration(next_ms)
             ),
             advice,
         ));
@@ -242,28 +246,31 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     if let Some(pause) = &account.pause {
         findings.push(Finding::wrong(
             CHECK,
-            format!("paused by somebody since {}", shown_time(pause.since_ms)),
+            format!("paused by somebody since {}", format_time(pause.since_ms)),
             "`cargo ops resume` lets it go on; messages wait, until they get too old",
         ));
     }
     if findings.is_empty() {
-        findings.push(Finding::fine(CHECK, "neither held nor paused"));
+        findings.push(Finding::fine(
+            CHECK,
+            "neither paused nor stopped by the circuit breaker",
+        ));
     }
-    match store.untold_since_ms().await {
+    match store.unreported_since_ms().await {
         Ok(None) => findings.push(Finding::fine(
             "statuses",
-            "none waits to be told to Medic (`cargo ops parked list` has those that it refused)",
+            "none waits to be reported to Medic (`cargo ops dead-letters list` has those that it refused)",
         )),
         Ok(Some(since_ms)) => {
             let age_ms = terminal.now_ms().saturating_sub(since_ms);
-            let waits = format!("the oldest waits for {}", shown_duration(age_ms));
+            let waits = format!("the oldest waits for {}", format_duration(age_ms));
             findings.push(if age_ms > STATUS_LATE_S * 1000 {
                 let advice =
                     "what else is wrong here says why; they are told when Medic takes them";
                 Finding::wrong("statuses", waits, advice)
             } else {
                 let what =
-                    format!("some are not told to Medic yet, {waits}; a poll a minute tells them");
+                    format!("some are not reported to Medic yet, {waits}; a poll a minute tells them");
                 Finding::note("statuses", what)
             });
         }

@@ -9,7 +9,7 @@ mod setup;
 
 use std::time::Duration;
 
-use bridge::adapters::outside::{client_builder, exchange};
+use bridge::adapters::http_client::{client_builder, exchange};
 use bridge::ports::Response;
 use futures_util::join;
 use reqwest::{Client, NoProxy, Proxy, RequestBuilder};
@@ -129,7 +129,7 @@ pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(
         terminal.note("All is well.");
         return Ok(());
     }
-    Err(Failure::Trouble(format!(
+    Err(Failure::Problem(format!(
         "{wrong} wrong, {unknown} could not be looked at."
     )))
 }
@@ -182,19 +182,19 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
     let resources = stack.resources().await;
     let credentials = setup::credentials(stack).await;
     let keys = setup::keys(stack).await;
-    let (medic, phones, calls, queues, parked, alarms, ledger) = join!(
+    let (medic, phones, calls, queues, dead_letters, alarms, ledger) = join!(
         medic::examine(stack, &http, &credentials),
         africas_talking::examine(stack, &http, &credentials),
         callbacks::examine(stack, &http, &keys),
         flow::queues(stack),
-        flow::parked(stack),
+        flow::dead_letters(stack),
         flow::alarms(stack, &resources),
         flow::ledger(stack, terminal),
     );
     let mut findings = setup::stack(stack, &resources);
     findings.extend(credentials.findings);
     findings.extend(keys.findings);
-    for part in [medic, phones, calls, queues, parked, alarms, ledger] {
+    for part in [medic, phones, calls, queues, dead_letters, alarms, ledger] {
         findings.extend(part);
     }
     findings.push(setup::clock(&stack.access.clock));

@@ -1,7 +1,7 @@
 //! What must be there before anything can work: the stack, its secrets, a clock that is right.
 
-use bridge::json::parse_lenient;
 use bridge::secrets::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
+use bridge::wire::json::parse_lenient;
 use serde_json::Value;
 
 use super::Finding;

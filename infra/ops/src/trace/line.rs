@@ -1,11 +1,11 @@
 //! Putting what rows remember into one order.
 
-use bridge::domain::history::What;
+use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::MessageRow;
-use bridge::domain::sms::SmsRow;
+use bridge::domain::message::history::What;
 use bridge::domain::status::Status;
 
-use super::said;
+use super::sentences;
 
 /// Something that happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
         }
         moments.push(Moment {
             at_ms: event.at_ms,
-            what: said::event(&event.what, row, attempt),
+            what: sentences::event(&event.what, row, attempt),
         });
     }
     moments.extend(reports(row, sms));
@@ -56,7 +56,7 @@ fn reports(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
             };
             Moment {
                 at_ms: report.received_at_ms,
-                what: format!("{}{effect}", said::report(report)),
+                what: format!("{}{effect}", sentences::report(report)),
             }
         })
         .collect()
@@ -86,9 +86,9 @@ fn first_status(row: &MessageRow, first_report_ms: Option<i64>) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bridge::domain::history::Event;
+    use bridge::domain::delivery::Report;
     use bridge::domain::ids::{AtMessageId, MedicMessageId};
-    use bridge::domain::sms::Report;
+    use bridge::domain::message::history::Event;
 
     fn report(status: &str, received_at_ms: i64) -> Report {
         Report {

@@ -296,7 +296,7 @@ fn calls_go_through_the_proxy_of_the_environment() -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_proxy_is_asked_for_a_tunnel_and_its_refusal_is_told() -> anyhow::Result<()> {
+fn a_proxy_is_asked_for_a_tunnel_and_its_refusal_is_reported() -> anyhow::Result<()> {
     alone(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://user:{HUSH}@{}", listener.local_addr()?);
@@ -399,8 +399,8 @@ async fn is_explained_by_the_clock(code: &'static str, ahead_s: i64) -> anyhow::
     let output = ops_with(&at(&aws), &["callbacks"], "").await?;
     ensure!(output.status == 3 && output.out.is_empty(), "{output:?}");
     ensure!(output.err.contains(code), "{output:?}");
-    let told = format!("this machine's clock is 60 min {way} that of AWS");
-    ensure!(output.err.contains(&told), "{output:?}");
+    let reported = format!("this machine's clock is 60 min {way} that of AWS");
+    ensure!(output.err.contains(&reported), "{output:?}");
     ensure!(!output.err.contains("log in again"), "{output:?}");
 
     let output = ops_with(&at(&aws), &["doctor", "--json"], "").await?;
@@ -420,7 +420,8 @@ async fn is_explained_by_the_clock(code: &'static str, ahead_s: i64) -> anyhow::
 }
 
 #[test]
-fn a_clock_that_aws_does_not_put_up_with_is_told_with_how_far_it_is_off() -> anyhow::Result<()> {
+fn a_clock_that_aws_does_not_put_up_with_is_reported_with_how_far_it_is_off() -> anyhow::Result<()>
+{
     alone(async {
         let codes = [
             "RequestExpired",
@@ -456,7 +457,7 @@ fn a_clock_that_is_right_is_not_to_blame() -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_clock_that_is_off_is_made_up_for_and_told() -> anyhow::Result<()> {
+fn a_clock_that_is_off_is_made_up_for_and_reported() -> anyhow::Result<()> {
     const AHEAD_S: i64 = 3625;
     alone(async {
         let aws = InPlaceOfAws::start(|call: &Call| {

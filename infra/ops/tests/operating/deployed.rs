@@ -136,7 +136,7 @@ impl System {
         let parameters = [
             ("MedicUrl", medic.url()),
             ("MedicTimeoutSeconds", "3".to_owned()),
-            ("MedicWorksOnSeconds", "3".to_owned()),
+            ("MedicGraceSeconds", "3".to_owned()),
             ("AfricasTalkingUsername", username),
             ("AfricasTalkingBaseUrl", phones.url()),
             ("SenderIds", short_code),
@@ -166,9 +166,9 @@ impl System {
         self.phones.set_callbacks(incoming, reports);
         let outputs = self.stack.outputs();
         for queue in [
-            &outputs.exchange_parked_queue_url,
-            &outputs.reports_parked_queue_url,
-            &outputs.outbox_parked_queue_url,
+            &outputs.exchange_dead_letter_queue_url,
+            &outputs.reports_dead_letter_queue_url,
+            &outputs.outbox_dead_letter_queue_url,
         ] {
             self.stack.aws().take_all(queue).await?;
         }
@@ -235,11 +235,11 @@ impl System {
     pub async fn found<T>(
         &self,
         what: &str,
-        mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+        mut peek: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
         let mut nudged_at = Instant::now();
         eventually(what, SOON, async || {
-            if let Some(found) = look().await? {
+            if let Some(found) = peek().await? {
                 return Ok(Some(found));
             }
             if nudged_at.elapsed() >= NUDGE_EVERY {

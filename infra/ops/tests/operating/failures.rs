@@ -17,10 +17,10 @@ use crate::deployed::{System, alone, on_the_system, ops_with};
 const COMMANDS: [&[&str]; 12] = [
     &["doctor"],
     &["trace", "an-id-of-medic"],
-    &["parked", "list"],
-    &["parked", "show", "an-id-of-sqs"],
-    &["parked", "retry", "--all"],
-    &["parked", "discard", "--all", "--yes"],
+    &["dead-letters", "list"],
+    &["dead-letters", "show", "an-id-of-sqs"],
+    &["dead-letters", "redrive", "--all"],
+    &["dead-letters", "discard", "--all", "--yes"],
     &["rotate-key"],
     &["callbacks"],
     &["pause"],
@@ -128,7 +128,7 @@ async fn user(system: &System, name: &str, actions: &str) -> anyhow::Result<[(St
 }
 
 #[test]
-fn who_is_not_allowed_is_told_so_and_changes_nothing() -> anyhow::Result<()> {
+fn who_is_not_allowed_hears_so_and_changes_nothing() -> anyhow::Result<()> {
     on_the_system(async |system| {
         let nobody = user(system, "nobody", r#""sts:GetCallerIdentity""#).await?;
         let nobody = nobody
@@ -220,10 +220,10 @@ fn every_service_that_throttles_is_tried_again_and_then_said_to_throttle() -> an
             (
                 "AWS_ENDPOINT_URL_SQS",
                 [
-                    ["parked", "list"].as_slice(),
-                    &["parked", "show", "an-id-of-sqs"],
-                    &["parked", "retry", "--all"],
-                    &["parked", "discard", "--all", "--yes"],
+                    ["dead-letters", "list"].as_slice(),
+                    &["dead-letters", "show", "an-id-of-sqs"],
+                    &["dead-letters", "redrive", "--all"],
+                    &["dead-letters", "discard", "--all", "--yes"],
                 ]
                 .as_slice(),
             ),

@@ -1,4 +1,4 @@
-//! Commands that only look: `doctor`, `trace`, `callbacks`, `cost`, and having Medic told again.
+//! Commands that only look: `doctor`, `trace`, `callbacks`, `cost`, and having Medic reported again.
 
 use anyhow::ensure;
 use sandbox::medic::MessageState;
@@ -30,14 +30,20 @@ fn a_sound_system_is_found_sound_and_nothing_secret_is_shown() -> anyhow::Result
         ensure!(system.phones.requests().len() == sends);
         let minutes_poll = 2;
         ensure!(system.medic.posts().len() <= posts + minutes_poll);
-        let parked = system.ops(&["parked", "list", "--json"]).await?.json()?;
-        ensure!(parked["parked"].as_array().unwrap().is_empty(), "{parked}");
+        let dead_letters = system
+            .ops(&["dead-letters", "list", "--json"])
+            .await?
+            .json()?;
+        ensure!(
+            dead_letters["dead_letters"].as_array().unwrap().is_empty(),
+            "{dead_letters}"
+        );
         Ok(())
     })
 }
 
 #[test]
-fn the_life_of_an_sms_is_told_by_each_of_its_names_and_without_its_number() -> anyhow::Result<()> {
+fn the_life_of_an_sms_is_shown_by_each_of_its_names_and_without_its_number() -> anyhow::Result<()> {
     on_the_system(async |system| {
         let (number, text) = (system.number(), format!("{MARK} come on Monday"));
         let id = system.send(&number, &text).await?;
@@ -47,7 +53,7 @@ fn the_life_of_an_sms_is_told_by_each_of_its_names_and_without_its_number() -> a
         let row = system.row(&format!("message#{id}")).await?;
         let at_id = row["at_ids"][0].as_str().unwrap().to_owned();
         for name in [id.as_str(), &at_id, &number] {
-            let told = system.ops(&["trace", name]).await?.well()?;
+            let reported = system.ops(&["trace", name]).await?.well()?;
             let steps = [
                 "Medic offered it",
                 "Africa's Talking is called, attempt 1",
@@ -58,22 +64,29 @@ fn the_life_of_an_sms_is_told_by_each_of_its_names_and_without_its_number() -> a
                 "Medic was told DELIVERED",
                 "Medic knows",
             ];
-            let mut rest = told.as_str();
+            let mut rest = reported.as_str();
             for step in steps {
                 let (_, after) = rest
                     .split_once(step)
-                    .unwrap_or_else(|| panic!("{step}: {told}"));
+                    .unwrap_or_else(|| panic!("{step}: {reported}"));
                 rest = after;
             }
             for hidden in [&number[4..], &text] {
-                ensure!(!told.contains(hidden), "{told}");
+                ensure!(!reported.contains(hidden), "{reported}");
             }
         }
-        let told = system.ops(&["trace", &id, "--json"]).await?.json()?;
-        ensure!(told["messages"][0]["status"] == "DELIVERED", "{told}");
+        let reported = system.ops(&["trace", &id, "--json"]).await?.json()?;
         ensure!(
-            told["messages"][0]["time_line"].as_array().unwrap().len() > 6,
-            "{told}"
+            reported["messages"][0]["status"] == "DELIVERED",
+            "{reported}"
+        );
+        ensure!(
+            reported["messages"][0]["time_line"]
+                .as_array()
+                .unwrap()
+                .len()
+                > 6,
+            "{reported}"
         );
         Ok(())
     })
@@ -103,7 +116,7 @@ fn what_nobody_knows_is_said_to_be_unknown() -> anyhow::Result<()> {
 }
 
 #[test]
-fn medic_is_told_again_what_it_has_lost() -> anyhow::Result<()> {
+fn medic_is_reported_again_what_it_has_lost() -> anyhow::Result<()> {
     on_the_system(async |system| {
         let id = system.send(&system.number(), "please come").await?;
         system
@@ -122,17 +135,17 @@ fn medic_is_told_again_what_it_has_lost() -> anyhow::Result<()> {
         ] {
             let before = tellings();
             let output = system.ops(&arguments).await?.well()?;
-            ensure!(output.contains("To be told again"), "{output}");
+            ensure!(output.contains("To be reported again"), "{output}");
             system
                 .found("the status told once more", async || {
                     Ok((tellings() > before).then_some(()))
                 })
                 .await?;
         }
-        let told = system.ops(&["trace", &id]).await?.well()?;
+        let reported = system.ops(&["trace", &id]).await?.well()?;
         ensure!(
-            told.contains("Medic is to be told its status again"),
-            "{told}"
+            reported.contains("Medic is to be told its status again"),
+            "{reported}"
         );
         Ok(())
     })

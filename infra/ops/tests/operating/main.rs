@@ -9,10 +9,10 @@
 )]
 
 mod access;
+mod dead_letters;
 mod deployed;
 mod failures;
 mod keys;
 mod looking;
-mod parked;
+mod problems;
 mod sending;
-mod troubles;

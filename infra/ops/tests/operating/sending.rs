@@ -29,8 +29,8 @@ fn a_pause_stops_sending_until_somebody_resumes_it_and_nothing_else() -> anyhow:
             system.until_stored(&sms.id).await?;
         }
         ensure!(system.phones.phone(&number).is_empty());
-        let told = system.ops(&["trace", &id]).await?.well()?;
-        ensure!(told.contains("nothing was tried yet"), "{told}");
+        let reported = system.ops(&["trace", &id]).await?.well()?;
+        ensure!(reported.contains("nothing was tried yet"), "{reported}");
 
         let output = system.ops(&["resume"]).await?.well()?;
         ensure!(output.contains("Sending goes on"), "{output}");
@@ -39,7 +39,10 @@ fn a_pause_stops_sending_until_somebody_resumes_it_and_nothing_else() -> anyhow:
             .await?;
         ensure!(system.phones.phone(&number).len() == 1);
         let output = system.ops(&["resume"]).await?.well()?;
-        ensure!(output.contains("neither paused nor held"), "{output}");
+        ensure!(
+            output.contains("neither paused nor stopped by the circuit breaker"),
+            "{output}"
+        );
         system.until_well().await
     })
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bridge::domain::answer::Outcome;
 use bridge::domain::message::{Acceptance, FailureReason};
-use bridge::gateway::{Offer, Reply};
 use bridge::ports::Response;
-use bridge::queue_messages::{OutboxMessage, OutgoingSms, decode, encode};
+use bridge::wire::africastalking::send_response::Outcome;
+use bridge::wire::medic::{Offer, Reply};
+use bridge::wire::queue_messages::{OutboxMessage, OutgoingSms, decode, encode};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ proptest! {
             Outcome::Refused(reason) | Outcome::NotSent { reason, .. } | Outcome::Unknown(reason) => {
                 prop_assert!(is_fit_to_be_shown(&reason), "{:?}", reason);
             }
-            Outcome::AccountTrouble(_) => {}
+            Outcome::AccountFailure(_) => {}
         }
     }
 
@@ -129,7 +129,7 @@ proptest! {
                 prop_assert!(answer.chars().count() <= LONGEST_POISON);
             }
             Reply::Refused(refusal) => prop_assert!(refusal.to_string().len() < 100),
-            Reply::Doubt(why) => prop_assert!(why.len() < 100),
+            Reply::InDoubt(why) => prop_assert!(why.len() < 100),
         }
     }
 }
@@ -177,7 +177,7 @@ fn the_longest_answer_of_medic_is_given_up_at_once() {
         let reply = in_time(A_MINUTE, move || {
             Reply::of(Response::Answer { status: 200, body })
         });
-        assert!(matches!(reply, Reply::Doubt(_)), "{item}");
+        assert!(matches!(reply, Reply::InDoubt(_)), "{item}");
     }
 }
 
@@ -222,7 +222,7 @@ fn what_is_nested_without_end_is_no_json() {
             Outcome::Unknown(_)
         ));
         let reply = Reply::of(Response::Answer { status: 200, body });
-        assert!(matches!(reply, Reply::Doubt(_)));
+        assert!(matches!(reply, Reply::InDoubt(_)));
     }
 }
 

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge::callbacks::{CallbackHandler, MAX_BODY_BYTES, request, response_event};
-use bridge::domain::backoff::Dice;
-use bridge::journal::{Callback, Entry, Journal, Origin};
-use bridge::parking::ParkingLot;
+use bridge::domain::backoff::RandomSource;
+use bridge::handlers::webhook::{CallbackHandler, MAX_BODY_BYTES, request, response_event};
+use bridge::log::{Callback, EventLog, LogEvent, Origin};
 use bridge::ports::{Clock, NewMessage, Queue, QueueError, Record, SecretError, SecretStore};
-use bridge::queue_messages::{DeliveryReport, ExchangeMessage, Parked, decode, encode};
+use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
+use bridge::wire::queue_messages::{DeadLetter, DeliveryReport, ExchangeMessage, decode, encode};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -58,7 +58,7 @@ impl Queue for &Kept {
         results
     }
 
-    async fn hide(&self, _: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility(&self, _: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
         panic!("a callback hides nothing")
     }
 }
@@ -72,9 +72,9 @@ impl SecretStore for Secret {
 }
 
 #[derive(Default)]
-struct Surroundings(RefCell<Vec<String>>);
+struct Runtime(RefCell<Vec<String>>);
 
-impl Clock for &Surroundings {
+impl Clock for &Runtime {
     fn now_ms(&self) -> i64 {
         1_700_000_000_000
     }
@@ -82,19 +82,19 @@ impl Clock for &Surroundings {
     async fn pause(&self, _: u64) {}
 }
 
-impl Dice for &Surroundings {
+impl RandomSource for &Runtime {
     fn up_to(&self, limit: u64) -> u64 {
         limit / 3
     }
 }
 
-impl Journal for &Surroundings {
-    fn record(&self, entry: Entry) {
+impl EventLog for &Runtime {
+    fn record(&self, event: LogEvent) {
         let origin = Origin {
             stack: "hostile".to_owned(),
             function: "hostile",
         };
-        self.0.borrow_mut().push(entry.to_line(&origin, 0));
+        self.0.borrow_mut().push(event.to_line(&origin, 0));
     }
 }
 
@@ -104,21 +104,21 @@ struct Served {
     /// As API Gateway gets it.
     response: Value,
     queued: Vec<NewMessage>,
-    parked: Vec<NewMessage>,
-    journal: Vec<String>,
+    dead_letters: Vec<NewMessage>,
+    log: Vec<String>,
 }
 
 fn serve(callback: Callback, event: &[u8]) -> Served {
-    let (queue, parked, surroundings) = (Kept::default(), Kept::default(), Surroundings::default());
+    let (queue, dead_letters, runtime) = (Kept::default(), Kept::default(), Runtime::default());
     let handler = CallbackHandler {
         callback,
         queue: &queue,
-        parked: ParkingLot {
-            queue: &parked,
+        dead_letters: DeadLetterQueue {
+            queue: &dead_letters,
             is_fifo: callback == Callback::IncomingMessage,
         },
         keys: IncomingKeys::new(Secret),
-        surroundings: &surroundings,
+        runtime: &runtime,
     };
     // As the adapter for Lambda does it.
     let response = handler.handle(&request(event)).now_or_never().unwrap();
@@ -129,8 +129,8 @@ fn serve(callback: Callback, event: &[u8]) -> Served {
         status,
         response,
         queued: queue.0.into_inner(),
-        parked: parked.0.into_inner(),
-        journal: surroundings.0.into_inner(),
+        dead_letters: dead_letters.0.into_inner(),
+        log: runtime.0.into_inner(),
     }
 }
 
@@ -205,10 +205,10 @@ fn check(callback: Callback, served: &Served) -> Result<(), TestCaseError> {
         status,
         response,
         queued,
-        parked,
-        journal,
+        dead_letters,
+        log,
     } = served;
-    let kept = (queued.len(), parked.len());
+    let kept = (queued.len(), dead_letters.len());
     match *status {
         200 => prop_assert_eq!(kept, (1, 0)),
         // Either nobody could say what it was, or there was no body to keep.
@@ -233,11 +233,11 @@ fn check(callback: Callback, served: &Served) -> Result<(), TestCaseError> {
         };
         prop_assert!(comes_back);
     }
-    for message in parked {
+    for message in dead_letters {
         prop_assert!(fits_into_a_queue(message));
-        prop_assert!(comes_back::<Parked>(&message.body));
+        prop_assert!(comes_back::<DeadLetter>(&message.body));
     }
-    prop_assert_eq!(journal.len(), 1);
+    prop_assert_eq!(log.len(), 1);
     Ok(())
 }
 
@@ -262,11 +262,11 @@ fn comes_back<T: serde::de::DeserializeOwned + serde::Serialize>(body: &str) -> 
 /// Nothing of what the payloads have in them is shown anywhere. An id may be, so none of the changes
 /// makes one of them out of a number.
 fn shows_nothing(served: &Served) -> bool {
-    let attributes = served.queued.iter().chain(&served.parked);
+    let attributes = served.queued.iter().chain(&served.dead_letters);
     let attributes = attributes.filter_map(|message| message.fifo.as_ref());
     let ids = attributes.map(|fifo| &fifo.deduplication_id);
     let response = served.response.to_string();
-    let shown = served.journal.iter().chain(ids).chain([&response]);
+    let shown = served.log.iter().chain(ids).chain([&response]);
     !shown.into_iter().any(|shown| {
         shown.contains(KEY) || PERSONAL.iter().any(|personal| shown.contains(personal))
     })
@@ -276,7 +276,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn a_form_is_queued_or_parked_whatever_is_in_it(
+    fn a_form_is_queued_or_dead_lettered_whatever_is_in_it(
         (callback, body) in form(), as_base64 in any::<bool>(),
     ) {
         let event = event(callback, FORM, &body, as_base64);
@@ -284,23 +284,23 @@ proptest! {
         check(callback, &served)?;
         prop_assert!(shows_nothing(&served));
         if body.len() <= MAX_BODY_BYTES {
-            prop_assert_eq!(served.queued.len() + served.parked.len(), 1);
+            prop_assert_eq!(served.queued.len() + served.dead_letters.len(), 1);
         }
-        for message in &served.parked {
-            let parked: Parked = decode(&message.body).unwrap();
-            prop_assert_eq!(parked.body, String::from_utf8_lossy(&body).into_owned());
+        for message in &served.dead_letters {
+            let dead_letters: DeadLetter = decode(&message.body).unwrap();
+            prop_assert_eq!(dead_letters.body, String::from_utf8_lossy(&body).into_owned());
         }
     }
 
     #[test]
-    fn json_is_queued_or_parked_whatever_is_in_it(
+    fn json_is_queued_or_dead_lettered_whatever_is_in_it(
         (callback, body) in json_body(), as_base64 in any::<bool>(),
     ) {
         let event = event(callback, JSON, &body, as_base64);
         let served = at_once(|| serve(callback, event.to_string().as_bytes()));
         check(callback, &served)?;
         prop_assert!(shows_nothing(&served));
-        prop_assert!(body.len() > MAX_BODY_BYTES || served.queued.len() + served.parked.len() == 1);
+        prop_assert!(body.len() > MAX_BODY_BYTES || served.queued.len() + served.dead_letters.len() == 1);
     }
 
     #[test]
@@ -367,16 +367,16 @@ fn the_largest_bodies_become_what_sqs_takes() {
             let event = event(Callback::IncomingMessage, "", &body, true);
             let served = serve(Callback::IncomingMessage, event.to_string().as_bytes());
             check(Callback::IncomingMessage, &served).unwrap();
-            assert_eq!(served.queued.len() + served.parked.len(), 1);
-            // Parked once more, because Medic refuses it.
+            assert_eq!(served.queued.len() + served.dead_letters.len(), 1);
+            // Dead-lettered once more, because Medic refuses it.
             for message in &served.queued {
-                let parked = Parked {
+                let dead_letters = DeadLetter {
                     reason: "x".repeat(600),
                     retryable: true,
-                    parked_at_ms: i64::MAX,
+                    dead_lettered_at_ms: i64::MAX,
                     body: message.body.clone(),
                 };
-                assert!(encode(&parked).len() < SQS_LIMIT);
+                assert!(encode(&dead_letters).len() < SQS_LIMIT);
             }
         }
     }

@@ -91,10 +91,10 @@ proptest! {
     fn a_count_is_refused_without_a_crash_or_is_what_was_written(value in prop_oneof![
         text(), bent_text("60"), any::<i64>().prop_map(|n| n.to_string()), any::<u32>().prop_map(|n| format!(" {n} ")),
     ]) {
-        match read::<u32>("FUSE_MESSAGES_AN_HOUR", &value) {
+        match read::<u32>("RECIPIENT_MESSAGES_PER_HOUR", &value) {
             Ok(count) => prop_assert_eq!(value.trim().parse(), Ok(count)),
             Err(ConfigError::Wrong { name, problem }) => {
-                prop_assert_eq!(name, "FUSE_MESSAGES_AN_HOUR");
+                prop_assert_eq!(name, "RECIPIENT_MESSAGES_PER_HOUR");
                 prop_assert!(problem.len() < 100);
             }
             Err(ConfigError::Missing(_)) => prop_assert!(false, "it is set"),

@@ -51,9 +51,10 @@ fn at_once<T>(act: impl FnOnce() -> T) -> T {
 /// Runs it on a thread of its own, and fails if it is not at its end in time: a test that hangs tells
 /// less than one that fails.
 fn in_time<T: Send + 'static>(limit: Duration, act: impl FnOnce() -> T + Send + 'static) -> T {
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || tell.send(act()));
-    told.recv_timeout(limit)
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(act()));
+    receiver
+        .recv_timeout(limit)
         .expect("it is not at its end in time")
 }
 

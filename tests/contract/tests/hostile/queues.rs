@@ -1,13 +1,13 @@
 //! What comes out of the queues and the ledger: events of SQS, bodies of the first version, rows.
 
 use bridge::adapters::lambda::records;
-use bridge::domain::account::AccountRow;
-use bridge::domain::fuse::{FuseLimits, RecipientRow};
-use bridge::domain::lane::LaneRow;
+use bridge::domain::circuit_breaker::AccountRow;
+use bridge::domain::delivery::SmsRow;
+use bridge::domain::exchange::ExchangeRow;
 use bridge::domain::message::MessageRow;
-use bridge::domain::sms::SmsRow;
-use bridge::queue_messages::{
-    DeliveryReport, ExchangeMessage, OutboxMessage, Parked, decode, encode,
+use bridge::domain::recipient_limit::{RecipientLimits, RecipientRow};
+use bridge::wire::queue_messages::{
+    DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, decode, encode,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -24,7 +24,7 @@ const BODIES: [&str; 7] = [
     include_str!("../../../../functions/bridge/tests/golden/outbox-send-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/outbox-accepted-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/report-v1.json"),
-    include_str!("../../../../functions/bridge/tests/golden/parked-v1.json"),
+    include_str!("../../../../functions/bridge/tests/golden/dead-letter-v1.json"),
     r#"{"v":1,"kind":"poll","id":"3f2b"}"#,
     r#"{"v":1,"kind":"continue"}"#,
 ];
@@ -39,11 +39,11 @@ const RECIPIENT_ROW: &str = r#"{
     "number_hash": "98aca5c7", "hour": {"since_ms": 1700000000000, "count": 3},
     "texts": [{"text_hash": "ab12", "since_ms": 1700000000000, "count": 3}], "alarmed_at_ms": 1700000000000
 }"#;
-const ACCOUNT_ROW: &str = r#"{"hold": {
-    "trouble": "insufficient_balance", "since_ms": 1700000000000, "probes": 2, "next_probe_ms": 1700000060000
+const ACCOUNT_ROW: &str = r#"{"open_circuit": {
+    "cause": "insufficient_balance", "since_ms": 1700000000000, "probes": 2, "next_probe_ms": 1700000060000
 }, "unanswered_calls": 3}"#;
-const LANE_ROW: &str = r#"{
-    "status_failures": 2, "suspicions": {"message#5e3b8c1e": {"doubts": 3, "since_ms": 1700000000000}}
+const EXCHANGE_ROW: &str = r#"{
+    "status_failures": 2, "candidates": {"message#5e3b8c1e": {"posts_in_doubt": 3, "since_ms": 1700000000000}}
 }"#;
 
 fn body() -> impl Strategy<Value = String> {
@@ -108,7 +108,7 @@ proptest! {
         prop_assert!(survives::<ExchangeMessage>(&body));
         prop_assert!(survives::<OutboxMessage>(&body));
         prop_assert!(survives::<DeliveryReport>(&body));
-        prop_assert!(survives::<Parked>(&body));
+        prop_assert!(survives::<DeadLetter>(&body));
     }
 
     #[test]
@@ -133,19 +133,19 @@ proptest! {
         sms in bent_json_bytes(json_of(SMS_ROW)),
         recipient in bent_json_bytes(json_of(RECIPIENT_ROW)),
         account in bent_json_bytes(json_of(ACCOUNT_ROW)),
-        lane in bent_json_bytes(json_of(LANE_ROW)),
+        exchange in bent_json_bytes(json_of(EXCHANGE_ROW)),
         now_ms in any::<i64>(),
         in_doubt in any::<bool>(),
     ) {
         row_survives::<SmsRow>(&sms);
-        row_survives::<LaneRow>(&lane);
+        row_survives::<ExchangeRow>(&exchange);
         row_survives::<AccountRow>(&account);
         if let Ok(account) = serde_json::from_slice::<AccountRow>(&account) {
             at_once(|| account.permission(now_ms, in_doubt));
         }
         row_survives::<RecipientRow>(&recipient);
         if let Ok(recipient) = serde_json::from_slice::<RecipientRow>(&recipient) {
-            let limits = FuseLimits { messages_an_hour: 60, same_text_a_day: 20 };
+            let limits = RecipientLimits { messages_per_hour: 60, same_text_per_day: 20 };
             at_once(|| recipient.count("ab12", &limits, now_ms));
         }
     }
@@ -182,7 +182,7 @@ fn every_body_of_the_first_version_is_still_read() {
         decode::<OutboxMessage>(BODIES[1]).is_ok(),
         decode::<OutboxMessage>(BODIES[2]).is_ok(),
         decode::<DeliveryReport>(BODIES[3]).is_ok(),
-        decode::<Parked>(BODIES[4]).is_ok(),
+        decode::<DeadLetter>(BODIES[4]).is_ok(),
         decode::<ExchangeMessage>(BODIES[5]).is_ok(),
         decode::<ExchangeMessage>(BODIES[6]).is_ok(),
     ];
@@ -194,9 +194,9 @@ fn every_row_of_the_first_version_is_still_read() {
     assert!(row_survives::<SmsRow>(SMS_ROW.as_bytes()));
     assert!(row_survives::<RecipientRow>(RECIPIENT_ROW.as_bytes()));
     assert!(row_survives::<AccountRow>(ACCOUNT_ROW.as_bytes()));
-    assert!(row_survives::<LaneRow>(LANE_ROW.as_bytes()));
-    let lane: LaneRow = serde_json::from_str(LANE_ROW).unwrap();
-    assert_ne!(lane, LaneRow::default());
+    assert!(row_survives::<ExchangeRow>(EXCHANGE_ROW.as_bytes()));
+    let exchange: ExchangeRow = serde_json::from_str(EXCHANGE_ROW).unwrap();
+    assert_ne!(exchange, ExchangeRow::default());
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn what_is_tried_is_a_mixture_of_good_and_bad() {
         decode::<ExchangeMessage>(&body).is_ok()
             || decode::<OutboxMessage>(&body).is_ok()
             || decode::<DeliveryReport>(&body).is_ok()
-            || decode::<Parked>(&body).is_ok()
+            || decode::<DeadLetter>(&body).is_ok()
     });
     is_a_mixture("events", event(), |event| {
         records(&String::from_utf8_lossy(&event)).is_some()

@@ -4,7 +4,7 @@ use bridge::ports::{Clock, CredentialsError, SecretError, SecretStore};
 use bridge::secrets::credentials::{
     AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials,
 };
-use bridge::secrets::{IncomingKeys, Verdict};
+use bridge::secrets::{IncomingKeys, KeyCheck};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use serde_json::json;
@@ -51,7 +51,7 @@ proptest! {
         let keys = IncomingKeys::new(&secret);
         for presented in [presented.as_str(), "keykeykey", "oldoldold", ""] {
             let verdict = at_once(|| keys.check(Some(presented), 0).now_or_never().unwrap());
-            if let Verdict::Right { number_hash_key } = verdict {
+            if let KeyCheck::Right { number_hash_key } = verdict {
                 prop_assert!(!presented.trim().is_empty());
                 let written = serde_json::to_string(presented).unwrap();
                 // A text may be written in more than one way in JSON: those that need no escape are
@@ -62,7 +62,7 @@ proptest! {
             }
         }
         let without = keys.check(None, 0).now_or_never().unwrap();
-        let opens = matches!(without, Verdict::Right { .. });
+        let opens = matches!(without, KeyCheck::Right { .. });
         prop_assert!(!opens);
     }
 
@@ -71,7 +71,7 @@ proptest! {
         let secret = Secret(json!({ "key": key }).to_string());
         let keys = IncomingKeys::new(&secret);
         let verdict = keys.check(Some(&key), 0).now_or_never().unwrap();
-        let expected = Verdict::Right { number_hash_key: key };
+        let expected = KeyCheck::Right { number_hash_key: key };
         prop_assert!(verdict == expected);
     }
 
@@ -103,6 +103,6 @@ fn what_is_tried_is_a_mixture_of_good_and_bad() {
         let verdict = keys.check(Some("keykeykey"), 0).now_or_never().unwrap();
         let credentials = OutsideCredentials::new(&secret, Stopped);
         let fields = credentials.fields([MEDIC_USERNAME, MEDIC_PASSWORD]);
-        matches!(verdict, Verdict::Right { .. }) || fields.now_or_never().unwrap().is_ok()
+        matches!(verdict, KeyCheck::Right { .. }) || fields.now_or_never().unwrap().is_ok()
     });
 }

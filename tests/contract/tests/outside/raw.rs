@@ -96,13 +96,13 @@ impl RawServer {
 
     pub async fn until_requests(&self, count: usize) {
         let what = format!("request {count}");
-        let look = || async { Ok((self.requests().len() >= count).then_some(())) };
-        eventually(&what, SOON, look).await.unwrap();
+        let check = || async { Ok((self.requests().len() >= count).then_some(())) };
+        eventually(&what, SOON, check).await.unwrap();
     }
 
     /// Waits until a connection was closed by the caller.
     pub async fn until_ended(&self, connection: usize) {
-        let look = || async {
+        let check = || async {
             Ok(self
                 .book
                 .lock()
@@ -111,7 +111,7 @@ impl RawServer {
                 .contains(&connection)
                 .then_some(()))
         };
-        eventually("the end of a connection", SOON, look)
+        eventually("the end of a connection", SOON, check)
             .await
             .unwrap();
     }

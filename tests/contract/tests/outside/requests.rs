@@ -127,11 +127,11 @@ async fn credentials_that_were_refused_are_read_again(side: Side) {
         let place = Place::new(side, &server.url);
         let client = place.open(&credentials);
         assert_eq!(answer(client.call().await.unwrap()).0, status);
-        let mended = json!({
-            "africastalking_api_key": "mended", "medic_username": "mended",
-            "medic_password": "mended",
+        let fixed = json!({
+            "africastalking_api_key": "fixed", "medic_username": "fixed",
+            "medic_password": "fixed",
         });
-        *secret.text.borrow_mut() = Ok(mended.to_string());
+        *secret.text.borrow_mut() = Ok(fixed.to_string());
         assert_eq!(answer(client.call().await.unwrap()).0, 200);
         assert_eq!(secret.reads.get(), 2);
         let requests = server.requests();

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
-use bridge::domain::account::AccountRow;
-use bridge::domain::fuse::RecipientRow;
+use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::MessageRow;
+use bridge::domain::recipient_limit::RecipientRow;
 use bridge::ports::{
     Fifo, Key, LedgerStore as _, NewMessage, Queue as _, Row, SecretStore as _, Version, Write,
     Written,
@@ -83,7 +83,7 @@ fn a_ledger_that_does_not_answer_is_an_error_that_shows_nothing() {
                 .await
                 .err()
                 .unwrap(),
-            store.untold(10).await.err().unwrap(),
+            store.unreported(10).await.err().unwrap(),
             store.unsettled("254700000001", 10).await.err().unwrap(),
         ];
         for error in errors {
@@ -137,7 +137,7 @@ fn rows_expire_when_nobody_needs_them_any_more() {
         kept_for("message#m", RETENTION_MS / 1000);
         kept_for("sms#matched", RETENTION_MS / 1000);
         kept_for("sms#unmatched", WEEK_S);
-        // The fuse counts over a day.
+        // The recipient limit counts over a day.
         kept_for("recipient#hash", 2 * 24 * 60 * 60);
         assert_eq!(expiry["account"], None);
     });

@@ -9,8 +9,8 @@ use aws_credential_types::Credentials;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bridge::adapters::aws::Aws;
-use bridge::adapters::ledger_table::LedgerTable;
-use bridge::adapters::secret::ManagedSecret;
+use bridge::adapters::dynamodb_ledger::LedgerTable;
+use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::ports::Record;
@@ -104,7 +104,7 @@ impl ledger::Bench for LedgerBench {
         ledger_table(&self.url, &self.table)
     }
 
-    fn surroundings(&self) -> &'static System {
+    fn runtime(&self) -> &'static System {
         system()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bridge::adapters::ledger_table::LedgerTable;
+use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::system::System;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
@@ -32,19 +32,19 @@ fn now_ms() -> i64 {
 }
 
 /// The index follows the table after a moment.
-async fn becomes<T: PartialEq>(look: impl AsyncFn() -> T, expected: T) {
+async fn becomes<T: PartialEq>(check: impl AsyncFn() -> T, expected: T) {
     let found =
         sandbox::stack::eventually("the index follows", Duration::from_secs(20), async || {
-            Ok((look().await == expected).then_some(()))
+            Ok((check().await == expected).then_some(()))
         });
     found.await.unwrap();
 }
 
 #[test]
-fn what_was_written_first_has_waited_longest_to_be_told() {
+fn what_was_written_first_has_waited_longest_to_be_reported() {
     block_on(async {
         let store = store().await;
-        assert_eq!(store.untold_since_ms().await, Ok(None));
+        assert_eq!(store.unreported_since_ms().await, Ok(None));
 
         let before_ms = now_ms();
         write(&store, message("first")).await;
@@ -54,12 +54,12 @@ fn what_was_written_first_has_waited_longest_to_be_told() {
             tokio::task::yield_now().await;
         }
         write(&store, message("second")).await;
-        let since = async || store.untold_since_ms().await.unwrap();
+        let since = async || store.unreported_since_ms().await.unwrap();
         becomes(async || since().await.is_some(), true).await;
         let first_ms = since().await.unwrap();
         assert!((before_ms..=between_ms).contains(&first_ms));
 
-        write(&store, message("first").after_telling(Status::Unsent)).await;
+        write(&store, message("first").after_reporting(Status::Unsent)).await;
         becomes(
             async || since().await.is_some_and(|at_ms| at_ms > between_ms),
             true,
@@ -94,15 +94,16 @@ fn only_what_was_accepted_and_has_no_end_is_unreported_and_only_in_its_time() {
         for row in rows {
             write(&store, row).await;
         }
-        let unreported = async || store.unreported(1_000..2_000).await.unwrap();
-        becomes(unreported, 2).await;
+        let awaiting_final_report =
+            async || store.awaiting_final_report(1_000..2_000).await.unwrap();
+        becomes(awaiting_final_report, 2).await;
         write(
             &store,
             at("two", 1_500, Sending::Accepted, Status::Delivered),
         )
         .await;
-        becomes(unreported, 1).await;
-        assert_eq!(store.unreported(5_000..6_000).await, Ok(0));
+        becomes(awaiting_final_report, 1).await;
+        assert_eq!(store.awaiting_final_report(5_000..6_000).await, Ok(0));
     });
 }
 
@@ -111,8 +112,8 @@ fn a_ledger_that_does_not_answer_is_an_error_that_shows_nothing() {
     block_on(async {
         let store = ledger_table("http://127.0.0.1:9", "a-table");
         let errors = [
-            store.untold_since_ms().await.err().unwrap(),
-            store.unreported(0..1).await.err().unwrap(),
+            store.unreported_since_ms().await.err().unwrap(),
+            store.awaiting_final_report(0..1).await.err().unwrap(),
         ];
         for error in errors {
             assert!(error.to_string().ends_with("no connection"), "{error}");

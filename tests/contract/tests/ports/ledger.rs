@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bridge::domain::account::AccountRow;
+use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
 use bridge::ledger::change;
-use bridge::ports::{Key, LedgerError, LedgerStore, Row, Surroundings, Version, Write, Written};
+use bridge::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use futures_util::future::join_all;
 
 use crate::for_both;
@@ -15,13 +15,13 @@ use crate::rows::{medic_id, message, of_every_kind, sms};
 /// A ledger to be tried.
 pub trait Bench {
     type Store: LedgerStore;
-    type Around: Surroundings;
+    type Around: Runtime;
 
     /// The ledger, as one more reader and writer gets it.
     fn store(&self) -> Self::Store;
 
     /// Time and chance, as they are for the ledger.
-    fn surroundings(&self) -> Self::Around;
+    fn runtime(&self) -> Self::Around;
 
     /// Lets a moment pass, for what is only eventually so.
     async fn wait(&self);
@@ -40,12 +40,12 @@ for_both! { on_a_ledger:
     nothing_to_write_is_written
     one_row_is_not_written_twice_at_once
     whoever_reads_next_sees_what_was_written
-    an_untold_message_is_named_until_it_is_told
+    an_unreported_message_is_named_until_it_is_reported
     a_message_that_medic_refused_is_named_no_longer
     those_offered_first_are_named_first_and_not_more_than_asked_for
     messages_of_one_moment_are_all_named
     a_call_of_unknown_outcome_is_named_by_its_number
-    a_report_that_is_nobodys_is_named_by_its_number
+    a_report_that_is_unmatched_is_named_by_its_number
     many_writers_at_once_lose_nothing
     many_transactions_at_once_lose_nothing
 }
@@ -307,71 +307,71 @@ async fn whoever_reads_next_sees_what_was_written(bench: impl Bench) {
 /// Looks until what an index names is what it should.
 async fn eventually_named<B: Bench, T: PartialEq + std::fmt::Debug>(
     bench: &B,
-    look: impl AsyncFn() -> Result<T, LedgerError>,
+    check: impl AsyncFn() -> Result<T, LedgerError>,
     expected: T,
 ) {
-    let mut named = look().await.unwrap();
+    let mut named = check().await.unwrap();
     for _ in 0..200 {
         if named == expected {
             return;
         }
         bench.wait().await;
-        named = look().await.unwrap();
+        named = check().await.unwrap();
     }
     panic!("{expected:?} is expected, {named:?} is named");
 }
 
-async fn untold(bench: &impl Bench, expected: &[&str]) {
+async fn unreported(bench: &impl Bench, expected: &[&str]) {
     let store = bench.store();
     let expected = expected.iter().map(|id| medic_id(id)).collect();
-    eventually_named(bench, async || store.untold(100).await, expected).await;
+    eventually_named(bench, async || store.unreported(100).await, expected).await;
 }
 
 async fn unsettled(bench: &impl Bench, number_hash: &str, expected: &[Key]) {
     let store = bench.store();
-    let look = async || {
+    let check = async || {
         let mut keys = store.unsettled(number_hash, 100).await?;
         keys.sort();
         Ok(keys)
     };
-    eventually_named(bench, look, expected.to_vec()).await;
+    eventually_named(bench, check, expected.to_vec()).await;
 }
 
-async fn an_untold_message_is_named_until_it_is_told(bench: impl Bench) {
+async fn an_unreported_message_is_named_until_it_is_reported(bench: impl Bench) {
     let store = bench.store();
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
     begin(&store, Row::Sms(sms("ATXid_1"))).await;
     begin(&store, Row::Account(AccountRow::default())).await;
-    untold(&bench, &["m"]).await;
-    let row = row.after_telling(Status::Unsent);
+    unreported(&bench, &["m"]).await;
+    let row = row.after_reporting(Status::Unsent);
     update(&store, Row::Message(row.clone())).await;
-    untold(&bench, &[]).await;
+    unreported(&bench, &[]).await;
     let row = row.raised(Status::Delivered, None);
     update(&store, Row::Message(row.clone())).await;
-    untold(&bench, &["m"]).await;
+    unreported(&bench, &["m"]).await;
     // Told too little.
     update(
         &store,
-        Row::Message(row.clone().after_telling(Status::Sent)),
+        Row::Message(row.clone().after_reporting(Status::Sent)),
     )
     .await;
-    untold(&bench, &["m"]).await;
-    update(&store, Row::Message(row.after_telling(Status::Delivered))).await;
-    untold(&bench, &[]).await;
+    unreported(&bench, &["m"]).await;
+    update(&store, Row::Message(row.after_reporting(Status::Delivered))).await;
+    unreported(&bench, &[]).await;
 }
 
 async fn a_message_that_medic_refused_is_named_no_longer(bench: impl Bench) {
     let store = bench.store();
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
-    untold(&bench, &["m"]).await;
+    unreported(&bench, &["m"]).await;
     let refused = row.after_refusal(Status::Unsent, "no", 7);
     update(&store, Row::Message(refused.clone())).await;
-    untold(&bench, &[]).await;
+    unreported(&bench, &[]).await;
     // Another status is another matter.
     update(&store, Row::Message(refused.raised(Status::Sent, None))).await;
-    untold(&bench, &["m"]).await;
+    unreported(&bench, &["m"]).await;
 }
 
 async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: impl Bench) {
@@ -394,7 +394,7 @@ async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: 
         )
         .await;
     }
-    untold(&bench, &["zero", "a", "c", "d", "e", "f"]).await;
+    unreported(&bench, &["zero", "a", "c", "d", "e", "f"]).await;
     // What happens to a row later does not change its place.
     update(
         &store,
@@ -406,7 +406,7 @@ async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: 
     )
     .await;
     for limit in 1..=6 {
-        let named = store.untold(limit).await.unwrap();
+        let named = store.unreported(limit).await.unwrap();
         let expected = ["zero", "a", "c", "d", "e", "f"].map(medic_id);
         assert_eq!(named, expected[..limit]);
     }
@@ -418,13 +418,13 @@ async fn messages_of_one_moment_are_all_named(bench: impl Bench) {
     for id in &ids {
         begin(&store, Row::Message(message(id))).await;
     }
-    let look = async || {
-        let mut named = store.untold(100).await?;
+    let check = async || {
+        let mut named = store.unreported(100).await?;
         named.sort();
         Ok(named)
     };
-    eventually_named(&bench, look, ids.iter().map(|id| medic_id(id)).collect()).await;
-    assert_eq!(store.untold(7).await.unwrap().len(), 7);
+    eventually_named(&bench, check, ids.iter().map(|id| medic_id(id)).collect()).await;
+    assert_eq!(store.unreported(7).await.unwrap().len(), 7);
 }
 
 async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl Bench) {
@@ -454,7 +454,7 @@ async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl Bench) {
     unsettled(&bench, "hash", &keys[1..]).await;
 }
 
-async fn a_report_that_is_nobodys_is_named_by_its_number(bench: impl Bench) {
+async fn a_report_that_is_unmatched_is_named_by_its_number(bench: impl Bench) {
     let store = bench.store();
     let mut row = sms("ATXid_1");
     row.number_hash = Some("hash".to_owned());
@@ -467,10 +467,10 @@ async fn a_report_that_is_nobodys_is_named_by_its_number(bench: impl Bench) {
 
 /// Adds one attempt to each of these messages, together. Others may be faster too often: then it is
 /// begun again, as by a queue.
-async fn add_one(store: &impl LedgerStore, surroundings: &impl Surroundings, ids: &[&str]) {
+async fn add_one(store: &impl LedgerStore, runtime: &impl Runtime, ids: &[&str]) {
     let keys: Vec<Key> = ids.iter().map(|id| Key::Message(medic_id(id))).collect();
     for _ in 0..50 {
-        let changed = change(store, surroundings, &keys, |rows| {
+        let changed = change(store, runtime, &keys, |rows| {
             let one_more = |id: &&str| {
                 let row = rows
                     .message(&medic_id(id))
@@ -495,7 +495,7 @@ const CHANGES: u32 = 5;
 
 async fn many_writers_at_once_lose_nothing(bench: impl Bench) {
     let writers = (0..WRITERS).map(|_| {
-        let (store, around) = (bench.store(), bench.surroundings());
+        let (store, around) = (bench.store(), bench.runtime());
         async move {
             for _ in 0..CHANGES {
                 add_one(&store, &around, &["m"]).await;
@@ -511,7 +511,7 @@ async fn many_writers_at_once_lose_nothing(bench: impl Bench) {
 
 async fn many_transactions_at_once_lose_nothing(bench: impl Bench) {
     let writers = (0..WRITERS).map(|number| {
-        let (store, around) = (bench.store(), bench.surroundings());
+        let (store, around) = (bench.store(), bench.runtime());
         async move {
             for _ in 0..CHANGES {
                 // In either order, and some of them with only one of the two rows.

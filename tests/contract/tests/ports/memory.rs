@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bridge::ports::{Clock as _, Record};
 use simulation::lambda::Function;
-use simulation::ports::{Ctx, SimLedger, SimQueue, SimSecret, SimSurroundings};
-use simulation::scene::Scene;
+use simulation::ports::{Ctx, SimLedger, SimQueue, SimRuntime, SimSecret};
+use simulation::scenario::Scenario;
 use simulation::world::{QueueName, Settings, World};
 
 use crate::emulator_differences::Difference;
@@ -19,10 +19,10 @@ fn run<B, F: Future<Output = ()> + 'static>(
     bench: impl FnOnce(Rc<Ctx>) -> B,
     test: impl FnOnce(B) -> F,
 ) {
-    let scene = Scene::new(Settings::default());
-    scene.polling.set(false);
-    let task = scene.next_number();
-    let ctx = Ctx::new(&scene, Function::OutboundSender, task);
+    let scenario = Scenario::new(Settings::default());
+    scenario.polling.set(false);
+    let task = scenario.next_number();
+    let ctx = Ctx::new(&scenario, Function::OutboundSender, task);
     let is_over = Rc::new(Cell::new(false));
     let over = Rc::clone(&is_over);
     let test = test(bench(ctx));
@@ -30,29 +30,29 @@ fn run<B, F: Future<Output = ()> + 'static>(
         test.await;
         over.set(true);
     };
-    scene.spawn(task, invocation, |_| panic!("killed"));
+    scenario.spawn(task, invocation, |_| panic!("killed"));
     while !is_over.get() {
-        assert!(scene.step(), "it waits for something that never comes");
+        assert!(scenario.step(), "it waits for something that never comes");
     }
 }
 
 async fn pass(ctx: &Rc<Ctx>, time: Duration) {
     let milliseconds = u64::try_from(time.as_millis()).unwrap();
-    SimSurroundings(Rc::clone(ctx)).pause(milliseconds).await;
+    SimRuntime(Rc::clone(ctx)).pause(milliseconds).await;
 }
 
 pub struct LedgerBench(Rc<Ctx>);
 
 impl ledger::Bench for LedgerBench {
     type Store = SimLedger;
-    type Around = SimSurroundings;
+    type Around = SimRuntime;
 
     fn store(&self) -> SimLedger {
         SimLedger(Rc::clone(&self.0))
     }
 
-    fn surroundings(&self) -> SimSurroundings {
-        SimSurroundings(Rc::clone(&self.0))
+    fn runtime(&self) -> SimRuntime {
+        SimRuntime(Rc::clone(&self.0))
     }
 
     async fn wait(&self) {
@@ -64,7 +64,7 @@ pub fn on_a_ledger<F: Future<Output = ()> + 'static>(test: impl FnOnce(LedgerBen
     run(LedgerBench, test);
 }
 
-/// A queue that wakes no function: those for what was parked.
+/// A queue that wakes no function: those for what was dead-lettered.
 pub struct QueueBench {
     ctx: Rc<Ctx>,
     name: QueueName,
@@ -115,7 +115,7 @@ pub fn on_a_standard_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(Q
     run(
         |ctx| QueueBench {
             ctx,
-            name: QueueName::OutboxParked,
+            name: QueueName::OutboxDeadLetter,
         },
         test,
     );
@@ -125,7 +125,7 @@ pub fn on_a_fifo_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(Queue
     run(
         |ctx| QueueBench {
             ctx,
-            name: QueueName::ExchangeParked,
+            name: QueueName::ExchangeDeadLetter,
         },
         test,
     );

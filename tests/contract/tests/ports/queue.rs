@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bridge::domain::ids::IncomingId;
 use bridge::ports::{Fifo, NewMessage, Queue, Record};
-use bridge::queue_messages::{ExchangeMessage, IncomingSms, decode, encode};
+use bridge::wire::queue_messages::{ExchangeMessage, IncomingSms, decode, encode};
 
 use crate::emulator_differences::{
     Difference, GROUP_LOCK, LONGEST_ID, LONGEST_VISIBILITY, NOT_IN_FLIGHT,
@@ -43,10 +43,10 @@ mod standard {
         what_is_encoded_arrives_whatever_is_in_it
         a_message_says_when_it_was_sent_and_how_often_it_was_received
         a_hidden_message_comes_again_after_its_time_and_not_before
-        a_message_can_be_given_back_at_once
+        a_message_can_be_returned_at_once
         many_records_can_be_hidden_together_each_for_its_own_time
         a_record_that_is_gone_is_an_error_and_the_others_are_hidden
-        what_is_not_in_flight_cannot_be_hidden
+        the_visibility_of_what_is_not_in_flight_cannot_be_changed
         nothing_is_hidden_longer_than_twelve_hours
         one_message_that_is_refused_does_not_take_the_others_along
         nothing_to_send_and_nothing_to_hide_is_nothing
@@ -194,7 +194,10 @@ async fn a_message_says_when_it_was_sent_and_how_often_it_was_received(bench: im
 async fn a_hidden_message_comes_again_after_its_time_and_not_before(bench: impl Bench) {
     send(&bench, vec![plain("a")]).await;
     let records = bench.receive(10).await;
-    assert_eq!(bench.queue().hide(&[(&records[0], 600)]).await, [Ok(())]);
+    assert_eq!(
+        bench.queue().change_visibility(&[(&records[0], 600)]).await,
+        [Ok(())]
+    );
     bench.pass(Duration::from_secs(590)).await;
     assert!(bench.receive(10).await.is_empty());
     bench.pass(Duration::from_secs(11)).await;
@@ -202,11 +205,14 @@ async fn a_hidden_message_comes_again_after_its_time_and_not_before(bench: impl 
     assert_eq!((bodies(&again), again[0].receive_count), (vec!["a"], 2));
 }
 
-async fn a_message_can_be_given_back_at_once(bench: impl Bench) {
+async fn a_message_can_be_returned_at_once(bench: impl Bench) {
     send(&bench, vec![plain("a")]).await;
     let records = bench.receive(10).await;
     assert!(bench.receive(10).await.is_empty());
-    assert_eq!(bench.queue().hide(&[(&records[0], 0)]).await, [Ok(())]);
+    assert_eq!(
+        bench.queue().change_visibility(&[(&records[0], 0)]).await,
+        [Ok(())]
+    );
     assert_eq!(bodies(&bench.receive(10).await), ["a"]);
 }
 
@@ -224,7 +230,10 @@ async fn many_records_can_be_hidden_together_each_for_its_own_time(bench: impl B
         .iter()
         .map(|record| (record, 60 * minutes(record)))
         .collect();
-    assert_eq!(bench.queue().hide(&hidden).await, vec![Ok(()); names.len()]);
+    assert_eq!(
+        bench.queue().change_visibility(&hidden).await,
+        vec![Ok(()); names.len()]
+    );
     bench.pass(Duration::from_secs(55)).await;
     for minute in 1..=3 {
         assert!(drain(&bench).await.is_empty());
@@ -244,21 +253,21 @@ async fn a_record_that_is_gone_is_an_error_and_the_others_are_hidden(bench: impl
     let records = bench.receive(10).await;
     bench.delete(&records[1]).await;
     let hidden: Vec<(&Record, i32)> = records.iter().map(|record| (record, 60)).collect();
-    let results = bench.queue().hide(&hidden).await;
+    let results = bench.queue().change_visibility(&hidden).await;
     let good: Vec<bool> = results.iter().map(Result::is_ok).collect();
     assert_eq!(good, [true, false, true]);
     bench.pass(Duration::from_secs(40)).await;
     assert!(bench.receive(10).await.is_empty());
 }
 
-async fn what_is_not_in_flight_cannot_be_hidden(bench: impl Bench) {
+async fn the_visibility_of_what_is_not_in_flight_cannot_be_changed(bench: impl Bench) {
     if bench.differs(NOT_IN_FLIGHT) {
         return;
     }
     send(&bench, vec![plain("a")]).await;
     let records = bench.receive(10).await;
     bench.pass(VISIBILITY + Duration::from_secs(1)).await;
-    assert!(bench.queue().hide(&[(&records[0], 60)]).await[0].is_err());
+    assert!(bench.queue().change_visibility(&[(&records[0], 60)]).await[0].is_err());
     assert_eq!(bodies(&bench.receive(10).await), ["a"]);
 }
 
@@ -270,8 +279,20 @@ async fn nothing_is_hidden_longer_than_twelve_hours(bench: impl Bench) {
     let records = bench.receive(10).await;
     bench.pass(Duration::from_secs(10)).await;
     let seconds = 12 * 60 * 60;
-    assert!(bench.queue().hide(&[(&records[0], seconds)]).await[0].is_err());
-    assert!(bench.queue().hide(&[(&records[0], seconds - 60)]).await[0].is_ok());
+    assert!(
+        bench
+            .queue()
+            .change_visibility(&[(&records[0], seconds)])
+            .await[0]
+            .is_err()
+    );
+    assert!(
+        bench
+            .queue()
+            .change_visibility(&[(&records[0], seconds - 60)])
+            .await[0]
+            .is_ok()
+    );
 }
 
 async fn one_message_that_is_refused_does_not_take_the_others_along(bench: impl Bench) {
@@ -300,7 +321,7 @@ async fn one_message_that_is_refused_does_not_take_the_others_along_in_a_fifo_qu
 
 async fn nothing_to_send_and_nothing_to_hide_is_nothing(bench: impl Bench) {
     assert!(bench.queue().send(Vec::new()).await.is_empty());
-    assert!(bench.queue().hide(&[]).await.is_empty());
+    assert!(bench.queue().change_visibility(&[]).await.is_empty());
 }
 
 async fn an_id_is_swallowed_for_five_minutes_also_after_the_message_is_gone(bench: impl Bench) {
@@ -341,7 +362,10 @@ async fn a_group_waits_for_the_message_that_is_in_flight(bench: impl Bench) {
 async fn a_group_waits_for_the_message_that_is_hidden(bench: impl Bench) {
     send(&bench, vec![grouped("a", "1"), grouped("b", "2")]).await;
     let first = bench.receive(1).await;
-    assert_eq!(bench.queue().hide(&[(&first[0], 600)]).await, [Ok(())]);
+    assert_eq!(
+        bench.queue().change_visibility(&[(&first[0], 600)]).await,
+        [Ok(())]
+    );
     bench.pass(Duration::from_secs(590)).await;
     assert!(bench.receive(10).await.is_empty());
     bench.pass(Duration::from_secs(11)).await;
@@ -361,9 +385,9 @@ async fn of_a_group_comes_what_precedes_the_first_that_is_hidden(bench: impl Ben
     .await;
     let records = bench.receive(10).await;
     assert_eq!(bodies(&records), ["a", "b", "c"]);
-    let given_back = [(&records[0], 0), (&records[1], 60), (&records[2], 0)];
+    let returned_for_retry = [(&records[0], 0), (&records[1], 60), (&records[2], 0)];
     assert_eq!(
-        bench.queue().hide(&given_back).await,
+        bench.queue().change_visibility(&returned_for_retry).await,
         [Ok(()), Ok(()), Ok(())]
     );
     assert_eq!(bodies(&bench.receive(10).await), ["a"]);

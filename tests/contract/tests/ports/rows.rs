@@ -1,12 +1,12 @@
 //! Rows to be written, of every kind, with everything in them that there can be.
 
-use bridge::domain::account::{AccountRow, AccountTrouble, Hold, Pause};
+use bridge::domain::circuit_breaker::{AccountFailure, AccountRow, OpenCircuit, Pause};
 use bridge::domain::cost::Cost;
-use bridge::domain::fuse::{FuseLimits, RecipientRow, Verdict};
-use bridge::domain::history::{Event, What};
+use bridge::domain::delivery::{Report, SmsRow};
 use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
+use bridge::domain::message::history::{Event, What};
 use bridge::domain::message::{Charge, ClaimToken, FailureReason, MessageRow, Refusal, Sending};
-use bridge::domain::sms::{Report, SmsRow};
+use bridge::domain::recipient_limit::{LimitCheck, RecipientLimits, RecipientRow};
 use bridge::domain::status::Status;
 use bridge::ports::Row;
 
@@ -26,7 +26,7 @@ pub fn message(id: &str) -> MessageRow {
     MessageRow::new(medic_id(id), 1_700_000_000_000)
 }
 
-/// An SMS that is nobody's.
+/// An SMS that is unmatched.
 pub fn sms(id: &str) -> SmsRow {
     SmsRow::new(at_id(id))
 }
@@ -42,7 +42,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         not_sent: 2,
         status: Status::Failed,
         failure_reason: Some(FailureReason::new("é 😀")),
-        told: Some(Status::Sent),
+        reported: Some(Status::Sent),
         refusal: Some(Refusal {
             status: Status::Pending,
             answer: FailureReason::new("{\"code\":500}"),
@@ -66,7 +66,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
             cost: None,
             parts: Some(u32::MAX),
         }],
-        doubt: Some(FailureReason::new("no answer")),
+        unknown_outcome_reason: Some(FailureReason::new("no answer")),
         history: every_event(),
         ..message(id)
     }
@@ -86,7 +86,7 @@ fn every_event() -> Vec<Event> {
         What::Accepted {
             at_id: Some(at_id(STRANGE)),
         },
-        What::Adopted {
+        What::Matched {
             at_id: at_id("ATXid_1"),
         },
         What::Lost {
@@ -96,9 +96,9 @@ fn every_event() -> Vec<Event> {
             status,
             reason: Some(reason),
         },
-        What::Told { status },
+        What::Reported { status },
         What::Refused { status },
-        What::ToBeToldAgain,
+        What::ToBeReportedAgain,
     ];
     whats
         .into_iter()
@@ -119,15 +119,15 @@ fn full_report(number: usize) -> Report {
 }
 
 fn full_recipient(number_hash: &str) -> RecipientRow {
-    let limits = FuseLimits {
-        messages_an_hour: 30,
-        same_text_a_day: 3,
+    let limits = RecipientLimits {
+        messages_per_hour: 30,
+        same_text_per_day: 3,
     };
     let mut row = RecipientRow::new(number_hash.to_owned());
     for number in 0..40 {
         let text_hash = format!("hash {}", number % 11);
         row = match row.count(&text_hash, &limits, 1_700_000_000_000 + number) {
-            Verdict::Passes(row) | Verdict::Blows { row, .. } => row,
+            LimitCheck::Passes(row) | LimitCheck::Exceeded { row, .. } => row,
         };
     }
     row
@@ -167,8 +167,8 @@ pub fn of_every_kind() -> Vec<Row> {
         Row::Recipient(RecipientRow::new("empty".to_owned())),
         Row::Recipient(full_recipient("full")),
         Row::Account(AccountRow {
-            hold: Some(Hold {
-                trouble: AccountTrouble::InsufficientBalance,
+            open_circuit: Some(OpenCircuit {
+                cause: AccountFailure::InsufficientBalance,
                 since_ms: 1,
                 probes: u32::MAX,
                 next_probe_ms: i64::MAX,

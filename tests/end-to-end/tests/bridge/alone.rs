@@ -135,13 +135,13 @@ impl Alone {
                 format!("http://{address}/exchange.fifo"),
             )
             .env(
-                "EXCHANGE_PARKED_QUEUE_URL",
-                format!("http://{address}/parked.fifo"),
+                "EXCHANGE_DEAD_LETTER_QUEUE_URL",
+                format!("http://{address}/dead-letter.fifo"),
             )
             .env("REPORTS_QUEUE_URL", format!("http://{address}/reports"))
             .env(
-                "REPORTS_PARKED_QUEUE_URL",
-                format!("http://{address}/parked"),
+                "REPORTS_DEAD_LETTER_QUEUE_URL",
+                format!("http://{address}/dead-letter"),
             )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

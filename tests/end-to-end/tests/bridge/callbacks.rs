@@ -19,7 +19,7 @@ pub async fn incoming(bridge: &Bridge, key: &str) -> anyhow::Result<Answer> {
     bridge.post_with_key(IncomingMessages, key, &fields).await
 }
 
-/// A good delivery report, about an SMS that is nobody's.
+/// A good delivery report, about an SMS that is unmatched.
 pub async fn report(bridge: &Bridge, key: &str) -> anyhow::Result<Answer> {
     let at_id = format!("ATXid_{}", id());
     let fields = [
@@ -36,7 +36,8 @@ pub fn number_of_all() -> &'static str {
 }
 
 #[test]
-fn a_callback_that_names_no_message_is_a_400_and_parked_to_be_looked_at() -> anyhow::Result<()> {
+fn a_callback_that_names_no_message_is_a_400_and_dead_lettered_to_be_looked_at()
+-> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let outputs = bridge.stack.outputs();
         let phone = bridge.number();
@@ -58,12 +59,12 @@ fn a_callback_that_names_no_message_is_a_400_and_parked_to_be_looked_at() -> any
             (DeliveryReports, &[("id", "ID")], "status"),
             (DeliveryReports, &[("id", "ID"), ("status", " ")], "status"),
         ];
-        let parkings = cases.map(|(callback, fields, field)| {
+        let dead_letters = cases.map(|(callback, fields, field)| {
             let unique = format!("{MARK} {}", id());
             async move {
                 let queue = match callback {
-                    IncomingMessages => &outputs.exchange_parked_queue_url,
-                    DeliveryReports => &outputs.reports_parked_queue_url,
+                    IncomingMessages => &outputs.exchange_dead_letter_queue_url,
+                    DeliveryReports => &outputs.reports_dead_letter_queue_url,
                 };
                 let fields: Vec<(&str, &str)> = [("text", unique.as_str())]
                     .iter()
@@ -75,20 +76,18 @@ fn a_callback_that_names_no_message_is_a_400_and_parked_to_be_looked_at() -> any
                 let names_it = answer.body.split_whitespace().next() == Some(field);
                 ensure!(names_it, "{fields:?}: {answer:?}");
                 let encoded = form(&[("", &unique)]);
-                let parked = bridge.parked(queue, &encoded).await?;
-                ensure!(parked["body"] == form(&fields), "{parked}");
-                ensure!(parked["retryable"] == false, "{parked}");
-                let reason = parked["reason"].as_str().unwrap();
-                ensure!(reason.starts_with(field), "{parked}");
+                let dead_letter = bridge.dead_letter(queue, &encoded).await?;
+                ensure!(dead_letter["body"] == form(&fields), "{dead_letter}");
+                ensure!(dead_letter["retryable"] == false, "{dead_letter}");
+                let reason = dead_letter["reason"].as_str().unwrap();
+                ensure!(reason.starts_with(field), "{dead_letter}");
                 Ok(())
             }
         });
-        try_join_all(parkings).await?;
+        try_join_all(dead_letters).await?;
         for callback in Callback::BOTH {
-            let journal = bridge.journal(callback.function()).await?;
-            let counted = journal
-                .iter()
-                .filter(|entry| entry["CallbacksRefused"] == 1);
+            let log = bridge.log(callback.function()).await?;
+            let counted = log.iter().filter(|entry| entry["CallbacksRefused"] == 1);
             ensure!(counted.count() >= 3, "they are counted");
         }
         Ok(())
@@ -96,13 +95,13 @@ fn a_callback_that_names_no_message_is_a_400_and_parked_to_be_looked_at() -> any
 }
 
 #[test]
-fn a_json_body_that_is_no_object_is_a_400_and_parked() -> anyhow::Result<()> {
+fn a_json_body_that_is_no_object_is_a_400_and_dead_lettered() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         for callback in Callback::BOTH {
             let outputs = bridge.stack.outputs();
             let queue = match callback {
-                IncomingMessages => &outputs.exchange_parked_queue_url,
-                DeliveryReports => &outputs.reports_parked_queue_url,
+                IncomingMessages => &outputs.exchange_dead_letter_queue_url,
+                DeliveryReports => &outputs.reports_dead_letter_queue_url,
             };
             for (start, end) in [("[\"", "\"]"), ("{\"id\": \"", ""), ("", ""), ("\"", "\"")] {
                 let unique = id();
@@ -111,7 +110,7 @@ fn a_json_body_that_is_no_object_is_a_400_and_parked() -> anyhow::Result<()> {
                     .header("content-type", "application/json");
                 let answer = answer(request.body(format!("{start}{unique}{end}"))).await?;
                 ensure!(answer.status == 400, "{start}…{end}: {answer:?}");
-                bridge.parked(queue, &unique).await?;
+                bridge.dead_letter(queue, &unique).await?;
             }
         }
         Ok(())
@@ -119,17 +118,20 @@ fn a_json_body_that_is_no_object_is_a_400_and_parked() -> anyhow::Result<()> {
 }
 
 #[test]
-fn nothing_personal_is_in_the_attributes_of_what_is_parked() -> anyhow::Result<()> {
+fn nothing_personal_is_in_the_attributes_of_what_is_dead_lettered() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
-        let (phone, text) = (bridge.number(), format!("{MARK} parked"));
+        let (phone, text) = (bridge.number(), format!("{MARK} dead-lettered"));
         let fields = [("from", phone.as_str()), ("text", &text)];
         ensure!(bridge.post(IncomingMessages, &fields).await?.status == 400);
-        let queue = &bridge.stack.outputs().exchange_parked_queue_url;
-        let parked = found("something parked", async || {
+        let queue = &bridge.stack.outputs().exchange_dead_letter_queue_url;
+        let dead_letter = found("something dead-lettered", async || {
             Ok(bridge.stack.aws().take_all(queue).await?.pop())
         })
         .await?;
-        let attributes = format!("{}{}", parked.attributes, parked.system_attributes);
+        let attributes = format!(
+            "{}{}",
+            dead_letter.attributes, dead_letter.system_attributes
+        );
         ensure!(
             !attributes.contains(&phone[1..]) && !attributes.contains(MARK),
             "{attributes}"

@@ -123,7 +123,7 @@ impl Bridge {
         let parameters = vec![
             ("MedicUrl", medic.url()),
             ("MedicTimeoutSeconds", MEDIC_TIMEOUT_S.to_string()),
-            ("MedicWorksOnSeconds", MEDIC_TIMEOUT_S.to_string()),
+            ("MedicGraceSeconds", MEDIC_TIMEOUT_S.to_string()),
             ("AfricasTalkingUsername", username),
             ("AfricasTalkingBaseUrl", africastalking.url()),
             (

@@ -42,9 +42,9 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
 /// Looks again and again until something is found.
 pub async fn found<T>(
     what: &str,
-    look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+    check: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    stack::eventually(what, SOON, look).await
+    stack::eventually(what, SOON, check).await
 }
 
 /// The answer to a callback.
@@ -174,10 +174,10 @@ impl Bridge {
     }
 
     /// Looks for something, and polls meanwhile, as the schedule does.
-    pub async fn polling<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> anyhow::Result<T> {
+    pub async fn polling<T>(&self, what: &str, check: impl Fn() -> Option<T>) -> anyhow::Result<T> {
         let last_poll = Mutex::new(None::<Instant>);
         found(what, async || {
-            if let Some(found) = look() {
+            if let Some(found) = check() {
                 return Ok(Some(found));
             }
             let is_time = |last: &mut Option<Instant>| {
@@ -223,22 +223,22 @@ impl Bridge {
         .await
     }
 
-    /// Waits until something was parked in this queue with this in its body. Gives it.
-    pub async fn parked(&self, queue: &str, text: &str) -> anyhow::Result<Value> {
-        found("something parked", async || {
-            let parked = self.stack.aws().look_into(queue).await?;
-            let mut parked = parked
+    /// Waits until something was dead-lettered in this queue with this in its body. Gives it.
+    pub async fn dead_letter(&self, queue: &str, text: &str) -> anyhow::Result<Value> {
+        found("something dead-lettered", async || {
+            let dead_letter = self.stack.aws().look_into(queue).await?;
+            let mut dead_letter = dead_letter
                 .iter()
                 .filter_map(|message| serde_json::from_str::<Value>(&message.body).ok());
-            Ok(parked.find(|parked| {
-                let body = parked["body"].as_str();
+            Ok(dead_letter.find(|dead_letter| {
+                let body = dead_letter["body"].as_str();
                 body.is_some_and(|body| body.contains(text))
             }))
         })
         .await
     }
 
-    /// Waits until the first message of a queue with this in its body was given back and has still to
+    /// Waits until the first message of a queue with this in its body was returned for retry and has still to
     /// wait for so many seconds.
     pub async fn until_waiting(
         &self,
@@ -259,7 +259,7 @@ impl Bridge {
     }
 
     /// How often the first message of a queue with this in its body was received, and how many
-    /// seconds it has still to wait: because it was given back, or because somebody has it.
+    /// seconds it has still to wait: because it was returned for retry, or because somebody has it.
     pub async fn waiting(&self, queue: &str, text: &str) -> anyhow::Result<(u64, u64)> {
         let messages = self.stack.aws().look_into(queue).await?;
         let mut messages = messages.iter();
@@ -271,11 +271,8 @@ impl Bridge {
 
     /// How often a function has logged this event.
     pub async fn count_of(&self, function: &str, event: &str) -> anyhow::Result<usize> {
-        let journal = self.journal(function).await?;
-        Ok(journal
-            .iter()
-            .filter(|entry| entry["event"] == event)
-            .count())
+        let log = self.log(function).await?;
+        Ok(log.iter().filter(|entry| entry["event"] == event).count())
     }
 
     /// Waits until a function has logged this event so often. What an invocation logs can be seen
@@ -293,7 +290,7 @@ impl Bridge {
     }
 
     /// What a function has logged, each line that is JSON.
-    pub async fn journal(&self, function: &str) -> anyhow::Result<Vec<Value>> {
+    pub async fn log(&self, function: &str) -> anyhow::Result<Vec<Value>> {
         let lines = self.stack.log_lines(function).await?;
         let entries = lines
             .iter()

@@ -241,7 +241,8 @@ fn what_the_queue_does_not_take_is_a_5xx_after_some_tries() -> anyhow::Result<()
 }
 
 #[test]
-fn a_callback_that_names_no_message_is_a_5xx_while_it_cannot_be_parked() -> anyhow::Result<()> {
+fn a_callback_that_names_no_message_is_a_5xx_while_it_cannot_be_dead_lettered() -> anyhow::Result<()>
+{
     run(async {
         for callback in Callback::BOTH {
             let function = Alone::start(callback, Queues::DoNotExist).await?;

@@ -104,10 +104,8 @@ fn nobody_gets_in_without_the_right_key() -> anyhow::Result<()> {
                 ensure!(answer.status == 403, "{answer:?}");
                 ensure!(!answer.body.contains(MARK), "{answer:?}");
             }
-            let journal = bridge.journal(callback.function()).await?;
-            let refusals = journal
-                .iter()
-                .filter(|entry| entry["event"] == "key_refused");
+            let log = bridge.log(callback.function()).await?;
+            let refusals = log.iter().filter(|entry| entry["event"] == "key_refused");
             ensure!(refusals.count() >= 13, "refusals are logged and counted");
             ensure!(bridge.copies_in_medic(&id).is_empty());
         }
@@ -166,8 +164,8 @@ fn without_any_key_nobody_gets_in_and_the_log_says_what_to_configure() -> anyhow
             bridge
                 .until_logged(callback.function(), "key_not_configured", 1)
                 .await?;
-            let journal = bridge.journal(callback.function()).await?;
-            let mut entries = journal.iter();
+            let log = bridge.log(callback.function()).await?;
+            let mut entries = log.iter();
             let entry = entries.find(|entry| entry["event"] == "key_not_configured");
             let advice = entry.unwrap()["advice"].to_string();
             ensure!(advice.contains("IncomingKeySecretArn"), "{advice}");
@@ -214,7 +212,7 @@ fn what_a_role_does_not_allow_is_refused_and_what_the_queue_does_not_take_is_a_5
         ensure!(answer.status == 503, "{answer:?}");
         let answer = report(bridge, key).await?;
         ensure!(answer.status == 503, "{answer:?}");
-        // Nor is what should be parked answered for.
+        // Nor is what should be dead-lettered answered for.
         let answer = bridge
             .post(IncomingMessages, &[("text", text.as_str())])
             .await?;

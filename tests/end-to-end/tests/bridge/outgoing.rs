@@ -68,8 +68,11 @@ fn rank(state: MessageState) -> u8 {
 fn a_message_of_medic_goes_through_its_states() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let phone = bridge.number();
-        let held = Scope::Matching(phone.clone());
-        bridge.africastalking.fault(Fault::ReportsNone, held).await;
+        let paused = Scope::Matching(phone.clone());
+        bridge
+            .africastalking
+            .fault(Fault::ReportsNone, paused)
+            .await;
         let text = format!("{MARK} njoo kliniki Jumatatu");
         let id = bridge.send(&phone, &text).await?;
         bridge
@@ -338,9 +341,9 @@ fn what_surely_was_not_sent_waits_as_long_as_its_reason_asks_for() -> anyhow::Re
 }
 
 #[test]
-fn trouble_of_the_account_holds_everything_and_fails_nothing() -> anyhow::Result<()> {
+fn a_failure_of_the_account_opens_the_circuit_and_fails_nothing() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
-        for (fault, trouble) in [
+        for (fault, cause) in [
             (Fault::OutOfCredit, "insufficient_balance"),
             (Fault::NoRecipients, "invalid_sender_id"),
             (Fault::Http401, "credentials_refused"),
@@ -348,10 +351,10 @@ fn trouble_of_the_account_holds_everything_and_fails_nothing() -> anyhow::Result
             let all = Scope::UntilCleared;
             bridge.africastalking.fault(fault, all).await;
             let first = bridge.number();
-            let held = bridge.send(&first, &format!("{MARK} held")).await?;
-            bridge.until_sending_is(&held, "waiting").await?;
+            let paused = bridge.send(&first, &format!("{MARK} held")).await?;
+            bridge.until_sending_is(&paused, "waiting").await?;
             let account = bridge.row("account").await?.unwrap();
-            ensure!(account["hold"]["trouble"] == trouble, "{account}");
+            ensure!(account["open_circuit"]["cause"] == cause, "{account}");
 
             // One was enough to know: what comes now waits for the probe without asking.
             let second = bridge.number();
@@ -360,7 +363,7 @@ fn trouble_of_the_account_holds_everything_and_fails_nothing() -> anyhow::Result
             bridge.until_waiting(outbox, &waiting, 5..=75).await?;
             ensure!(bridge.sends_to(&first).len() == 1, "{fault:?}");
             ensure!(bridge.sends_to(&second).is_empty(), "{fault:?}");
-            for id in [&held, &waiting] {
+            for id in [&paused, &waiting] {
                 bridge
                     .until_medic_shows(id, MessageState::ReceivedByGateway)
                     .await?;
@@ -372,29 +375,29 @@ fn trouble_of_the_account_holds_everything_and_fails_nothing() -> anyhow::Result
             forget_the_outbox(bridge).await?;
         }
         bridge
-            .until_logged("outbound-sender", "sending_held", 3)
+            .until_logged("outbound-sender", "circuit_opened", 3)
             .await
     })
 }
 
 #[test]
-fn five_calls_in_a_row_without_an_answer_hold_everything_and_fail_nothing() -> anyhow::Result<()> {
+fn five_calls_in_a_row_without_an_answer_open_the_circuit_and_fail_nothing() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         let all = Scope::UntilCleared;
         bridge.africastalking.fault(Fault::Http503, all).await;
-        let in_vain = [(); 5].map(|()| bridge.number());
+        let without_answer = [(); 5].map(|()| bridge.number());
         let mut ids = Vec::new();
-        for phone in &in_vain {
+        for phone in &without_answer {
             ids.push(bridge.send(phone, &format!("{MARK} in vain")).await?);
         }
         for id in &ids {
             bridge.until_sending_is(id, "unknown").await?;
         }
         bridge
-            .until_logged("outbound-sender", "sending_held", 1)
+            .until_logged("outbound-sender", "circuit_opened", 1)
             .await?;
         let account = bridge.row("account").await?.unwrap();
-        ensure!(account["hold"]["trouble"] == "no_answer", "{account}");
+        ensure!(account["open_circuit"]["cause"] == "no_answer", "{account}");
 
         // What comes now waits for the probe without asking.
         let phone = bridge.number();
@@ -408,7 +411,7 @@ fn five_calls_in_a_row_without_an_answer_hold_everything_and_fail_nothing() -> a
                 .until_medic_shows(id, MessageState::ReceivedByGateway)
                 .await?;
         }
-        for phone in &in_vain {
+        for phone in &without_answer {
             ensure!(bridge.sends_to(phone).len() == 1);
         }
         forget_the_outbox(bridge).await

@@ -97,7 +97,7 @@ fn reports_may_come_repeated_and_in_any_order() -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_failure_is_told_with_its_reason_and_a_later_success_overrides_it() -> anyhow::Result<()> {
+fn a_failure_is_reported_with_its_reason_and_a_later_success_overrides_it() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let cases = [
             (Fault::ReportsFailed, "DeliveryFailure"),
@@ -141,11 +141,9 @@ fn a_status_that_nobody_knows_is_kept_and_changes_nothing_in_medic() -> anyhow::
         bridge
             .until_logged("report-recorder", "unknown_report_status", 1)
             .await?;
-        let journal = bridge.journal("report-recorder").await?;
+        let log = bridge.log("report-recorder").await?;
         ensure!(
-            journal
-                .iter()
-                .any(|entry| entry["UnknownReportStatuses"] == 1),
+            log.iter().any(|entry| entry["UnknownReportStatuses"] == 1),
             "it is counted"
         );
         // Whatever there is to be told is told with the next message.

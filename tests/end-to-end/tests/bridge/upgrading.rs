@@ -12,11 +12,11 @@ use crate::driving::found;
 /// What holds messages, keys or addresses: were one of these made anew, what is in it would be gone.
 const LASTING: [&str; 10] = [
     "ExchangeQueue",
-    "ExchangeParkedQueue",
+    "ExchangeDeadLetterQueue",
     "ReportsQueue",
-    "ReportsParkedQueue",
+    "ReportsDeadLetterQueue",
     "OutboxQueue",
-    "OutboxParkedQueue",
+    "OutboxDeadLetterQueue",
     "Ledger",
     "IncomingKeySecret",
     "CredentialsSecret",
@@ -44,7 +44,7 @@ fn an_update_of_a_running_stack_loses_nothing_and_makes_nothing_anew() -> anyhow
         let queue = &bridge.stack.outputs().exchange_queue_url;
         bridge.until_waiting(queue, &incoming, 1..=20).await?;
 
-        bridge.update("FuseSameTextADay", "21").await?;
+        bridge.update("RecipientSameTextPerDay", "21").await?;
         ensure!(names(bridge).await? == before);
         let secret = &bridge.stack.outputs().incoming_key_secret_arn;
         let secret = bridge.stack.aws().secret(secret).await?;

@@ -12,7 +12,7 @@ use sandbox::medic::Fault;
 use sandbox::stack::eventually;
 use serde_json::json;
 
-use crate::shared::{Account, Look, SOON, on_the_page};
+use crate::shared::{Account, OpenPage, SOON, on_the_page};
 
 /// How far the page may grow, in elements, however many messages there are. It has some 600 with
 /// none, and forty entries in each of its lists.
@@ -24,26 +24,26 @@ const LOW_CONTRASTS: &str = include_str!("contrast.js");
 #[test]
 fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone()
 -> anyhow::Result<()> {
-    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
-        let before = look.account().await?;
-        look.add_phone("+254700000003").await?;
-        look.send("My child has a fever").await?;
-        look.browser
+    on_the_page(View::LAPTOP, async |page: &OpenPage<'_>| {
+        let before = page.account().await?;
+        page.add_phone("+254700000003").await?;
+        page.send("My child has a fever").await?;
+        page.browser
             .until("find('[data-list=reports] li', '+254700000003', 'My child has a fever')")
             .await?;
-        look.browser
+        page.browser
             .until("find('.bubble.sent', 'My child has a fever', 'Medic has it')")
             .await?;
         // Medic would be asked, and told, within a minute.
         let reply = "find('.bubble:not(.sent)', 'we have received your message', 'delivered')";
         let is_known = format!("find('[data-box=ledger]', 'to tell Medic') || {reply}");
-        look.browser.until(&is_known).await?;
-        look.browser.click(".settings button").await?;
-        look.browser.until(reply).await?;
-        look.browser
+        page.browser.until(&is_known).await?;
+        page.browser.click(".settings button").await?;
+        page.browser.until(reply).await?;
+        page.browser
             .until("find('[data-list=outgoing] li', '+254700000003', 'delivered')")
             .await?;
-        let stored = look.sandbox.scene.medic.stored();
+        let stored = page.sandbox.system.medic.stored();
         let of_phone = |sms: &&sandbox::medic::Stored| sms.from == "+254700000003";
         let texts: Vec<String> = stored
             .iter()
@@ -51,9 +51,9 @@ fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone(
             .map(|sms| sms.content.clone())
             .collect();
         ensure!(texts == ["My child has a fever"], "Medic has {texts:?}");
-        let phone = look.sandbox.scene.africastalking.phone("+254700000003");
+        let phone = page.sandbox.system.africastalking.phone("+254700000003");
         ensure!(phone.len() == 1, "the phone has {phone:?}");
-        look.account_becomes(&Account {
+        page.account_becomes(&Account {
             sent: before.sent + 1,
             stored_once: before.stored_once + 1,
             ..before
@@ -64,40 +64,40 @@ fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone(
 
 #[test]
 fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
-    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
-        let before = look.account().await?;
-        look.add_phone("+254700000004").await?;
-        look.browser.click("[data-fault='medic/down']").await?;
-        look.browser
-            .until("find('[data-box=medic]', 'in trouble')")
+    on_the_page(View::LAPTOP, async |page: &OpenPage<'_>| {
+        let before = page.account().await?;
+        page.add_phone("+254700000004").await?;
+        page.browser.click("[data-fault='medic/down']").await?;
+        page.browser
+            .until("find('[data-box=medic]', 'failing')")
             .await?;
         let texts = ["one", "two", "three", "four", "five"];
         for text in texts {
-            look.send(text).await?;
+            page.send(text).await?;
             let arrived = format!("find('.bubble.sent .text', '{text}')");
-            look.browser.until(&arrived).await?;
+            page.browser.until(&arrived).await?;
         }
-        look.account_becomes(&Account {
+        page.account_becomes(&Account {
             sent: before.sent + 5,
             on_their_way: 5,
             ..before
         })
         .await?;
-        look.browser
+        page.browser
             .until("find('[data-now=exchange]', 'Medic cannot be reached', 'tried again')")
             .await?;
-        look.browser
+        page.browser
             .until("find('[data-box=exchange]', '5 wait')")
             .await?;
-        look.browser.click("[data-fault='medic/down']").await?;
-        look.browser.click("[data-now=exchange] button").await?;
-        look.account_becomes(&Account {
+        page.browser.click("[data-fault='medic/down']").await?;
+        page.browser.click("[data-now=exchange] button").await?;
+        page.account_becomes(&Account {
             sent: before.sent + 5,
             stored_once: before.stored_once + 5,
             ..before
         })
         .await?;
-        let stored = look.sandbox.scene.medic.stored();
+        let stored = page.sandbox.system.medic.stored();
         let of_phone = |sms: &&sandbox::medic::Stored| sms.from == "+254700000004";
         let found: Vec<&str> = stored
             .iter()
@@ -105,7 +105,7 @@ fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
             .map(|sms| sms.content.as_str())
             .collect();
         ensure!(found == texts, "Medic has {found:?}");
-        look.browser
+        page.browser
             .until("!document.querySelector('[data-now=exchange]')")
             .await
     })
@@ -113,12 +113,12 @@ fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
 
 #[test]
 fn three_hundred_messages_do_not_freeze_the_page() -> anyhow::Result<()> {
-    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
-        let before = look.to_phones().await?;
+    on_the_page(View::LAPTOP, async |page: &OpenPage<'_>| {
+        let before = page.to_phones().await?;
         let choose = "document.querySelector('.queue-form [name=to]').value = 'many'; \
                       document.querySelector('.queue-form [name=count]').value = '300';";
-        look.browser.run(choose).await?;
-        look.browser.click(".queue-form button").await?;
+        page.browser.run(choose).await?;
+        page.browser.click(".queue-form button").await?;
         // The page answers, and draws, for as long as the messages travel.
         let watch = "return new Promise((done) => requestAnimationFrame(() => done([ \
                      document.querySelectorAll('*').length, account('wanted'), \
@@ -126,7 +126,7 @@ fn three_hundred_messages_do_not_freeze_the_page() -> anyhow::Result<()> {
         let most = std::sync::atomic::AtomicU64::new(0);
         let seen = std::sync::Mutex::new(BTreeSet::new());
         eventually("300 SMS on their phones", 2 * SOON, async || {
-            let now = look.browser.run(watch).await?;
+            let now = page.browser.run(watch).await?;
             let elements = now[0].as_u64().context("no count of elements")?;
             most.fetch_max(elements, std::sync::atomic::Ordering::Relaxed);
             seen.lock().unwrap().insert(now[2].as_u64());
@@ -141,7 +141,7 @@ fn three_hundred_messages_do_not_freeze_the_page() -> anyhow::Result<()> {
         ensure!(most <= ELEMENTS_AT_MOST, "the page grew to {most} elements");
         let seen = seen.into_inner().unwrap();
         ensure!(seen.len() > 5, "the page showed only {seen:?} of their way");
-        let landed = look.sandbox.scene.africastalking.accepted();
+        let landed = page.sandbox.system.africastalking.accepted();
         let come = landed
             .iter()
             .filter(|sms| sms.text.starts_with("Please come"));
@@ -156,39 +156,39 @@ fn three_hundred_messages_do_not_freeze_the_page() -> anyhow::Result<()> {
 
 #[test]
 fn what_is_lost_or_stored_twice_is_shown_as_such() -> anyhow::Result<()> {
-    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
-        let before = look.account().await?;
-        let medic = &look.sandbox.scene.medic;
+    on_the_page(View::LAPTOP, async |page: &OpenPage<'_>| {
+        let before = page.account().await?;
+        let medic = &page.sandbox.system.medic;
         // A bridge that does what ours never does is played by hand.
         let of_phone = || Scope::Matching("+254700000005".to_owned());
         medic.fault(Fault::Http503, of_phone()).await;
-        look.add_phone("+254700000005").await?;
+        page.add_phone("+254700000005").await?;
         for text in ["stored twice", "lost"] {
-            look.send(text).await?;
+            page.send(text).await?;
         }
-        look.account_becomes(&Account {
+        page.account_becomes(&Account {
             sent: before.sent + 2,
             on_their_way: 2,
             ..before
         })
         .await?;
-        let sent = look.sandbox.scene.africastalking.from_phones();
+        let sent = page.sandbox.system.africastalking.from_phones();
         let twice = sent.iter().rfind(|sms| sms.text == "stored twice").unwrap();
         let message = json!({ "id": twice.id, "from": "MTN", "content": "stored twice" });
-        look.post_to_medic(&json!({ "messages": [message, message], "updates": [] }))
+        page.post_to_medic(&json!({ "messages": [message, message], "updates": [] }))
             .await?;
-        let stack = &look.sandbox.scene.stack;
+        let stack = &page.sandbox.system.stack;
         let purge = json!({ "QueueUrl": stack.outputs().exchange_queue_url });
         let action = "AmazonSQS.PurgeQueue";
         stack.aws().call("sqs", action, &purge).await?;
-        look.account_becomes(&Account {
+        page.account_becomes(&Account {
             sent: before.sent + 2,
             stored_twice: before.stored_twice + 1,
             lost: before.lost + 1,
             ..before
         })
         .await?;
-        look.browser
+        page.browser
             .until("find('[data-account=lost].bad') && find('[data-account=stored_twice].bad')")
             .await
     })
@@ -196,18 +196,18 @@ fn what_is_lost_or_stored_twice_is_shown_as_such() -> anyhow::Result<()> {
 
 #[test]
 fn everything_can_be_done_with_the_keyboard() -> anyhow::Result<()> {
-    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
-        let browser = look.browser;
-        look.tab_to("#sms-text").await?;
+    on_the_page(View::LAPTOP, async |page: &OpenPage<'_>| {
+        let browser = page.browser;
+        page.tab_to("#sms-text").await?;
         browser.press("typed\u{e007}").await?;
         browser.until("find('.bubble.sent', 'typed')").await?;
-        look.tab_to("[data-fault='africastalking/robot']").await?;
+        page.tab_to("[data-fault='africastalking/robot']").await?;
         browser.press(" ").await?;
         let is_on = "find(\"[data-fault='africastalking/robot'][aria-pressed=true]\")";
         browser.until(is_on).await?;
         browser.press(" ").await?;
         browser.until(&format!("!({is_on})")).await?;
-        look.tab_to("[data-box=ledger]").await?;
+        page.tab_to("[data-box=ledger]").await?;
         browser.press("\u{e007}").await?;
         browser.until("find('dialog[open]', 'The ledger')").await?;
         browser.press("\u{e00c}").await?;
@@ -222,20 +222,20 @@ fn everything_can_be_done_with_the_keyboard() -> anyhow::Result<()> {
 
 #[test]
 fn it_can_be_read_in_both_schemes_on_a_laptop_and_on_a_phone() -> anyhow::Result<()> {
-    on_the_page(View::LAPTOP, async |look: &Look<'_>| {
-        look.browser.click("[data-fault='medic/down']").await?;
-        look.send("Is this readable?").await?;
-        look.browser
+    on_the_page(View::LAPTOP, async |page: &OpenPage<'_>| {
+        page.browser.click("[data-fault='medic/down']").await?;
+        page.send("Is this readable?").await?;
+        page.browser
             .until("find('[data-now=exchange]') && find('.active li')")
             .await?;
         for view in [View::LAPTOP, View::PHONE] {
             for dark in [false, true] {
-                look.browser.look_through(View { dark, ..view }).await?;
-                look.browser.until("isDrawn()").await?;
-                let low = look.browser.run(LOW_CONTRASTS).await?;
+                page.browser.look_through(View { dark, ..view }).await?;
+                page.browser.until("isDrawn()").await?;
+                let low = page.browser.run(LOW_CONTRASTS).await?;
                 ensure!(low == json!([]), "too little contrast: {low:#}");
                 let script = "return document.documentElement.scrollWidth - innerWidth";
-                let beyond = look.browser.run(script).await?;
+                let beyond = page.browser.run(script).await?;
                 let is_inside = beyond.as_i64().is_some_and(|beyond| beyond <= 0);
                 ensure!(is_inside, "the page is {beyond} pixels wider than {view:?}");
             }
@@ -243,7 +243,7 @@ fn it_can_be_read_in_both_schemes_on_a_laptop_and_on_a_phone() -> anyhow::Result
         let nameless = "return [...document.querySelectorAll('button, input, select')] \
                         .filter((one) => !(one.textContent.trim() || one.ariaLabel || one.labels?.length)) \
                         .map((one) => one.outerHTML)";
-        let nameless = look.browser.run(nameless).await?;
+        let nameless = page.browser.run(nameless).await?;
         ensure!(nameless == json!([]), "without a name: {nameless:#}");
         Ok(())
     })
@@ -256,17 +256,17 @@ fn nothing_moves_for_those_who_prefer_less_motion() -> anyhow::Result<()> {
         ..View::LAPTOP
     };
     for (view, moves) in [(still, false), (View::LAPTOP, true)] {
-        on_the_page(view, async |look: &Look<'_>| {
+        on_the_page(view, async |page: &OpenPage<'_>| {
             // Whatever is animated, however shortly, goes through here.
             let note = "window.animated = 0; const animate = Element.prototype.animate; \
                         Element.prototype.animate = function (...how) { \
                         window.animated += 1; return animate.apply(this, how); }";
-            look.browser.run(note).await?;
+            page.browser.run(note).await?;
             let text = format!("Moves: {moves}");
-            look.send(&text).await?;
+            page.send(&text).await?;
             let is_stored = format!("find('.bubble.sent', '{text}', 'Medic has it')");
-            look.browser.until(&is_stored).await?;
-            let animated = look.browser.run("return window.animated > 0").await?;
+            page.browser.until(&is_stored).await?;
+            let animated = page.browser.run("return window.animated > 0").await?;
             ensure!(animated == json!(moves), "moves: {animated}, with {view:?}");
             Ok(())
         })?;

@@ -36,7 +36,7 @@ pub struct Account {
     pub stored_once: u64,
     pub stored_twice: u64,
     pub on_their_way: u64,
-    pub parked: u64,
+    pub dead_letter: u64,
     pub lost: u64,
 }
 
@@ -48,7 +48,7 @@ pub struct ToPhones {
 }
 
 /// A person at the page.
-pub struct Look<'a> {
+pub struct OpenPage<'a> {
     pub sandbox: &'a Sandbox,
     pub browser: &'a Browser,
 }
@@ -60,7 +60,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 /// what is counted must be one's own.
 pub fn on_the_page(
     view: View,
-    test: impl AsyncFnOnce(&Look<'_>) -> anyhow::Result<()>,
+    test: impl AsyncFnOnce(&OpenPage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     static SANDBOX: OnceCell<Sandbox> = OnceCell::const_new();
     static ALONE: Mutex<()> = Mutex::const_new(());
@@ -73,12 +73,12 @@ pub fn on_the_page(
         let browser = Browser::start(view).await?;
         browser.open(&sandbox.page.url()).await?;
         browser.run(HELPERS).await?;
-        let look = Look {
+        let page = OpenPage {
             sandbox,
             browser: &browser,
         };
-        look.is_up_to_date().await?;
-        let result = test(&look).await;
+        page.is_up_to_date().await?;
+        let result = test(&page).await;
         browser.close().await;
         result
     })
@@ -91,17 +91,17 @@ trait Settle {
 
 impl Settle for Sandbox {
     async fn settle(&self) -> anyhow::Result<()> {
-        self.scene.medic.clear_faults().await;
-        self.scene.africastalking.clear_faults().await;
-        self.scene.queue_clock.pass(Duration::from_secs(20 * 60))?;
-        let outputs = self.scene.stack.outputs();
+        self.system.medic.clear_faults().await;
+        self.system.africastalking.clear_faults().await;
+        self.system.queue_clock.pass(Duration::from_secs(20 * 60))?;
+        let outputs = self.system.stack.outputs();
         eventually("empty queues", SOON, async || {
             for queue in [
                 &outputs.exchange_queue_url,
                 &outputs.reports_queue_url,
                 &outputs.outbox_queue_url,
             ] {
-                if self.scene.stack.aws().depth(queue).await?.total() > 0 {
+                if self.system.stack.aws().depth(queue).await?.total() > 0 {
                     return Ok(None);
                 }
             }
@@ -111,12 +111,12 @@ impl Settle for Sandbox {
     }
 }
 
-impl Look<'_> {
+impl OpenPage<'_> {
     /// Waits until the page shows what is so: at first it shows what the last page saw.
     async fn is_up_to_date(&self) -> anyhow::Result<()> {
-        let sent = self.sandbox.scene.africastalking.from_phones();
+        let sent = self.sandbox.system.africastalking.from_phones();
         let sent = sent.iter().filter(|sms| sms.is_accepted()).count();
-        let wanted = self.sandbox.scene.medic.all_outgoing().len();
+        let wanted = self.sandbox.system.medic.all_outgoing().len();
         let now = format!(
             "find('[data-box=ledger]') && find('[data-account=lost] dd') \
              && account('sent') === {sent} && account('wanted') === {wanted} \
@@ -131,7 +131,7 @@ impl Look<'_> {
             "stored_once",
             "stored_twice",
             "on_their_way",
-            "parked",
+            "dead_lettered",
             "lost",
         ];
         self.figures(&names).await
@@ -187,7 +187,7 @@ impl Look<'_> {
     pub async fn post_to_medic(&self, body: &Value) -> anyhow::Result<()> {
         let login = medic::Config::default();
         let answer = sandbox::http::client(SOON)?
-            .post(format!("{}/api/sms", self.sandbox.scene.medic.url()))
+            .post(format!("{}/api/sms", self.sandbox.system.medic.url()))
             .basic_auth(login.user, Some(login.password))
             .header("accept", "application/json")
             .header("content-type", "application/json")

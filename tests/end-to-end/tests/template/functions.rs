@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    EXECUTIONS_OF_A_NEW_ACCOUNT, LANES, TEMPLATE, function, is_fifo, number, of_type, permissions,
-    properties, short,
+    CONSUMERS, EXECUTIONS_OF_A_NEW_ACCOUNT, TEMPLATE, function, is_fifo, number, of_type,
+    permissions, properties, short,
 };
 
 #[test]
 fn a_function_that_feeds_its_own_queue_is_not_stopped_as_a_loop_and_no_other_is_let_loop() {
-    for (queue, stem, _) in LANES {
+    for (queue, stem, _) in CONSUMERS {
         let feeds_itself =
             permissions(&format!("{stem}Role")).contains(&format!("sqs:SendMessage {queue}.Arn"));
         let expected = if feeds_itself {
@@ -27,7 +27,7 @@ fn a_function_that_feeds_its_own_queue_is_not_stopped_as_a_loop_and_no_other_is_
 
 #[test]
 fn the_pollers_leave_a_new_account_two_executions_for_the_webhooks() {
-    let bounds = LANES.map(|(queue, stem, _)| {
+    let bounds = CONSUMERS.map(|(queue, stem, _)| {
         let mapping = properties(&format!("{stem}Mapping"));
         let bound = number(&mapping["ScalingConfig"]["MaximumConcurrency"]);
         assert!(bound >= 2, "AWS refuses a bound of less than two ({stem})");
@@ -50,30 +50,30 @@ fn each_function_gets_the_variables_that_it_reads_and_no_others() {
     let expected = [
         (
             "IncomingMessages",
-            "EXCHANGE_PARKED_QUEUE_URL EXCHANGE_QUEUE_URL INCOMING_KEY_SECRET_ARN",
+            "EXCHANGE_DEAD_LETTER_QUEUE_URL EXCHANGE_QUEUE_URL INCOMING_KEY_SECRET_ARN",
         ),
         (
             "DeliveryReports",
-            "INCOMING_KEY_SECRET_ARN REPORTS_PARKED_QUEUE_URL REPORTS_QUEUE_URL",
+            "INCOMING_KEY_SECRET_ARN REPORTS_DEAD_LETTER_QUEUE_URL REPORTS_QUEUE_URL",
         ),
         (
             "ReportRecorder",
-            "LEDGER_RETENTION_DAYS LEDGER_TABLE REPORTS_PARKED_QUEUE_URL REPORTS_QUEUE_URL \
+            "LEDGER_RETENTION_DAYS LEDGER_TABLE REPORTS_DEAD_LETTER_QUEUE_URL REPORTS_QUEUE_URL \
              SENDER_TIMEOUT_SECONDS",
         ),
         (
             "OutboundSender",
             "AFRICASTALKING_BASE_URL AFRICASTALKING_USERNAME CREDENTIALS_SECRET_ARN \
-             FUSE_MESSAGES_AN_HOUR FUSE_SAME_TEXT_A_DAY INCOMING_KEY_SECRET_ARN \
+             RECIPIENT_MESSAGES_PER_HOUR RECIPIENT_SAME_TEXT_PER_DAY INCOMING_KEY_SECRET_ARN \
              SENDER_TIMEOUT_SECONDS LEDGER_RETENTION_DAYS LEDGER_TABLE MESSAGE_MAX_AGE_HOURS \
-             OUTBOX_PARKED_QUEUE_URL OUTBOX_QUEUE_URL RESEND_AFTER_SECONDS SENDER_IDS \
+             OUTBOX_DEAD_LETTER_QUEUE_URL OUTBOX_QUEUE_URL RESEND_AFTER_SECONDS SENDER_IDS \
              UNKNOWN_OUTCOME_POLICY",
         ),
         (
             "MedicExchange",
-            "CREDENTIALS_SECRET_ARN EXCHANGE_PARKED_QUEUE_URL EXCHANGE_QUEUE_URL \
+            "CREDENTIALS_SECRET_ARN EXCHANGE_DEAD_LETTER_QUEUE_URL EXCHANGE_QUEUE_URL \
              LEDGER_RETENTION_DAYS LEDGER_TABLE MEDIC_TIMEOUT_SECONDS MEDIC_URL \
-             MEDIC_WORKS_ON_SECONDS OUTBOX_QUEUE_URL",
+             MEDIC_GRACE_SECONDS OUTBOX_QUEUE_URL",
         ),
     ];
     for (stem, names) in expected {
@@ -90,8 +90,8 @@ fn each_function_gets_the_variables_that_it_reads_and_no_others() {
 fn the_sender_and_the_recorder_know_the_senders_time_out() {
     let sender = function("OutboundSender");
     for stem in ["OutboundSender", "ReportRecorder"] {
-        let told = &function(stem)["Environment"]["Variables"]["SENDER_TIMEOUT_SECONDS"];
-        assert_eq!(short(told), sender["Timeout"].to_string(), "{stem}");
+        let reported = &function(stem)["Environment"]["Variables"]["SENDER_TIMEOUT_SECONDS"];
+        assert_eq!(short(reported), sender["Timeout"].to_string(), "{stem}");
     }
 }
 

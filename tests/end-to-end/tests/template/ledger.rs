@@ -25,9 +25,9 @@ fn the_ledger_has_one_key_and_three_sparse_indexes_of_keys() {
     let key = json!([{ "AttributeName": "pk", "KeyType": "HASH" }]);
     assert_eq!(ledger["KeySchema"], key);
     let index = json!([{
-        "IndexName": "untold",
+        "IndexName": "unreported",
         "KeySchema": [
-            { "AttributeName": "untold", "KeyType": "HASH" },
+            { "AttributeName": "unreported", "KeyType": "HASH" },
             { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
         ],
         "Projection": { "ProjectionType": "KEYS_ONLY" },
@@ -36,9 +36,9 @@ fn the_ledger_has_one_key_and_three_sparse_indexes_of_keys() {
         "KeySchema": [{ "AttributeName": "unsettled", "KeyType": "HASH" }],
         "Projection": { "ProjectionType": "KEYS_ONLY" },
     }, {
-        "IndexName": "unreported",
+        "IndexName": "awaiting_final_report",
         "KeySchema": [
-            { "AttributeName": "unreported", "KeyType": "HASH" },
+            { "AttributeName": "awaiting_final_report", "KeyType": "HASH" },
             { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
         ],
         "Projection": { "ProjectionType": "KEYS_ONLY" },
@@ -46,10 +46,10 @@ fn the_ledger_has_one_key_and_three_sparse_indexes_of_keys() {
     assert_eq!(ledger["GlobalSecondaryIndexes"], index);
     let types = json!([
         { "AttributeName": "pk", "AttributeType": "S" },
-        { "AttributeName": "untold", "AttributeType": "S" },
+        { "AttributeName": "unreported", "AttributeType": "S" },
         { "AttributeName": "first_offered_ms", "AttributeType": "N" },
         { "AttributeName": "unsettled", "AttributeType": "S" },
-        { "AttributeName": "unreported", "AttributeType": "S" },
+        { "AttributeName": "awaiting_final_report", "AttributeType": "S" },
     ]);
     assert_eq!(ledger["AttributeDefinitions"], types);
 }

@@ -10,10 +10,10 @@
 
 mod functions;
 mod ledger;
+mod monitoring;
 mod parameters;
 mod permissions;
 mod queues;
-mod watching;
 mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,11 +27,11 @@ use serde_json::{Map, Value, json};
 const EXECUTIONS_OF_A_NEW_ACCOUNT: u64 = 10;
 const FOURTEEN_DAYS_S: u64 = 14 * 24 * 60 * 60;
 
-/// The function of each queue, and where it parks what cannot be processed.
-const LANES: [(&str, &str, &str); 3] = [
-    ("ExchangeQueue", "MedicExchange", "ExchangeParkedQueue"),
-    ("ReportsQueue", "ReportRecorder", "ReportsParkedQueue"),
-    ("OutboxQueue", "OutboundSender", "OutboxParkedQueue"),
+/// The function of each queue, and where it dead-letters what cannot be processed.
+const CONSUMERS: [(&str, &str, &str); 3] = [
+    ("ExchangeQueue", "MedicExchange", "ExchangeDeadLetterQueue"),
+    ("ReportsQueue", "ReportRecorder", "ReportsDeadLetterQueue"),
+    ("OutboxQueue", "OutboundSender", "OutboxDeadLetterQueue"),
 ];
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::{LANES, function, of_type, permissions, properties, resources, short};
+use crate::{CONSUMERS, function, of_type, permissions, properties, resources, short};
 
 fn assert_may_exactly(stem: &str, expected: &[&str]) {
     let mut expected: BTreeSet<String> = expected.iter().map(|one| (*one).to_owned()).collect();
@@ -20,7 +20,7 @@ fn incoming_messages_may_put_into_its_queues_and_read_the_key_and_nothing_else()
         "IncomingMessages",
         &[
             "sqs:SendMessage ExchangeQueue.Arn",
-            "sqs:SendMessage ExchangeParkedQueue.Arn",
+            "sqs:SendMessage ExchangeDeadLetterQueue.Arn",
             "secretsmanager:GetSecretValue IncomingKeySecret.Id",
         ],
     );
@@ -32,7 +32,7 @@ fn delivery_reports_may_put_into_its_queues_and_read_the_key_and_nothing_else() 
         "DeliveryReports",
         &[
             "sqs:SendMessage ReportsQueue.Arn",
-            "sqs:SendMessage ReportsParkedQueue.Arn",
+            "sqs:SendMessage ReportsDeadLetterQueue.Arn",
             "secretsmanager:GetSecretValue IncomingKeySecret.Id",
         ],
     );
@@ -47,7 +47,7 @@ fn report_recorder_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:DeleteMessage ReportsQueue.Arn",
             "sqs:GetQueueAttributes ReportsQueue.Arn",
             "sqs:ChangeMessageVisibility ReportsQueue.Arn",
-            "sqs:SendMessage ReportsParkedQueue.Arn",
+            "sqs:SendMessage ReportsDeadLetterQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
             "dynamodb:Query ${Ledger.Arn}/index/unsettled",
@@ -65,7 +65,7 @@ fn outbound_sender_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:GetQueueAttributes OutboxQueue.Arn",
             "sqs:ChangeMessageVisibility OutboxQueue.Arn",
             "sqs:SendMessage OutboxQueue.Arn",
-            "sqs:SendMessage OutboxParkedQueue.Arn",
+            "sqs:SendMessage OutboxDeadLetterQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
             "dynamodb:Query ${Ledger.Arn}/index/unsettled",
@@ -85,12 +85,12 @@ fn medic_exchange_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:GetQueueAttributes ExchangeQueue.Arn",
             "sqs:ChangeMessageVisibility ExchangeQueue.Arn",
             "sqs:SendMessage ExchangeQueue.Arn",
-            "sqs:SendMessage ExchangeParkedQueue.Arn",
+            "sqs:SendMessage ExchangeDeadLetterQueue.Arn",
             "sqs:SendMessage OutboxQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
-            "dynamodb:Query ${Ledger.Arn}/index/untold",
-            "dynamodb:Query ${Ledger.Arn}/index/unreported",
+            "dynamodb:Query ${Ledger.Arn}/index/awaiting_final_report",
+            "dynamodb:Query ${Ledger.Arn}/index/awaiting_final_report",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
         ],
     );
@@ -141,7 +141,7 @@ fn only_lambda_may_take_the_functions_roles() {
 
 #[test]
 fn every_function_that_waits_may_change_the_visibility_of_its_messages() {
-    for (queue, stem, _) in LANES {
+    for (queue, stem, _) in CONSUMERS {
         let needed = format!("sqs:ChangeMessageVisibility {queue}.Arn");
         assert!(
             permissions(&format!("{stem}Role")).contains(&needed),
@@ -151,14 +151,14 @@ fn every_function_that_waits_may_change_the_visibility_of_its_messages() {
 }
 
 #[test]
-fn every_function_that_parks_may_put_into_its_parked_queue() {
+fn every_function_that_dead_letters_may_send_to_its_dead_letter_queue() {
     let webhooks = [
-        ("IncomingMessages", "ExchangeParkedQueue"),
-        ("DeliveryReports", "ReportsParkedQueue"),
+        ("IncomingMessages", "ExchangeDeadLetterQueue"),
+        ("DeliveryReports", "ReportsDeadLetterQueue"),
     ];
-    let workers = LANES.map(|(_, stem, parked)| (stem, parked));
-    for (stem, parked) in workers.into_iter().chain(webhooks) {
-        let needed = format!("sqs:SendMessage {parked}.Arn");
+    let workers = CONSUMERS.map(|(_, stem, dead_letter)| (stem, dead_letter));
+    for (stem, dead_letter) in workers.into_iter().chain(webhooks) {
+        let needed = format!("sqs:SendMessage {dead_letter}.Arn");
         assert!(
             permissions(&format!("{stem}Role")).contains(&needed),
             "{stem}"

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    FOURTEEN_DAYS_S, LANES, function, is_fifo, number, of_type, permissions, properties, short,
+    CONSUMERS, FOURTEEN_DAYS_S, function, is_fifo, number, of_type, permissions, properties, short,
 };
 
 #[test]
 fn each_queue_wakes_its_function_which_can_fail_message_by_message() {
     let mappings = of_type("AWS::Lambda::EventSourceMapping");
-    assert_eq!(mappings.len(), LANES.len());
-    for (queue, stem, _) in LANES {
+    assert_eq!(mappings.len(), CONSUMERS.len());
+    for (queue, stem, _) in CONSUMERS {
         let mapping = properties(&format!("{stem}Mapping"));
         assert_eq!(short(&mapping["EventSourceArn"]), format!("{queue}.Arn"));
         assert_eq!(short(&mapping["FunctionName"]), format!("{stem}Function"));
@@ -25,7 +25,7 @@ fn each_queue_wakes_its_function_which_can_fail_message_by_message() {
 
 #[test]
 fn a_message_stays_invisible_for_as_long_as_its_function_may_work_on_it() {
-    for (queue, stem, _) in LANES {
+    for (queue, stem, _) in CONSUMERS {
         let visibility = number(&properties(queue)["VisibilityTimeout"]);
         let timeout = number(&function(stem)["Timeout"]);
         assert!(visibility >= timeout, "AWS refuses the mapping of {queue}");
@@ -33,7 +33,7 @@ fn a_message_stays_invisible_for_as_long_as_its_function_may_work_on_it() {
 }
 
 #[test]
-fn a_crash_locks_the_lane_to_medic_for_hardly_longer_than_the_function_may_run() {
+fn a_crash_locks_the_exchange_for_hardly_longer_than_the_function_may_run() {
     let visibility = number(&properties("ExchangeQueue")["VisibilityTimeout"]);
     let timeout = number(&function("MedicExchange")["Timeout"]);
     assert!(visibility <= timeout + 60, "{visibility} s");
@@ -52,21 +52,21 @@ fn messages_are_kept_for_fourteen_days_and_encrypted() {
 }
 
 #[test]
-fn ten_days_of_patience_come_before_sqs_parks_by_itself() {
-    for (queue, _, parked) in LANES {
+fn ten_days_of_patience_come_before_sqs_dead_letters_by_itself() {
+    for (queue, _, dead_letter) in CONSUMERS {
         let redrive = &properties(queue)["RedrivePolicy"];
         assert_eq!(number(&redrive["maxReceiveCount"]), 1000, "{queue}");
         let target = short(&redrive["deadLetterTargetArn"]);
-        assert_eq!(target, format!("{parked}.Arn"));
-        let beyond = properties(parked).get("RedrivePolicy");
-        assert!(beyond.is_none(), "{parked} is the end of the line");
+        assert_eq!(target, format!("{dead_letter}.Arn"));
+        let beyond = properties(dead_letter).get("RedrivePolicy");
+        assert!(beyond.is_none(), "{dead_letter} is the end of the line");
     }
 }
 
 #[test]
-fn a_fifo_queue_parks_into_a_fifo_queue() {
-    for (queue, _, parked) in LANES {
-        assert_eq!(is_fifo(queue), is_fifo(parked), "{queue}");
+fn a_fifo_queue_has_a_fifo_dead_letter_queue() {
+    for (queue, _, dead_letter) in CONSUMERS {
+        assert_eq!(is_fifo(queue), is_fifo(dead_letter), "{queue}");
     }
     assert!(is_fifo("ExchangeQueue"));
 }

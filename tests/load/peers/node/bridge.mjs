@@ -19,7 +19,7 @@ async function sqs() {
   const client = new SQSClient({ md5: false });
   return {
     send: (QueueUrl, Entries) => client.send(new SendMessageBatchCommand({ QueueUrl, Entries })),
-    hide: (QueueUrl, Entries) =>
+    changeVisibility: (QueueUrl, Entries) =>
       client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })),
   };
 }
@@ -66,12 +66,12 @@ async function ledger() {
               TransactItems: writes.map((write) => ({ Put: put(write) })),
             }),
           ),
-    async untold() {
+    async unreported() {
       const answer = await client.send(
         new QueryCommand({
           TableName: table,
-          IndexName: "untold",
-          KeyConditionExpression: "untold = :yes",
+          IndexName: "unreported",
+          KeyConditionExpression: "unreported = :yes",
           ExpressionAttributeValues: { ":yes": { S: "yes" } },
           Limit: 100,
         }),
@@ -132,7 +132,7 @@ const meanings = { Sent: "sent", Submitted: "sent", Buffered: "sent", Success: "
 
 function raised(row, status) {
   if (ranks.indexOf(status) <= ranks.indexOf(row.status.S)) return row;
-  return { ...row, status: { S: status }, untold: { S: "yes" } };
+  return { ...row, status: { S: status }, unreported: { S: "yes" } };
 }
 
 async function batch(event, one) {
@@ -188,7 +188,7 @@ async function sender() {
       const calling = {
         pk: { S: own }, id: { S: sms.id }, first_offered_ms: { N: String(sms.first_offered_ms) },
         sending: { M: { is: { S: "calling" }, since_ms: { N: String(Date.now()) } } },
-        status: { S: "unsent" }, attempts: { N: "1" }, number_hash: { S: number }, untold: { S: "yes" },
+        status: { S: "unsent" }, attempts: { N: "1" }, number_hash: { S: number }, unreported: { S: "yes" },
       };
       const counts = rows.get(recipient)?.counts?.L ?? [];
       const count = { M: { text: { S: text }, at_ms: { N: String(Date.now()) } } };
@@ -231,15 +231,15 @@ async function exchange() {
   ]);
   const login = Buffer.from(`${credentials.medic_username}:${credentials.medic_password}`).toString("base64");
   return async (event) => {
-    const held = event.Records.map((record, index) => ({
+    const batch = event.Records.map((record, index) => ({
       Id: String(index), ReceiptHandle: record.receiptHandle, VisibilityTimeout: 330,
     }));
-    await queue.hide(environment.EXCHANGE_QUEUE_URL, held);
-    await table.read("lane");
+    await queue.changeVisibility(environment.EXCHANGE_QUEUE_URL, batch);
+    await table.read("exchange");
     let messages = event.Records.map((record) => JSON.parse(record.body)).filter(({ kind }) => kind === "incoming");
     for (let posts = 0; ; posts += 1) {
-      const untold = await table.untold();
-      const rows = untold.length ? await table.read(...untold) : new Map();
+      const unreported = await table.unreported();
+      const rows = unreported.length ? await table.read(...unreported) : new Map();
       const updates = [...rows.values()].map((row) => ({ id: row.id.S, status: row.status.S.toUpperCase() }));
       if (posts > 0 && !messages.length && !updates.length) break;
       const body = {
@@ -258,8 +258,8 @@ async function exchange() {
       messages = [];
       await Promise.all(
         [...rows.values()].map((row) => {
-          const { untold: _, ...told } = row;
-          return table.write([{ item: { ...told, told: row.status }, before: row }]);
+          const { unreported: _, ...reported } = row;
+          return table.write([{ item: { ...reported, reported: row.status }, before: row }]);
         }),
       );
     }

@@ -9,9 +9,9 @@ use super::units::{Item, read_units, size, write_units};
 
 /// The sparse indexes: their partition key, and their sort key if they have one.
 const INDEXES: [(&str, Option<&str>); 3] = [
-    ("untold", Some("first_offered_ms")),
-    ("unsettled", None),
     ("unreported", Some("first_offered_ms")),
+    ("unsettled", None),
+    ("awaiting_final_report", Some("first_offered_ms")),
 ];
 
 /// What a call cost.
@@ -146,7 +146,7 @@ impl Table {
         let mut puts = Vec::new();
         let mut units = Units::default();
         let mut reasons = Vec::new();
-        let mut all_hold = true;
+        let mut all_kept = true;
         for part in parts.context("no TransactItems")? {
             let put = part.get("Put").context("only puts are played here")?;
             let (pk, item) = item_of(put)?;
@@ -154,7 +154,7 @@ impl Table {
             if self.holds(&pk, put)? {
                 reasons.push(json!({ "Code": "None" }));
             } else {
-                all_hold = false;
+                all_kept = false;
                 reasons.push(match self.items.get(&pk) {
                     Some(old) => json!({ "Code": "ConditionalCheckFailed", "Item": old }),
                     None => json!({ "Code": "ConditionalCheckFailed" }),
@@ -162,7 +162,7 @@ impl Table {
             }
             puts.push((pk, item));
         }
-        if !all_hold {
+        if !all_kept {
             let refusal = json!({
                 "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
                 "Message": "Transaction cancelled", "CancellationReasons": reasons,
@@ -249,12 +249,12 @@ fn text<'a>(key: &'a Value, name: &str) -> anyhow::Result<&'a str> {
 mod tests {
     use super::*;
 
-    fn put(version: &str, untold: bool, expected: Option<&str>) -> Value {
+    fn put(version: &str, unreported: bool, expected: Option<&str>) -> Value {
         let mut item = json!({
             "pk": {"S": "message#1"}, "version": {"S": version}, "first_offered_ms": {"N": "5"},
         });
-        if untold {
-            item["untold"] = json!({"S": "yes"});
+        if unreported {
+            item["unreported"] = json!({"S": "yes"});
         }
         match expected {
             None => json!({"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}),
@@ -273,7 +273,7 @@ mod tests {
         let (answer, units) = table.call("PutItem", &put("b", true, None)).unwrap();
         assert_eq!((answer.0, units.writes, units.index_writes), (400, 1, 0));
         let query =
-            json!({"IndexName": "untold", "ExpressionAttributeValues": {":yes": {"S": "yes"}}});
+            json!({"IndexName": "unreported", "ExpressionAttributeValues": {":yes": {"S": "yes"}}});
         let (answer, _) = table.call("Query", &query).unwrap();
         assert_eq!(answer.1["Items"][0]["pk"]["S"], "message#1");
         let transaction = json!({"TransactItems": [{"Put": put("c", false, Some("a"))}]});
@@ -291,13 +291,14 @@ mod tests {
     fn an_index_with_a_sort_key_is_asked_for_a_stretch_of_it() {
         let mut table = Table::default();
         let mut item = put("a", false, None);
-        item["Item"]["unreported"] = json!({"S": "yes"});
+        item["Item"]["awaiting_final_report"] = json!({"S": "yes"});
         table.call("PutItem", &item).unwrap();
         let mut found = |first: &str, last: &str| {
             let values = json!({
                 ":first": {"N": first}, ":last": {"N": last}, ":yes": {"S": "yes"},
             });
-            let query = json!({"IndexName": "unreported", "ExpressionAttributeValues": values});
+            let query =
+                json!({"IndexName": "awaiting_final_report", "ExpressionAttributeValues": values});
             table.call("Query", &query).unwrap().0.1["Count"].clone()
         };
         assert_eq!(

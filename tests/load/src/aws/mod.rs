@@ -71,11 +71,11 @@ pub struct Aws {
 /// The queues of the template and their visibility time-outs, in seconds.
 const QUEUES: [(&str, u64); 6] = [
     ("exchange.fifo", 330),
-    ("exchange-parked.fifo", 30),
+    ("exchange-dead-letter.fifo", 30),
     ("outbox", 300),
-    ("outbox-parked", 30),
+    ("outbox-dead-letter", 30),
     ("reports", 300),
-    ("reports-parked", 30),
+    ("reports-dead-letter", 30),
 ];
 
 impl Aws {

@@ -124,7 +124,7 @@ impl Queue {
         self.ready.remove(&number);
     }
 
-    fn hide(&mut self, number: u64, seconds: u64) {
+    fn change_visibility(&mut self, number: u64, seconds: u64) {
         if let Some(until) = self.hidden.get_mut(&number) {
             *until = now_ms() + seconds * 1000;
         }
@@ -164,7 +164,7 @@ pub fn call(queue: &mut Queue, action: &str, input: &Value) -> anyhow::Result<Va
                 let handle = text(entry, "ReceiptHandle").unwrap_or_default();
                 let seconds = entry.get("VisibilityTimeout").and_then(Value::as_u64);
                 if let Ok(number) = handle.parse() {
-                    queue.hide(number, seconds.unwrap_or_default());
+                    queue.change_visibility(number, seconds.unwrap_or_default());
                 }
                 done.push(json!({ "Id": id }));
             }
@@ -199,7 +199,7 @@ mod tests {
         let mut queue = Queue::new("outbox", 120);
         queue.send("a", None);
         let batch = queue.receive();
-        queue.hide(batch[0].number, 0);
+        queue.change_visibility(batch[0].number, 0);
         assert_eq!(queue.receive()[0].receives, 2);
     }
 }

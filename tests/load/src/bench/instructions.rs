@@ -12,7 +12,7 @@ use sandbox::tools::{self, repository};
 use super::budget::Budget;
 use super::events::event;
 use crate::aws::Aws;
-use crate::lambda::programs::Surroundings;
+use crate::lambda::programs::Environments;
 use crate::lambda::runtime::Function;
 use crate::serving;
 
@@ -53,7 +53,7 @@ async fn instructions(
 ) -> anyhow::Result<f64> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
-    let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
+    let environments = Environments::all_at(&format!("http://{}", server.address));
     let folder = repository().join("target/load");
     std::fs::create_dir_all(&folder)?;
     let counts = folder.join(format!("{name}.callgrind"));
@@ -64,7 +64,7 @@ async fn instructions(
         programs.join(name).display().to_string(),
     ];
     let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
-    let environment = surroundings.environment(name);
+    let environment = environments.environment(name);
     function.start(valgrind, &arguments, &environment).await?;
     for n in 1..=calls {
         let before = function.times_asked();

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::events::{event, incoming_form, number};
 use crate::aws::{Aws, now_ms};
-use crate::lambda::programs::Surroundings;
+use crate::lambda::programs::Environments;
 use crate::lambda::runtime::Function;
 use crate::latency::{histogram, milliseconds};
 use crate::local::{Local, Manners};
@@ -52,13 +52,13 @@ pub async fn webhooks(
 ) -> anyhow::Result<Webhooks> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
-    let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
+    let environments = Environments::all_at(&format!("http://{}", server.address));
     let mut functions = Vec::new();
     for name in ["incoming-messages", "delivery-reports"] {
         let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
         for _ in 0..processes {
             function
-                .start(&programs.join(name), &[], &surroundings.environment(name))
+                .start(&programs.join(name), &[], &environments.environment(name))
                 .await?;
         }
         functions.push((name, Arc::new(function)));
@@ -156,7 +156,7 @@ pub struct Drain {
     /// As many as Africa's Talking accepted in a minute.
     pub sent_a_minute: f64,
     /// How long it took until Medic knew that all were delivered, in seconds.
-    pub told_after_s: f64,
+    pub reported_after_s: f64,
     /// The POSTs that Medic got.
     pub posts: usize,
     /// As many of them as were in flight at once, at most.
@@ -206,7 +206,7 @@ pub async fn drain(programs: &Path, incoming: u64, outgoing: u64) -> anyhow::Res
         local.poll();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let told_after_s = begin.elapsed().as_secs_f64();
+    let reported_after_s = begin.elapsed().as_secs_f64();
     ensure!(
         local.africas_talking.accepted().len() == all,
         "a message was sent twice"
@@ -221,7 +221,7 @@ pub async fn drain(programs: &Path, incoming: u64, outgoing: u64) -> anyhow::Res
     );
     Ok(Drain {
         sent_a_minute: f64::from(u32::try_from(outgoing)?) * 60.0 / sent_after.as_secs_f64(),
-        told_after_s,
+        reported_after_s,
         posts: local.medic.posts().len(),
         in_flight: local.medic.max_in_flight(),
     })
@@ -288,12 +288,12 @@ pub async fn webhooks_at_most(
 ) -> anyhow::Result<f64> {
     let aws = Aws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
-    let surroundings = Surroundings::all_at(&format!("http://{}", server.address));
+    let environments = Environments::all_at(&format!("http://{}", server.address));
     let name = "incoming-messages";
     let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
     for _ in 0..processes {
         function
-            .start(&programs.join(name), &[], &surroundings.environment(name))
+            .start(&programs.join(name), &[], &environments.environment(name))
             .await?;
     }
     let room = Arc::new(Semaphore::new(processes * 2));

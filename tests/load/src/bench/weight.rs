@@ -13,7 +13,7 @@ use serde_json::json;
 use super::events::{event, median};
 use super::size::megabytes;
 use crate::aws::{Aws, Call};
-use crate::lambda::programs::Surroundings;
+use crate::lambda::programs::Environments;
 use crate::lambda::runtime::Function;
 use crate::peers::Node;
 use crate::process::{Share, cpu_time_at_rest, peak_memory};
@@ -65,7 +65,7 @@ pub struct Effort {
 /// The world of one function.
 struct Bench {
     aws: Arc<Aws>,
-    surroundings: Surroundings,
+    environments: Environments,
     _server: Served,
     next: u64,
 }
@@ -79,7 +79,7 @@ impl Bench {
         };
         let scheme = if identity.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", server.address);
-        let surroundings = Surroundings {
+        let environments = Environments {
             aws: url.clone(),
             medic: url.clone(),
             africas_talking: url,
@@ -87,7 +87,7 @@ impl Bench {
         };
         Ok(Self {
             aws,
-            surroundings,
+            environments,
             _server: server,
             next: 1,
         })
@@ -95,7 +95,7 @@ impl Bench {
 
     async fn start(&self, function: &str, subject: &Subject) -> anyhow::Result<(Function, u32)> {
         let mut started = Function::new(function, Arc::clone(&self.aws.meter)).await?;
-        let mut environment = self.surroundings.environment(function);
+        let mut environment = self.environments.environment(function);
         let (program, arguments) = match subject {
             Subject::Ours(folder) => (folder.join(function), Vec::new()),
             Subject::Floor(program) => {
@@ -254,7 +254,7 @@ impl Samples {
         if let Ok(share) = Share::of_128_mb() {
             let (mut started, pid) = bench.start(function, subject).await?;
             cpu_time_at_rest(pid).await?;
-            share.hold(pid)?;
+            share.confine(pid)?;
             self.first_at_share
                 .push(bench.call(function, &started).await?);
             started.stop().await?;

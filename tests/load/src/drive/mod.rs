@@ -45,7 +45,7 @@ pub struct Followed {
     /// When Africa's Talking took the reply to it; more than one time is one too many.
     pub replied_ms: Vec<u64>,
     /// When Medic was told that the reply was delivered.
-    pub told_ms: Option<u64>,
+    pub reported_ms: Option<u64>,
 }
 
 /// What came of a run.
@@ -76,7 +76,7 @@ impl Outcome {
     pub fn lost(&self) -> usize {
         let is_lost = |sms: &&Followed| {
             sms.stored_ms.is_empty()
-                || sms.awaits_reply && (sms.replied_ms.is_empty() || sms.told_ms.is_none())
+                || sms.awaits_reply && (sms.replied_ms.is_empty() || sms.reported_ms.is_none())
         };
         self.accepted().filter(is_lost).count()
     }
@@ -208,7 +208,7 @@ async fn follow(
     let begin = Instant::now();
     let mut looks = 0;
     loop {
-        target.look(&mut outcome.messages).await?;
+        target.check(&mut outcome.messages).await?;
         let lost = outcome.lost();
         progress.set_position(u64::try_from(accepted.saturating_sub(lost))?);
         if lost == 0 || begin.elapsed() > options.wait {
@@ -222,7 +222,7 @@ async fn follow(
     }
     // What was told twice shows a moment later.
     tokio::time::sleep(LOOK_AGAIN).await;
-    target.look(&mut outcome.messages).await?;
+    target.check(&mut outcome.messages).await?;
     progress.finish();
     Ok(())
 }

@@ -23,14 +23,14 @@ fn hops(outcome: &Outcome) -> anyhow::Result<Vec<Hop>> {
     let answered = |sms: &Followed| sms.answer.map(|(took, _)| took);
     let stored = |sms: &Followed| since(sms, sms.stored_ms.first());
     let replied = |sms: &Followed| since(sms, sms.replied_ms.first());
-    let told = |sms: &Followed| since(sms, sms.told_ms.as_ref());
+    let reported = |sms: &Followed| since(sms, sms.reported_ms.as_ref());
     let mut hops = vec![
         hop("callback answered", &answered),
         hop("stored in Medic", &stored),
     ];
     if outcome.has_replies {
         hops.push(hop("reply with Africa's Talking", &replied));
-        hops.push(hop("delivery reported to Medic", &told));
+        hops.push(hop("delivery reported to Medic", &reported));
     }
     hops.into_iter().collect()
 }
@@ -148,14 +148,14 @@ mod tests {
     use super::*;
 
     fn outcome() -> Outcome {
-        let sms = |n: u64, stored: &[u64], replied: &[u64], told| Followed {
+        let sms = |n: u64, stored: &[u64], replied: &[u64], reported| Followed {
             id: n.to_string(),
             posted_ms: 1_000 * n,
             awaits_reply: true,
             answer: Some((Duration::from_millis(3), 200)),
             stored_ms: stored.to_vec(),
             replied_ms: replied.to_vec(),
-            told_ms: told,
+            reported_ms: reported,
         };
         Outcome {
             messages: vec![

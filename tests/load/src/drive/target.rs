@@ -113,7 +113,7 @@ impl Target {
     ///
     /// # Errors
     /// When the other end cannot be seen.
-    pub async fn look(&self, messages: &mut [Followed]) -> anyhow::Result<()> {
+    pub async fn check(&self, messages: &mut [Followed]) -> anyhow::Result<()> {
         let (medic, africas_talking) = match self {
             Self::Local(local) => (&local.medic, &local.africas_talking),
             Self::Sandbox(sandbox) => (&sandbox.medic, &sandbox.africas_talking),
@@ -141,7 +141,7 @@ impl Target {
             .filter_map(|sms: &Sms| Some((sms.text.strip_prefix(REPLY)?, sms.at_ms)));
         let replied = times(replied);
         let outgoing = medic.all_outgoing();
-        let told = times(
+        let reported = times(
             outgoing
                 .iter()
                 .filter_map(|sms| Some((sms.content.strip_prefix(REPLY)?, delivered_ms(sms)?))),
@@ -149,7 +149,9 @@ impl Target {
         for sms in messages {
             sms.stored_ms = stored.get(&sms.id).cloned().unwrap_or_default();
             sms.replied_ms = replied.get(&sms.id).cloned().unwrap_or_default();
-            sms.told_ms = told.get(&sms.id).and_then(|times| times.first().copied());
+            sms.reported_ms = reported
+                .get(&sms.id)
+                .and_then(|times| times.first().copied());
         }
         Ok(())
     }

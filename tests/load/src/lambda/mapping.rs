@@ -38,7 +38,7 @@ impl Mapping {
                 loop {
                     let changed = aws.changed.notified();
                     if !one_batch(&aws, queue, &function).await {
-                        // What is given back is visible later, and nobody says so.
+                        // What is returned for retry is visible later, and nobody says so.
                         let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
                     }
                 }

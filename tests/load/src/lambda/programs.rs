@@ -17,7 +17,7 @@ pub fn build(profile: &str) -> anyhow::Result<PathBuf> {
 
 /// Where everything outside a function is.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct Environments {
     /// AWS.
     pub aws: String,
     /// Medic.
@@ -28,7 +28,7 @@ pub struct Surroundings {
     pub authority: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl Environments {
     /// One server without TLS for everything.
     #[must_use]
     pub fn all_at(url: &str) -> Self {
@@ -53,11 +53,17 @@ impl Surroundings {
             // As long as Lambda's own: it is signed and sent with every call.
             ("AWS_SESSION_TOKEN", "t".repeat(800)),
             ("EXCHANGE_QUEUE_URL", queue("exchange.fifo")),
-            ("EXCHANGE_PARKED_QUEUE_URL", queue("exchange-parked.fifo")),
+            (
+                "EXCHANGE_DEAD_LETTER_QUEUE_URL",
+                queue("exchange-dead-letter.fifo"),
+            ),
             ("OUTBOX_QUEUE_URL", queue("outbox")),
-            ("OUTBOX_PARKED_QUEUE_URL", queue("outbox-parked")),
+            ("OUTBOX_DEAD_LETTER_QUEUE_URL", queue("outbox-dead-letter")),
             ("REPORTS_QUEUE_URL", queue("reports")),
-            ("REPORTS_PARKED_QUEUE_URL", queue("reports-parked")),
+            (
+                "REPORTS_DEAD_LETTER_QUEUE_URL",
+                queue("reports-dead-letter"),
+            ),
             (
                 "INCOMING_KEY_SECRET_ARN",
                 "arn:aws:secretsmanager:us-east-1:000000000000:secret:incoming-key".to_owned(),
@@ -71,14 +77,14 @@ impl Surroundings {
             ("SENDER_TIMEOUT_SECONDS", "90".to_owned()),
             ("MEDIC_URL", self.medic.clone()),
             ("MEDIC_TIMEOUT_SECONDS", "60".to_owned()),
-            ("MEDIC_WORKS_ON_SECONDS", "60".to_owned()),
+            ("MEDIC_GRACE_SECONDS", "60".to_owned()),
             ("AFRICASTALKING_USERNAME", "sandbox".to_owned()),
             ("AFRICASTALKING_BASE_URL", self.africas_talking.clone()),
             ("UNKNOWN_OUTCOME_POLICY", "resend-once".to_owned()),
             ("RESEND_AFTER_SECONDS", "120".to_owned()),
             ("MESSAGE_MAX_AGE_HOURS", "72".to_owned()),
-            ("FUSE_MESSAGES_AN_HOUR", "60".to_owned()),
-            ("FUSE_SAME_TEXT_A_DAY", "20".to_owned()),
+            ("RECIPIENT_MESSAGES_PER_HOUR", "60".to_owned()),
+            ("RECIPIENT_SAME_TEXT_PER_DAY", "20".to_owned()),
         ];
         // Node.js alone: it is of no use to measure how long a warning takes.
         environment.push((

@@ -14,11 +14,11 @@ pub(super) fn phone(state: &State, number: &str) -> Vec<Sms> {
 
 /// Posts the reports that are held, and returns their number when all are posted.
 pub(super) async fn release_reports(state: &State) -> usize {
-    let held = state
+    let paused = state
         .book
-        .change(|book| std::mem::take(&mut book.held_reports));
-    let count = held.len();
-    post_reports(state, held).await;
+        .change(|book| std::mem::take(&mut book.paused_reports));
+    let count = paused.len();
+    post_reports(state, paused).await;
     count
 }
 

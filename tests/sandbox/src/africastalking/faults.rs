@@ -163,7 +163,7 @@ pub(super) struct Verdict {
     pub code: Option<u16>,
     pub status: &'static str,
     pub accepted: bool,
-    pub tells_id: bool,
+    pub names_id: bool,
 }
 
 /// `InvalidPhoneNumber`, which a number can earn without any fault.
@@ -174,7 +174,7 @@ const fn accepted(code: u16) -> Verdict {
         code: Some(code),
         status: "Success",
         accepted: true,
-        tells_id: true,
+        names_id: true,
     }
 }
 
@@ -183,7 +183,7 @@ const fn refused(code: u16, status: &'static str) -> Verdict {
         code: Some(code),
         status,
         accepted: false,
-        tells_id: false,
+        names_id: false,
     }
 }
 
@@ -295,7 +295,7 @@ impl Fault {
                 ..accepted(101)
             },
             Self::AcceptedIdNone => Verdict {
-                tells_id: false,
+                names_id: false,
                 ..accepted(101)
             },
             _ => return None,

@@ -30,8 +30,8 @@ pub use self::callbacks::{Callback, CallbackKind, PhoneSms, SentSms};
 use self::callbacks::{Report, post_incoming, post_incoming_form, post_reports};
 pub use self::faults::Fault;
 use crate::faults::{Active, Faults, Scope};
+use crate::observed::{Changes, Observed};
 use crate::server::{Binding, Server, Tasks};
-use crate::watched::{Changes, Watched};
 
 /// The sender that a phone shows when the send named none.
 const DEFAULT_SENDER: &str = "AFRICASTKNG";
@@ -157,7 +157,7 @@ struct Book {
     accepted: Vec<Sms>,
     requests: Vec<Request>,
     callbacks: Vec<Callback>,
-    held_reports: Vec<Report>,
+    paused_reports: Vec<Report>,
 }
 
 #[derive(Debug)]
@@ -166,7 +166,7 @@ struct State {
     faults: Arc<Faults<Fault>>,
     tasks: Tasks,
     client: reqwest::Client,
-    book: Watched<Book>,
+    book: Observed<Book>,
 }
 
 /// A running stand-in for Africa's Talking. Dropping it ends it.
@@ -198,7 +198,7 @@ impl StandIn {
             faults: Arc::new(Faults::new(binding.door())),
             tasks: binding.tasks(),
             client: crate::http::client(config.callback_time_limit)?,
-            book: Watched::new(book),
+            book: Observed::new(book),
             config,
         });
         let server = binding.serve(wire::routes(state.clone()), control::routes(state.clone()));
@@ -271,8 +271,8 @@ impl StandIn {
 
     /// How many reports are held.
     #[must_use]
-    pub fn held_reports(&self) -> usize {
-        self.state.book.read(|book| book.held_reports.len())
+    pub fn paused_reports(&self) -> usize {
+        self.state.book.read(|book| book.paused_reports.len())
     }
 
     /// Every SMS that a phone sent, in order, with what has become of it so far.

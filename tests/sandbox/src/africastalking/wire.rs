@@ -131,7 +131,7 @@ fn taken_in(
             } else {
                 "0".to_owned()
             },
-            message_id: if verdict.tells_id {
+            message_id: if verdict.names_id {
                 id.clone()
             } else {
                 "None".to_owned()
@@ -201,7 +201,7 @@ fn landed(state: &State, mut accepted: Vec<Sms>) -> Consequences {
         met.map(|met| met.fault)
     };
     let mut consequences = Consequences::default();
-    let mut held = Vec::new();
+    let mut paused = Vec::new();
     for sms in &mut accepted {
         let (statuses, on_phone) = Fault::reports(meet(Place::Reports, &sms.to));
         sms.on_phone = on_phone;
@@ -214,7 +214,7 @@ fn landed(state: &State, mut accepted: Vec<Sms>) -> Consequences {
         };
         let due = match meet(Place::ReportTime, &sms.to) {
             Some(Fault::ReportsEarly) => &mut consequences.early,
-            Some(_) => &mut held,
+            Some(_) => &mut paused,
             None => &mut consequences.after,
         };
         for (status, failure_reason) in statuses {
@@ -233,18 +233,18 @@ fn landed(state: &State, mut accepted: Vec<Sms>) -> Consequences {
             book.balance_ten_thousandths -= sms.cost_ten_thousandths;
             book.accepted.push(sms);
         }
-        book.held_reports.extend(held);
+        book.paused_reports.extend(paused);
     });
     consequences
 }
 
 /// A request's place in the book.
-struct Entry<'a> {
+struct RequestNote<'a> {
     state: &'a State,
     place: usize,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> RequestNote<'a> {
     fn new(state: &'a State, form: &[(String, String)]) -> Self {
         let request = Request {
             at_ms: ids::now_ms(),
@@ -277,7 +277,7 @@ async fn messaging(
         ReadBody::Broken => return plain((StatusCode::BAD_REQUEST, "Incomplete".to_owned())),
     };
     let form = decoded(&body);
-    let entry = Entry::new(&state, &form);
+    let entry = RequestNote::new(&state, &form);
     let response = match checked(&state, &headers, &form) {
         Err(refusal) => Some(plain(refusal)),
         Ok(submission) => {
@@ -308,7 +308,7 @@ async fn answered(
     line: &Line,
     submission: &Submission,
     wants_json: bool,
-    entry: &Entry<'_>,
+    entry: &RequestNote<'_>,
 ) -> anyhow::Result<Option<Response>> {
     let meet = |place: Place| {
         let to = |number: &str| submission.to.iter().any(|other| other == number);

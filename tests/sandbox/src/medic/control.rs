@@ -173,5 +173,5 @@ async fn posts(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 async fn release(Shared(state): Shared<Arc<State>>) -> Response {
-    answer::pretty(&json!({ "released": state.release_held() }))
+    answer::pretty(&json!({ "released": state.release_paused() }))
 }

@@ -23,9 +23,9 @@ named_faults! {
             "The work is done, and the JSON of the answer ends in the middle.";
         Slow, "slow",
             "Medic works two seconds on each new message.";
-        HoldBeforeWriting, "hold-before-writing",
+        PauseBeforeWriting, "pause-before-writing",
             "A POST waits between its check for duplicates and its first write until it is released.";
-        HoldBeforeMarking, "hold-before-marking",
+        PauseBeforeMarking, "pause-before-marking",
             "A POST waits between reading what it offers and marking it until it is released.";
         PoisonMessage, "poison-message",
             "A message whose content has the given text fails: the others are stored, nothing else is done, 500.";
@@ -121,8 +121,8 @@ impl Fault {
         match self {
             Self::Down => Place::Port,
             Self::Slow
-            | Self::HoldBeforeWriting
-            | Self::HoldBeforeMarking
+            | Self::PauseBeforeWriting
+            | Self::PauseBeforeMarking
             | Self::PoisonMessage
             | Self::PoisonUpdate
             | Self::FullDisk => Place::Work,
@@ -171,8 +171,8 @@ impl Fault {
             }
             Self::Down
             | Self::Slow
-            | Self::HoldBeforeWriting
-            | Self::HoldBeforeMarking
+            | Self::PauseBeforeWriting
+            | Self::PauseBeforeMarking
             | Self::PoisonMessage
             | Self::PoisonUpdate
             | Self::FullDisk => return None,

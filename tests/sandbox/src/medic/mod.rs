@@ -36,8 +36,8 @@ use self::store::Store;
 pub use self::store::{Change, MessageState, OFFERED_AT_MOST, Outgoing, Stored};
 use crate::faults::{Active, Faults, Scope};
 use crate::ids;
+use crate::observed::{Changes, Observed};
 use crate::server::{Binding, Server, Tasks};
-use crate::watched::{Changes, Watched};
 
 /// The only `sms.outgoing_service` with which anything is offered.
 const GATEWAY: &str = "medic-gateway";
@@ -132,7 +132,7 @@ struct Book {
     posts: Vec<Post>,
     in_flight: usize,
     max_in_flight: usize,
-    held: usize,
+    paused: usize,
 }
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ struct State {
     faults: Arc<Faults<Fault>>,
     tasks: Tasks,
     releases: watch::Sender<u64>,
-    book: Watched<Book>,
+    book: Observed<Book>,
 }
 
 impl State {
@@ -159,28 +159,28 @@ impl State {
     }
 
     /// Waits for a release if this fault is switched on for this POST.
-    async fn hold(&self, fault: Fault, post: usize, names: &[String]) {
+    async fn pause(&self, fault: Fault, post: usize, names: &[String]) {
         let concerns = |text: &str| names.iter().any(|name| name.contains(text));
         if self.faults.meet(|other| other == fault, concerns).is_none() {
             return;
         }
         let mut releases = self.releases.subscribe();
         self.book.change(|book| {
-            book.held += 1;
+            book.paused += 1;
             if let Some(post) = book.posts.get_mut(post) {
                 post.fault = Some(fault);
             }
         });
         // An error means that the stand-in has ended.
         let _ = releases.changed().await;
-        self.book.change(|book| book.held -= 1);
+        self.book.change(|book| book.paused -= 1);
     }
 
-    fn release_held(&self) -> usize {
-        let held = self.book.read(|book| book.held);
+    fn release_paused(&self) -> usize {
+        let paused = self.book.read(|book| book.paused);
         self.releases
             .send_modify(|count| *count = count.wrapping_add(1));
-        held
+        paused
     }
 }
 
@@ -210,14 +210,14 @@ impl StandIn {
             posts: Vec::new(),
             in_flight: 0,
             max_in_flight: 0,
-            held: 0,
+            paused: 0,
         };
         let (releases, _) = watch::channel(0);
         let state = Arc::new(State {
             faults: Arc::new(Faults::new(binding.door())),
             tasks: binding.tasks(),
             releases,
-            book: Watched::new(book),
+            book: Observed::new(book),
             config,
         });
         let server = binding.serve(wire::routes(state.clone()), control::routes(state.clone()));
@@ -365,15 +365,15 @@ impl StandIn {
         self.state.book.read(|book| book.max_in_flight)
     }
 
-    /// How many POSTs [`Fault::HoldBeforeWriting`] and [`Fault::HoldBeforeMarking`] hold now.
+    /// How many POSTs [`Fault::PauseBeforeWriting`] and [`Fault::PauseBeforeMarking`] hold now.
     #[must_use]
-    pub fn held(&self) -> usize {
-        self.state.book.read(|book| book.held)
+    pub fn paused(&self) -> usize {
+        self.state.book.read(|book| book.paused)
     }
 
     /// Lets them go on, and returns how many there were.
-    pub fn release_held(&self) -> usize {
-        self.state.release_held()
+    pub fn release_paused(&self) -> usize {
+        self.state.release_paused()
     }
 
     /// Switches a fault on. A scope that matches names a part of a content, an id or a sender; for

@@ -49,7 +49,7 @@ async fn store(
             .filter(|message| !book.store.knows(&message.id))
             .collect()
     });
-    state.hold(Fault::HoldBeforeWriting, post, names).await;
+    state.pause(Fault::PauseBeforeWriting, post, names).await;
     let mut failed = false;
     for message in new {
         let slow = |fault| fault == Fault::Slow;
@@ -117,7 +117,7 @@ async fn offer(state: &State, post: usize, names: &[String]) -> Vec<Offered> {
             Vec::new()
         }
     });
-    state.hold(Fault::HoldBeforeMarking, post, names).await;
+    state.pause(Fault::PauseBeforeMarking, post, names).await;
     tokio::task::yield_now().await;
     let disk_is_full = state
         .faults

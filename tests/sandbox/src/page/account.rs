@@ -19,8 +19,8 @@ pub(super) struct FromPhones {
     pub stored_twice: usize,
     /// Those that Medic does not have and a queue has.
     pub on_their_way: usize,
-    /// Those that were put aside with a reason.
-    pub parked: usize,
+    /// Those that were dead-lettered with a reason.
+    pub dead_letters: usize,
     /// Those that are nowhere.
     pub lost: usize,
     /// The ids of the lost.
@@ -51,7 +51,7 @@ impl FromPhones {
             let messages = facts.inside.queue(queue).iter();
             messages.filter_map(|message| message.text("id")).collect()
         };
-        let (waiting, parked) = (ids_in(Queue::Exchange), ids_in(Queue::ExchangeParked));
+        let (waiting, dead_letters) = (ids_in(Queue::Exchange), ids_in(Queue::ExchangeDeadLetter));
         let mut stored: HashMap<&str, usize> = HashMap::new();
         for message in &facts.ends.stored {
             *stored.entry(&message.id).or_default() += 1;
@@ -64,7 +64,7 @@ impl FromPhones {
                 Some(1) => account.stored_once += 1,
                 Some(_) => account.stored_twice += 1,
                 None if waiting.contains(id) => account.on_their_way += 1,
-                None if parked.contains(id) => account.parked += 1,
+                None if dead_letters.contains(id) => account.dead_letters += 1,
                 None => {
                     account.lost += 1;
                     account.lost_ids.insert(sms.id.clone());
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn every_accepted_sms_is_counted_once() {
         let mut facts = facts();
-        for id in ["once", "twice", "waits", "parked", "gone"] {
+        for id in ["once", "twice", "waits", "dead_lettered", "gone"] {
             facts.phones.sent.push(phone_sms(id, Some(200)));
         }
         facts.phones.sent.push(phone_sms("refused", Some(503)));
@@ -133,18 +133,18 @@ mod tests {
         facts.ends.stored = ["once", "twice", "twice"].map(stored).to_vec();
         let wait = waiting(json!({ "kind": "incoming", "id": "waits" }));
         facts.inside.queues.insert(Queue::Exchange, vec![wait]);
-        let parked = waiting(json!({ "kind": "incoming", "id": "parked" }));
+        let dead_letters = waiting(json!({ "kind": "incoming", "id": "dead_lettered" }));
         facts
             .inside
             .queues
-            .insert(Queue::ExchangeParked, vec![parked]);
+            .insert(Queue::ExchangeDeadLetter, vec![dead_letters]);
         let account = FromPhones::of(&facts);
         let expected = FromPhones {
             sent: 5,
             stored_once: 1,
             stored_twice: 1,
             on_their_way: 1,
-            parked: 1,
+            dead_letters: 1,
             lost: 1,
             lost_ids: HashSet::from(["gone".to_owned()]),
         };

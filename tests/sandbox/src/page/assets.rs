@@ -28,7 +28,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "/pipeline.js", SCRIPT, "pipeline.js";
     "/dots.js", SCRIPT, "dots.js";
     "/medic.js", SCRIPT, "medic.js";
-    "/troubles.js", SCRIPT, "troubles.js";
+    "/faults.js", SCRIPT, "faults.js";
     "/dialogs.js", SCRIPT, "dialogs.js";
     "/vendor/preact.mjs", SCRIPT, "vendor/preact.mjs";
     "/vendor/htm.mjs", SCRIPT, "vendor/htm.mjs";
@@ -60,7 +60,7 @@ fn file(content_type: &'static str, content: &'static str) -> impl IntoResponse 
 
 #[cfg(test)]
 mod tests {
-    /// An event of the journal, as its lines name it: the variant in the words of the source.
+    /// An event of the log, as its lines name it: the variant in the words of the source.
     fn event(variant: &str) -> String {
         let mut name = String::new();
         for letter in variant.chars() {
@@ -73,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn every_event_of_the_journal_has_a_sentence() {
-        let source = include_str!("../../../../functions/bridge/src/journal.rs");
+    fn every_event_of_the_log_has_a_sentence() {
+        let source = include_str!("../../../../functions/bridge/src/log/mod.rs");
         let words = include_str!("../../page/words.js");
-        let entries = source.split_once("pub enum Entry {").unwrap().1;
+        let entries = source.split_once("pub enum LogEvent {").unwrap().1;
         let entries = entries.split_once("\n}\n").unwrap().0;
         let events: Vec<String> = entries
             .lines()

@@ -74,7 +74,7 @@ async fn send(State(shared): State<Shared>, Json(messages): Json<Messages>) -> R
     };
     let sent: Vec<_> = futures_util::stream::iter(pairs)
         .map(|(number, text)| {
-            let phones = shared.scene.africastalking.clone();
+            let phones = shared.system.africastalking.clone();
             async move { phones.sms_from_phone(&number, &text).await }
         })
         .buffered(PHONES_AT_ONCE)
@@ -91,7 +91,7 @@ async fn queue(State(shared): State<Shared>, Json(messages): Json<Messages>) -> 
         Ok(pairs) => pairs,
         Err(refusal) => return *refusal,
     };
-    let medic = &shared.scene.medic;
+    let medic = &shared.system.medic;
     let queued = pairs
         .into_iter()
         .map(|(number, text)| medic.queue(&number, &text));
@@ -105,29 +105,29 @@ async fn set_auto_reply(State(shared): State<Shared>, text: String) -> Response 
     if text.trim().is_empty() {
         return answer::refused("reply with what?");
     }
-    shared.scene.medic.set_auto_reply(Some(&text));
+    shared.system.medic.set_auto_reply(Some(&text));
     done()
 }
 
 async fn no_auto_reply(State(shared): State<Shared>) -> Response {
-    shared.scene.medic.set_auto_reply(None);
+    shared.system.medic.set_auto_reply(None);
     done()
 }
 
 async fn poll(State(shared): State<Shared>) -> Response {
-    outcome(shared.scene.stack.poll().await)
+    outcome(shared.system.stack.poll().await)
 }
 
 async fn release_posts(State(shared): State<Shared>) -> Response {
-    answer::pretty(&json!({ "released": shared.scene.medic.release_held() }))
+    answer::pretty(&json!({ "released": shared.system.medic.release_paused() }))
 }
 
 async fn release_reports(State(shared): State<Shared>) -> Response {
-    answer::pretty(&json!({ "released": shared.scene.africastalking.release_reports().await }))
+    answer::pretty(&json!({ "released": shared.system.africastalking.release_reports().await }))
 }
 
 async fn skip_waits(State(shared): State<Shared>) -> Response {
-    outcome(shared.scene.queue_clock.pass(LONGEST_WAIT))
+    outcome(shared.system.queue_clock.pass(LONGEST_WAIT))
 }
 
 fn listed<F: Named>() -> Value {
@@ -198,8 +198,8 @@ async fn switch(shared: &Shared, end: End, name: &str, scope: Option<Scope>) -> 
         Ok(())
     }
     let switched = match end {
-        End::AfricasTalking => at(shared.scene.africastalking.faults(), name, scope).await,
-        End::Medic => at(shared.scene.medic.faults(), name, scope).await,
+        End::AfricasTalking => at(shared.system.africastalking.faults(), name, scope).await,
+        End::Medic => at(shared.system.medic.faults(), name, scope).await,
     };
     match switched {
         Ok(()) => done(),
@@ -209,8 +209,8 @@ async fn switch(shared: &Shared, end: End, name: &str, scope: Option<Scope>) -> 
 
 async fn clear_faults(State(shared): State<Shared>, Path(end): Path<End>) -> Response {
     match end {
-        End::AfricasTalking => shared.scene.africastalking.clear_faults().await,
-        End::Medic => shared.scene.medic.clear_faults().await,
+        End::AfricasTalking => shared.system.africastalking.clear_faults().await,
+        End::Medic => shared.system.medic.clear_faults().await,
     }
     done()
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Scene;
+use super::System;
 use crate::africastalking::{self, Callback, CallbackKind, PhoneSms, Sms};
 use crate::faults::Active;
 use crate::medic::{self, Outgoing, Stored};
@@ -17,32 +17,32 @@ use crate::stack::WaitingMessage;
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Queue {
     Exchange,
-    ExchangeParked,
+    ExchangeDeadLetter,
     Outbox,
-    OutboxParked,
+    OutboxDeadLetter,
     Reports,
-    ReportsParked,
+    ReportsDeadLetter,
 }
 
 impl Queue {
     pub(super) const ALL: [Self; 6] = [
         Self::Exchange,
-        Self::ExchangeParked,
+        Self::ExchangeDeadLetter,
         Self::Outbox,
-        Self::OutboxParked,
+        Self::OutboxDeadLetter,
         Self::Reports,
-        Self::ReportsParked,
+        Self::ReportsDeadLetter,
     ];
 
-    fn url(self, scene: &Scene) -> &str {
-        let outputs = scene.stack.outputs();
+    fn url(self, system: &System) -> &str {
+        let outputs = system.stack.outputs();
         match self {
             Self::Exchange => &outputs.exchange_queue_url,
-            Self::ExchangeParked => &outputs.exchange_parked_queue_url,
+            Self::ExchangeDeadLetter => &outputs.exchange_dead_letter_queue_url,
             Self::Outbox => &outputs.outbox_queue_url,
-            Self::OutboxParked => &outputs.outbox_parked_queue_url,
+            Self::OutboxDeadLetter => &outputs.outbox_dead_letter_queue_url,
             Self::Reports => &outputs.reports_queue_url,
-            Self::ReportsParked => &outputs.reports_parked_queue_url,
+            Self::ReportsDeadLetter => &outputs.reports_dead_letter_queue_url,
         }
     }
 }
@@ -50,9 +50,9 @@ impl Queue {
 /// A message in a queue.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    /// Its body as JSON; of what was parked, the body that could not be processed.
+    /// Its body as JSON; of what was dead-lettered, the body that could not be processed.
     pub body: Value,
-    /// Why it was parked.
+    /// Why it was dead-lettered.
     pub reason: Option<String>,
     /// How often it was received.
     pub receives: u64,
@@ -95,20 +95,20 @@ pub(super) struct Inside {
 
 impl Inside {
     /// Looks. All queues are read at one moment.
-    pub(super) async fn look(scene: &Scene) -> anyhow::Result<Self> {
-        let mut found = scene.stack.aws().look_into_all().await?;
-        let ahead_ms = u64::try_from(scene.queue_clock.ahead().as_millis())?;
+    pub(super) async fn observe(system: &System) -> anyhow::Result<Self> {
+        let mut found = system.stack.aws().look_into_all().await?;
+        let ahead_ms = u64::try_from(system.queue_clock.ahead().as_millis())?;
         let mut queues = BTreeMap::new();
         for queue in Queue::ALL {
             let messages = found
-                .remove(queue.url(scene))
+                .remove(queue.url(system))
                 .with_context(|| format!("the emulator has no queue {queue:?}"))?;
             let messages = messages
                 .iter()
                 .map(|message| Waiting::of(message, ahead_ms));
             queues.insert(queue, messages.collect());
         }
-        let rows = scene.stack.ledger().await?;
+        let rows = system.stack.ledger().await?;
         Ok(Self { queues, rows })
     }
 
@@ -137,7 +137,7 @@ pub(super) struct Phones {
 }
 
 impl Phones {
-    pub(super) fn look(africastalking: &africastalking::StandIn) -> Self {
+    pub(super) fn observe(africastalking: &africastalking::StandIn) -> Self {
         let mut reports = africastalking.callbacks();
         reports.retain(|callback| callback.kind == CallbackKind::Report);
         Self {
@@ -151,20 +151,20 @@ impl Phones {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ends {
     pub landed: Vec<Sms>,
-    pub held_reports: usize,
+    pub paused_reports: usize,
     pub africastalking_faults: Vec<Active<africastalking::Fault>>,
     pub stored: Vec<Stored>,
     pub outgoing: Vec<Outgoing>,
     /// The ids of incoming messages in POSTs that Medic works on.
     pub at_medic: HashSet<String>,
-    pub held_posts: usize,
+    pub paused_posts: usize,
     pub medic_faults: Vec<Active<medic::Fault>>,
     pub replies: bool,
 }
 
 impl Ends {
-    pub(super) fn look(scene: &Scene) -> Self {
-        let (africastalking, medic) = (&scene.africastalking, &scene.medic);
+    pub(super) fn observe(system: &System) -> Self {
+        let (africastalking, medic) = (&system.africastalking, &system.medic);
         let at_medic = medic
             .posts()
             .into_iter()
@@ -173,12 +173,12 @@ impl Ends {
             .collect();
         Self {
             landed: africastalking.accepted(),
-            held_reports: africastalking.held_reports(),
+            paused_reports: africastalking.paused_reports(),
             africastalking_faults: africastalking.active_faults(),
             stored: medic.stored(),
             outgoing: medic.all_outgoing(),
             at_medic,
-            held_posts: medic.held(),
+            paused_posts: medic.paused(),
             medic_faults: medic.active_faults(),
             replies: medic.replies(),
         }

@@ -10,16 +10,16 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::journal::Entry;
-use crate::watched::Watched;
+use super::event_log::PageEvent;
+use crate::observed::Observed;
 
-/// So many lines of the journal are kept for a page that comes later.
+/// So many lines of the log are kept for a page that comes later.
 const LINES_KEPT: usize = 400;
 
 /// What is shown now, and which of it is how new.
 #[derive(Debug)]
 pub(super) struct Feed {
-    board: Watched<Board>,
+    board: Observed<Board>,
     pages: watch::Sender<usize>,
 }
 
@@ -28,7 +28,7 @@ struct Board {
     /// Counts what was put up.
     version: u64,
     things: BTreeMap<String, (u64, Value)>,
-    lines: VecDeque<(u64, Entry)>,
+    lines: VecDeque<(u64, PageEvent)>,
 }
 
 /// What a page has not been told.
@@ -37,11 +37,11 @@ struct News<'a> {
     /// Whether it is everything there is: what the page has is to be forgotten.
     whole: bool,
     things: BTreeMap<&'a str, &'a Value>,
-    lines: Vec<&'a Entry>,
+    lines: Vec<&'a PageEvent>,
 }
 
 impl Board {
-    fn put(&mut self, things: Vec<(String, Value)>, entries: Vec<Entry>) {
+    fn put(&mut self, things: Vec<(String, Value)>, entries: Vec<PageEvent>) {
         self.version += 1;
         for (key, value) in things {
             match self.things.get_mut(&key) {
@@ -67,7 +67,7 @@ impl Board {
             .filter(|(_, (since, _))| *since > version)
             .map(|(key, (_, value))| (key.as_str(), value))
             .collect();
-        let lines: Vec<&Entry> = self
+        let lines: Vec<&PageEvent> = self
             .lines
             .iter()
             .filter(|(since, _)| *since > version)
@@ -95,7 +95,7 @@ impl Feed {
     pub(super) fn new() -> Self {
         let (pages, _) = watch::channel(0);
         Self {
-            board: Watched::new(Board::default()),
+            board: Observed::new(Board::default()),
             pages,
         }
     }
@@ -107,7 +107,7 @@ impl Feed {
     }
 
     /// Shows this from now on, and tells the open pages what is new of it.
-    pub(super) fn show(&self, things: Vec<(String, Value)>, entries: Vec<Entry>) {
+    pub(super) fn show(&self, things: Vec<(String, Value)>, entries: Vec<PageEvent>) {
         self.board.change(|board| board.put(things, entries));
     }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_comes_is_told_everything() {
+    fn a_page_that_comes_gets_everything() {
         let board = board();
         let news = board.news_since(0).unwrap();
         assert!(news.whole);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn later_it_is_told_only_what_has_changed() {
+    fn later_it_gets_only_what_has_changed() {
         let mut board = board();
         let before = board.version;
         board.put(vec![("a".to_owned(), json!(1))], Vec::new());
@@ -178,7 +178,7 @@ mod tests {
     fn old_lines_are_forgotten() {
         let mut board = Board::default();
         for at_ms in 0..500 {
-            let entry = Entry {
+            let entry = PageEvent {
                 at_ms,
                 function: "medic-exchange",
                 fields: serde_json::Map::new(),

@@ -18,15 +18,21 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn queues(State(shared): State<Shared>) -> Response {
-    let stack = &shared.scene.stack;
+    let stack = &shared.system.stack;
     let outputs = stack.outputs();
     let queues = [
         ("exchange", &outputs.exchange_queue_url),
-        ("exchange_parked", &outputs.exchange_parked_queue_url),
+        (
+            "exchange_dead_letter",
+            &outputs.exchange_dead_letter_queue_url,
+        ),
         ("reports", &outputs.reports_queue_url),
-        ("reports_parked", &outputs.reports_parked_queue_url),
+        (
+            "reports_dead_letter",
+            &outputs.reports_dead_letter_queue_url,
+        ),
         ("outbox", &outputs.outbox_queue_url),
-        ("outbox_parked", &outputs.outbox_parked_queue_url),
+        ("outbox_dead_letter", &outputs.outbox_dead_letter_queue_url),
     ];
     let mut depths = Map::new();
     for (name, url) in queues {
@@ -42,7 +48,7 @@ async fn queues(State(shared): State<Shared>) -> Response {
 }
 
 async fn ledger(State(shared): State<Shared>) -> Response {
-    match shared.scene.stack.ledger().await {
+    match shared.system.stack.ledger().await {
         Ok(rows) => pretty(&rows.into()),
         Err(error) => failed(&error),
     }
@@ -53,7 +59,7 @@ async fn logs(State(shared): State<Shared>, Path(function): Path<String>) -> Res
         let reason = json!({ "error": "there is no such function", "functions": FUNCTIONS });
         return (StatusCode::NOT_FOUND, Json(reason)).into_response();
     }
-    match shared.scene.stack.log_lines(&function).await {
+    match shared.system.stack.log_lines(&function).await {
         Ok(lines) => format!("{}\n", lines.join("\n")).into_response(),
         Err(error) => failed(&error),
     }

@@ -22,14 +22,14 @@ pub(super) enum Place {
     Phone,
     AfricasTalking,
     Exchange,
-    ExchangeParked,
+    ExchangeDeadLetter,
     MedicExchange,
     Medic,
     Outbox,
-    OutboxParked,
+    OutboxDeadLetter,
     OutboundSender,
     Reports,
-    ReportsParked,
+    ReportsDeadLetter,
     Ledger,
     /// It will not be sent, and Medic hears why.
     Failed,
@@ -94,7 +94,7 @@ struct OutgoingView<'a> {
     state: MessageState,
     history: &'a [Change],
     status: Option<&'a str>,
-    told: Option<&'a str>,
+    reported: Option<&'a str>,
     at_ids: Vec<&'a str>,
     place: Place,
     wait: Wait,
@@ -140,12 +140,13 @@ struct QueueView {
 
 impl QueueView {
     fn of(queue: Queue, messages: &[Waiting]) -> Self {
-        let is_parked = matches!(
+        let is_dead_lettered = matches!(
             queue,
-            Queue::ExchangeParked | Queue::OutboxParked | Queue::ReportsParked
+            Queue::ExchangeDeadLetter | Queue::OutboxDeadLetter | Queue::ReportsDeadLetter
         );
-        let is_message =
-            |message: &&Waiting| is_parked || !(message.is("poll") || message.is("continue"));
+        let is_message = |message: &&Waiting| {
+            is_dead_lettered || !(message.is("poll") || message.is("continue"))
+        };
         let (sms, others): (Vec<&Waiting>, Vec<&Waiting>) = messages.iter().partition(is_message);
         let tried = || sms.iter().filter(|message| message.receives > 0);
         Self {
@@ -178,11 +179,11 @@ impl World {
         things.push(("account/to-phones".to_owned(), json!(ToPhones::of(facts))));
         things.push((
             "end/africastalking".to_owned(),
-            json!({ "active": ends.africastalking_faults, "held": ends.held_reports }),
+            json!({ "active": ends.africastalking_faults, "paused": ends.paused_reports }),
         ));
         things.push((
             "end/medic".to_owned(),
-            json!({ "active": ends.medic_faults, "held": ends.held_posts, "replies": ends.replies }),
+            json!({ "active": ends.medic_faults, "paused": ends.paused_posts, "replies": ends.replies }),
         ));
         things
     }
@@ -214,19 +215,19 @@ impl World {
             stored.entry(&message.id).or_insert((0, message.at_ms)).0 += 1;
         }
         let waiting = by_id(facts.inside.queue(Queue::Exchange));
-        let parked = by_id(facts.inside.queue(Queue::ExchangeParked));
+        let dead_letters = by_id(facts.inside.queue(Queue::ExchangeDeadLetter));
         for sms in &facts.phones.sent {
             let id = sms.id.as_str();
             let (times, stored_ms) = stored.get(id).copied().unwrap_or_default();
-            let (wait, parked) = (waiting.get(id).copied(), parked.get(id).copied());
+            let (wait, dead_letters) = (waiting.get(id).copied(), dead_letters.get(id).copied());
             let place = if times > 0 {
                 Place::Medic
             } else if facts.ends.at_medic.contains(id) {
                 Place::MedicExchange
             } else if wait.is_some() {
                 Place::Exchange
-            } else if parked.is_some() {
-                Place::ExchangeParked
+            } else if dead_letters.is_some() {
+                Place::ExchangeDeadLetter
             } else if account.has_lost(sms) {
                 Place::Nowhere
             } else {
@@ -246,7 +247,7 @@ impl World {
                 is_over: sms.is_over,
                 stored: times,
                 place,
-                wait: Wait::of(parked.or(wait)),
+                wait: Wait::of(dead_letters.or(wait)),
                 trail,
             };
             things.push((key, json!(view)));
@@ -256,7 +257,7 @@ impl World {
     fn see_outgoing(&mut self, facts: &Facts, now_ms: u64, things: &mut Vec<(String, Value)>) {
         let rows = facts.inside.message_rows();
         let waiting = by_id(facts.inside.queue(Queue::Outbox));
-        let parked = by_id(facts.inside.queue(Queue::OutboxParked));
+        let dead_letters = by_id(facts.inside.queue(Queue::OutboxDeadLetter));
         let on_phone: HashSet<&str> = facts
             .ends
             .landed
@@ -267,7 +268,7 @@ impl World {
         for message in &facts.ends.outgoing {
             let id = message.id.as_str();
             let row = MessageRow(rows.get(id).copied());
-            let (wait, parked) = (waiting.get(id).copied(), parked.get(id).copied());
+            let (wait, dead_letters) = (waiting.get(id).copied(), dead_letters.get(id).copied());
             let at_ids = row.at_ids();
             let place = if at_ids.iter().any(|id| on_phone.contains(id)) {
                 Place::Phone
@@ -279,8 +280,8 @@ impl World {
                 Place::OutboundSender
             } else if wait.is_some() {
                 Place::Outbox
-            } else if parked.is_some() {
-                Place::OutboxParked
+            } else if dead_letters.is_some() {
+                Place::OutboxDeadLetter
             } else if row.sending().is_some() {
                 Place::Ledger
             } else {
@@ -290,7 +291,7 @@ impl World {
             let at_ms = message.history.first().map_or(now_ms, |first| first.at_ms);
             let first = Step::new(Place::Medic, at_ms);
             let trail = self.trail(&key, first, Step::new(place, now_ms));
-            let mut wait = Wait::of(parked.or(wait));
+            let mut wait = Wait::of(dead_letters.or(wait));
             wait.reason = wait.reason.or_else(|| row.reason().map(str::to_owned));
             let view = OutgoingView {
                 id,
@@ -300,7 +301,7 @@ impl World {
                 state: message.state,
                 history: &message.history,
                 status: row.text("status"),
-                told: row.text("told"),
+                reported: row.text("reported"),
                 at_ids,
                 place,
                 wait,
@@ -327,7 +328,7 @@ impl World {
         let rows = facts.inside.message_rows();
         let message_of = messages_by_at_id(&rows);
         let mut waiting = counted(facts.inside.queue(Queue::Reports));
-        let mut parked = counted(facts.inside.queue(Queue::ReportsParked));
+        let mut dead_letters = counted(facts.inside.queue(Queue::ReportsDeadLetter));
         let accepted = facts.phones.reports.iter().enumerate();
         // The same report can be in the queue several times: the last ones of it are.
         for (number, report) in accepted.rev().filter(|(_, report)| report.is_accepted()) {
@@ -335,8 +336,8 @@ impl World {
             let same = (report.id.as_str(), status);
             let place = if took_one(&mut waiting, same) {
                 Place::Reports
-            } else if took_one(&mut parked, same) {
-                Place::ReportsParked
+            } else if took_one(&mut dead_letters, same) {
+                Place::ReportsDeadLetter
             } else {
                 Place::Ledger
             };

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::gate::Gate;
-use crate::watched::Watched;
+use crate::observed::Observed;
 
 /// One connection, as a handler sees it.
 #[derive(Clone, Debug)]
@@ -146,11 +146,11 @@ impl Drop for Wire {
 
 /// All open connections of one server.
 #[derive(Debug)]
-pub(super) struct Lines(Watched<Vec<Weak<LineState>>>);
+pub(super) struct Lines(Observed<Vec<Weak<LineState>>>);
 
 impl Lines {
     pub(super) fn new() -> Self {
-        Self(Watched::new(Vec::new()))
+        Self(Observed::new(Vec::new()))
     }
 
     pub(super) fn add(&self, line: &Line) {

@@ -216,7 +216,7 @@ impl Aws {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("QueueUrl", queue)
             .finish();
-        let queues = self.look(&format!("?{query}")).await?;
+        let queues = self.observe(&format!("?{query}")).await?;
         Ok(queues.into_values().flatten().collect())
     }
 
@@ -225,10 +225,10 @@ impl Aws {
     /// # Errors
     /// When the emulator does not tell.
     pub async fn look_into_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
-        self.look("").await
+        self.observe("").await
     }
 
-    async fn look(&self, query: &str) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
+    async fn observe(&self, query: &str) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
         let url = format!("{}/_ministack/sqs/messages{query}", self.url);
         let answer = successful("the look", self.http.get(url).send().await?).await?;
         let answer: Value = serde_json::from_str(&answer)?;
@@ -535,12 +535,12 @@ mod tests {
     #[test]
     fn a_row_becomes_plain_json() {
         let row = json!({
-            "pk": { "S": "message#1" }, "tries": { "N": "3" }, "told": { "BOOL": true },
+            "pk": { "S": "message#1" }, "tries": { "N": "3" }, "reported": { "BOOL": true },
             "cost": { "M": { "amount": { "N": "0.8000" }, "none": { "NULL": true } } },
             "ids": { "L": [{ "S": "a" }, { "N": "1" }] },
         });
         let expected = json!({
-            "pk": "message#1", "tries": 3, "told": true,
+            "pk": "message#1", "tries": 3, "reported": true,
             "cost": { "amount": 0.8, "none": null }, "ids": ["a", 1],
         });
         assert_eq!(plain_row(row), expected);

@@ -7,7 +7,7 @@ use anyhow::bail;
 /// How long nobody looks between two looks.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Looks again and again until `look` finds something, and gives that.
+/// Looks again and again until `observe` finds something, and gives that.
 ///
 /// `what` completes the sentence "waited in vain for …". A look that fails counts as one that has
 /// found nothing yet; its error is told when the time is over.
@@ -17,11 +17,11 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub async fn eventually<T>(
     what: &str,
     within: Duration,
-    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+    mut observe: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let begin = Instant::now();
     loop {
-        let last = match look().await {
+        let last = match observe().await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => String::new(),
             Err(error) => format!("; the last look failed: {error:#}"),
@@ -53,8 +53,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_never_comes_is_named_with_the_last_error() {
-        let look = || async { Err::<Option<()>, _>(anyhow::anyhow!("no such queue")) };
-        let error = eventually("the first SMS", Duration::ZERO, look)
+        let observe = || async { Err::<Option<()>, _>(anyhow::anyhow!("no such queue")) };
+        let error = eventually("the first SMS", Duration::ZERO, observe)
             .await
             .unwrap_err()
             .to_string();

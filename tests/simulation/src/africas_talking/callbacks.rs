@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use bridge::callbacks::Request;
+use bridge::handlers::webhook::Request;
 use serde_json::json;
 
 use super::{Incoming, Reported};
@@ -194,5 +194,5 @@ pub fn request(function: Function, key: &str, body: &str) -> Request {
         "body": body,
         "isBase64Encoded": false,
     });
-    bridge::callbacks::request(event.to_string().as_bytes())
+    bridge::handlers::webhook::request(event.to_string().as_bytes())
 }

@@ -112,7 +112,7 @@ pub enum Account {
     /// Nothing.
     Good,
     /// Every send is answered like this.
-    Trouble(Verdict),
+    Failing(Verdict),
 }
 
 /// Africa's Talking.
@@ -234,7 +234,7 @@ fn verdict(world: &World) -> Verdict {
     if let Some(verdict) = at.script.pop_front() {
         return verdict;
     }
-    if let Account::Trouble(verdict) = at.account {
+    if let Account::Failing(verdict) = at.account {
         return verdict;
     }
     let random = &world.random;

@@ -54,7 +54,7 @@ pub enum State {
     /// Offered.
     Forwarded,
     /// What it was told last.
-    Told(Status, Option<String>),
+    LastStatus(Status, Option<String>),
     /// It was told a word that it does not know.
     Unrecognised,
 }
@@ -82,7 +82,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Whether one of its statuses can never be told.
-    pub fn is_trouble(&self) -> bool {
+    pub fn is_failing(&self) -> bool {
         self.refuses.is_some() || self.crashes.is_some()
     }
 }
@@ -102,7 +102,7 @@ pub enum Mode {
 
 /// What becomes of one POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PostFate {
+pub enum PostDisposition {
     /// It is worked on and answered.
     Fine,
     /// Its work takes so long altogether, in milliseconds.
@@ -135,7 +135,7 @@ pub struct MedicModel {
     /// Nothing can be stored.
     pub disk_full: bool,
     /// What becomes of the next POSTs; by chance after that.
-    pub script: VecDeque<PostFate>,
+    pub script: VecDeque<PostDisposition>,
     /// Every POST that reached it: how many messages, and what updates.
     pub log: Vec<Logged>,
     /// How long it works for each message of a POST, in milliseconds; by chance, if not set.
@@ -243,7 +243,7 @@ impl MedicModel {
         match Status::ALL.iter().find(|s| s.medic_name() == word) {
             Some(status) => {
                 message.history.push(*status);
-                message.state = State::Told(*status, reason);
+                message.state = State::LastStatus(*status, reason);
             }
             None => message.state = State::Unrecognised,
         }

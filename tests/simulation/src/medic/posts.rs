@@ -7,8 +7,8 @@ use bridge::ports::Response;
 use serde_json::{Value, json};
 
 use super::{
-    CRASHER, FILTERED, Logged, Mode, OFFERS_AT_MOST, POISON, Post, PostFate, REPLY, State, Stored,
-    THROWER,
+    CRASHER, FILTERED, Logged, Mode, OFFERS_AT_MOST, POISON, Post, PostDisposition, REPLY, State,
+    Stored, THROWER,
 };
 use crate::executor::Slot;
 use crate::world::World;
@@ -32,8 +32,8 @@ enum Step {
 /// A POST reaches Medic. The slot is filled with what the client gets.
 pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>> {
     let slot = Slot::new();
-    let fate = fate(world);
-    if let Some(response) = refused(world, fate) {
+    let disposition = disposition(world);
+    if let Some(response) = refused(world, disposition) {
         world.count(|| format!("Medic: {}", refusal_name(&response)));
         slot.fill(response);
         return slot;
@@ -64,12 +64,12 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
         None => world.random.between(5, 90),
     };
     let mut answer_lost = false;
-    match fate {
-        PostFate::Slow(total_ms) => {
+    match disposition {
+        PostDisposition::Slow(total_ms) => {
             world.count(|| "Medic: slow".to_owned());
             pace_ms = total_ms / steps;
         }
-        PostFate::Proxy(status, after_ms, total_ms) => {
+        PostDisposition::Proxy(status, after_ms, total_ms) => {
             world.count(|| format!("Medic: its proxy answers {status}"));
             pace_ms = total_ms / steps;
             let slot = Rc::clone(&slot);
@@ -80,7 +80,7 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
                 ));
             });
         }
-        PostFate::AnswerLost => {
+        PostDisposition::AnswerLost => {
             world.count(|| "Medic: answer lost".to_owned());
             answer_lost = true;
         }
@@ -110,7 +110,7 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
             updates,
             stalled: false,
             failed: false,
-            full_disk: fate == PostFate::FullDisk,
+            full_disk: disposition == PostDisposition::FullDisk,
             pace_ms,
             answer_lost,
             offered: Vec::new(),
@@ -131,47 +131,47 @@ pub fn restart(world: &Rc<World>) {
     world.medic.borrow_mut().hangs_until_ms = 0;
 }
 
-fn fate(world: &World) -> PostFate {
-    if let Some(fate) = world.medic.borrow_mut().script.pop_front() {
-        return fate;
+fn disposition(world: &World) -> PostDisposition {
+    if let Some(disposition) = world.medic.borrow_mut().script.pop_front() {
+        return disposition;
     }
     let random = &world.random;
     let rates = world.faults.rates.borrow();
     if random.chance(rates.medic_slow) {
         // Longer than the client waits, and shorter than any batch comes back.
-        PostFate::Slow(random.between(1_000, 90_000))
+        PostDisposition::Slow(random.between(1_000, 90_000))
     } else if random.chance(rates.medic_answer_lost) {
-        PostFate::AnswerLost
+        PostDisposition::AnswerLost
     } else if random.chance(rates.medic_gateway_error) {
         let after_ms = random.between(10, 40_000);
         // Who was answered by the proxy waits for 65 seconds.
         let more_ms = random.between(0, 60_000);
-        PostFate::Proxy(*random.pick(&[502, 504]), after_ms, after_ms + more_ms)
+        PostDisposition::Proxy(*random.pick(&[502, 504]), after_ms, after_ms + more_ms)
     } else if random.chance(rates.medic_unreachable) {
         *random.pick(&[
-            PostFate::Unreachable,
-            PostFate::Refused(503),
-            PostFate::Refused(429),
-            PostFate::Refused(401),
-            PostFate::Refused(413),
-            PostFate::Html,
+            PostDisposition::Unreachable,
+            PostDisposition::Refused(503),
+            PostDisposition::Refused(429),
+            PostDisposition::Refused(401),
+            PostDisposition::Refused(413),
+            PostDisposition::Html,
         ])
     } else {
-        PostFate::Fine
+        PostDisposition::Fine
     }
 }
 
-fn refused(world: &World, fate: PostFate) -> Option<Response> {
+fn refused(world: &World, disposition: PostDisposition) -> Option<Response> {
     let html = || Response::Answer {
         status: 200,
         body: b"<html><body>Medic is starting</body></html>".to_vec(),
     };
-    match (world.medic.borrow().mode, fate) {
-        (Mode::Down, _) | (_, PostFate::Unreachable) => Some(Response::NotConnected),
-        (Mode::Answers(status), _) | (_, PostFate::Refused(status)) => {
+    match (world.medic.borrow().mode, disposition) {
+        (Mode::Down, _) | (_, PostDisposition::Unreachable) => Some(Response::NotConnected),
+        (Mode::Answers(status), _) | (_, PostDisposition::Refused(status)) => {
             Some(answer(status, &json!({"code": status, "error": "refused"})))
         }
-        (Mode::Html, _) | (_, PostFate::Html) => Some(html()),
+        (Mode::Html, _) | (_, PostDisposition::Html) => Some(html()),
         (Mode::Up, _) => None,
     }
 }
@@ -359,7 +359,7 @@ fn update(world: &Rc<World>, number: u64) {
         }
         // What it was told before, and gives no reason for, it does not write again.
         let is_known = medic.outgoing(&id).is_none_or(|message| {
-            matches!(&message.state, State::Told(told, _) if Some(told) == status)
+            matches!(&message.state, State::LastStatus(reported, _) if Some(reported) == status)
                 && reason.is_none()
         });
         if (status.is_some() && refuses == status.copied()) || (full && !is_known) {

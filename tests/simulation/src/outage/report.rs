@@ -59,8 +59,8 @@ pub struct Ends {
     /// In Medic more than once.
     pub stored_twice: usize,
     /// Put aside.
-    pub parked: usize,
-    /// Neither in Medic nor put aside.
+    pub dead_letter: usize,
+    /// Neither in Medic nor dead-lettered.
     pub lost: usize,
     /// Senders of whom the messages are not in Medic in their order.
     pub out_of_order: usize,
@@ -139,11 +139,11 @@ impl fmt::Display for Report {
         let ends = &self.ends;
         writeln!(
             f,
-            "in the end: {} accepted, {} stored once, {} twice, {} parked, {} lost, {} senders out of order, {} left in the queue",
+            "in the end: {} accepted, {} stored once, {} twice, {} dead-lettered, {} lost, {} senders out of order, {} left in the queue",
             ends.accepted,
             ends.stored_once,
             ends.stored_twice,
-            ends.parked,
+            ends.dead_letter,
             ends.lost,
             ends.out_of_order,
             ends.left

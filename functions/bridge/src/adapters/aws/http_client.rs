@@ -14,7 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use lambda_http::Response;
 use reqwest::{Body, Client};
 
-use super::super::outside::client_builder;
+use crate::adapters::http_client::client_builder;
 use crate::config::ConfigError;
 
 /// An HTTP client for the SDK. Clients of several services that share it share its connections.

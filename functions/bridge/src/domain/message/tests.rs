@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::account::AccountTrouble;
+use crate::domain::circuit_breaker::AccountFailure;
 use proptest::prelude::*;
 
 const RULES: SendingRules = SendingRules {
@@ -41,11 +41,11 @@ fn accepted(at_id: &str, status: Status) -> Acceptance {
 }
 
 #[test]
-fn a_new_row_is_unsent_and_nothing_of_it_is_told() {
+fn a_new_row_is_unsent_and_nothing_of_it_is_reported() {
     let row = row();
-    assert_eq!((row.status, row.told), (Status::Unsent, None));
-    assert!(row.is_untold());
-    assert!(!row.after_telling(Status::Unsent).is_untold());
+    assert_eq!((row.status, row.reported), (Status::Unsent, None));
+    assert!(row.is_unreported());
+    assert!(!row.after_reporting(Status::Unsent).is_unreported());
 }
 
 #[test]
@@ -125,29 +125,29 @@ fn an_unknown_outcome_that_is_too_old_is_not_resent() {
 }
 
 #[test]
-fn evidence_is_looked_for_before_anything_is_resent_or_given_up() {
+fn matching_report_is_looked_for_before_anything_is_resent_or_given_up() {
     let unknown =
         call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
     assert_eq!(unknown.open_calls, [7]);
     assert_eq!(
         unknown.next_step(&token("b"), &RULES, 500_000, false),
-        NextStep::LookForEvidence
+        NextStep::CheckForMatchingReport
     );
 }
 
 #[test]
-fn an_adopted_id_settles_its_call_and_no_other() {
+fn a_matched_id_settles_its_call_and_no_other() {
     let id = AtMessageId::new("ATXid_1").unwrap();
     let unknown =
         call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
-    let adopted = unknown.clone().after_adoption(&id, 7);
-    assert_eq!(adopted.sending, Sending::Accepted);
-    assert!(adopted.open_calls.is_empty());
+    let matched = unknown.clone().after_match(&id, 7);
+    assert_eq!(matched.sending, Sending::Accepted);
+    assert!(matched.open_calls.is_empty());
     // The report of the first attempt comes while the second one is under way.
     let resending = call(unknown.next_step(&token("b"), &RULES, 200_000, true));
-    let adopted = resending.after_adoption(&id, 7);
-    assert!(matches!(adopted.sending, Sending::Calling { .. }));
-    assert_eq!(adopted.unsettled_calls().collect::<Vec<_>>(), [200_000]);
+    let matched = resending.after_match(&id, 7);
+    assert!(matches!(matched.sending, Sending::Calling { .. }));
+    assert_eq!(matched.unsettled_calls().collect::<Vec<_>>(), [200_000]);
 }
 
 #[test]
@@ -156,23 +156,23 @@ fn what_a_report_shows_was_sent_while_another_call_is_under_way_stays_sent() {
     let unknown =
         call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
     let resending = call(unknown.next_step(&token("b"), &RULES, 200_000, true));
-    let adopted = resending.after_adoption(&id, 7);
+    let matched = resending.after_match(&id, 7);
     // The invocation of the second call died.
     let late = written(
-        adopted
+        matched
             .clone()
             .next_step(&token("c"), &RULES, 290_000, true),
     );
     let reason = FailureReason::new("x");
-    let trouble = AccountTrouble::InsufficientBalance;
+    let cause = AccountFailure::InsufficientBalance;
     let b = token("b");
     for ended in [
         late.clone(),
-        adopted.clone().after_unknown_outcome(&b, 201_000),
-        adopted.clone().after_not_sent(&b, reason.clone(), 300_000),
-        adopted.clone().after_account_trouble(&b, trouble, 300_000),
-        adopted.clone().after_no_call(&b, 201_000),
-        adopted.clone().after_final_refusal(&b, reason),
+        matched.clone().after_unknown_outcome(&b, 201_000),
+        matched.clone().after_not_sent(&b, reason.clone(), 300_000),
+        matched.clone().after_account_failure(&b, cause, 300_000),
+        matched.clone().after_no_call(&b, 201_000),
+        matched.clone().after_final_refusal(&b, reason),
     ] {
         assert_eq!(ended.sending, Sending::Accepted);
         assert_eq!(ended.status, Status::Unsent);
@@ -186,18 +186,18 @@ fn what_a_report_shows_was_sent_while_another_call_is_under_way_stays_sent() {
 }
 
 #[test]
-fn an_adopted_id_that_is_taken_back_leaves_the_outcome_unknown() {
+fn a_matched_id_that_is_taken_back_leaves_the_outcome_unknown() {
     let id = AtMessageId::new("ATXid_1").unwrap();
-    let adopted = call(row().next_step(&token("a"), &RULES, 7, true))
+    let matched = call(row().next_step(&token("a"), &RULES, 7, true))
         .after_unknown_outcome(&token("a"), 7)
-        .after_adoption(&id, 7)
+        .after_match(&id, 7)
         .raised(Status::Sent, None);
-    let lost = adopted.clone().after_losing(&id);
+    let lost = matched.clone().after_losing(&id);
     assert_eq!(
         (lost.sending, lost.status),
         (Sending::Failed, Status::Failed)
     );
-    let delivered = adopted.raised(Status::Delivered, None).after_losing(&id);
+    let delivered = matched.raised(Status::Delivered, None).after_losing(&id);
     assert_eq!(delivered.status, Status::Delivered);
 }
 
@@ -268,8 +268,8 @@ fn the_ids_of_all_attempts_are_kept() {
 #[test]
 fn a_refused_status_is_left_alone_until_a_higher_one_comes() {
     let refused = row().after_refusal(Status::Unsent, "{\"code\":500}", 7);
-    assert!(!refused.is_untold());
-    assert!(refused.raised(Status::Sent, None).is_untold());
+    assert!(!refused.is_unreported());
+    assert!(refused.raised(Status::Sent, None).is_unreported());
 }
 
 #[test]
@@ -371,7 +371,7 @@ proptest! {
                             next
                         }
                         NextStep::Write(next) => next,
-                        NextStep::CallNow(_) | NextStep::LookForEvidence => row,
+                        NextStep::CallNow(_) | NextStep::CheckForMatchingReport => row,
                         NextStep::WaitUntil(until) => {
                             prop_assert!(until > now);
                             row

@@ -30,7 +30,7 @@ async fn reports_come_by_themselves_after_the_answer_with_the_fields_seen() {
 }
 
 #[tokio::test]
-async fn an_incoming_sms_has_the_fields_seen_and_its_status_is_told() {
+async fn an_incoming_sms_has_the_fields_seen_and_its_status_is_reported() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     let sent = stand_in
@@ -146,12 +146,12 @@ async fn late_reports_wait_until_they_are_released() {
         .await;
     data(send(&stand_in, PHONE, "hello")).await;
     assert_eq!(
-        (stand_in.held_reports(), stand_in.callbacks().len()),
+        (stand_in.paused_reports(), stand_in.callbacks().len()),
         (2, 0)
     );
     assert_eq!(stand_in.release_reports().await, 2);
     assert_eq!(statuses(&stand_in), ["Submitted", "Success"]);
-    assert_eq!(stand_in.held_reports(), 0);
+    assert_eq!(stand_in.paused_reports(), 0);
 }
 
 #[tokio::test]

@@ -21,14 +21,14 @@ const OTHER: &str = "+254700000002";
 /// The customer's side: takes callbacks, and answers 200 unless told otherwise.
 struct Customer {
     url: String,
-    seen: Arc<Watched<Vec<(String, String)>>>,
-    answers: Arc<Watched<VecDeque<u16>>>,
+    seen: Arc<Observed<Vec<(String, String)>>>,
+    answers: Arc<Observed<VecDeque<u16>>>,
     _server: Server,
 }
 
 type CustomerState = (
-    Arc<Watched<Vec<(String, String)>>>,
-    Arc<Watched<VecDeque<u16>>>,
+    Arc<Observed<Vec<(String, String)>>>,
+    Arc<Observed<VecDeque<u16>>>,
 );
 
 async fn take(
@@ -42,8 +42,8 @@ async fn take(
 }
 
 fn customer() -> Customer {
-    let seen = Arc::new(Watched::new(Vec::new()));
-    let answers = Arc::new(Watched::new(VecDeque::new()));
+    let seen = Arc::new(Observed::new(Vec::new()));
+    let answers = Arc::new(Observed::new(VecDeque::new()));
     let router = Router::new()
         .fallback(take)
         .with_state((seen.clone(), answers.clone()));

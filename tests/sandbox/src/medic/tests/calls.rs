@@ -130,12 +130,12 @@ async fn more_than_32_mib_are_a_413() {
 async fn a_post_has_ended_when_its_answer_has_gone_out_and_not_before() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::HoldBeforeWriting, Scope::Next(1))
+        .fault(Fault::PauseBeforeWriting, Scope::Next(1))
         .await;
     let call = tokio::spawn(answer(post(&stand_in, &[message("a", "hello")], &[])));
-    stand_in.until(|stand_in| stand_in.held() == 1).await;
+    stand_in.until(|stand_in| stand_in.paused() == 1).await;
     assert!(!stand_in.posts()[0].ended);
-    stand_in.release_held();
+    stand_in.release_paused();
     assert_eq!(call.await.unwrap().0, 200);
     stand_in.until(|stand_in| stand_in.posts()[0].ended).await;
 }

@@ -37,11 +37,11 @@ async fn a_stand_in_that_is_dropped_takes_held_work_with_it() {
     let before = metrics.num_alive_tasks();
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::HoldBeforeWriting, Scope::UntilCleared)
+        .fault(Fault::PauseBeforeWriting, Scope::UntilCleared)
         .await;
     tokio::select! {
         answer = post(&stand_in, &[message("a", "x")], &[]).send() => panic!("{answer:?}"),
-        () = stand_in.until(|stand_in| stand_in.held() == 1) => {}
+        () = stand_in.until(|stand_in| stand_in.paused() == 1) => {}
     }
     drop(stand_in);
     while metrics.num_alive_tasks() > before {

@@ -67,12 +67,12 @@ async fn the_same_id_twice_in_one_post_is_stored_twice() {
 async fn the_same_id_in_two_posts_at_once_is_stored_twice() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::HoldBeforeWriting, Scope::Next(1))
+        .fault(Fault::PauseBeforeWriting, Scope::Next(1))
         .await;
     let (first, ()) = tokio::join!(offered(post(&stand_in, &[message("a", "x")], &[])), async {
-        stand_in.until(|stand_in| stand_in.held() == 1).await;
+        stand_in.until(|stand_in| stand_in.paused() == 1).await;
         offered(post(&stand_in, &[message("a", "x")], &[])).await;
-        assert_eq!(stand_in.release_held(), 1);
+        assert_eq!(stand_in.release_paused(), 1);
     });
     assert!(first.is_empty());
     assert_eq!(stored(&stand_in), ["a", "a"]);
@@ -83,18 +83,18 @@ async fn the_same_id_in_two_posts_at_once_is_stored_twice() {
 async fn the_work_goes_on_after_the_caller_has_hung_up() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::HoldBeforeWriting, Scope::Next(1))
+        .fault(Fault::PauseBeforeWriting, Scope::Next(1))
         .await;
     let batch: Vec<Value> = (0..60)
         .map(|number| message(&format!("id-{number}"), "x"))
         .collect();
     tokio::select! {
         answer = post(&stand_in, &batch, &[]).send() => panic!("{answer:?}"),
-        () = stand_in.until(|stand_in| stand_in.held() == 1) => {}
+        () = stand_in.until(|stand_in| stand_in.paused() == 1) => {}
     }
     offered(post(&stand_in, &batch, &[])).await;
     assert_eq!((stand_in.stored_count(), stand_in.in_flight()), (60, 1));
-    stand_in.release_held();
+    stand_in.release_paused();
     stand_in.until(|stand_in| stand_in.in_flight() == 0).await;
     assert_eq!(stand_in.stored_count(), 120);
     assert_eq!(stand_in.posts()[0].status, None);

@@ -124,23 +124,23 @@ async fn a_repeated_update_adds_a_row_to_the_history_only_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_post_marks_what_it_offers_over_what_another_told_a_moment_before() {
+async fn a_post_marks_what_it_offers_over_what_another_reported_a_moment_before() {
     let stand_in = stand_in().await;
     let id = stand_in.queue(PHONE, "hello").unwrap();
     stand_in
-        .fault(Fault::HoldBeforeMarking, Scope::Next(1))
+        .fault(Fault::PauseBeforeMarking, Scope::Next(1))
         .await;
     tokio::join!(
         async { assert_eq!(offered(post(&stand_in, &[], &[])).await, [id.as_str()]) },
         async {
-            stand_in.until(|stand_in| stand_in.held() == 1).await;
+            stand_in.until(|stand_in| stand_in.paused() == 1).await;
             assert!(
                 offered(post(&stand_in, &[], &[update(&id, "SENT")]))
                     .await
                     .is_empty()
             );
             assert_eq!(stand_in.state_of(&id), Some(MessageState::Sent));
-            stand_in.release_held();
+            stand_in.release_paused();
         }
     );
     assert_eq!(

@@ -105,11 +105,11 @@ fn an_sms_to_a_phone_is_where_the_ledger_the_queue_and_the_phone_say() {
         place(Some(calling), Some(Queue::Outbox), false),
         "outbound-sender"
     );
-    let held = json!({ "is": "waiting", "reason": "held" });
-    assert_eq!(place(Some(held), Some(Queue::Outbox), false), "outbox");
+    let paused = json!({ "is": "waiting", "reason": "circuit breaker open" });
+    assert_eq!(place(Some(paused), Some(Queue::Outbox), false), "outbox");
     assert_eq!(
-        place(None, Some(Queue::OutboxParked), false),
-        "outbox-parked"
+        place(None, Some(Queue::OutboxDeadLetter), false),
+        "outbox-dead-letter"
     );
     let failed = json!({ "is": "failed" });
     assert_eq!(place(Some(failed), None, false), "failed");

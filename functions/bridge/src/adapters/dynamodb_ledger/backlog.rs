@@ -1,0 +1,55 @@
+//! What in the table waits for longer than it should.
+
+use std::ops::Range;
+
+use aws_sdk_dynamodb::types::Select;
+
+use super::{AttributeValue, LedgerTable, failed, number};
+use crate::ports::{Key, LedgerBacklog, LedgerError, LedgerStore, Runtime};
+
+/// The sparse index of messages of which nobody has heard the end.
+const AWAITING_FINAL_REPORT_INDEX: &str = "awaiting_final_report";
+
+/// So many rows are looked at for the one that has waited longest.
+const ROWS_CHECKED: usize = 25;
+
+impl<S: Runtime> LedgerBacklog for LedgerTable<S> {
+    async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError> {
+        let candidates = self.unreported(ROWS_CHECKED).await?;
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        let keys: Vec<Key> = candidates.into_iter().map(Key::Message).collect();
+        let rows = self.read_some(&keys).await?;
+        // The index may not know yet what was told a moment ago.
+        let unreported = rows.iter().filter(|row| row.contains_key("unreported"));
+        Ok(unreported
+            .filter_map(|row| match row.get("changed_at_ms")? {
+                AttributeValue::N(changed_at_ms) => changed_at_ms.parse().ok(),
+                _ => None,
+            })
+            .min())
+    }
+
+    async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError> {
+        let question = self
+            .ask_index(AWAITING_FINAL_REPORT_INDEX, "yes")
+            .select(Select::Count)
+            .key_condition_expression(
+                "awaiting_final_report = :value AND first_offered_ms BETWEEN :first AND :last",
+            )
+            .expression_attribute_values(":first", number(offered_ms.start))
+            .expression_attribute_values(":last", number(offered_ms.end.saturating_sub(1)));
+        let mut begin = None;
+        let mut messages: u64 = 0;
+        loop {
+            let page = question.clone().set_exclusive_start_key(begin).send().await;
+            let page = page.map_err(|error| failed(&error))?;
+            messages = messages.saturating_add(u64::try_from(page.count).unwrap_or_default());
+            begin = page.last_evaluated_key;
+            if begin.is_none() {
+                return Ok(messages);
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! A message that Medic wants sent: its row in the ledger, and every step that the row can take.
+//!
+//! Each step is a pure function from a row to the next one. The shell reads a row, takes a step and
+//! writes the result on the condition that the row has not changed meanwhile.
+
+pub mod history;
+mod transitions;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::cost::Cost;
+use super::ids::{AtMessageId, MedicMessageId};
+use super::status::Status;
+use crate::domain::message::history::Event;
+
+/// Why a message failed: a short word or phrase for Medic and for people, never with personal data.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct FailureReason(String);
+
+impl FailureReason {
+    /// The reason, shortened to 100 characters, without control characters and without a phone number:
+    /// reasons come from outside, and are shown.
+    pub fn new(reason: &str) -> Self {
+        let masked = without_number(reason);
+        let short = masked.trim().chars().filter(|c| !c.is_control()).take(100);
+        let kept: String = short.collect();
+        // A reason that is read again is cut no further.
+        Self(kept.trim().to_owned())
+    }
+
+    /// The text of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for FailureReason {
+    fn from(reason: String) -> Self {
+        Self::new(&reason)
+    }
+}
+
+impl From<FailureReason> for String {
+    fn from(reason: FailureReason) -> Self {
+        reason.0
+    }
+}
+
+impl fmt::Debug for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// So many digits can be a phone number.
+const DIGITS_OF_A_NUMBER: usize = 7;
+
+/// A text from outside, as it may be shown: when it has so many digits that a phone number could be in
+/// it, however that is written, every digit is masked.
+pub fn without_number(text: &str) -> Cow<'_, str> {
+    if text.chars().filter(char::is_ascii_digit).count() < DIGITS_OF_A_NUMBER {
+        return text.into();
+    }
+    text.replace(|c: char| c.is_ascii_digit(), "…").into()
+}
+
+/// The reason of a message of which nobody knows whether it was sent.
+const OUTCOME_UNKNOWN: &str = "outcome unknown";
+
+/// Who holds the right to call Africa's Talking for a message: new for each invocation and message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimToken(pub String);
+
+/// Where the sending of a message stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Sending {
+    /// Nothing was tried yet.
+    Queued,
+    /// It surely was not sent, and is tried again.
+    Waiting {
+        /// Why it was not sent.
+        reason: FailureReason,
+        /// Not before this time, in milliseconds since 1970.
+        until_ms: i64,
+    },
+    /// An invocation is calling Africa's Talking, or died doing so.
+    Calling {
+        /// Whose call it is.
+        claim: ClaimToken,
+        /// When it was claimed, in milliseconds since 1970.
+        since_ms: i64,
+    },
+    /// Nobody knows whether Africa's Talking has it.
+    Unknown {
+        /// When the wait for a matching report begins, in milliseconds since 1970.
+        since_ms: i64,
+    },
+    /// Africa's Talking has it.
+    Accepted,
+    /// It will not be sent.
+    Failed,
+}
+
+/// So long after Medic refused a status, in milliseconds, it is reported again if Medic asks: what it
+/// offers and never hears of stands before what it offers next.
+const REPORTED_AGAIN_AFTER_MS: i64 = 60 * 60 * 1000;
+
+/// What Medic said to a status that it refused while it took others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The status that it refused.
+    pub status: Status,
+    /// Its answer.
+    pub answer: FailureReason,
+    /// When it refused it last, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
+}
+
+/// So many of Africa's Talking's charges are kept for a message: it is called twice at most, unless
+/// answers come where none was expected any more.
+const CHARGES_KEPT: usize = 8;
+
+/// What Africa's Talking charged for an attempt that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// Its id for the SMS, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_id: Option<AtMessageId>,
+    /// When the call began, in milliseconds since 1970.
+    pub called_at_ms: i64,
+    /// The price, if it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The number of parts, if it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+}
+
+/// The ledger's row for one message of Medic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRow {
+    /// Medic's id for it.
+    pub id: MedicMessageId,
+    /// When Medic first offered it, in milliseconds since 1970.
+    pub first_offered_ms: i64,
+    /// Where the sending stands.
+    pub sending: Sending,
+    /// A keyed hash of the number that it goes to, from the first call on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_hash: Option<String>,
+    /// When those calls began, in milliseconds since 1970, of which nobody knows the outcome still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_calls: Vec<i64>,
+    /// How often Africa's Talking was called for it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub attempts: u32,
+    /// After how many of them nobody knew whether it was sent.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub unknown_outcomes: u32,
+    /// After how many of them it surely was not sent, through no fault of the account.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub not_sent: u32,
+    /// The highest status it has reached.
+    pub status: Status,
+    /// Why it failed, when that is its status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<FailureReason>,
+    /// The status that Medic was last told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Status>,
+    /// Medic's refusal of a status, alarmed and left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// Africa's Talking's ids for it, one for each attempt that it accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_ids: Vec<AtMessageId>,
+    /// What Africa's Talking charged for the last attempt that it accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// Its number of parts by Africa's Talking's count, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+    /// Its number of parts by our own count.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub segments: u32,
+    /// As whom it is sent, from the first call on; none leaves the choice to Africa's Talking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_id: Option<String>,
+    /// What Africa's Talking charged for each attempt that it accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Charge>,
+    /// What came instead of an answer in the last call of which nobody knows the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_outcome_reason: Option<FailureReason>,
+    /// What happened to it. The first versions have it as `history`, in another form; a row with `log`
+    /// they read without it, instead of not at all.
+    #[serde(
+        default,
+        rename = "log",
+        alias = "history",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub history: Vec<Event>,
+}
+
+/// Whether this is what is read where nothing is written.
+fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What Africa's Talking said when it accepted a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Its id for the SMS; none when it gave `None`, and its reports can then not be followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_id: Option<AtMessageId>,
+    /// How far the SMS has come by its word.
+    pub status: Status,
+    /// What it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// Its number of parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+}
+
+/// What to do with a message whose outcome is unknown and stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownOutcomePolicy {
+    /// Send it once more. Two of the same SMS are possible, none is not.
+    ResendOnce,
+    /// Never send it again. None is possible, two are not.
+    Hold,
+}
+
+/// The text is no policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be `resend-once` or `hold`")]
+pub struct NotAPolicy;
+
+impl FromStr for UnknownOutcomePolicy {
+    type Err = NotAPolicy;
+
+    fn from_str(text: &str) -> Result<Self, NotAPolicy> {
+        match text {
+            "resend-once" => Ok(Self::ResendOnce),
+            "hold" => Ok(Self::Hold),
+            _ => Err(NotAPolicy),
+        }
+    }
+}
+
+/// The rules of sending, from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendingRules {
+    /// What to do when the outcome is unknown.
+    pub unknown_outcome: UnknownOutcomePolicy,
+    /// How long an unknown outcome waits for a matching report, in milliseconds.
+    pub resend_after_ms: i64,
+    /// How old a message may get, since it was first offered, before it expires, in milliseconds.
+    pub max_age_ms: i64,
+    /// After how long a call must have ended one way or the other, in milliseconds: the function's
+    /// time-out and some more for clocks that differ.
+    pub call_over_after_ms: i64,
+}
+
+/// What to do with a copy of a message that came out of the `outbox`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Write this row; if that succeeds, the claim is ours: call Africa's Talking.
+    Call(MessageRow),
+    /// The claim is ours already: call Africa's Talking.
+    CallNow(MessageRow),
+    /// Write this row and look again.
+    Write(MessageRow),
+    /// Look whether a delivery report shows that it was sent, and then look again.
+    CheckForMatchingReport,
+    /// Let the copy wait until this time, in milliseconds since 1970.
+    WaitUntil(i64),
+    /// Nothing is left to do: the copy can go.
+    Done,
+}
+
+impl MessageRow {
+    /// However a row begins, it begins so: nothing tried, `Unsent`, nothing told.
+    pub fn new(id: MedicMessageId, first_offered_ms: i64) -> Self {
+        Self {
+            id,
+            first_offered_ms,
+            sending: Sending::Queued,
+            number_hash: None,
+            open_calls: Vec::new(),
+            attempts: 0,
+            unknown_outcomes: 0,
+            not_sent: 0,
+            status: Status::Unsent,
+            failure_reason: None,
+            reported: None,
+            refusal: None,
+            at_ids: Vec::new(),
+            cost: None,
+            parts: None,
+            segments: 0,
+            sender_id: None,
+            charges: Vec::new(),
+            unknown_outcome_reason: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Whether Medic has still to be told its status: such rows are in the sparse index.
+    pub fn is_unreported(&self) -> bool {
+        self.reported != Some(self.status) && !self.is_refused()
+    }
+
+    /// Whether Africa's Talking has it, and has reported no end of it.
+    pub fn awaits_final_report(&self) -> bool {
+        self.sending == Sending::Accepted && self.status < Status::Failed
+    }
+
+    /// Whether Medic refused the status that it has now.
+    pub fn is_refused(&self) -> bool {
+        let refusal = self.refusal.as_ref();
+        refusal.is_some_and(|refusal| refusal.status == self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests;

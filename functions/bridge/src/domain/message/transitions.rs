@@ -1,0 +1,323 @@
+//! Every step that the row of a message can take.
+
+use super::{
+    Acceptance, CHARGES_KEPT, Charge, ClaimToken, FailureReason, MessageRow, NextStep,
+    OUTCOME_UNKNOWN, REPORTED_AGAIN_AFTER_MS, Refusal, Sending, SendingRules, UnknownOutcomePolicy,
+};
+use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::ids::AtMessageId;
+use crate::domain::status::Status;
+
+impl MessageRow {
+    /// The row after Medic was told a status with success.
+    #[must_use]
+    pub fn after_reporting(mut self, reported: Status) -> Self {
+        self.reported = Some(reported);
+        self.refusal = None;
+        self
+    }
+
+    /// Whether Medic refused the status that it has now, and that so lately that it is not asked again,
+    /// though it offers the message again.
+    pub fn is_refused_lately(&self, now_ms: i64) -> bool {
+        let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
+        let refused_at_ms = refusal.and_then(|refusal| refusal.at_ms);
+        refused_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(REPORTED_AGAIN_AFTER_MS))
+    }
+
+    /// The row after Medic refused this status while it took others.
+    #[must_use]
+    pub fn after_refusal(mut self, status: Status, answer: &str, now_ms: i64) -> Self {
+        self.refusal = Some(Refusal {
+            status,
+            answer: FailureReason::new(answer),
+            at_ms: Some(now_ms),
+        });
+        self
+    }
+
+    /// The row with its status to be reported once more, whatever Medic was told or has refused.
+    #[must_use]
+    pub fn to_be_reported_again(mut self) -> Self {
+        self.reported = None;
+        self.refusal = None;
+        self
+    }
+
+    /// The row with its status joined with another. A reason comes with the status that it explains.
+    #[must_use]
+    pub fn raised(mut self, status: Status, reason: Option<FailureReason>) -> Self {
+        let joined = self.status.join(status);
+        if joined != self.status {
+            self.status = joined;
+            self.failure_reason = reason;
+        }
+        self
+    }
+
+    /// What a copy of the message has to do now. `checked` says whether evidence for an unknown
+    /// outcome was looked for just now.
+    pub fn next_step(
+        self,
+        claim: &ClaimToken,
+        rules: &SendingRules,
+        now_ms: i64,
+        checked: bool,
+    ) -> NextStep {
+        let expires_ms = self.first_offered_ms.saturating_add(rules.max_age_ms);
+        let expired = now_ms >= expires_ms;
+        match &self.sending {
+            Sending::Queued | Sending::Waiting { .. } if expired => NextStep::Write(self.expired()),
+            Sending::Waiting { until_ms, .. } if now_ms < *until_ms => {
+                NextStep::WaitUntil((*until_ms).min(expires_ms))
+            }
+            Sending::Queued | Sending::Waiting { .. } => {
+                NextStep::Call(self.claimed(claim, now_ms))
+            }
+            Sending::Calling { claim: holder, .. } if holder == claim => NextStep::CallNow(self),
+            Sending::Calling { since_ms, .. } => {
+                let over_ms = since_ms.saturating_add(rules.call_over_after_ms);
+                if now_ms < over_ms {
+                    NextStep::WaitUntil(over_ms)
+                } else {
+                    // While the ledger was away nothing could be learned. An answer in hand waits in
+                    // its queue by a hundredth of its age, and comes first.
+                    let late_ms = now_ms.saturating_sub(over_ms);
+                    let since_ms = now_ms.saturating_add(late_ms / 50);
+                    NextStep::Write(self.unknown(since_ms))
+                }
+            }
+            Sending::Unknown { since_ms } => {
+                let due_ms = since_ms.saturating_add(rules.resend_after_ms);
+                let is_first = self.unknown_outcomes < 2;
+                match rules.unknown_outcome {
+                    _ if now_ms < due_ms => NextStep::WaitUntil(due_ms),
+                    _ if !checked => NextStep::CheckForMatchingReport,
+                    UnknownOutcomePolicy::ResendOnce if is_first && !expired => {
+                        NextStep::Call(self.claimed(claim, now_ms))
+                    }
+                    UnknownOutcomePolicy::Hold if is_first && !expired => {
+                        NextStep::WaitUntil(expires_ms)
+                    }
+                    _ => NextStep::Write(self.failed(FailureReason::new(OUTCOME_UNKNOWN))),
+                }
+            }
+            Sending::Accepted | Sending::Failed => NextStep::Done,
+        }
+    }
+
+    /// The row after Africa's Talking accepted it in the call that began then, in whatever state the
+    /// row is by now: an answer in hand outweighs every guess.
+    #[must_use]
+    pub fn after_acceptance(mut self, acceptance: &Acceptance, called_at_ms: i64) -> Self {
+        self.sending = Sending::Accepted;
+        self.open_calls.retain(|call| *call != called_at_ms);
+        if let Some(at_id) = &acceptance.at_id
+            && !self.at_ids.contains(at_id)
+        {
+            self.at_ids.push(at_id.clone());
+        }
+        self.charge(acceptance, called_at_ms);
+        self.cost = acceptance.cost.clone().or(self.cost);
+        self.parts = acceptance.parts.or(self.parts);
+        self.raised(acceptance.status, None)
+    }
+
+    /// Notes what an attempt cost; once, however often its answer is written down.
+    fn charge(&mut self, acceptance: &Acceptance, called_at_ms: i64) {
+        let known = self.charges.iter().any(|charge| {
+            charge.at_id == acceptance.at_id
+                && (charge.at_id.is_some() || charge.called_at_ms == called_at_ms)
+        });
+        if !known && self.charges.len() < CHARGES_KEPT {
+            self.charges.push(Charge {
+                at_id: acceptance.at_id.clone(),
+                called_at_ms,
+                cost: acceptance.cost.clone(),
+                parts: acceptance.parts,
+            });
+        }
+    }
+
+    /// When those of its calls began that could still turn out to have sent it.
+    pub fn unsettled_calls(&self) -> impl Iterator<Item = i64> + '_ {
+        self.open_calls.iter().copied().chain(self.called_at_ms())
+    }
+
+    /// When the call under way began, in milliseconds since 1970.
+    pub fn called_at_ms(&self) -> Option<i64> {
+        match self.sending {
+            Sending::Calling { since_ms, .. } => Some(since_ms),
+            _ => None,
+        }
+    }
+
+    /// The row after a delivery report has shown that the call which began then had sent it, as the
+    /// SMS with this id.
+    #[must_use]
+    pub fn after_match(mut self, at_id: &AtMessageId, called_at_ms: i64) -> Self {
+        self.open_calls.retain(|call| *call != called_at_ms);
+        if !self.at_ids.contains(at_id) {
+            self.at_ids.push(at_id.clone());
+        }
+        match &self.sending {
+            // Another call is under way: its own outcome will settle it.
+            Sending::Calling { since_ms, .. } if *since_ms != called_at_ms => self,
+            _ => self.with_sending(Sending::Accepted),
+        }
+    }
+
+    /// The row after the sender of another message has shown that this SMS, matched here, is that
+    /// message's. Its status cannot go back; nothing else of it is known any more.
+    #[must_use]
+    pub fn after_losing(mut self, at_id: &AtMessageId) -> Self {
+        self.at_ids.retain(|id| id != at_id);
+        if self.at_ids.is_empty() && self.sending == Sending::Accepted {
+            self.failed(FailureReason::new(OUTCOME_UNKNOWN))
+        } else {
+            self
+        }
+    }
+
+    /// The row of a message that was claimed and then not even tried.
+    #[must_use]
+    pub fn after_no_call(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
+        if self.is_claimed_by(claim) {
+            self.attempts = self.attempts.saturating_sub(1);
+            let reason = FailureReason::new("no time was left");
+            self.unless_sent(Sending::Waiting {
+                reason,
+                until_ms: now_ms,
+            })
+        } else {
+            self
+        }
+    }
+
+    /// The row after a final refusal; only the call that holds the claim may say so.
+    #[must_use]
+    pub fn after_final_refusal(self, claim: &ClaimToken, reason: FailureReason) -> Self {
+        if !self.is_claimed_by(claim) {
+            self
+        } else if self.at_ids.is_empty() {
+            self.failed(reason)
+        } else {
+            self.with_sending(Sending::Accepted)
+        }
+    }
+
+    /// The row after a call that surely sent nothing; only the call that holds the claim may say so.
+    #[must_use]
+    pub fn after_not_sent(
+        mut self,
+        claim: &ClaimToken,
+        reason: FailureReason,
+        until_ms: i64,
+    ) -> Self {
+        if self.is_claimed_by(claim) {
+            self.not_sent = self.not_sent.saturating_add(1);
+            self.unless_sent(Sending::Waiting { reason, until_ms })
+        } else {
+            self
+        }
+    }
+
+    /// The row after a call that met trouble of the whole account: nothing was sent, and the message
+    /// is not to blame.
+    #[must_use]
+    pub fn after_account_failure(
+        self,
+        claim: &ClaimToken,
+        cause: AccountFailure,
+        until_ms: i64,
+    ) -> Self {
+        if self.is_claimed_by(claim) {
+            let reason = FailureReason::new(&format!("circuit breaker open: {}", cause.words()));
+            self.unless_sent(Sending::Waiting { reason, until_ms })
+        } else {
+            self
+        }
+    }
+
+    /// The row after a call of which nobody knows what it did. The wait for a matching report begins now and
+    /// not with the claim: the claim may be long past, and the call a moment ago.
+    #[must_use]
+    pub fn after_unknown_outcome(self, claim: &ClaimToken, now_ms: i64) -> Self {
+        if self.is_claimed_by(claim) {
+            self.unknown(now_ms)
+        } else {
+            self
+        }
+    }
+
+    /// The row of which nobody knows the outcome, with what came instead of an answer.
+    #[must_use]
+    pub fn with_unknown_outcome_reason(mut self, reason: &FailureReason) -> Self {
+        if matches!(self.sending, Sending::Unknown { .. }) {
+            self.unknown_outcome_reason = Some(reason.clone());
+        }
+        self
+    }
+
+    /// The row of a message that shall not be sent at all: one to no number, or one that the recipient limit
+    /// stops.
+    #[must_use]
+    pub fn unsendable(self, reason: FailureReason) -> Self {
+        match self.sending {
+            Sending::Queued | Sending::Waiting { .. } => self.failed(reason),
+            _ => self,
+        }
+    }
+
+    /// The row of a message that no SMS can hold.
+    #[must_use]
+    pub fn too_long(self) -> Self {
+        self.unsendable(FailureReason::new("the text is longer than an SMS can be"))
+    }
+
+    fn is_claimed_by(&self, claim: &ClaimToken) -> bool {
+        matches!(&self.sending, Sending::Calling { claim: holder, .. } if holder == claim)
+    }
+
+    fn claimed(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
+        self.attempts = self.attempts.saturating_add(1);
+        self.with_sending(Sending::Calling {
+            claim: claim.clone(),
+            since_ms: now_ms,
+        })
+    }
+
+    fn unknown(mut self, since_ms: i64) -> Self {
+        self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
+        let called_at_ms = self.called_at_ms();
+        self.open_calls.extend(called_at_ms);
+        self.unknown_outcome_reason = None;
+        self.unless_sent(Sending::Unknown { since_ms })
+    }
+
+    fn expired(self) -> Self {
+        let reason = if self.unknown_outcomes > 0 {
+            OUTCOME_UNKNOWN
+        } else {
+            "expired"
+        };
+        self.failed(FailureReason::new(reason))
+    }
+
+    pub(super) fn failed(self, reason: FailureReason) -> Self {
+        self.with_sending(Sending::Failed)
+            .raised(Status::Failed, Some(reason))
+    }
+
+    /// The row after a call that leaves the sending like this; unless a report has shown meanwhile that
+    /// an earlier one had sent it.
+    fn unless_sent(self, sending: Sending) -> Self {
+        let is_sent = !self.at_ids.is_empty();
+        self.with_sending(if is_sent { Sending::Accepted } else { sending })
+    }
+
+    fn with_sending(mut self, sending: Sending) -> Self {
+        self.sending = sending;
+        self
+    }
+}

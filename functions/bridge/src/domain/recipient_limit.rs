@@ -1,0 +1,256 @@
+//! The recipient limit: how many messages one recipient may get. It turns a storm, or a loop with a robot, into
+//! a few messages, a `Failed` and an alarm.
+
+use serde::{Deserialize, Serialize};
+
+const HOUR_MS: i64 = 60 * 60 * 1000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How many different texts are counted for one recipient. Of more, those that came least are
+/// forgotten: what storms is never among them.
+const TEXTS_COUNTED: usize = 40;
+
+/// What one recipient may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecipientLimits {
+    /// Messages in an hour.
+    pub messages_per_hour: u32,
+    /// Messages with the same text in a day.
+    pub same_text_per_day: u32,
+}
+
+/// What was counted since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Window {
+    since_ms: i64,
+    count: u32,
+}
+
+impl Window {
+    /// The window, begun anew when it is older than its length. Senders' clocks differ, and a claim
+    /// that is tried again carries the time at which it began: a little before the window's beginning
+    /// is within it.
+    fn at(self, now_ms: i64, length_ms: i64) -> Self {
+        if is_within(now_ms, self.since_ms, length_ms) {
+            self
+        } else {
+            Self {
+                since_ms: now_ms,
+                count: 0,
+            }
+        }
+    }
+}
+
+/// Whether two times are less than a length apart.
+fn is_within(now_ms: i64, since_ms: i64, length_ms: i64) -> bool {
+    now_ms.saturating_sub(since_ms).saturating_abs() < length_ms
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct TextCount {
+    text_hash: String,
+    #[serde(flatten)]
+    day: Window,
+}
+
+/// The ledger's row for one recipient: what it got lately. Counted in the same transaction as a
+/// message's first claim, so that two senders at once count right and a message that is tried again
+/// counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientRow {
+    /// The keyed hash of the number.
+    pub number_hash: String,
+    #[serde(default)]
+    hour: Window,
+    #[serde(default)]
+    texts: Vec<TextCount>,
+    /// When the recipient limit last raised its alarm, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alarmed_at_ms: Option<i64>,
+}
+
+/// What the recipient limit says to one more message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitCheck {
+    /// It may go, once this row is written.
+    Passes(RecipientRow),
+    /// It may not.
+    Exceeded {
+        /// The row to write.
+        row: RecipientRow,
+        /// Which limit.
+        reason: &'static str,
+        /// Whether the alarm is to be raised: once a day for one recipient.
+        alarm: bool,
+    },
+}
+
+impl RecipientRow {
+    /// The row of a recipient who got nothing lately.
+    pub fn new(number_hash: String) -> Self {
+        Self {
+            number_hash,
+            hour: Window::default(),
+            texts: Vec::new(),
+            alarmed_at_ms: None,
+        }
+    }
+
+    /// Counts one more message with this text.
+    pub fn count(mut self, text_hash: &str, limits: &RecipientLimits, now_ms: i64) -> LimitCheck {
+        self.hour = self.hour.at(now_ms, HOUR_MS);
+        for text in &mut self.texts {
+            text.day = text.day.at(now_ms, DAY_MS);
+        }
+        self.texts.retain(|text| text.day.count > 0);
+        let same_text = self.texts.iter().find(|text| text.text_hash == text_hash);
+        if self.hour.count >= limits.messages_per_hour {
+            return self.exceeded(
+                "recipient limit: too many messages to this recipient in an hour",
+                now_ms,
+            );
+        }
+        if same_text.is_some_and(|text| text.day.count >= limits.same_text_per_day) {
+            return self.exceeded(
+                "recipient limit: the same text to this recipient too often in a day",
+                now_ms,
+            );
+        }
+        self.hour.count = self.hour.count.saturating_add(1);
+        self.count_text(text_hash, now_ms);
+        LimitCheck::Passes(self)
+    }
+
+    fn count_text(&mut self, text_hash: &str, now_ms: i64) {
+        if let Some(text) = self
+            .texts
+            .iter_mut()
+            .find(|text| text.text_hash == text_hash)
+        {
+            text.day.count = text.day.count.saturating_add(1);
+            return;
+        }
+        if self.texts.len() >= TEXTS_COUNTED {
+            let least = self
+                .texts
+                .iter()
+                .min_by_key(|text| (text.day.count, text.day.since_ms));
+            if let Some(least) = least.map(|text| text.text_hash.clone()) {
+                self.texts.retain(|text| text.text_hash != least);
+            }
+        }
+        self.texts.push(TextCount {
+            text_hash: text_hash.to_owned(),
+            day: Window {
+                since_ms: now_ms,
+                count: 1,
+            },
+        });
+    }
+
+    fn exceeded(mut self, reason: &'static str, now_ms: i64) -> LimitCheck {
+        let alarm = self
+            .alarmed_at_ms
+            .is_none_or(|alarmed_at_ms| !is_within(now_ms, alarmed_at_ms, DAY_MS));
+        if alarm {
+            self.alarmed_at_ms = Some(now_ms);
+        }
+        LimitCheck::Exceeded {
+            row: self,
+            reason,
+            alarm,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: RecipientLimits = RecipientLimits {
+        messages_per_hour: 5,
+        same_text_per_day: 3,
+    };
+
+    /// Sends a text at each of these times; how many pass, and how many alarms there are.
+    fn send(texts: impl Iterator<Item = (i64, String)>, limits: &RecipientLimits) -> (u32, u32) {
+        let mut row = RecipientRow::new("hash".to_owned());
+        let (mut passed, mut alarms) = (0, 0);
+        for (now_ms, text) in texts {
+            row = match row.count(&text, limits, now_ms) {
+                LimitCheck::Passes(row) => {
+                    passed += 1;
+                    row
+                }
+                LimitCheck::Exceeded { row, alarm, .. } => {
+                    alarms += u32::from(alarm);
+                    row
+                }
+            };
+        }
+        (passed, alarms)
+    }
+
+    #[test]
+    fn a_loop_with_a_robot_ends_at_the_recipient_limit_and_alarms_once() {
+        let loop_of_a_day = (0..1_000).map(|n| (n * 10_000, format!("answer {n}")));
+        // 10,000 s are three windows of an hour.
+        assert_eq!(send(loop_of_a_day, &LIMITS), (15, 1));
+    }
+
+    #[test]
+    fn the_same_message_every_five_minutes_for_a_week_ends_at_the_recipient_limit() {
+        let week = (0..2_016).map(|n| (n * 300_000, "Please come".to_owned()));
+        let (passed, alarms) = send(week, &LIMITS);
+        assert_eq!((passed, alarms), (21, 7));
+    }
+
+    #[test]
+    fn a_sender_whose_clock_is_a_little_behind_does_not_begin_a_new_window() {
+        let texts = (0..20).map(|n| (1_000_000 - n * 7, format!("text {n}")));
+        assert_eq!(send(texts, &LIMITS), (5, 1));
+    }
+
+    #[test]
+    fn ordinary_traffic_passes() {
+        let day = (0..40).map(|n| (n * HOUR_MS / 2, format!("text {}", n / 2)));
+        assert_eq!(send(day, &LIMITS), (40, 0));
+    }
+
+    #[test]
+    fn what_storms_is_not_forgotten_behind_many_other_texts() {
+        let limits = RecipientLimits {
+            messages_per_hour: 10_000,
+            same_text_per_day: 2,
+        };
+        let texts = (0..300).flat_map(|n| [(n, "storm".to_owned()), (n, format!("other {n}"))]);
+        let (passed, _) = send(texts, &limits);
+        assert_eq!(passed, 302);
+    }
+
+    proptest! {
+        #[test]
+        fn no_hour_and_no_text_gets_more_than_its_limit_in_its_window(
+            steps in proptest::collection::vec((0_i64..600_000, 0_u8..4), 0..200)
+        ) {
+            let mut row = RecipientRow::new("hash".to_owned());
+            let mut now_ms = 0;
+            let mut passed: Vec<(i64, u8)> = Vec::new();
+            for (later, text) in steps {
+                now_ms += later;
+                row = match row.count(&text.to_string(), &LIMITS, now_ms) {
+                    LimitCheck::Passes(row) => { passed.push((now_ms, text)); row }
+                    LimitCheck::Exceeded { row, .. } => row,
+                };
+            }
+            // Two windows can touch: twice the limit is the most that any stretch of time can hold.
+            for (start, text) in &passed {
+                let in_hour = passed.iter().filter(|(at, _)| (*start..start + HOUR_MS).contains(at)).count();
+                let same = passed.iter().filter(|(at, t)| (*start..start + DAY_MS).contains(at) && t == text).count();
+                prop_assert!(in_hour <= 10 && same <= 6);
+            }
+        }
+    }
+}

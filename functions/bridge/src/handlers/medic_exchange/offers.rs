@@ -1,0 +1,126 @@
+//! What Medic wants sent.
+
+use super::{MedicExchange, Round};
+use crate::domain::message::{MessageRow, Sending};
+use crate::ledger;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{Key, LedgerError, LedgerStore, Medic, NewMessage, Queue, Row, Runtime};
+use crate::queue::dead_letter::log_queue_errors;
+use crate::wire::medic::Offer;
+use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, encode};
+
+/// The largest body for `outbox`, in bytes. An SMS has at most 255 parts, which is 39,015 characters,
+/// and each of them is at most six bytes in a body; SQS takes a mebibyte.
+const LARGEST_BODY: usize = 256 * 1024;
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
+    /// Takes what was offered. When the ledger does not answer nothing is taken, and Medic offers it
+    /// again.
+    pub(super) async fn take_offers(&self, offers: Vec<Offer>, round: &mut Round) {
+        let new: Vec<Offer> = offers
+            .into_iter()
+            .filter(|offer| !round.offered.contains(&offer.id))
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        if let Err(error) = self.take_new_offers(new, round).await {
+            self.runtime.record(LogEvent::LedgerFailed {
+                error: Redacted::new(&error),
+            });
+        }
+    }
+
+    /// A message that the ledger does not know goes into `outbox` first and gets its row then: were
+    /// it the other way round, a crash between the two would leave a message that is acknowledged
+    /// and never sent. One that it knows is told its status again, for Medic has missed it; and goes
+    /// into `outbox` again while nothing was tried yet, where the claim absorbs the copy.
+    async fn take_new_offers(
+        &self,
+        offers: Vec<Offer>,
+        round: &mut Round,
+    ) -> Result<(), LedgerError> {
+        let now_ms = self.runtime.now_ms();
+        let keys: Vec<Key> = offers
+            .iter()
+            .map(|offer| Key::Message(offer.id.clone()))
+            .collect();
+        let rows = ledger::read(&self.ledger, &keys).await?;
+        let mut to_send = Vec::new();
+        for offer in offers {
+            let row = rows.message(&offer.id);
+            if row.is_some_and(|row| row.is_refused_lately(now_ms)) {
+                round.offered.insert(offer.id);
+            } else if row.is_none_or(|row| row.sending == Sending::Queued) {
+                let first_offered_ms = row.map_or(now_ms, |row| row.first_offered_ms);
+                let sms = OutgoingSms {
+                    id: offer.id,
+                    to: offer.to,
+                    content: offer.content,
+                    first_offered_ms,
+                };
+                let body = encode(&OutboxMessage::Send(sms.clone()));
+                if body.len() > LARGEST_BODY {
+                    self.begin(&sms, round, MessageRow::too_long).await;
+                } else {
+                    to_send.push((sms, body));
+                }
+            } else {
+                round.offered.insert(offer.id.clone());
+                round.to_report.push(offer.id);
+            }
+        }
+        for sms in self.send_to_outbox(to_send).await {
+            self.begin(&sms, round, |row| row).await;
+        }
+        Ok(())
+    }
+
+    /// Begins the message's row, and goes one step with it. It is acknowledged in the next POST.
+    async fn begin(
+        &self,
+        sms: &OutgoingSms,
+        round: &mut Round,
+        step: impl Fn(MessageRow) -> MessageRow,
+    ) {
+        let key = Key::Message(sms.id.clone());
+        let begun = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
+            let row = rows
+                .message(&sms.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+            (vec![Row::Message(step(row))], ())
+        })
+        .await;
+        if let Err(error) = begun {
+            // Not acknowledged: Medic offers it again.
+            self.runtime.record(LogEvent::LedgerFailed {
+                error: Redacted::new(&error),
+            });
+            return;
+        }
+        self.runtime.record(LogEvent::MessageOffered {
+            message: Redacted::new(&sms.id),
+        });
+        round.offered.insert(sms.id.clone());
+        round.to_report.push(sms.id.clone());
+    }
+
+    /// Those that the queue has taken.
+    async fn send_to_outbox(&self, messages: Vec<(OutgoingSms, String)>) -> Vec<OutgoingSms> {
+        if messages.is_empty() {
+            return Vec::new();
+        }
+        let (messages, bodies): (Vec<_>, Vec<_>) = messages
+            .into_iter()
+            .map(|(sms, body)| (sms, NewMessage { body, fifo: None }))
+            .unzip();
+        let sent = self.outbox.send(bodies).await;
+        log_queue_errors(&sent, &self.runtime);
+        messages
+            .into_iter()
+            .zip(sent)
+            .filter_map(|(sms, sent)| sent.is_ok().then_some(sms))
+            .collect()
+    }
+}

@@ -1,0 +1,246 @@
+//! The balance of the account with Africa's Talking.
+
+use std::cell::Cell;
+
+use super::TIME_FOR_A_CHECK_MS;
+use crate::domain::balance::Balance;
+use crate::domain::circuit_breaker::BALANCE_INTERVAL_MS;
+use crate::ledger;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{
+    AfricasTalkingAccount, CredentialsError, Key, LedgerError, LedgerStore, Response, Row, Runtime,
+};
+
+/// Asks for the balance once an hour while anything is sent, for the whole stack: the ledger's row of
+/// the account says when it was asked for last.
+#[derive(Debug, Default)]
+pub struct BalanceMonitor {
+    /// What this process knows of that, so that it need not read the row each time.
+    asked_ms: Cell<Option<i64>>,
+}
+
+impl BalanceMonitor {
+    /// Asks, if it is due and the invocation does not end (at `deadline_ms`, in milliseconds since
+    /// 1970) before it can be answered.
+    pub async fn check(
+        &self,
+        ledger: &impl LedgerStore,
+        account: &impl AfricasTalkingAccount,
+        runtime: &impl Runtime,
+        deadline_ms: i64,
+    ) {
+        let now_ms = runtime.now_ms();
+        let asked_ms = self.asked_ms.get();
+        let is_known = asked_ms.is_some_and(|asked_ms| now_ms - asked_ms < BALANCE_INTERVAL_MS);
+        if is_known || now_ms.saturating_add(TIME_FOR_A_CHECK_MS) > deadline_ms {
+            return;
+        }
+        match self.take_turn(ledger, runtime).await {
+            Ok(true) => runtime.record(event(account.user().await)),
+            Ok(false) => {}
+            Err(error) => runtime.record(LogEvent::LedgerFailed {
+                error: Redacted::new(&error),
+            }),
+        }
+    }
+
+    /// Whether it is this process's turn to ask.
+    async fn take_turn(
+        &self,
+        ledger: &impl LedgerStore,
+        runtime: &impl Runtime,
+    ) -> Result<bool, LedgerError> {
+        let now_ms = runtime.now_ms();
+        let (is_due, asked_ms) = ledger::change(ledger, runtime, &[Key::Account], |rows| {
+            let before = rows.account();
+            let asked_ms = before.balance_asked_ms;
+            match before.asking_for_the_balance(now_ms) {
+                Some(row) => (vec![Row::Account(row)], (true, Some(now_ms))),
+                None => (Vec::new(), (false, asked_ms)),
+            }
+        })
+        .await?;
+        self.asked_ms.set(asked_ms);
+        Ok(is_due)
+    }
+}
+
+fn event(answer: Result<Response, CredentialsError>) -> LogEvent {
+    let cause = match answer {
+        Ok(Response::Answer {
+            status: 200..=299,
+            body,
+        }) => match Balance::of_answer(&body) {
+            Some(balance) => return LogEvent::BalanceRead { balance },
+            None => Redacted::new(&"the answer has no balance"),
+        },
+        Ok(Response::Answer { status, .. }) => Redacted::new(&format!("HTTP {status}")),
+        Ok(Response::NotConnected | Response::NoAnswer) => Redacted::new(&"no answer"),
+        Err(error) => Redacted::new(&error),
+    };
+    LogEvent::BalanceUnknown { cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::backoff::RandomSource;
+    use crate::domain::circuit_breaker::{AccountFailure, AccountRow};
+    use crate::domain::ids::MedicMessageId;
+    use crate::log::EventLog;
+    use crate::ports::{Clock, Version, Write, Written};
+    use futures_util::FutureExt;
+    use std::cell::RefCell;
+
+    const HOUR_MS: i64 = 60 * 60 * 1000;
+
+    /// A ledger that holds the row of the account and nothing else, and how often it was asked.
+    #[derive(Default)]
+    struct Ledger(RefCell<AccountRow>, Cell<u32>);
+
+    impl LedgerStore for Ledger {
+        async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
+            assert_eq!(keys, [Key::Account]);
+            self.1.set(self.1.get() + 1);
+            let version = Version("v".to_owned());
+            Ok(vec![(Row::Account(self.0.borrow().clone()), version)])
+        }
+
+        async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+            for write in writes {
+                let Row::Account(row) = write.row else {
+                    panic!("a row of the account")
+                };
+                *self.0.borrow_mut() = row;
+            }
+            Ok(Written::Done)
+        }
+
+        async fn unreported(&self, _: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
+            Ok(Vec::new())
+        }
+
+        async fn unsettled(&self, _: &str, _: usize) -> Result<Vec<Key>, LedgerError> {
+            Ok(Vec::new())
+        }
+    }
+
+    struct Account(Result<Response, CredentialsError>);
+
+    impl AfricasTalkingAccount for Account {
+        async fn user(&self) -> Result<Response, CredentialsError> {
+            self.0.clone()
+        }
+    }
+
+    fn answers(status: u16, body: &str) -> Account {
+        Account(Ok(Response::Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+        }))
+    }
+
+    fn rich() -> Account {
+        answers(200, r#"{"UserData":{"balance":"KES 1500.5"}}"#)
+    }
+
+    #[derive(Default)]
+    struct Around {
+        now_ms: Cell<i64>,
+        log: RefCell<Vec<LogEvent>>,
+    }
+
+    impl Clock for Around {
+        fn now_ms(&self) -> i64 {
+            self.now_ms.get()
+        }
+
+        async fn pause(&self, _: u64) {}
+    }
+
+    impl RandomSource for Around {
+        fn up_to(&self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    impl EventLog for Around {
+        fn record(&self, event: LogEvent) {
+            self.log.borrow_mut().push(event);
+        }
+    }
+
+    impl Around {
+        fn check(&self, monitor: &BalanceMonitor, ledger: &Ledger, account: &Account) {
+            let deadline_ms = self.now_ms.get() + 60_000;
+            let check = monitor.check(ledger, account, self, deadline_ms);
+            check.now_or_never().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_balance_is_asked_for_once_an_hour_by_whoever_comes_first() {
+        let (around, ledger) = (Around::default(), Ledger::default());
+        let two = [BalanceMonitor::default(), BalanceMonitor::default()];
+        for minute in 0..180 {
+            around.now_ms.set(minute * 60_000);
+            for monitor in &two {
+                around.check(monitor, &ledger, &rich());
+            }
+        }
+        let log = around.log.borrow();
+        assert_eq!(log.len(), 3, "{log:?}");
+        assert!(
+            matches!(&log[0], LogEvent::BalanceRead { balance } if balance.micros() == 1_500_500_000)
+        );
+        // Each process reads the row once an hour and not each time.
+        assert_eq!(ledger.1.get(), 6);
+    }
+
+    #[test]
+    fn an_open_circuit_stays_what_it_is() {
+        let (around, ledger) = (Around::default(), Ledger::default());
+        let opened = AccountRow::default().refused(AccountFailure::InsufficientBalance, 5);
+        *ledger.0.borrow_mut() = opened.clone();
+        around.check(&BalanceMonitor::default(), &ledger, &rich());
+        assert_eq!(ledger.0.borrow().open_circuit, opened.open_circuit);
+    }
+
+    #[test]
+    fn an_invocation_that_is_about_to_end_leaves_it_to_the_next_one() {
+        let (around, ledger) = (Around::default(), Ledger::default());
+        let monitor = BalanceMonitor::default();
+        around.now_ms.set(HOUR_MS);
+        let check = monitor.check(
+            &ledger,
+            &Account(Ok(Response::NoAnswer)),
+            &around,
+            HOUR_MS + 20_000,
+        );
+        check.now_or_never().unwrap();
+        assert_eq!(ledger.1.get(), 0);
+        around.check(&monitor, &ledger, &rich());
+        assert_eq!(around.log.borrow().len(), 1);
+    }
+
+    #[test]
+    fn an_answer_without_a_balance_is_said_and_opens_no_circuit() {
+        let unusable = CredentialsError::Unusable("it is not filled in".to_owned());
+        for account in [
+            answers(401, "The supplied authentication is invalid"),
+            answers(200, "<html>"),
+            Account(Ok(Response::NoAnswer)),
+            Account(Ok(Response::NotConnected)),
+            Account(Err(unusable)),
+        ] {
+            let (around, ledger) = (Around::default(), Ledger::default());
+            around.check(&BalanceMonitor::default(), &ledger, &account);
+            let log = around.log.borrow();
+            assert!(
+                matches!(log[..], [LogEvent::BalanceUnknown { .. }]),
+                "{log:?}"
+            );
+            assert_eq!(ledger.0.borrow().open_circuit, None);
+        }
+    }
+}

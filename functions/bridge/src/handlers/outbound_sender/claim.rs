@@ -1,0 +1,238 @@
+//! Claiming a message: who may call Africa's Talking for it, and whether anybody may.
+
+use std::ops::ControlFlow;
+
+use super::OutboundSender;
+use crate::domain::circuit_breaker::{AccountRow, Permission};
+use crate::domain::message::{ClaimToken, FailureReason, MessageRow, NextStep, Sending};
+use crate::domain::phone_number::PhoneNumber;
+use crate::domain::recipient_limit::{LimitCheck, RecipientRow};
+use crate::domain::segments::segments;
+use crate::ledger::matching;
+use crate::ledger::{self, Rows};
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Runtime};
+use crate::retry::{LEDGER_ERRORS, retry};
+use crate::wire::queue_messages::OutgoingSms;
+
+/// So much of a text's hash is enough to tell the texts of one recipient apart.
+const TEXT_HASH_DIGITS: usize = 16;
+
+/// What of a message is kept: what can be compared, and not what it was.
+pub(super) struct Hashes {
+    number: String,
+    text: String,
+    /// As whom it is sent.
+    sender_id: Option<String>,
+}
+
+/// What a copy of a message may do.
+pub(super) enum Claim {
+    /// Send it.
+    Ours {
+        /// The row as it is written.
+        row: Box<MessageRow>,
+        /// The account's, as it is known with that: if the circuit breaker is open, this is the one message that
+        /// tries whether the trouble is over.
+        account: AccountRow,
+    },
+    /// Come again, not before this time.
+    Wait(i64),
+    /// Nothing: it is settled.
+    Done,
+}
+
+/// What one look at the ledger says.
+enum Check {
+    Claim(Claim),
+    /// The row came nearer to its end: look again.
+    Changed(MessageRow),
+    /// The recipient limit has stopped it.
+    OverLimit {
+        row: MessageRow,
+        reason: &'static str,
+        alarm: bool,
+    },
+    /// Its outcome is unknown, and nobody has looked for a matching report yet.
+    Unknown,
+}
+
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Runtime,
+{
+    /// The keyed hashes of the number and the text. Without them nothing can be counted or matched,
+    /// and nothing is sent.
+    pub(super) async fn hashes_of(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Option<Hashes> {
+        let number = self.hashes.hash(to.as_str()).await;
+        let text = self.hashes.hash(&sms.content).await;
+        match (number, text) {
+            (Ok(number), Ok(mut text)) => {
+                text.truncate(TEXT_HASH_DIGITS);
+                let sender_id = self.sender_ids.for_number(to).map(str::to_owned);
+                Some(Hashes {
+                    number,
+                    text,
+                    sender_id,
+                })
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                self.runtime.record(LogEvent::CredentialsUnavailable {
+                    error: Redacted::new(&error),
+                });
+                None
+            }
+        }
+    }
+
+    /// Claims the message, or finds out that there is nothing to claim. Tried again when the ledger
+    /// does not answer: a claim that took effect all the same is recognised by its token.
+    pub(super) async fn claim(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+        token: &ClaimToken,
+    ) -> Result<Claim, LedgerError> {
+        let mut checked = false;
+        loop {
+            let check = retry(LEDGER_ERRORS, &self.runtime, async || {
+                match self.try_to_claim(sms, hashes, token, checked).await {
+                    Ok(check) => ControlFlow::Break(Ok(check)),
+                    Err(error) => ControlFlow::Continue(error),
+                }
+            });
+            match check.await? {
+                Check::Changed(row) => {
+                    if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
+                        self.note_failure(sms, row.attempts, reason);
+                    }
+                }
+                Check::OverLimit { row, reason, alarm } => {
+                    self.note_failure(sms, row.attempts, &FailureReason::new(reason));
+                    if alarm {
+                        self.runtime.record(LogEvent::RecipientLimitExceeded {
+                            message: Redacted::new(&sms.id),
+                            reason,
+                        });
+                    }
+                    return Ok(Claim::Done);
+                }
+                Check::Unknown => {
+                    if let Some(until_ms) = self.matching_report_pending(sms, hashes).await? {
+                        return Ok(Claim::Wait(until_ms));
+                    }
+                    checked = true;
+                }
+                Check::Claim(claim) => return Ok(claim),
+            }
+        }
+    }
+
+    /// Adopts what evidence there is. Until when to wait for more: a report is there, and an answer
+    /// to the send could still claim it.
+    async fn matching_report_pending(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+    ) -> Result<Option<i64>, LedgerError> {
+        matching::settle(
+            &self.ledger,
+            &hashes.number,
+            &Key::Message(sms.id.clone()),
+            self.rules.call_over_after_ms,
+            &self.runtime,
+        )
+        .await
+    }
+
+    async fn try_to_claim(
+        &self,
+        sms: &OutgoingSms,
+        hashes: &Hashes,
+        token: &ClaimToken,
+        checked: bool,
+    ) -> Result<Check, LedgerError> {
+        let now_ms = self.runtime.now_ms();
+        let recipient_key = Key::Recipient(hashes.number.clone());
+        let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
+        ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+            let mut row = rows
+                .message(&sms.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+            row.segments = segments(&sms.content).count;
+            row.number_hash = Some(hashes.number.clone());
+            row.sender_id.clone_from(&hashes.sender_id);
+            let unclaimed = row.clone();
+            match row.next_step(token, &self.rules, now_ms, checked) {
+                NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now_ms),
+                NextStep::CallNow(row) => {
+                    let account = rows.account();
+                    let row = Box::new(row);
+                    (Vec::new(), Check::Claim(Claim::Ours { row, account }))
+                }
+                NextStep::Write(row) => (vec![Row::Message(row.clone())], Check::Changed(row)),
+                NextStep::CheckForMatchingReport => (Vec::new(), Check::Unknown),
+                NextStep::WaitUntil(until_ms) => (Vec::new(), Check::Claim(Claim::Wait(until_ms))),
+                NextStep::Done => (Vec::new(), Check::Claim(Claim::Done)),
+            }
+        })
+        .await
+    }
+
+    /// Whether the account and the recipient limit let a claim through. What says so is written with the claim
+    /// in one transaction: one message at a time probes an account whose circuit is open, in the whole stack, and each
+    /// message is counted once.
+    fn permit(
+        &self,
+        rows: &Rows,
+        unclaimed: MessageRow,
+        claimed: MessageRow,
+        hashes: &Hashes,
+        now_ms: i64,
+    ) -> (Vec<Row>, Check) {
+        let mut writes = vec![Row::Message(claimed.clone())];
+        let in_doubt = unclaimed.unknown_outcomes > 0;
+        let account = match rows.account().permission(now_ms, in_doubt) {
+            Permission::Free => rows.account(),
+            Permission::HalfOpenProbe(account) => {
+                writes.push(Row::Account(account.clone()));
+                account
+            }
+            Permission::WaitUntil(until_ms) => {
+                return (Vec::new(), Check::Claim(Claim::Wait(until_ms)));
+            }
+        };
+        if unclaimed.sending == Sending::Queued {
+            let recipient = rows
+                .recipient(&hashes.number)
+                .cloned()
+                .unwrap_or_else(|| RecipientRow::new(hashes.number.clone()));
+            match recipient.count(&hashes.text, &self.recipient_limit, now_ms) {
+                LimitCheck::Passes(recipient) => writes.push(Row::Recipient(recipient)),
+                LimitCheck::Exceeded { row, reason, alarm } => {
+                    let stopped = unclaimed.unsendable(FailureReason::new(reason));
+                    return (
+                        vec![Row::Message(stopped.clone()), Row::Recipient(row)],
+                        Check::OverLimit {
+                            row: stopped,
+                            reason,
+                            alarm,
+                        },
+                    );
+                }
+            }
+        }
+        (
+            writes,
+            Check::Claim(Claim::Ours {
+                row: Box::new(claimed),
+                account,
+            }),
+        )
+    }
+}

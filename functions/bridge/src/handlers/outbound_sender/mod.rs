@@ -1,0 +1,319 @@
+//! `outbound-sender`: claims a message in the ledger, sends it with Africa's Talking, records what
+//! became of it.
+
+mod circuit_breaker;
+mod claim;
+mod outcome;
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+
+use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
+use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::message::{ClaimToken, FailureReason, MessageRow, SendingRules};
+use crate::domain::phone_number::PhoneNumber;
+use crate::domain::recipient_limit::RecipientLimits;
+use crate::domain::sender_ids::SenderIds;
+use crate::ledger;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{
+    AfricasTalking, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Queue, Record,
+    Response, Row, Runtime, Sms,
+};
+use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return, return_for_retry};
+use crate::retry::{LEDGER_ERRORS, retry};
+use crate::wire::africastalking::answer_code::AnswerCode;
+use crate::wire::africastalking::send_response::Outcome;
+use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, decode};
+use circuit_breaker::{Calls, Signal};
+use claim::Claim;
+
+/// How long before the end of the invocation an answer in hand is no longer tried on the ledger but
+/// put into the queue, in milliseconds: a try that began just before may take a read and a write of
+/// six seconds each, and the queue another six.
+const QUEUE_INSTEAD_MS: i64 = 25_000;
+
+/// The handler, with all that it needs.
+#[derive(Debug)]
+pub struct OutboundSender<L, Q, A, H, S> {
+    /// What is known of every message.
+    pub ledger: L,
+    /// The queue that the records come from.
+    pub outbox: Q,
+    /// Where it puts what cannot be processed.
+    pub dead_letters: DeadLetterQueue<Q>,
+    /// Who sends.
+    pub africas_talking: A,
+    /// Hashes of numbers and texts.
+    pub hashes: H,
+    /// Time, chance and a log.
+    pub runtime: S,
+    /// The rules of sending.
+    pub rules: SendingRules,
+    /// What one recipient may get.
+    pub recipient_limit: RecipientLimits,
+    /// As whom to send.
+    pub sender_ids: Rc<SenderIds>,
+    /// The time-out of a call to Africa's Talking, in milliseconds.
+    pub call_timeout_ms: i64,
+}
+
+/// What happens to a record.
+enum Disposition {
+    /// It can go.
+    Done,
+    /// It comes back, not before this time.
+    Wait(i64),
+    /// It is an answer in hand, and comes back before the message is sent again: that waits longer, the
+    /// longer the ledger was away.
+    Brief,
+}
+
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Runtime,
+{
+    /// Works off a batch side by side; it must be over at `deadline_ms` (milliseconds since 1970).
+    /// Returns the message ids of what goes back into the queue.
+    pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
+        let calls = Calls::default();
+        let takes = records
+            .iter()
+            .map(|record| self.take(record, deadline_ms, &calls));
+        let dispositions = join_all(takes).await;
+        let now_ms = self.runtime.now_ms();
+        let undone: Vec<(&Record, Wait)> = records
+            .iter()
+            .zip(&dispositions)
+            .filter_map(|(record, disposition)| match disposition {
+                Disposition::Done => None,
+                Disposition::Wait(until_ms) => {
+                    let at_least_ms = until_ms.saturating_sub(now_ms);
+                    Some((record, Wait::Growing { at_least_ms }))
+                }
+                Disposition::Brief => {
+                    let at_least_ms = BRIEF_WAIT_MS;
+                    Some((record, Wait::Brief { at_least_ms }))
+                }
+            })
+            .collect();
+        return_for_retry(&self.outbox, &undone, &self.runtime).await
+    }
+
+    async fn take(&self, record: &Record, deadline_ms: i64, calls: &Calls) -> Disposition {
+        let disposition = match decode(&record.body) {
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms, calls).await,
+            Ok(OutboxMessage::Accepted(accepted)) => {
+                match self.record_acceptance(&accepted).await {
+                    Ok(()) => Ok(Disposition::Done),
+                    Err(error) => {
+                        self.log_ledger_error(&error);
+                        Ok(Disposition::Brief)
+                    }
+                }
+            }
+            Err(error) => {
+                let category = error.to_string();
+                let dead_letters =
+                    dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
+                        .await;
+                Ok(if dead_letters {
+                    Disposition::Done
+                } else {
+                    self.wait_a_little()
+                })
+            }
+        };
+        disposition.unwrap_or_else(|error| {
+            self.log_ledger_error(&error);
+            self.wait_a_little()
+        })
+    }
+
+    fn log_ledger_error(&self, error: &LedgerError) {
+        self.runtime.record(LogEvent::LedgerFailed {
+            error: Redacted::new(error),
+        });
+    }
+
+    /// Sends the message, if that is due; `calls` are those of its batch.
+    async fn send(
+        &self,
+        sms: &OutgoingSms,
+        deadline_ms: i64,
+        calls: &Calls,
+    ) -> Result<Disposition, LedgerError> {
+        if !self.has_time_to_call(deadline_ms) {
+            return Ok(self.wait_a_little());
+        }
+        let to = match recipient(sms) {
+            Ok(to) => to,
+            Err(reason) => return self.fail_unsendable(sms, &reason).await,
+        };
+        let Some(hashes) = self.hashes_of(sms, &to).await else {
+            return Ok(self.wait_a_little());
+        };
+        let token = ClaimToken(format!("{:016x}", self.runtime.up_to(u64::MAX)));
+        match self.claim(sms, &hashes, &token).await? {
+            Claim::Ours { row, account } => {
+                if !self.has_time_to_call(deadline_ms) {
+                    let now_ms = self.runtime.now_ms();
+                    let step = |row: MessageRow| row.after_no_call(&token, now_ms);
+                    self.retry_until_deadline(deadline_ms, async || {
+                        self.change_once(sms, step).await
+                    })
+                    .await?;
+                    return Ok(self.wait_a_little());
+                }
+                let answered_before = calls.answered.get();
+                let (outcome, signal) = self.call(sms, &to, row.attempts).await;
+                let signal = calls.note(signal, answered_before);
+                let is_of_account = matches!(outcome, Outcome::AccountFailure(_));
+                let disposition = self.settle(sms, &row, &token, outcome, deadline_ms).await?;
+                if !is_of_account {
+                    self.record_signal(signal, &account, calls, deadline_ms)
+                        .await;
+                }
+                Ok(disposition)
+            }
+            Claim::Wait(until_ms) => Ok(Disposition::Wait(until_ms)),
+            Claim::Done => Ok(Disposition::Done),
+        }
+    }
+
+    /// Calls Africa's Talking: what became of the message, and what that shows.
+    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> (Outcome, Signal) {
+        let began_ms = self.runtime.now_ms();
+        let response = self
+            .africas_talking
+            .send(Sms {
+                to,
+                text: &sms.content,
+                from: self.sender_ids.for_number(to),
+            })
+            .await;
+        let (code, outcome, signal) = match response {
+            Ok(Response::Answer { status, body }) => {
+                let outcome = Outcome::of_answer(status, &body);
+                let signal = Signal::of_answer(&outcome);
+                (AnswerCode::of_answer(status, &body), outcome, signal)
+            }
+            Ok(Response::NotConnected) => {
+                let outcome = not_sent("no connection");
+                (AnswerCode::NO_CONNECTION, outcome, Signal::Nothing)
+            }
+            Ok(Response::NoAnswer) => {
+                let outcome = Outcome::Unknown(FailureReason::new("no answer"));
+                (AnswerCode::NO_ANSWER, outcome, Signal::NoAnswer)
+            }
+            Err(error) => return (self.without_credentials(&error), Signal::Nothing),
+        };
+        self.runtime.record(LogEvent::Answered {
+            message: Redacted::new(&sms.id),
+            attempt,
+            code,
+            took_ms: self.runtime.now_ms().saturating_sub(began_ms),
+        });
+        (outcome, signal)
+    }
+
+    /// Nothing was called.
+    fn without_credentials(&self, error: &CredentialsError) -> Outcome {
+        self.runtime.record(LogEvent::CredentialsUnavailable {
+            error: Redacted::new(error),
+        });
+        match error {
+            CredentialsError::Unusable(_) => {
+                Outcome::AccountFailure(AccountFailure::CredentialsRefused)
+            }
+            CredentialsError::OutOfReach(_) => not_sent("no credentials"),
+        }
+    }
+
+    async fn fail_unsendable(
+        &self,
+        sms: &OutgoingSms,
+        reason: &FailureReason,
+    ) -> Result<Disposition, LedgerError> {
+        self.change(sms, |row| row.unsendable(reason.clone()))
+            .await?;
+        self.note_failure(sms, 0, reason);
+        Ok(Disposition::Done)
+    }
+
+    /// Tried again when the ledger does not answer.
+    async fn change(
+        &self,
+        sms: &OutgoingSms,
+        step: impl Fn(MessageRow) -> MessageRow,
+    ) -> Result<(), LedgerError> {
+        retry(LEDGER_ERRORS, &self.runtime, async || {
+            match self.change_once(sms, &step).await {
+                Ok(()) => ControlFlow::Break(Ok(())),
+                Err(error) => ControlFlow::Continue(error),
+            }
+        })
+        .await
+    }
+
+    async fn change_once(
+        &self,
+        sms: &OutgoingSms,
+        step: impl Fn(MessageRow) -> MessageRow,
+    ) -> Result<(), LedgerError> {
+        ledger::change(
+            &self.ledger,
+            &self.runtime,
+            &[Key::Message(sms.id.clone())],
+            |rows| {
+                let row = rows
+                    .message(&sms.id)
+                    .cloned()
+                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+                (vec![Row::Message(step(row))], ())
+            },
+        )
+        .await
+    }
+
+    /// Whether a call and all that can follow it fit into what is left of the invocation.
+    fn has_time_to_call(&self, deadline_ms: i64) -> bool {
+        let needed_ms = self.call_timeout_ms.saturating_add(QUEUE_INSTEAD_MS);
+        self.runtime.now_ms().saturating_add(needed_ms) <= deadline_ms
+    }
+
+    fn wait_a_little(&self) -> Disposition {
+        Disposition::Wait(self.runtime.now_ms())
+    }
+
+    fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {
+        self.runtime.record(LogEvent::SendFailed {
+            message: Redacted::new(&sms.id),
+            attempt,
+            reason: reason.clone(),
+        });
+    }
+}
+
+fn not_sent(reason: &str) -> Outcome {
+    Outcome::NotSent {
+        reason: FailureReason::new(reason),
+        at_least_ms: 0,
+    }
+}
+
+/// To whom the message goes, if it can go anywhere at all.
+fn recipient(sms: &OutgoingSms) -> Result<PhoneNumber, FailureReason> {
+    let to = PhoneNumber::parse(&sms.to)
+        .map_err(|error| FailureReason::new(&format!("the recipient {error}")))?;
+    if sms.content.is_empty() {
+        return Err(FailureReason::new("the text is empty"));
+    }
+    Ok(to)
+}

@@ -1,0 +1,256 @@
+//! What became of a call: written down, so that it is known whatever happens next.
+
+use std::ops::ControlFlow;
+
+use super::{Disposition, OutboundSender, QUEUE_INSTEAD_MS};
+use crate::domain::backoff::wait_ms;
+use crate::domain::delivery::SmsRow;
+use crate::domain::ids::MedicMessageId;
+use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
+use crate::handlers::report_recorder::{ended, raised_by_reports};
+use crate::ledger;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{
+    AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue, Row, Runtime,
+};
+use crate::queue::dead_letter::log_queue_errors;
+use crate::retry::{UNTIL_THE_DEADLINE, retry};
+use crate::wire::africastalking::send_response::Outcome;
+use crate::wire::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};
+
+/// What is kept for the last acts of the invocation, in milliseconds.
+const LAST_ACTS_MS: i64 = 3_000;
+
+/// What came of writing an acceptance down.
+enum Recorded {
+    /// It is written; and how the message ended, if reports of it had come before.
+    Done(Option<LogEvent>),
+    /// Nothing is: another message has matched the id.
+    MatchedTo(MedicMessageId),
+}
+
+impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
+where
+    L: LedgerStore,
+    Q: Queue,
+    A: AfricasTalking,
+    H: KeyedHash,
+    S: Runtime,
+{
+    pub(super) async fn settle(
+        &self,
+        sms: &OutgoingSms,
+        row: &MessageRow,
+        token: &ClaimToken,
+        outcome: Outcome,
+        deadline_ms: i64,
+    ) -> Result<Disposition, LedgerError> {
+        let now_ms = self.runtime.now_ms();
+        match outcome {
+            Outcome::Accepted(acceptance) => {
+                self.note_acceptance(row, &acceptance);
+                let accepted = AcceptedSms {
+                    id: sms.id.clone(),
+                    first_offered_ms: row.first_offered_ms,
+                    called_at_ms: row.called_at_ms().unwrap_or(now_ms),
+                    segments: row.segments,
+                    acceptance,
+                };
+                Ok(self.keep_acceptance(&accepted, deadline_ms).await)
+            }
+            Outcome::Refused(reason) => {
+                self.note_failure(sms, row.attempts, &reason);
+                let step = |row: MessageRow| row.after_final_refusal(token, reason.clone());
+                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                    .await?;
+                Ok(Disposition::Done)
+            }
+            Outcome::AccountFailure(cause) => {
+                let until_ms = self
+                    .retry_until_deadline(deadline_ms, async || self.open_circuit(cause).await)
+                    .await?;
+                let step = |row: MessageRow| row.after_account_failure(token, cause, until_ms);
+                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                    .await?;
+                Ok(Disposition::Wait(until_ms))
+            }
+            Outcome::NotSent {
+                reason,
+                at_least_ms,
+            } => {
+                let tries = row.not_sent.saturating_add(1);
+                let until_ms = now_ms.saturating_add(wait_ms(tries, at_least_ms, &self.runtime));
+                self.runtime.record(LogEvent::SendPostponed {
+                    message: Redacted::new(&sms.id),
+                    attempt: row.attempts,
+                    reason: reason.clone(),
+                });
+                let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until_ms);
+                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                    .await?;
+                Ok(Disposition::Wait(until_ms))
+            }
+            Outcome::Unknown(reason) => {
+                self.runtime.record(LogEvent::SendOutcomeUnknown {
+                    message: Redacted::new(&sms.id),
+                    attempt: row.attempts,
+                    reason: reason.clone(),
+                });
+                let step = |row: MessageRow| {
+                    let row = row.after_unknown_outcome(token, now_ms);
+                    row.with_unknown_outcome_reason(&reason)
+                };
+                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                    .await?;
+                Ok(Disposition::Wait(
+                    now_ms.saturating_add(self.rules.resend_after_ms),
+                ))
+            }
+        }
+    }
+
+    /// An answer in hand is never dropped: it is tried on the ledger until the invocation nears its
+    /// end, and then put into the queue.
+    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline_ms: i64) -> Disposition {
+        let recorded = self
+            .retry_until_deadline(deadline_ms, async || self.record_acceptance(accepted).await)
+            .await;
+        if recorded.is_ok() {
+            return Disposition::Done;
+        }
+        let queued = retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
+            if self.is_near(deadline_ms, LAST_ACTS_MS) {
+                return ControlFlow::Break(Err(()));
+            }
+            let message = NewMessage {
+                body: encode(&OutboxMessage::Accepted(accepted.clone())),
+                fifo: None,
+            };
+            let sent = self.outbox.send(vec![message]).await;
+            log_queue_errors(&sent, &self.runtime);
+            match sent.iter().all(Result::is_ok) {
+                true => ControlFlow::Break(Ok(())),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        if queued.await.is_err() {
+            return self.wait_a_little();
+        }
+        self.runtime.record(LogEvent::AcceptanceQueued {
+            message: Redacted::new(&accepted.id),
+        });
+        Disposition::Done
+    }
+
+    /// Whether no more than so many milliseconds are left of the invocation.
+    fn is_near(&self, deadline_ms: i64, left_ms: i64) -> bool {
+        deadline_ms.saturating_sub(self.runtime.now_ms()) <= left_ms
+    }
+
+    /// Does something with the ledger, again and again until the invocation nears its end: what came
+    /// of a call would otherwise be forgotten, and the message sent again.
+    pub(super) async fn retry_until_deadline<T>(
+        &self,
+        deadline_ms: i64,
+        act: impl AsyncFn() -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
+            let error = match act().await {
+                Ok(done) => return ControlFlow::Break(Ok(done)),
+                Err(error) => error,
+            };
+            self.log_ledger_error(&error);
+            match self.is_near(deadline_ms, QUEUE_INSTEAD_MS) {
+                true => ControlFlow::Break(Err(error)),
+                false => ControlFlow::Continue(error),
+            }
+        })
+        .await
+    }
+
+    /// Writes the message's row and the row that leads from Africa's Talking's id to it in one
+    /// transaction, with all that was reported of that id before. An id that another message had
+    /// matched by a matching report is taken back from it: an answer outweighs evidence.
+    pub(super) async fn record_acceptance(
+        &self,
+        accepted: &AcceptedSms,
+    ) -> Result<(), LedgerError> {
+        let mut rival = None;
+        loop {
+            match self.try_to_record(accepted, rival.as_ref()).await? {
+                Recorded::MatchedTo(matched_to) => rival = Some(matched_to),
+                Recorded::Done(ended) => {
+                    if let Some(ended) = ended {
+                        self.runtime.record(ended);
+                    }
+                    break;
+                }
+            }
+        }
+        if let (Some(rival), Some(at_id)) = (&rival, &accepted.acceptance.at_id) {
+            self.runtime.record(LogEvent::IdTakenBack {
+                message: Redacted::new(rival),
+                at_id: Redacted::new(at_id),
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes it, unless the id is found matched by another message than `rival`: that one then.
+    async fn try_to_record(
+        &self,
+        accepted: &AcceptedSms,
+        rival: Option<&MedicMessageId>,
+    ) -> Result<Recorded, LedgerError> {
+        let at_id = accepted.acceptance.at_id.as_ref();
+        let keys: Vec<Key> = [Some(&accepted.id), rival]
+            .into_iter()
+            .flatten()
+            .map(|id| Key::Message(id.clone()))
+            .chain(at_id.map(|at_id| Key::Sms(at_id.clone())))
+            .collect();
+        ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+            let mut message = rows
+                .message(&accepted.id)
+                .cloned()
+                .unwrap_or_else(|| MessageRow::new(accepted.id.clone(), accepted.first_offered_ms));
+            message.segments = accepted.segments;
+            let message = message.after_acceptance(&accepted.acceptance, accepted.called_at_ms);
+            let Some(at_id) = at_id else {
+                return (vec![Row::Message(message)], Recorded::Done(None));
+            };
+            let mut sms = rows
+                .sms(at_id)
+                .cloned()
+                .unwrap_or_else(|| SmsRow::new(at_id.clone()));
+            let mut writes = Vec::new();
+            if let Some(owner) = sms.message.take_if(|owner| *owner != accepted.id) {
+                if rival != Some(&owner) {
+                    return (Vec::new(), Recorded::MatchedTo(owner));
+                }
+                let loser = rows.message(&owner).cloned();
+                writes.extend(loser.map(|row| Row::Message(row.after_losing(at_id))));
+            }
+            let sms = sms.belonging_to(&accepted.id);
+            let before = message.status;
+            let message = raised_by_reports(message, &sms);
+            let ended = ended(before, &message, &sms);
+            writes.push(Row::Message(message));
+            writes.push(Row::Sms(sms));
+            (writes, Recorded::Done(ended))
+        })
+        .await
+    }
+
+    fn note_acceptance(&self, row: &MessageRow, acceptance: &Acceptance) {
+        self.runtime.record(LogEvent::SendAccepted {
+            message: Redacted::new(&row.id),
+            at_id: acceptance.at_id.as_ref().map(Redacted::new),
+            attempt: row.attempts,
+            status: acceptance.status,
+            cost: acceptance.cost.clone(),
+            segments: row.segments,
+            since_offer_ms: self.runtime.now_ms().saturating_sub(row.first_offered_ms),
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! `report-recorder`: finds out whose report it is, and raises that message's status in the ledger.
+
+use futures_util::future::join_all;
+
+use crate::domain::backoff::Wait;
+use crate::domain::delivery::{Report, SmsRow};
+use crate::domain::message::MessageRow;
+use crate::domain::network;
+use crate::domain::status::{Status, reported_status};
+use crate::ledger::matching;
+use crate::ledger::{self, Rows};
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{Key, LedgerError, LedgerStore, Queue, Record, Row, Runtime};
+use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return, return_for_retry};
+use crate::wire::queue_messages::{DeliveryReport, decode};
+
+/// The handler, with all that it needs.
+#[derive(Debug)]
+pub struct ReportRecorder<L, Q, S> {
+    /// What is known of every message.
+    pub ledger: L,
+    /// The queue that the records come from.
+    pub reports: Q,
+    /// Where it puts what cannot be processed.
+    pub dead_letters: DeadLetterQueue<Q>,
+    /// Time, chance and a log.
+    pub runtime: S,
+    /// After how long a call to Africa's Talking is over one way or the other, in milliseconds.
+    pub call_over_after_ms: i64,
+}
+
+impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
+    /// Records a batch of reports, side by side: they commute. Returns the message ids of what goes
+    /// back into the queue.
+    pub async fn handle(&self, records: &[Record]) -> Vec<String> {
+        let dispositions = join_all(records.iter().map(|record| self.take(record))).await;
+        let now_ms = self.runtime.now_ms();
+        let undone: Vec<(&Record, Wait)> = records
+            .iter()
+            .zip(dispositions)
+            .filter_map(|(record, back_at_ms)| {
+                let at_least_ms = back_at_ms?.saturating_sub(now_ms);
+                Some((record, Wait::Growing { at_least_ms }))
+            })
+            .collect();
+        return_for_retry(&self.reports, &undone, &self.runtime).await
+    }
+
+    /// When the record comes back (in milliseconds since 1970), if it has to.
+    async fn take(&self, record: &Record) -> Option<i64> {
+        let report: DeliveryReport = match decode(&record.body) {
+            Ok(report) => report,
+            Err(error) => {
+                let category = error.to_string();
+                let dead_letters =
+                    dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
+                        .await;
+                return (!dead_letters).then(|| self.runtime.now_ms());
+            }
+        };
+        self.record(&report).await.unwrap_or_else(|error| {
+            self.runtime.record(LogEvent::LedgerFailed {
+                error: Redacted::new(&error),
+            });
+            Some(self.runtime.now_ms())
+        })
+    }
+
+    async fn record(&self, report: &DeliveryReport) -> Result<Option<i64>, LedgerError> {
+        let status = reported_status(&report.status);
+        if status.is_none() {
+            self.runtime.record(LogEvent::UnknownReportStatus {
+                at_id: Redacted::new(&report.id),
+            });
+        }
+        // First the report, on the condition that the row is still as it was read: whoever of the
+        // sender and the recorder writes second finds what the other wrote.
+        let sms_key = Key::Sms(report.id.clone());
+        let sms = ledger::change(
+            &self.ledger,
+            &self.runtime,
+            std::slice::from_ref(&sms_key),
+            |rows| {
+                let sms = with_report(rows, report);
+                (vec![Row::Sms(sms.clone())], sms)
+            },
+        )
+        .await?;
+        let mut back_at_ms = None;
+        if let Some(message) = &sms.message {
+            let message_key = Key::Message(message.clone());
+            let ended = ledger::change(&self.ledger, &self.runtime, &[message_key], |rows| {
+                let Some(row) = rows.message(message) else {
+                    return (Vec::new(), None);
+                };
+                let raised = raised_by_reports(row.clone(), &sms);
+                let ended = ended(row.status, &raised, &sms);
+                (vec![Row::Message(raised)], ended)
+            })
+            .await?;
+            if let Some(ended) = ended {
+                self.runtime.record(ended);
+            }
+        } else if let Some(number_hash) = &sms.number_hash {
+            // It is unmatched yet. If it could settle an unknown outcome, the report comes back when
+            // the answer to the send cannot come any more; else it has left its queue.
+            let over_ms = self.call_over_after_ms;
+            back_at_ms =
+                matching::settle(&self.ledger, number_hash, &sms_key, over_ms, &self.runtime)
+                    .await?;
+        }
+        self.runtime.record(LogEvent::ReportRecorded {
+            at_id: Redacted::new(&report.id),
+            message: sms.message.as_ref().map(Redacted::new),
+            status,
+        });
+        Ok(back_at_ms)
+    }
+}
+
+fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
+    rows.sms(&report.id)
+        .cloned()
+        .unwrap_or_else(|| SmsRow::new(report.id.clone()))
+        .with_report(
+            Report {
+                status: report.status.clone(),
+                failure_reason: report.failure_reason.clone(),
+                network_code: report.network_code.clone(),
+                received_at_ms: report.received_at_ms,
+            },
+            report.number_hash.clone(),
+        )
+}
+
+/// How a message ended, if these reports have just raised its status to a final one.
+pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<LogEvent> {
+    if row.status == before || row.status < Status::Failed {
+        return None;
+    }
+    let mut networks = sms.reports.iter().rev().map(|report| &report.network_code);
+    Some(LogEvent::Ended {
+        message: Redacted::new(&row.id),
+        at_id: Redacted::new(&sms.id),
+        status: row.status,
+        reason: row
+            .failure_reason
+            .clone()
+            .filter(|_| row.status == Status::Failed),
+        network: network::label(networks.find_map(Option::as_deref)),
+    })
+}
+
+/// The message's row, its status joined with everything that was reported of the SMS.
+pub fn raised_by_reports(row: MessageRow, sms: &SmsRow) -> MessageRow {
+    sms.reports
+        .iter()
+        .filter_map(Report::meaning)
+        .fold(row, |row, (status, reason)| row.raised(status, reason))
+}

@@ -1,0 +1,121 @@
+//! Settling unknown outcomes by delivery reports: reading what there is, deciding, writing it down.
+
+use crate::domain::correlation::{Ownership, ownership};
+use crate::domain::delivery::SmsRow;
+use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::message::MessageRow;
+use crate::handlers::report_recorder::{ended, raised_by_reports};
+use crate::ledger;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime};
+
+/// So many rows to one number are looked at. A number with more that are unsettled proves nothing.
+const ROWS_CHECKED: usize = 50;
+
+/// Adopts every unclaimed SMS to this number that can only be one message's. If another one could be,
+/// once no answer to a send can claim it any more: until when to wait, in milliseconds since 1970.
+///
+/// `known` is a row to this number that the caller knows of: the index may not yet.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn settle(
+    store: &impl LedgerStore,
+    number_hash: &str,
+    known: &Key,
+    call_over_after_ms: i64,
+    runtime: &impl Runtime,
+) -> Result<Option<i64>, LedgerError> {
+    // Each adoption changes what the others are decided upon, and leaves one SMS less.
+    for _ in 0..ROWS_CHECKED {
+        match check(store, number_hash, known, call_over_after_ms, runtime).await? {
+            Check::Matched => {}
+            Check::Pending(pending) => return Ok(pending),
+        }
+    }
+    Ok(None)
+}
+
+enum Check {
+    Matched,
+    Pending(Option<i64>),
+}
+
+async fn check(
+    store: &impl LedgerStore,
+    number_hash: &str,
+    known: &Key,
+    call_over_after_ms: i64,
+    runtime: &impl Runtime,
+) -> Result<Check, LedgerError> {
+    let mut keys = store.unsettled(number_hash, ROWS_CHECKED).await?;
+    if keys.len() >= ROWS_CHECKED {
+        return Ok(Check::Pending(None));
+    }
+    if !keys.contains(known) {
+        keys.push(known.clone());
+    }
+    // The index only names candidates.
+    let rows = ledger::read(store, &keys).await?;
+    let (messages, unclaimed) = rows.unsettled();
+    let now_ms = runtime.now_ms();
+    let mut pending: Option<i64> = None;
+    for sms in &unclaimed {
+        match ownership(sms, &unclaimed, &messages, call_over_after_ms, now_ms) {
+            Ownership::Unmatched => {}
+            Ownership::Ambiguous => runtime.record(LogEvent::ReportMatchAmbiguous {
+                at_id: Redacted::new(&sms.id),
+            }),
+            Ownership::TooEarly(until_ms) => {
+                pending = Some(pending.map_or(until_ms, |earlier| earlier.min(until_ms)));
+            }
+            Ownership::Of {
+                message,
+                called_at_ms,
+            } => {
+                if let Some(ended) =
+                    match_report(store, runtime, &message.id, &sms.id, called_at_ms).await?
+                {
+                    ended.into_iter().for_each(|ended| runtime.record(ended));
+                    runtime.record(LogEvent::ReportMatched {
+                        message: Redacted::new(&message.id),
+                        at_id: Redacted::new(&sms.id),
+                    });
+                    return Ok(Check::Matched);
+                }
+            }
+        }
+    }
+    Ok(Check::Pending(pending))
+}
+
+/// Writes the message's row and the row of the SMS in one transaction, if both are still unsettled;
+/// and how the message ended, if it did.
+async fn match_report(
+    store: &impl LedgerStore,
+    runtime: &impl Runtime,
+    message: &MedicMessageId,
+    at_id: &AtMessageId,
+    called_at_ms: i64,
+) -> Result<Option<Option<LogEvent>>, LedgerError> {
+    let keys = [Key::Message(message.clone()), Key::Sms(at_id.clone())];
+    ledger::change(store, runtime, &keys, |rows| {
+        let (Some(row), Some(sms)) = (rows.message(message), rows.sms(at_id)) else {
+            return (Vec::new(), None);
+        };
+        if sms.message.is_some() || !row.unsettled_calls().any(|call| call == called_at_ms) {
+            return (Vec::new(), None);
+        }
+        let before = row.status;
+        let (row, sms) = matched(row.clone(), sms.clone(), called_at_ms);
+        let ended = ended(before, &row, &sms);
+        (vec![Row::Message(row), Row::Sms(sms)], Some(ended))
+    })
+    .await
+}
+
+fn matched(row: MessageRow, sms: SmsRow, called_at_ms: i64) -> (MessageRow, SmsRow) {
+    let sms = sms.belonging_to(&row.id);
+    let row = raised_by_reports(row.after_match(&sms.id, called_at_ms), &sms);
+    (row, sms)
+}

@@ -1,0 +1,155 @@
+//! Reading and changing rows of the ledger.
+
+pub mod matching;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use crate::domain::circuit_breaker::AccountRow;
+use crate::domain::delivery::SmsRow;
+use crate::domain::exchange::ExchangeRow;
+use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::message::MessageRow;
+use crate::domain::recipient_limit::RecipientRow;
+use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
+use crate::retry::{CONFLICTING_WRITES, retry};
+
+/// Rows as they were read together.
+#[derive(Debug, Default)]
+pub struct Rows(BTreeMap<Key, (Row, Version)>);
+
+impl Rows {
+    /// The row of this message.
+    pub fn message(&self, id: &MedicMessageId) -> Option<&MessageRow> {
+        match self.0.get(&Key::Message(id.clone())) {
+            Some((Row::Message(row), _)) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// The row of this SMS.
+    pub fn sms(&self, id: &AtMessageId) -> Option<&SmsRow> {
+        match self.0.get(&Key::Sms(id.clone())) {
+            Some((Row::Sms(row), _)) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// The row of this recipient.
+    pub fn recipient(&self, number_hash: &str) -> Option<&RecipientRow> {
+        match self.0.get(&Key::Recipient(number_hash.to_owned())) {
+            Some((Row::Recipient(row), _)) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// The messages that have unsettled calls, and the SMS that are unmatched.
+    pub fn unsettled(&self) -> (Vec<MessageRow>, Vec<SmsRow>) {
+        let mut messages = Vec::new();
+        let mut unclaimed = Vec::new();
+        for (row, _) in self.0.values() {
+            match row {
+                Row::Message(row) if row.unsettled_calls().next().is_some() => {
+                    messages.push(row.clone());
+                }
+                Row::Sms(row) if row.message.is_none() => unclaimed.push(row.clone()),
+                _ => {}
+            }
+        }
+        (messages, unclaimed)
+    }
+
+    /// The write that makes of what was read this row; none, if it is that already.
+    fn write(&self, row: Row, now_ms: i64) -> Option<Write> {
+        let read = self.0.get(&row.key());
+        if read.is_some_and(|(before, _)| *before == row) {
+            return None;
+        }
+        Some(Write {
+            row: remembering(row, read.map(|(before, _)| before), now_ms),
+            expected: read.map(|(_, version)| version.clone()),
+        })
+    }
+
+    /// The exchange's row.
+    pub fn exchange(&self) -> ExchangeRow {
+        match self.0.get(&Key::Exchange) {
+            Some((Row::Exchange(row), _)) => row.clone(),
+            _ => ExchangeRow::default(),
+        }
+    }
+
+    /// The account's row.
+    pub fn account(&self) -> AccountRow {
+        match self.0.get(&Key::Account) {
+            Some((Row::Account(row), _)) => row.clone(),
+            _ => AccountRow::default(),
+        }
+    }
+}
+
+/// Reads rows, strongly consistent.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, LedgerError> {
+    if keys.is_empty() {
+        return Ok(Rows::default());
+    }
+    let rows = store.read(keys).await?;
+    Ok(Rows(
+        rows.into_iter()
+            .map(|(row, version)| (row.key(), (row, version)))
+            .collect(),
+    ))
+}
+
+/// Changes rows, all together or none.
+///
+/// `step` is given what the rows at `keys` are now and returns what some of them shall be, along
+/// with a result. It is called again whenever another writer was faster, and must therefore be pure.
+/// Rows that it returns unchanged are not written; a message that is written remembers what was
+/// changed.
+///
+/// # Errors
+/// When the ledger does not answer, and when others change the rows again and again. The change may
+/// have taken effect all the same.
+pub async fn change<T>(
+    store: &impl LedgerStore,
+    runtime: &impl Runtime,
+    keys: &[Key],
+    mut step: impl FnMut(&Rows) -> (Vec<Row>, T),
+) -> Result<T, LedgerError> {
+    retry(CONFLICTING_WRITES, runtime, async || {
+        let rows = match read(store, keys).await {
+            Ok(rows) => rows,
+            Err(error) => return ControlFlow::Break(Err(error)),
+        };
+        let (changed, result) = step(&rows);
+        let writes: Vec<Write> = changed
+            .into_iter()
+            .filter_map(|row| rows.write(row, runtime.now_ms()))
+            .collect();
+        if writes.is_empty() {
+            return ControlFlow::Break(Ok(result));
+        }
+        match store.write(writes).await {
+            Ok(Written::Done) => ControlFlow::Break(Ok(result)),
+            Ok(Written::Conflict) => ControlFlow::Continue(LedgerError(
+                "a row is changed by others again and again".to_owned(),
+            )),
+            Err(error) => ControlFlow::Break(Err(error)),
+        }
+    })
+    .await
+}
+
+fn remembering(row: Row, before: Option<&Row>, now_ms: i64) -> Row {
+    match (row, before) {
+        (Row::Message(row), Some(Row::Message(before))) => {
+            Row::Message(row.remembering(Some(before), now_ms))
+        }
+        (Row::Message(row), _) => Row::Message(row.remembering(None, now_ms)),
+        (other, _) => other,
+    }
+}

@@ -1,0 +1,263 @@
+//! What of each log event is counted or measured.
+
+use super::LogEvent;
+use crate::domain::status::Status;
+use crate::log::metrics::{Dimension, Measure, Metric};
+
+impl LogEvent {
+    /// What of it is counted or measured.
+    pub fn measures(&self) -> Vec<Measure> {
+        use Metric as M;
+        let one = |metric| vec![Measure::one(metric)];
+        match self {
+            Self::IncomingQueued { .. } => one(M::IncomingReceived),
+            Self::ReportQueued { .. } => one(M::ReportsReceived),
+            Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => one(M::KeyRefused),
+            Self::CallbackRefused { .. }
+            | Self::KeyOutOfReach { .. }
+            | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
+            Self::ReportRecorded { .. } => one(M::ReportsRecorded),
+            Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
+            Self::Ended {
+                status, network, ..
+            } => vec![failure(*status != Status::Delivered, network)],
+            Self::SendFailed { .. } => vec![failure(true, "none")],
+            Self::Answered { code, .. } => {
+                vec![Measure::one(M::Answers).by(Dimension::Code, code.as_str())]
+            }
+            Self::SendAccepted {
+                cost,
+                segments,
+                since_offer_ms,
+                ..
+            } => {
+                let charged = cost.iter().map(|cost| {
+                    Measure::money(M::Cost, cost.micros)
+                        .by(Dimension::Currency, cost.currency_label())
+                });
+                let sent = [
+                    Measure::of(M::Segments, *segments),
+                    Measure::of(M::OfferToAfricasTalking, (*since_offer_ms).max(0)),
+                ];
+                sent.into_iter().chain(charged).collect()
+            }
+            Self::CircuitOpened { .. } | Self::CircuitStillOpen { .. } => one(M::CircuitOpened),
+            Self::RecipientLimitExceeded { .. } => one(M::RecipientLimitExceeded),
+            Self::BalanceRead { balance } => vec![Measure::money(M::Balance, balance.micros())],
+            Self::Posted { updates, .. } => {
+                let reported = (*updates > 0).then(|| Measure::of(M::StatusesReported, *updates));
+                one(M::PostsAnswered).into_iter().chain(reported).collect()
+            }
+            Self::MessageStored {
+                since_callback_ms, ..
+            } => vec![Measure::of(M::CallbackToMedic, (*since_callback_ms).max(0))],
+            Self::MessageOffered { .. } => one(M::MessagesOffered),
+            Self::MedicUnavailable { .. } => one(M::MedicUnavailable),
+            Self::MedicNeedsAttention { .. } | Self::MedicRefusedCredentials { .. } => {
+                one(M::MedicRefused)
+            }
+            Self::StatusesUnreported { oldest_s } => {
+                vec![Measure::of(M::OldestUnreported, *oldest_s)]
+            }
+            Self::ReturnedForRetry { oldest_s, .. } => {
+                vec![Measure::of(M::OldestWaiting, *oldest_s)]
+            }
+            Self::AwaitingFinalReport { messages } => {
+                vec![Measure::of(M::NoFinalReportAfterADay, *messages)]
+            }
+            Self::DeadLettered { .. } => one(M::DeadLettered),
+            Self::StatusRefused { .. }
+            | Self::RowUnreadable { .. }
+            | Self::BatchUnreadable
+            | Self::CannotRun { .. }
+            | Self::Panicked { .. } => one(M::Faults),
+            Self::ReportMatched { .. }
+            | Self::ReportMatchAmbiguous { .. }
+            | Self::SendPostponed { .. }
+            | Self::SendOutcomeUnknown { .. }
+            | Self::CircuitClosed
+            | Self::IdTakenBack { .. }
+            | Self::AcceptanceQueued { .. }
+            | Self::BalanceUnknown { .. }
+            | Self::OfferUnreadable
+            | Self::StatusReported { .. }
+            | Self::LedgerFailed { .. }
+            | Self::QueueFailed { .. }
+            | Self::CredentialsUnavailable { .. } => Vec::new(),
+        }
+    }
+}
+
+fn failure(failed: bool, network: &'static str) -> Measure {
+    let percent = if failed { 100 } else { 0 };
+    Measure::of(Metric::FailureRate, percent).by(Dimension::Network, network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::line;
+    use super::super::{Callback, Redacted};
+    use super::*;
+    use crate::domain::balance::Balance;
+    use crate::domain::circuit_breaker::AccountFailure;
+    use crate::domain::cost::Cost;
+    use crate::domain::message::FailureReason;
+    use crate::wire::africastalking::answer_code::AnswerCode;
+    use serde_json::Value;
+
+    #[test]
+    fn what_nobody_would_ask_for_is_no_metric() {
+        assert_eq!(line(&LogEvent::CircuitClosed).get("_aws"), None);
+    }
+
+    #[test]
+    fn an_acceptance_tells_its_cost_its_segments_and_its_whole_wait() {
+        let accepted = |cost| LogEvent::SendAccepted {
+            message: Redacted::new(&"m"),
+            at_id: None,
+            attempt: 1,
+            status: Status::Sent,
+            cost,
+            segments: 2,
+            since_offer_ms: 90_000,
+        };
+        let with_cost = line(&accepted(Cost::parse("KES 1.6000")));
+        assert_eq!(with_cost["cost"], "KES 1.600000");
+        assert_eq!(with_cost["Cost"], 1.6);
+        assert_eq!(with_cost["currency"], "KES");
+        assert_eq!(with_cost["Segments"], 2);
+        assert_eq!(with_cost["OfferToAfricasTalking"], 90_000);
+        let without = line(&accepted(None));
+        assert_eq!(without["cost"], Value::Null);
+        assert_eq!(without.get("Cost"), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_makes_no_negative_latency() {
+        let stored = LogEvent::MessageStored {
+            id: Redacted::new(&"m"),
+            since_callback_ms: -3,
+        };
+        assert_eq!(line(&stored)["CallbackToMedic"], 0);
+    }
+
+    #[test]
+    fn the_minutes_poll_that_brings_nothing_counts_itself_and_nothing_else() {
+        let posted = |updates| LogEvent::Posted {
+            messages: 0,
+            updates,
+            offers: 0,
+        };
+        let idle = line(&posted(0));
+        assert_eq!(idle["PostsAnswered"], 1);
+        assert_eq!(idle.get("StatusesReported"), None);
+        assert_eq!(line(&posted(3))["StatusesReported"], 3);
+    }
+
+    #[test]
+    fn a_failure_is_all_of_a_hundred_and_a_delivery_none_of_it() {
+        let ended = |status| LogEvent::Ended {
+            message: Redacted::new(&"m"),
+            at_id: Redacted::new(&"a"),
+            status,
+            reason: None,
+            network: "63902",
+        };
+        assert_eq!(line(&ended(Status::Failed))["FailureRate"], 100);
+        assert_eq!(line(&ended(Status::Delivered))["FailureRate"], 0);
+        assert_eq!(line(&ended(Status::Delivered))["network"], "63902");
+    }
+
+    /// A log event for each metric.
+    fn of_every_kind() -> Vec<LogEvent> {
+        let some = || Redacted::new(&"some");
+        let callback = Callback::IncomingMessage;
+        vec![
+            LogEvent::IncomingQueued { id: some() },
+            LogEvent::ReportQueued { at_id: some() },
+            LogEvent::KeyRefused { callback },
+            LogEvent::CallbackRefused {
+                callback,
+                status: 400,
+                reason: "x",
+            },
+            LogEvent::MessageStored {
+                id: some(),
+                since_callback_ms: 1,
+            },
+            LogEvent::Posted {
+                messages: 0,
+                updates: 1,
+                offers: 0,
+            },
+            LogEvent::MessageOffered { message: some() },
+            LogEvent::MedicRefusedCredentials { cause: some() },
+            LogEvent::MedicUnavailable { cause: some() },
+            LogEvent::StatusesUnreported { oldest_s: 1 },
+            LogEvent::AwaitingFinalReport { messages: 1 },
+            LogEvent::Answered {
+                message: some(),
+                attempt: 1,
+                code: AnswerCode::NO_ANSWER,
+                took_ms: 1,
+            },
+            LogEvent::SendAccepted {
+                message: some(),
+                at_id: None,
+                attempt: 1,
+                status: Status::Sent,
+                cost: Cost::parse("KES 1"),
+                segments: 1,
+                since_offer_ms: 1,
+            },
+            LogEvent::SendFailed {
+                message: some(),
+                attempt: 1,
+                reason: FailureReason::new("expired"),
+            },
+            LogEvent::CircuitOpened {
+                cause: AccountFailure::InsufficientBalance,
+            },
+            LogEvent::RecipientLimitExceeded {
+                message: some(),
+                reason: "recipient limit",
+            },
+            LogEvent::BalanceRead {
+                balance: Balance::of_answer(br#"{"UserData":{"balance":"KES 1"}}"#).unwrap(),
+            },
+            LogEvent::ReportRecorded {
+                at_id: some(),
+                message: None,
+                status: None,
+            },
+            LogEvent::UnknownReportStatus { at_id: some() },
+            LogEvent::ReturnedForRetry {
+                records: 1,
+                oldest_s: 700,
+            },
+            LogEvent::DeadLettered {
+                message_id: some(),
+                id: None,
+                reason: some(),
+            },
+            LogEvent::BatchUnreadable,
+        ]
+    }
+
+    #[test]
+    fn every_metric_of_the_list_is_counted_with_all_its_dimensions() {
+        let lines: Vec<Value> = of_every_kind().iter().map(line).collect();
+        for metric in Metric::ALL {
+            let mut with_it = lines
+                .iter()
+                .filter(|line| line.get(metric.name()).is_some());
+            let line = with_it.next();
+            let line = line.unwrap_or_else(|| panic!("nothing counts {}", metric.name()));
+            assert!(line[metric.name()].is_number());
+            assert!(line["stack"].is_string());
+            for dimension in metric.dimensions().iter().flatten() {
+                assert!(line[dimension.name()].is_string(), "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What the queues carry: versioned JSON, all of it ASCII.
+//!
+//! A later version of the functions reads what an earlier one wrote (`tests/golden` holds a message
+//! of each kind and version): during an upgrade both are in the queues.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::domain::ids::{AtMessageId, IncomingId, MedicMessageId};
+use crate::domain::message::{Acceptance, FailureReason};
+use crate::log::Redacted;
+use crate::wire::json::to_ascii;
+
+/// The version that is written.
+const VERSION: u32 = 1;
+
+/// A message of the `exchange` queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ExchangeMessage {
+    /// An SMS for Medic.
+    Incoming(IncomingSms),
+    /// The minute's poll.
+    Poll,
+    /// There was more to do than one invocation does.
+    Continue,
+}
+
+/// An SMS that came in, normalised.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncomingSms {
+    /// Africa's Talking's id for it, unchanged.
+    pub id: IncomingId,
+    /// The number or name of the sender, as Medic gets it.
+    pub from: String,
+    /// The text, as Medic gets it; never empty.
+    pub content: String,
+    /// When it was sent by Africa's Talking's word, in milliseconds since 1970; when we got it, if
+    /// that cannot be read.
+    pub sent_at_ms: i64,
+    /// When the callback came, in milliseconds since 1970.
+    pub received_at_ms: i64,
+}
+
+/// A message of the `outbox` queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum OutboxMessage {
+    /// An SMS to send.
+    Send(OutgoingSms),
+    /// An answer of Africa's Talking that could not be recorded at once.
+    Accepted(AcceptedSms),
+}
+
+/// A message that Medic wants sent, as it offered it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutgoingSms {
+    /// Medic's id for it.
+    pub id: MedicMessageId,
+    /// To whom, as Medic wrote it: it may be no number at all.
+    pub to: String,
+    /// The text.
+    pub content: String,
+    /// When Medic first offered it, in milliseconds since 1970.
+    pub first_offered_ms: i64,
+}
+
+/// What Africa's Talking said when it accepted a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedSms {
+    /// Medic's id for the message.
+    pub id: MedicMessageId,
+    /// When Medic first offered it, in milliseconds since 1970.
+    pub first_offered_ms: i64,
+    /// When the call began that it accepted, in milliseconds since 1970.
+    pub called_at_ms: i64,
+    /// Its number of segments by our own count.
+    pub segments: u32,
+    /// The answer.
+    pub acceptance: Acceptance,
+}
+
+/// A message of the `reports` queue: a delivery report.
+///
+/// It holds no phone number: all that is ever done with the number is to compare it, and a hash
+/// under a key of this deployment serves for that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryReport {
+    /// Africa's Talking's id of the SMS that it is about.
+    pub id: AtMessageId,
+    /// Africa's Talking's word for the status, known to us or not.
+    pub status: String,
+    /// Its word for the reason of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<FailureReason>,
+    /// The operator's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_code: Option<String>,
+    /// The keyed hash of the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_hash: Option<String>,
+    /// When the callback came, in milliseconds since 1970.
+    pub received_at_ms: i64,
+}
+
+/// What could not be processed, with the reason.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Why, in words; with the answer of the other side where there was one.
+    pub reason: String,
+    /// Whether it may be put back into the queue that it was dead-lettered from. A callback that names no
+    /// message may not: there is nothing to make of it.
+    pub retryable: bool,
+    /// When it was dead-lettered, in milliseconds since 1970.
+    pub dead_lettered_at_ms: i64,
+    /// The body as it came.
+    pub body: String,
+}
+
+/// What has personal data in it shows nothing of it.
+macro_rules! redact {
+    ($($name:ident: $shown:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field(stringify!($shown), &self.$shown)
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+redact!(IncomingSms: id, OutgoingSms: id, DeadLetter: retryable);
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    v: u32,
+    #[serde(flatten)]
+    message: &'a T,
+}
+
+/// Why a body cannot be read. Says nothing of what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadableMessage {
+    /// No JSON, or without a version.
+    #[error("the body is no versioned JSON")]
+    NotJson,
+    /// A version that this function does not know.
+    #[error("version {0} of the message is not known to this version of the function")]
+    Version(u32),
+    /// A field is missing or wrong.
+    #[error("the body is not what this queue carries (line {line}, column {column})")]
+    Shape {
+        /// Where in the body.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+}
+
+/// Whose message this is: the id of Africa's Talking or Medic that a body carries, if it can be read,
+/// as it may be shown.
+pub fn id_in(body: &str) -> Option<Redacted> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    let id = AtMessageId::new(body.get("id")?.as_str()?).ok()?;
+    Some(Redacted::new(&id))
+}
+
+/// Writes a message for a queue.
+pub fn encode(message: &impl Serialize) -> String {
+    to_ascii(&Versioned {
+        v: VERSION,
+        message,
+    })
+}
+
+/// Reads a message from a queue.
+///
+/// # Errors
+/// When the body is not what this queue carries: it is dead-lettered then, never dropped.
+pub fn decode<T: DeserializeOwned>(body: &str) -> Result<T, UnreadableMessage> {
+    let Version { v } = serde_json::from_str(body).map_err(|_| UnreadableMessage::NotJson)?;
+    if v != VERSION {
+        return Err(UnreadableMessage::Version(v));
+    }
+    serde_json::from_str(body).map_err(|error| UnreadableMessage::Shape {
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn golden<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(text: &str) -> T {
+        let message: T = decode(text).unwrap();
+        let again: serde_json::Value = serde_json::from_str(&encode(&message)).unwrap();
+        assert_eq!(
+            again,
+            serde_json::from_str::<serde_json::Value>(text).unwrap()
+        );
+        message
+    }
+
+    #[test]
+    fn messages_of_the_first_version_can_be_read() {
+        let incoming = golden(include_str!("../../tests/golden/exchange-incoming-v1.json"));
+        assert!(matches!(incoming, ExchangeMessage::Incoming(sms) if sms.content == "é\u{ffff}"));
+        let send = golden(include_str!("../../tests/golden/outbox-send-v1.json"));
+        assert!(matches!(send, OutboxMessage::Send(sms) if sms.to == "+254700000001"));
+        let accepted = golden(include_str!("../../tests/golden/outbox-accepted-v1.json"));
+        assert!(matches!(accepted, OutboxMessage::Accepted(_)));
+        let report: DeliveryReport = golden(include_str!("../../tests/golden/report-v1.json"));
+        assert_eq!(report.status, "Failed");
+        let dead_letter: DeadLetter =
+            golden(include_str!("../../tests/golden/dead-letter-v1.json"));
+        assert!(!dead_letter.retryable);
+    }
+
+    #[test]
+    fn a_poll_as_the_schedule_writes_it_can_be_read() {
+        let poll: ExchangeMessage = decode(r#"{"v":1,"kind":"poll","id":"3f2b"}"#).unwrap();
+        assert_eq!(poll, ExchangeMessage::Poll);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_that_shows_nothing_of_it() {
+        assert_eq!(
+            decode::<ExchangeMessage>("hello"),
+            Err(UnreadableMessage::NotJson)
+        );
+        assert_eq!(
+            decode::<ExchangeMessage>(r#"{"v":2}"#),
+            Err(UnreadableMessage::Version(2))
+        );
+        let error = decode::<ExchangeMessage>(r#"{"v":1,"kind":"+254700000001"}"#).unwrap_err();
+        assert!(!error.to_string().contains("2547"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_a_queue(from in ".{1,20}", content in any::<String>()) {
+            let message = ExchangeMessage::Incoming(IncomingSms {
+                id: IncomingId::new("id-1").unwrap(),
+                from,
+                content,
+                sent_at_ms: 1,
+                received_at_ms: 2,
+            });
+            prop_assert_eq!(decode::<ExchangeMessage>(&encode(&message)), Ok(message));
+        }
+
+        #[test]
+        fn no_body_makes_it_panic(body in ".{0,200}") {
+            let _ = decode::<ExchangeMessage>(&body);
+            let _ = decode::<OutboxMessage>(&body);
+            let _ = decode::<DeliveryReport>(&body);
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! What is in a dead-letter queue: looked at, returned for retry, deleted.
+
+use std::borrow::Cow;
+
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName,
+};
+use bridge::domain::message::without_number;
+use bridge::wire::queue_messages::{
+    DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, decode,
+};
+use serde_json::{Value, json};
+
+use crate::arguments::DeadLetterKind;
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::masked;
+
+/// So many are looked at in one go.
+const READ_AT_MOST: usize = 5_000;
+
+/// So many in one call.
+pub(super) const A_CALL: usize = 10;
+
+/// So many are asked for at once: as many as SQS gives.
+const A_RECEIVE: i32 = 10;
+
+/// How long something is hidden from others while a list of it is made, in seconds. It comes back by
+/// itself when the command dies.
+const PEEK_S: i32 = 60;
+
+/// How long it is hidden while it is put back or thrown away, in seconds.
+pub(super) const WORK_S: i32 = 900;
+
+/// One of the three dead-letter queues, and the queue that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceQueue {
+    /// Of what was for Medic.
+    Exchange,
+    /// Of delivery reports.
+    Reports,
+    /// Of what was for phones.
+    Outbox,
+}
+
+impl SourceQueue {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Exchange, Self::Reports, Self::Outbox];
+
+    /// As the command line names it.
+    pub fn of(self) -> DeadLetterKind {
+        match self {
+            Self::Exchange => DeadLetterKind::Exchange,
+            Self::Reports => DeadLetterKind::Reports,
+            Self::Outbox => DeadLetterKind::Outbox,
+        }
+    }
+
+    /// The output with its address.
+    pub fn dead_letter_output(self) -> &'static str {
+        match self {
+            Self::Exchange => "ExchangeDeadLetterQueueUrl",
+            Self::Reports => "ReportsDeadLetterQueueUrl",
+            Self::Outbox => "OutboxDeadLetterQueueUrl",
+        }
+    }
+
+    /// The output with the address of the queue that it belongs to.
+    pub fn home_output(self) -> &'static str {
+        match self {
+            Self::Exchange => "ExchangeQueueUrl",
+            Self::Reports => "ReportsQueueUrl",
+            Self::Outbox => "OutboxQueueUrl",
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Reports => "reports",
+            Self::Outbox => "outbox",
+        }
+    }
+}
+
+/// Something that was dead-lettered, ours to work on for a while.
+#[derive(Clone)]
+pub struct Item {
+    /// Where it is.
+    pub queue: SourceQueue,
+    /// SQS's id for it.
+    pub message_id: String,
+    /// When it was put there, in milliseconds since 1970.
+    pub dead_lettered_at_ms: i64,
+    /// Whether it can be put back.
+    pub retryable: bool,
+    /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
+    /// SQS shows the first ten.
+    pub by_sqs: bool,
+    /// What was dead-lettered, as it came.
+    pub body: String,
+    /// Why it is here, with the other side's answer as it came.
+    reason: String,
+    receipt_handle: String,
+}
+
+/// What one look has brought.
+pub struct Peeked {
+    /// What was seen.
+    pub items: Vec<Item>,
+    /// How many more are there that could not be seen.
+    pub out_of_sight: usize,
+}
+
+/// What an item holds, as far as it can be read.
+enum Content {
+    Incoming {
+        id: String,
+        from: String,
+        text: String,
+        received_at_ms: i64,
+    },
+    Outgoing {
+        id: String,
+        to: String,
+        text: String,
+    },
+    Accepted {
+        id: String,
+    },
+    Report {
+        id: String,
+        status: String,
+    },
+    Wake,
+    Unreadable,
+}
+
+impl Item {
+    #[cfg(test)]
+    pub(super) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
+        Self {
+            queue: SourceQueue::Exchange,
+            message_id: message_id.to_owned(),
+            dead_lettered_at_ms: 0,
+            reason: String::new(),
+            retryable,
+            by_sqs: false,
+            body: body.to_owned(),
+            receipt_handle: String::new(),
+        }
+    }
+
+    fn of(queue: SourceQueue, message: Message) -> Self {
+        let attributes = message.attributes.unwrap_or_default();
+        let attribute = |name| attributes.get(&name)?.parse::<i64>().ok();
+        let sent_ms = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
+        let body = message.body.unwrap_or_default();
+        let wrapped = decode::<DeadLetter>(&body).ok();
+        let by_sqs = || format!("SQS itself moved it here after {receives} receives");
+        Self {
+            queue,
+            message_id: message.message_id.unwrap_or_default(),
+            receipt_handle: message.receipt_handle.unwrap_or_default(),
+            dead_lettered_at_ms: wrapped
+                .as_ref()
+                .map_or(sent_ms, |dead_letter| dead_letter.dead_lettered_at_ms),
+            reason: wrapped
+                .as_ref()
+                .map_or_else(by_sqs, |dead_letter| dead_letter.reason.clone()),
+            retryable: wrapped
+                .as_ref()
+                .is_none_or(|dead_letter| dead_letter.retryable),
+            by_sqs: wrapped.is_none(),
+            body: wrapped.map_or(body, |dead_letter| dead_letter.body),
+        }
+    }
+
+    fn content(&self) -> Content {
+        match self.queue {
+            SourceQueue::Exchange => match decode(&self.body) {
+                Ok(ExchangeMessage::Incoming(sms)) => Content::Incoming {
+                    id: sms.id.as_str().to_owned(),
+                    from: sms.from,
+                    text: sms.content,
+                    received_at_ms: sms.received_at_ms,
+                },
+                Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => Content::Wake,
+                Err(_) => Content::Unreadable,
+            },
+            SourceQueue::Outbox => match decode(&self.body) {
+                Ok(OutboxMessage::Send(sms)) => Content::Outgoing {
+                    id: sms.id.as_str().to_owned(),
+                    to: sms.to,
+                    text: sms.content,
+                },
+                Ok(OutboxMessage::Accepted(accepted)) => Content::Accepted {
+                    id: accepted.id.as_str().to_owned(),
+                },
+                Err(_) => Content::Unreadable,
+            },
+            SourceQueue::Reports => match decode::<DeliveryReport>(&self.body) {
+                Ok(report) => Content::Report {
+                    id: report.id.as_str().to_owned(),
+                    status: report.status,
+                },
+                Err(_) => Content::Unreadable,
+            },
+        }
+    }
+
+    /// Where it stood in the order in which things came, in milliseconds since 1970.
+    pub fn came_at_ms(&self) -> i64 {
+        match self.content() {
+            Content::Incoming { received_at_ms, .. } => received_at_ms,
+            _ => self.dead_lettered_at_ms,
+        }
+    }
+
+    /// Those of whom nothing may overtake anything: one sender's messages.
+    pub fn sender(&self) -> Option<String> {
+        match self.content() {
+            Content::Incoming { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about this id or number.
+    pub fn is_about(&self, word: &str) -> bool {
+        match self.content() {
+            Content::Incoming { id, from, .. } => id == word || from == word,
+            Content::Outgoing { id, to, .. } => id == word || to == word,
+            Content::Accepted { id } | Content::Report { id, .. } => id == word,
+            Content::Wake | Content::Unreadable => false,
+        }
+    }
+
+    /// What it is, in words.
+    pub fn what(&self, reveal: bool) -> String {
+        let number = |number: &str| {
+            if reveal {
+                number.to_owned()
+            } else {
+                masked(number)
+            }
+        };
+        let text = |text: &str| {
+            if reveal {
+                format!(": {text}")
+            } else {
+                format!(" ({} characters)", text.chars().count())
+            }
+        };
+        match self.content() {
+            Content::Incoming {
+                id,
+                from,
+                text: sms,
+                ..
+            } => {
+                format!("SMS {id} from {}{}", number(&from), text(&sms))
+            }
+            Content::Outgoing { id, to, text: sms } => {
+                format!("SMS {id} to {}{}", number(&to), text(&sms))
+            }
+            Content::Accepted { id } => format!("Africa's Talking's answer about SMS {id}"),
+            Content::Report { id, status } => format!("delivery report of {id}: {status}"),
+            Content::Wake => "a poll".to_owned(),
+            Content::Unreadable if reveal => format!("not readable: {}", self.body),
+            Content::Unreadable => format!("not readable ({} bytes)", self.body.len()),
+        }
+    }
+
+    /// Why it is here. The other side's answer can hold a phone number.
+    pub fn reason(&self, reveal: bool) -> Cow<'_, str> {
+        if reveal {
+            self.reason.as_str().into()
+        } else {
+            without_number(&self.reason)
+        }
+    }
+
+    /// For a program.
+    pub fn to_json(&self, reveal: bool) -> Value {
+        json!({
+            "id": self.message_id,
+            "of": self.queue.name(),
+            "what": self.what(reveal),
+            "reason": self.reason(reveal),
+            "retryable": self.retryable,
+            "dead_lettered_at_ms": self.dead_lettered_at_ms,
+        })
+    }
+}
+
+/// Everything that can be seen of a dead-letter queue. It is returned for retry at once: nobody else has to wait for
+/// it.
+///
+/// # Errors
+/// When SQS refuses.
+pub async fn peek(stack: &Stack, queue: SourceQueue) -> Result<Peeked, Failure> {
+    let peeked = see(stack, queue, PEEK_S).await?;
+    release(stack, queue, &peeked.items).await;
+    Ok(peeked)
+}
+
+/// The same, hidden from others until it is released or deleted, or the command has been dead for a
+/// while.
+///
+/// # Errors
+/// When SQS refuses.
+pub async fn reserve(stack: &Stack, queue: SourceQueue) -> Result<Peeked, Failure> {
+    see(stack, queue, WORK_S).await
+}
+
+async fn see(
+    stack: &Stack,
+    queue: SourceQueue,
+    visibility_timeout_s: i32,
+) -> Result<Peeked, Failure> {
+    let mut items: Vec<Item> = Vec::new();
+    let there = take(stack, queue, visibility_timeout_s, &mut items).await;
+    if there.is_err() {
+        release(stack, queue, &items).await;
+    }
+    items.sort_by_key(Item::came_at_ms);
+    Ok(Peeked {
+        out_of_sight: there?.saturating_sub(items.len()),
+        items,
+    })
+}
+
+/// Takes what can be seen. Gives how many there are.
+async fn take(
+    stack: &Stack,
+    queue: SourceQueue,
+    visibility_timeout_s: i32,
+    items: &mut Vec<Item>,
+) -> Result<usize, Failure> {
+    let url = stack.output(queue.dead_letter_output())?;
+    while items.len() < READ_AT_MOST {
+        let receive = stack
+            .sqs
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(A_RECEIVE)
+            .visibility_timeout(visibility_timeout_s)
+            .wait_time_seconds(1)
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        let received = receive.send().await;
+        let received =
+            received.map_err(|error| Failure::call("look into a dead-letter queue", &error))?;
+        let messages = received.messages.unwrap_or_default();
+        if messages.is_empty() {
+            break;
+        }
+        let seen = messages.into_iter();
+        items.extend(seen.map(|message| Item::of(queue, message)));
+    }
+    stack.depth(url).await
+}
+
+/// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.
+pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
+    let Ok(url) = stack.output(queue.dead_letter_output()) else {
+        return;
+    };
+    for some in items.chunks(A_CALL) {
+        let entries = some.iter().enumerate().map(|(index, item)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&item.receipt_handle)
+                .visibility_timeout(0)
+                .build()
+        });
+        let call = stack.sqs.change_message_visibility_batch().queue_url(url);
+        if let Ok(entries) = entries.collect() {
+            // Only sooner than by itself.
+            let _ = call.set_entries(Some(entries)).send().await;
+        }
+    }
+}
+
+/// Deletes items of this queue for good. Gives those that are gone.
+pub async fn delete<'a>(stack: &Stack, queue: SourceQueue, items: &'a [Item]) -> Vec<&'a Item> {
+    let mut gone = Vec::new();
+    let Ok(url) = stack.output(queue.dead_letter_output()) else {
+        return gone;
+    };
+    for some in items.chunks(A_CALL) {
+        let entries = some.iter().enumerate().map(|(index, item)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&item.receipt_handle)
+                .build()
+        });
+        let Ok(entries) = entries.collect() else {
+            continue;
+        };
+        let call = stack.sqs.delete_message_batch().queue_url(url);
+        let Ok(deleted) = call.set_entries(Some(entries)).send().await else {
+            continue;
+        };
+        let is_gone = |index: usize| {
+            let id = index.to_string();
+            deleted.successful.iter().any(|entry| entry.id == id)
+        };
+        let some = some.iter().enumerate();
+        gone.extend(
+            some.filter(|(index, _)| is_gone(*index))
+                .map(|(_, item)| item),
+        );
+    }
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_shows_a_phone_number_only_when_it_is_revealed() {
+        let mut item = Item::example("m1", "x", true);
+        for answer in [
+            "refused: HTTP 500: {\"from\":\"+254700000001\"}",
+            "refused: +254 700 000 001 is unknown",
+        ] {
+            item.reason = answer.to_owned();
+            for shown in [
+                item.reason(false).into_owned(),
+                item.to_json(false).to_string(),
+            ] {
+                assert!(!shown.contains("00"), "{shown}");
+                assert!(shown.contains("refused: "), "{shown}");
+            }
+            assert_eq!(item.reason(true), answer);
+            assert_eq!(item.to_json(true)["reason"], answer);
+        }
+        item.reason = "refused: HTTP 500".to_owned();
+        assert_eq!(item.to_json(false)["reason"], "refused: HTTP 500");
+    }
+}

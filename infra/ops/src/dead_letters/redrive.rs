@@ -1,0 +1,254 @@
+//! Putting back what was dead-lettered: into its queue first, and only then out of the dead-lettered one. Whoever
+//! dies in between leaves it in both, and what takes it knows its id.
+
+use std::collections::BTreeSet;
+
+use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::ports::{Fifo, NewMessage, Queue as _};
+use bridge::queue::dead_letter::MEDIC_GROUP;
+
+use super::queue::{self, A_CALL, Item, SourceQueue, reserve};
+use super::{Chosen, not_there, out_of_sight, refused_status};
+use crate::failure::Failure;
+use crate::stack::Stack;
+use crate::terminal::{Progress, Terminal};
+
+/// Puts back what was chosen.
+///
+/// # Errors
+/// When not all of it could be.
+pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<(), Failure> {
+    let mut done = Done::default();
+    for queue in chosen.queues() {
+        redrive_queue(stack, terminal, queue, chosen, &mut done).await?;
+    }
+    if chosen.has_statuses() {
+        put_back_statuses(stack, terminal, chosen, &mut done).await?;
+    }
+    terminal.say(&format!("Put back: {}", done.put_back.len()));
+    for id in &done.stuck {
+        terminal.note(&format!(
+            "{id} names no message, and cannot be put back; `cargo ops dead-letters show {id} --reveal` shows it, \
+             `cargo ops dead-letters discard {id}` throws it away"
+        ));
+    }
+    let dealt_with = |id: &&String| done.put_back.contains(*id) || done.stuck.contains(*id);
+    let missing: Vec<String> = chosen
+        .ids
+        .iter()
+        .filter(|id| !dealt_with(id))
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        return Err(not_there(&missing));
+    }
+    if done.stuck.is_empty() {
+        Ok(())
+    } else {
+        let stuck = done.stuck.len();
+        Err(Failure::Problem(format!("{stuck} could not be put back")))
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    put_back: Vec<String>,
+    stuck: Vec<String>,
+    /// What was put back, as it came. What comes again meanwhile was dead-lettered again.
+    bodies: BTreeSet<String>,
+}
+
+impl Done {
+    /// Whether it is put back now: once, in this command.
+    fn takes(&self, item: &Item, chosen: &Chosen) -> bool {
+        item.retryable && chosen.has(&item.message_id) && !self.bodies.contains(&item.body)
+    }
+}
+
+/// Round by round: what stands behind others in a message group is seen when they are gone.
+async fn redrive_queue(
+    stack: &Stack,
+    terminal: &Terminal,
+    queue: SourceQueue,
+    chosen: &Chosen,
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let mut progress = Progress::begin(terminal, "put back");
+    let mut kept_back: Vec<Item> = Vec::new();
+    loop {
+        let peeked = reserve(stack, queue).await?;
+        let hidden = peeked.out_of_sight.saturating_sub(kept_back.len());
+        let (mut going, staying): (Vec<Item>, Vec<Item>) = peeked
+            .items
+            .into_iter()
+            .partition(|item| done.takes(item, chosen));
+        let stuck = staying
+            .iter()
+            .filter(|item| !item.retryable && chosen.has(&item.message_id));
+        done.stuck.extend(stuck.map(|item| item.message_id.clone()));
+        // Seen once is enough, in this command.
+        kept_back.extend(staying);
+        let mut ended = Ok(());
+        if hidden > 0 && chosen.is_all() {
+            if let Some(later) = until_the_last_of_the_group(&mut going) {
+                queue::release(stack, queue, &later).await;
+            } else if done.bodies.is_empty() && (queue == SourceQueue::Exchange || going.is_empty())
+            {
+                // What is hidden may have come before these. (After the first round SQS may not have
+                // counted yet what is gone.)
+                ended = Err(out_of_sight(hidden));
+            }
+        }
+        if ended.is_ok() {
+            for some in batches(&going) {
+                ended = put_back_some(stack, queue, &some, done).await;
+                if ended.is_err() {
+                    break;
+                }
+                progress.at(done.put_back.len());
+            }
+        }
+        if ended.is_err() {
+            queue::release(stack, queue, &going).await;
+        }
+        if ended.is_err() || going.is_empty() || !chosen.is_all() {
+            queue::release(stack, queue, &kept_back).await;
+            return ended;
+        }
+    }
+}
+
+/// Of what SQS itself moved only the first ten are seen: what came after the last of those has to wait
+/// for the next round, and is taken out. None, if there is nothing that SQS moved.
+fn until_the_last_of_the_group(going: &mut Vec<Item>) -> Option<Vec<Item>> {
+    let of_group = going.iter().filter(|item| item.by_sqs);
+    let last_ms = of_group.map(Item::came_at_ms).max()?;
+    let (now, later) = std::mem::take(going)
+        .into_iter()
+        .partition(|item| item.came_at_ms() <= last_ms);
+    *going = now;
+    Some(later)
+}
+
+/// Batches in order, with one message of each sender: an entry of a batch can fail alone, and
+/// nothing of its sender may then have overtaken it.
+fn batches(items: &[Item]) -> Vec<Vec<&Item>> {
+    let mut batches: Vec<Vec<&Item>> = Vec::new();
+    for item in items {
+        let sender = item.sender();
+        let fits = batches.last().is_some_and(|batch| {
+            let clashes = sender.is_some() && batch.iter().any(|other| other.sender() == sender);
+            batch.len() < A_CALL && !clashes
+        });
+        if !fits {
+            batches.push(Vec::new());
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.push(item);
+        }
+    }
+    batches
+}
+
+async fn put_back_some(
+    stack: &Stack,
+    queue: SourceQueue,
+    items: &[&Item],
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let home = SqsQueue::new(
+        stack.sqs.clone(),
+        stack.output(queue.home_output())?.to_owned(),
+    );
+    let messages = items.iter().map(|item| NewMessage {
+        body: item.body.clone(),
+        fifo: (queue == SourceQueue::Exchange).then(|| Fifo {
+            group: MEDIC_GROUP.to_owned(),
+            // Of this life in the dead-letter queue: new each time that it is dead-lettered, and the same when a
+            // command that died is given again.
+            deduplication_id: format!("retry-{}", item.message_id),
+        }),
+    });
+    let sent = home.send(messages.collect()).await;
+    let in_queue: Vec<Item> = items
+        .iter()
+        .zip(&sent)
+        .filter(|(_, sent)| sent.is_ok())
+        .map(|(item, _)| (*item).clone())
+        .collect();
+    let gone = queue::delete(stack, queue, &in_queue).await;
+    let left = in_queue.len().saturating_sub(gone.len());
+    for item in &in_queue {
+        done.put_back.push(item.message_id.clone());
+        done.bodies.insert(item.body.clone());
+    }
+    if let Some(error) = sent.iter().find_map(|sent| sent.as_ref().err()) {
+        return Err(Failure::aws(
+            "put back what was dead-lettered",
+            &error.problem,
+        ));
+    }
+    if left > 0 {
+        return Err(Failure::Problem(format!(
+            "{left} are put back and still in the dead-letter queue, too; give the command again, what was \
+             done twice is recognised by its id"
+        )));
+    }
+    Ok(())
+}
+
+async fn put_back_statuses(
+    stack: &Stack,
+    terminal: &Terminal,
+    chosen: &Chosen,
+    done: &mut Done,
+) -> Result<(), Failure> {
+    // Ids that were found in a queue are no messages of Medic.
+    let open = |id: &&String| !done.put_back.contains(*id) && !done.stuck.contains(*id);
+    if !chosen.is_all() && !chosen.ids.iter().any(|id| open(&id)) {
+        return Ok(());
+    }
+    for status in refused_status::all(stack, terminal).await? {
+        let id = &status.row.id;
+        if chosen.has(id.as_str()) && refused_status::report_again(stack, terminal, id).await? {
+            done.put_back.push(id.as_str().to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dead_lettered_again_meanwhile_is_left_for_the_next_command() {
+        let all = Chosen {
+            ids: Vec::new(),
+            of: None,
+        };
+        let first = Item::example("m1", "the SMS", true);
+        let mut done = Done::default();
+        assert!(done.takes(&first, &all));
+        done.bodies.insert(first.body.clone());
+        assert!(!done.takes(&Item::example("m2", "the SMS", true), &all));
+        assert!(done.takes(&Item::example("m3", "another SMS", true), &all));
+        assert!(!done.takes(&Item::example("m4", "no SMS", false), &all));
+    }
+
+    #[test]
+    fn nothing_overtakes_what_sqs_does_not_show_yet() {
+        let item = |at_ms, by_sqs| {
+            let mut item = Item::example(&format!("m{at_ms}"), "x", true);
+            (item.dead_lettered_at_ms, item.by_sqs) = (at_ms, by_sqs);
+            item
+        };
+        let mut going = vec![item(3, false), item(5, true), item(9, false)];
+        let later = until_the_last_of_the_group(&mut going).unwrap();
+        let times = |items: &[Item]| items.iter().map(Item::came_at_ms).collect::<Vec<_>>();
+        assert_eq!((times(&going), times(&later)), (vec![3, 5], vec![9]));
+        let mut none_of_it = vec![item(3, false)];
+        assert!(until_the_last_of_the_group(&mut none_of_it).is_none());
+        assert_eq!(none_of_it.len(), 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! An unknown outcome and a delivery report that nobody expected: each case of
+//! `functions/bridge/src/domain/correlation.rs`, through the whole system.
+
+use bridge::domain::ids::MedicMessageId;
+use bridge::domain::message::{MessageRow, Sending};
+use bridge::domain::status::Status;
+use bridge::ports::Row;
+use simulation::africas_talking::{self, Verdict};
+use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
+
+/// A message of which nobody knows whether Africa's Talking took it.
+fn unknown(scenario: &Scenario, id: &str, to: &str, was_taken: bool) {
+    scenario.verdicts(&[Verdict::NoAnswer(was_taken)]);
+    scenario.wants_to(id, to);
+    scenario.poll();
+    scenario.seconds(50);
+    assert_eq!(scenario.calls(id), 1);
+}
+
+#[test]
+fn matching_report_is_believed_only_when_no_answer_can_come_any_more() {
+    let scenario = Scenario::default();
+    unknown(&scenario, "out-1", PHONE, true);
+    scenario.report("out-1", "Success");
+    scenario.seconds(60);
+    let row = scenario.row("out-1").unwrap();
+    assert!(!matches!(row.sending, Sending::Accepted));
+    assert_eq!(scenario.reported("out-1"), Some(Status::Unsent));
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
+    assert_eq!(scenario.settled.borrow().len(), 1);
+    scenario.keeps_its_promises();
+}
+
+#[test]
+fn two_unknown_messages_to_one_number_match_nothing_and_each_follows_the_policy() {
+    let scenario = Scenario::default();
+    scenario.verdicts(&[Verdict::NoAnswer(true), Verdict::NoAnswer(false)]);
+    scenario.wants("out-1");
+    scenario.wants("out-2");
+    scenario.seconds(60);
+    let at = scenario.africas_talking.borrow();
+    let taken = at.calls.iter().find(|call| call.at_id.is_some());
+    let taken = taken.map(|call| call.message.clone());
+    drop(at);
+    scenario.report(&taken.unwrap(), "Success");
+    scenario.rest(1);
+    assert!(scenario.events("report_match_ambiguous") > 0);
+    assert!(scenario.settled.borrow().is_empty());
+    assert_eq!((scenario.calls("out-1"), scenario.calls("out-2")), (2, 2));
+    scenario.keeps_its_promises();
+}
+
+#[test]
+fn an_unknown_message_to_another_number_does_not_stand_in_the_way() {
+    let scenario = Scenario::default();
+    unknown(&scenario, "out-1", PHONE, true);
+    unknown(&scenario, "out-2", OTHER_PHONE, false);
+    scenario.report("out-1", "Success");
+    scenario.rest(1);
+    assert_eq!((scenario.calls("out-1"), scenario.calls("out-2")), (1, 2));
+    scenario.keeps_its_promises();
+}
+
+#[test]
+fn another_applications_report_beside_ours_adopts_nothing() {
+    let scenario = Scenario::default();
+    unknown(&scenario, "out-1", PHONE, true);
+    scenario.report("out-1", "Success");
+    africas_talking::report(&scenario, "ATXid_of_another", PHONE, "Failed");
+    scenario.rest(1);
+    assert!(scenario.events("report_match_ambiguous") > 0);
+    assert_eq!(scenario.calls("out-1"), 2);
+    assert!(scenario.reported("out-1") < Some(Status::Failed));
+    scenario.keeps_its_promises();
+}
+
+#[test]
+fn the_report_of_the_first_attempt_after_the_resend_is_joined_with_the_seconds() {
+    let scenario = Scenario::default();
+    unknown(&scenario, "out-1", PHONE, true);
+    let first = scenario.africas_talking.borrow().calls[0].at_id.clone();
+    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.minutes(8);
+    assert_eq!(scenario.calls("out-1"), 2);
+    scenario.report("out-1", "Failed");
+    scenario.minutes(3);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Failed));
+    africas_talking::report(&scenario, &first.unwrap(), PHONE, "Success");
+    scenario.rest(1);
+    assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
+    assert_eq!(scenario.row("out-1").unwrap().at_ids.len(), 2);
+    assert_eq!(scenario.calls("out-1"), 2);
+    scenario.keeps_its_promises();
+}
+
+#[test]
+fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
+    let scenario = Scenario::default();
+    unknown(&scenario, "out-1", PHONE, false);
+    // An index that is hours behind: it never learns that `out-2` has a call to the same number,
+    // of which the answer waits in `outbox` through an outage of the ledger.
+    let hidden = MessageRow::new(MedicMessageId::new("out-2").unwrap(), 0);
+    scenario
+        .ledger
+        .borrow_mut()
+        .index(u64::MAX, Row::Message(hidden));
+    scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+    scenario.copy_into_outbox("out-2");
+    scenario.seconds(5);
+    assert_eq!(scenario.calls("out-2"), 1);
+    scenario.faults.ledger_out.set(true);
+    scenario.report("out-2", "Success");
+    scenario.minutes(4);
+    assert_eq!(scenario.events("acceptance_queued"), 1);
+    scenario.switch_off(simulation::lambda::Function::OutboundSender);
+    scenario.faults.ledger_out.set(false);
+    scenario.minutes(40);
+    assert_eq!(scenario.row("out-1").unwrap().at_ids.len(), 1, "matched");
+    scenario.switch_on(simulation::lambda::Function::OutboundSender);
+    scenario.rest(2);
+    assert_eq!(scenario.events("id_taken_back"), 1);
+    assert!(scenario.row("out-1").unwrap().at_ids.is_empty());
+    assert_eq!(scenario.row("out-2").unwrap().at_ids.len(), 1);
+    assert_eq!(scenario.row("out-2").unwrap().status, Status::Delivered);
+    assert_eq!(scenario.calls("out-2"), 1);
+}
