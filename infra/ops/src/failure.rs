@@ -143,7 +143,7 @@ fn is_about_time(code: &str) -> bool {
 fn explained(code: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     let advice = if code.starts_with("no AWS credentials") {
-        "`aws configure`, `aws sso login` or AWS_PROFILE helps"
+        "`aws configure`, `aws sso login`, `aws login` or AWS_PROFILE helps"
     } else if has(&["AccessDenied", "UnauthorizedOperation", "NotAuthorized"]) {
         "your AWS user or role is not allowed to; use a profile (--profile) that may operate the stack"
     } else if has(&[

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
+use aws_sdk_cloudformation::types::Stack as Described;
 use aws_sdk_sqs::types::QueueAttributeName;
 use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::secrets_manager::ManagedSecret;
@@ -76,9 +77,9 @@ impl Stack {
         let answer = question.send().await;
         let answer = answer.map_err(|error| not_found(&name, access, &error))?;
         let stack = answer.stacks().first();
-        let outputs = stack.map(|stack| stack.outputs()).unwrap_or_default();
-        let parameters = stack.map(|stack| stack.parameters()).unwrap_or_default();
-        let status = stack.and_then(|stack| stack.stack_status());
+        let outputs = stack.map(Described::outputs).unwrap_or_default();
+        let parameters = stack.map(Described::parameters).unwrap_or_default();
+        let status = stack.and_then(Described::stack_status);
         Ok(Self {
             status: status.map(ToString::to_string).unwrap_or_default(),
             outputs: pairs(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_cloudwatch::types::{Dimension, StateValue, Statistic};
+use aws_sdk_cloudwatch::types::{Datapoint, Dimension, StateValue, Statistic};
 use bridge::domain::circuit_breaker::AccountFailure;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
@@ -155,7 +155,7 @@ async fn greatest(
         .send()
         .await
         .map_err(|error| Failure::call("look at a queue's age", &error))?;
-    let values = answer.datapoints().iter().filter_map(|it| it.maximum());
+    let values = answer.datapoints().iter().filter_map(Datapoint::maximum);
     Ok(values.reduce(f64::max))
 }
 

@@ -23,8 +23,11 @@ use crate::terminal::Terminal;
 /// How long a server may take to answer one question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+/// A proxy at an address, for some of the addresses behind it.
+type ProxyAt = fn(String) -> reqwest::Result<Proxy>;
+
 /// The variables that name proxies, and for which addresses.
-const PROXIES: [([&str; 2], fn(String) -> reqwest::Result<Proxy>); 3] = [
+const PROXIES: [([&str; 2], ProxyAt); 3] = [
     (["HTTP_PROXY", "http_proxy"], Proxy::http),
     (["HTTPS_PROXY", "https_proxy"], Proxy::https),
     (["ALL_PROXY", "all_proxy"], Proxy::all),
