@@ -147,7 +147,7 @@ fn usual(usages: &[Usage]) -> Usage {
 }
 
 async fn poll(local: &mut Local) -> anyhow::Result<()> {
-    local.poll();
+    local.poll()?;
     local.rest(TIME_LIMIT).await
 }
 

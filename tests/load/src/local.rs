@@ -157,16 +157,20 @@ impl Local {
     }
 
     /// The minute's poll.
-    pub fn poll(&mut self) {
+    ///
+    /// # Errors
+    /// When the queue does not take it.
+    pub fn poll(&mut self) -> anyhow::Result<()> {
         self.polls += 1;
         let body = json!({ "v": 1, "kind": "poll", "id": self.polls.to_string() }).to_string();
-        self.aws.send("exchange.fifo", &body, Some(&body));
+        self.aws.send("exchange.fifo", &body)?;
         self.aws.meter.add(Charge::ScheduledPoll, "schedule", 1.0);
         self.aws.meter.add(
             Charge::FifoQueueRequest,
             "schedule: send exchange.fifo",
             1.0,
         );
+        Ok(())
     }
 
     /// Waits until nothing is under way any more. While nobody else works off the queues, it does: one
@@ -191,10 +195,11 @@ impl Local {
     }
 
     async fn work_off(&self) -> Infallible {
+        let mapping = mapping::alone();
         loop {
             let mut worked = false;
             for (function, _, queue) in self.woken_by_queues() {
-                worked = mapping::one_batch(&self.aws, queue, function).await;
+                worked = mapping::one_batch(&self.aws, queue, function, &mapping).await;
                 if worked {
                     break;
                 }

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use load::aws::units::{size, write_units};
 use load::lambda::programs;
 use load::local::{Local, Manners};
+use models::dynamodb::units::{size, write_units};
 use sandbox::africastalking::Fault;
 use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
@@ -45,14 +45,14 @@ async fn life(local: &mut Local) -> anyhow::Result<Vec<(String, usize)>> {
     let sent = local.africas_talking.accepted().len();
     local.aws.record();
     let id = local.medic.queue("+254700000001", "Please come")?;
-    local.poll();
+    local.poll()?;
     local.rest(TIME_LIMIT).await?;
     let accepted = local.africas_talking.accepted();
     let at_id = &accepted.get(sent).context("it was not sent")?.id;
     for status in ["Sent", "Submitted", "Success"] {
         local.africas_talking.report(at_id, status, None).await;
         local.rest(TIME_LIMIT).await?;
-        local.poll();
+        local.poll()?;
         local.rest(TIME_LIMIT).await?;
     }
     ensure!(local.medic.state_of(&id) == Some(MessageState::Delivered));

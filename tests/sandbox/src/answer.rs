@@ -1,7 +1,7 @@
 //! Answers, as the stand-ins write them.
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use serde::Serialize;
@@ -13,9 +13,35 @@ pub fn with(status: StatusCode, content_type: &'static str, body: impl Into<Body
     (status, [content_type], body.into()).into_response()
 }
 
-/// JSON on one line, as a machine would write it.
-pub fn json(status: StatusCode, value: &serde_json::Value) -> Response {
-    with(status, "application/json; charset=utf-8", value.to_string())
+/// A model's response on its way to the wire.
+pub fn of(response: models::http::Response) -> Response {
+    let mut answer = Response::new(Body::from(response.body));
+    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or_default();
+    let headers = [
+        (header::CONTENT_TYPE, response.content_type),
+        (header::LOCATION, response.location),
+    ];
+    for (name, value) in headers {
+        if let Some(value) = value {
+            let value = HeaderValue::from_static(value);
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+/// A request as a model reads it. Header values that are no text are left out.
+pub fn request(parts: &request::Parts, body: Vec<u8>) -> models::http::Request {
+    let headers = parts.headers.iter().filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    models::http::Request {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body,
+    }
 }
 
 /// JSON for a person at a terminal.
@@ -49,41 +75,26 @@ pub fn refused(reason: &str) -> Response {
     pretty_with(StatusCode::BAD_REQUEST, &json!({"error": reason}))
 }
 
-/// The value of a header, when it is there and readable.
-#[must_use]
-pub fn header(headers: &HeaderMap, name: impl Into<HeaderName>) -> Option<&str> {
-    headers.get(name.into())?.to_str().ok()
-}
-
 /// What became of reading a request's body.
 #[derive(Debug)]
 pub enum ReadBody {
-    /// All of it.
+    /// All of it, or one byte more than allowed; the rest was read and thrown away.
     Whole(Vec<u8>),
-    /// It was longer than allowed; the rest was read and thrown away.
-    TooLong,
     /// The caller went away in the middle.
     Broken,
 }
 
-/// Reads a body to its end, and keeps at most `limit` bytes of it.
+/// Reads a body to its end, and keeps at most `limit` bytes of it and one that tells that there were more.
 pub async fn read_body(body: Body, limit: usize) -> ReadBody {
     let mut chunks = body.into_data_stream();
     let mut kept = Vec::new();
-    let mut too_long = false;
     while let Some(chunk) = chunks.next().await {
         let chunk: Bytes = match chunk {
             Ok(chunk) => chunk,
             Err(_) => return ReadBody::Broken,
         };
-        too_long = too_long || kept.len().saturating_add(chunk.len()) > limit;
-        if !too_long {
-            kept.extend_from_slice(&chunk);
-        }
+        let room = limit.saturating_add(1).saturating_sub(kept.len());
+        kept.extend(chunk.iter().take(room));
     }
-    if too_long {
-        ReadBody::TooLong
-    } else {
-        ReadBody::Whole(kept)
-    }
+    ReadBody::Whole(kept)
 }

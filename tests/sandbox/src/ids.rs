@@ -38,11 +38,11 @@ pub fn uuid() -> anyhow::Result<String> {
 
 /// Milliseconds since 1970, UTC.
 #[must_use]
-pub fn now_ms() -> u64 {
+pub fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A phone number as somebody typed it into an address: in a query, a `+` arrives as a space.

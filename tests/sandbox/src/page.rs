@@ -126,8 +126,8 @@ async fn events(State(shared): State<Shared>) -> impl IntoResponse {
 /// Looks for as long as somebody wants to see.
 async fn follow(shared: Shared) {
     let Shared { system, feed } = shared;
-    let [mut phones, mut phone_faults] = system.africastalking.changes();
-    let [mut medic, mut medic_faults] = system.medic.changes();
+    let mut phones = system.africastalking.changes();
+    let mut medic = system.medic.changes();
     let mut world = World::default();
     let mut log = LogReader::default();
     loop {
@@ -148,9 +148,7 @@ async fn follow(shared: Shared) {
         tokio::time::sleep(PAUSE).await;
         tokio::select! {
             () = phones.next() => {}
-            () = phone_faults.next() => {}
             () = medic.next() => {}
-            () = medic_faults.next() => {}
             () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
         }
     }

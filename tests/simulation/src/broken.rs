@@ -226,7 +226,7 @@ impl LedgerStore for BentLedger {
                     self.claimed.borrow_mut().insert(row.id.clone());
                 }
                 let now = ctx.world.ledger.borrow().read(&[write.row.key()]);
-                write.expected = now.into_iter().next().map(|(_, version)| version);
+                write.expected = now.0.into_iter().next().map(|(_, version)| version);
             }
         }
         self.port.write(writes).await

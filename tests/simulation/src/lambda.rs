@@ -15,11 +15,13 @@ use bridge::log::Callback;
 use bridge::ports::Record;
 use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
+use models::lambda::EventSourceMapping;
+use models::sqs::Received;
 
 use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue};
 use crate::executor::TaskId;
 use crate::ports::{Ctx, SimHash, SimRuntime, SimSecret};
-use crate::queue::BATCH;
+use crate::queue::{self, BATCH};
 use crate::world::{QueueName, World};
 
 /// A function.
@@ -98,7 +100,7 @@ struct Environment {
 /// What Lambda knows.
 #[derive(Default)]
 pub struct Lambda {
-    in_flight: BTreeMap<Function, usize>,
+    mappings: BTreeMap<Function, EventSourceMapping>,
     look_at_ms: BTreeMap<Function, i64>,
     idle: BTreeMap<Function, Vec<Rc<Environment>>>,
     /// Mappings that are switched off, for tests that look at a queue.
@@ -108,9 +110,16 @@ pub struct Lambda {
 impl Lambda {
     /// Whether an invocation of this function is running.
     pub fn is_running(&self, function: Function) -> bool {
-        self.in_flight
-            .get(&function)
-            .is_some_and(|count| *count > 0)
+        let mapping = self.mappings.get(&function);
+        mapping.is_some_and(|mapping| mapping.in_flight() > 0)
+    }
+
+    fn mapping(&mut self, function: Function) -> &mut EventSourceMapping {
+        let enabled = !self.off.contains(&function);
+        let new = || EventSourceMapping::new(function.concurrency());
+        let mapping = self.mappings.entry(function).or_insert_with(new);
+        mapping.enabled = enabled;
+        mapping
     }
 
     /// Lets go of every environment.
@@ -146,21 +155,23 @@ pub fn check(world: &Rc<World>, queue: QueueName) {
 }
 
 fn receive(world: &Rc<World>, function: Function) {
-    let lambda = world.lambda.borrow();
-    let in_flight = lambda.in_flight.get(&function).copied().unwrap_or(0);
-    if in_flight >= function.concurrency() || lambda.off.contains(&function) {
+    let mut lambda = world.lambda.borrow_mut();
+    let mapping = lambda.mapping(function);
+    if !mapping.may_begin() {
         return;
     }
-    drop(lambda);
     let limit = match function {
         // A standard queue often hands out fewer than it has.
         Function::OutboundSender | Function::ReportRecorder => world.random.between(1, 10) as usize,
         _ => BATCH,
     };
-    let queue = world.queue(function.queue());
-    let (records, dead) = queue
-        .borrow_mut()
-        .receive(world.now_ms(), limit, &world.random);
+    let (batch, dead) = mapping.poll(
+        &mut world.queue(function.queue()).borrow_mut(),
+        limit,
+        world.now_ms(),
+        queue::by_chance(&world.random),
+    );
+    drop(lambda);
     if !dead.is_empty() {
         world.count(|| "SQS: moved to the dead-letter queue".to_owned());
         world
@@ -168,15 +179,16 @@ fn receive(world: &Rc<World>, function: Function) {
             .borrow_mut()
             .extend(dead.into_iter().map(|m| m.body));
     }
-    if !records.is_empty() {
+    if !batch.is_empty() {
         world.uses_queue(function, function.queue());
-        start(world, function, records);
+        start(world, function, batch);
     }
     check(world, function.queue());
 }
 
-fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
+fn start(world: &Rc<World>, function: Function, batch: Vec<Received>) {
     let task = world.next_number();
+    let records: Vec<Record> = batch.iter().cloned().map(queue::record).collect();
     world.note(|| {
         let records: Vec<String> = records
             .iter()
@@ -190,24 +202,14 @@ fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
     let received_before = records.iter().any(|record| record.receive_count > 1);
     ctx.received_before.set(received_before);
     let deadline_ms = world.now_ms() + function.timeout_ms();
-    let receipts: Vec<(String, String)> = records
-        .iter()
-        .map(|record| (record.message_id.clone(), record.receipt_handle.clone()))
-        .collect();
-    deliver_twice(world, function, &receipts);
+    deliver_twice(world, function, &batch);
     let work = worker(&ctx, function, records, deadline_ms);
-    *world
-        .lambda
-        .borrow_mut()
-        .in_flight
-        .entry(function)
-        .or_default() += 1;
     let at = Rc::clone(world);
     world.spawn(
         task,
         async move {
             let back = work.await;
-            returned(&at, function, &receipts, &back);
+            returned(&at, function, &batch, &back);
             at.note(|| format!("#{task} {} ends, returns {back:?}", function.name()));
             billed(&at, function, began_ms);
             ended(&at, function);
@@ -222,13 +224,13 @@ fn start(world: &Rc<World>, function: Function, records: Vec<Record>) {
     world.at_time(deadline_ms, move |world| world.kill(task));
 }
 
-fn deliver_twice(world: &Rc<World>, function: Function, receipts: &[(String, String)]) {
+fn deliver_twice(world: &Rc<World>, function: Function, batch: &[Received]) {
     let chance = world.faults.rates.borrow().delivered_twice;
     if function == Function::MedicExchange || !world.random.chance(chance) {
         return;
     }
     world.count(|| "SQS: handed out twice".to_owned());
-    let receipt = receipts[0].1.clone();
+    let receipt = batch[0].receipt_handle.clone();
     let soon_ms = world.random.between(0, 2_000);
     world.after(soon_ms, move |world| {
         let now_ms = world.now_ms();
@@ -239,21 +241,19 @@ fn deliver_twice(world: &Rc<World>, function: Function, receipts: &[(String, Str
 }
 
 /// What is not returned is deleted.
-fn returned(world: &Rc<World>, function: Function, receipts: &[(String, String)], back: &[String]) {
+fn returned(world: &Rc<World>, function: Function, batch: &[Received], back: &[String]) {
     let now_ms = world.now_ms();
-    if receipts.iter().any(|(id, _)| !back.contains(id)) {
+    let done = models::lambda::succeeded(batch, back);
+    if !done.is_empty() {
         world.uses_queue(function, function.queue());
     }
-    for (id, receipt) in receipts {
-        if back.contains(id) {
-            continue;
-        }
+    for message in done {
         let lost = world.faults.rates.borrow().delete_lost;
         if world.random.chance(lost) {
             world.count(|| "SQS: deletion lost".to_owned());
         } else {
             let queue = world.queue(function.queue());
-            queue.borrow_mut().delete(receipt, now_ms);
+            queue.borrow_mut().delete(&message.receipt_handle, now_ms);
         }
     }
 }
@@ -268,9 +268,7 @@ fn billed(world: &World, function: Function, began_ms: i64) {
 }
 
 fn ended(world: &Rc<World>, function: Function) {
-    if let Some(count) = world.lambda.borrow_mut().in_flight.get_mut(&function) {
-        *count -= 1;
-    }
+    world.lambda.borrow_mut().mapping(function).ended();
     check(world, function.queue());
 }
 

@@ -216,8 +216,8 @@ fn wishes(world: &Rc<World>, end_ms: i64) {
             let mut medic = world.medic.borrow_mut();
             medic.wants(&id, &to, &africas_talking::text_for(&id));
             if let Some(message) = medic.outgoing.last_mut() {
-                message.refuses = refuses;
-                message.crashes = crashes;
+                message.refuses = refuses.map(Status::medic_name);
+                message.crashes = crashes.map(Status::medic_name);
             }
         });
     }

@@ -2,7 +2,6 @@
 //! or after its effect, take long, or be the last thing that its invocation did.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bridge::digest::hmac_hex;
@@ -209,31 +208,26 @@ pub struct SimLedger(pub Rc<Ctx>);
 impl LedgerStore for SimLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
-        let half_units = 2 * keys.len() as u64;
-        world.uses(self.0.function, |usage| usage.read_half_units += half_units);
-        let rows = self.0.call(Call::Read, || world.ledger.borrow().read(keys));
+        let rows = self.0.call(Call::Read, || {
+            let (rows, units) = world.ledger.borrow().read(keys);
+            self.reads(units);
+            rows
+        });
         rows.await
             .ok_or_else(|| LedgerError("no answer".to_owned()))
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
         let world = &self.0.world;
-        let keys: BTreeSet<Key> = writes.iter().map(|write| write.row.key()).collect();
-        if keys.len() < writes.len() {
-            // As DynamoDB does.
-            return Err(LedgerError("ValidationException".to_owned()));
-        }
-        // A transaction counts twice.
-        let units = writes.len() * if writes.len() > 1 { 2 } else { 1 };
-        world.uses(self.0.function, |usage| usage.write_units += units as u64);
         let written = self.0.call(Call::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
-                return Written::Conflict;
+                return Ok(Written::Conflict);
             }
-            let (written, changed) = world.ledger.borrow_mut().write(writes);
-            for (version, row) in changed {
-                if let Row::Message(row) = &row {
+            let (written, units, changes) = world.ledger.borrow_mut().write(writes)?;
+            world.uses(self.0.function, |usage| usage.write_units += units.writes);
+            for change in changes {
+                if let Row::Message(row) = &change.item.row {
                     world.note(|| {
                         let (id, sending, reported) =
                             (row.id.as_str(), &row.sending, &row.reported);
@@ -244,14 +238,13 @@ impl LedgerStore for SimLedger {
                 let lags = world.random.chance(world.faults.rates.borrow().index_lags);
                 let lag_ms = world.random.between(1, if lags { 90_000 } else { 300 });
                 world.after(lag_ms, move |world| {
-                    world.ledger.borrow_mut().index(version, row);
+                    world.ledger.borrow_mut().index(&change);
                 });
             }
-            written
+            Ok(written)
         });
-        written
-            .await
-            .ok_or_else(|| LedgerError("no answer".to_owned()))
+        let no_answer = || Err(LedgerError("no answer".to_owned()));
+        written.await.unwrap_or_else(no_answer)
     }
 
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
@@ -261,9 +254,10 @@ impl LedgerStore for SimLedger {
 
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
         let world = &self.0.world;
-        world.uses(self.0.function, |usage| usage.read_half_units += 1);
         let named = self.0.call(Call::Unsettled, || {
-            world.ledger.borrow().unsettled(number_hash, limit)
+            let (named, units) = world.ledger.borrow().unsettled(number_hash, limit);
+            self.reads(units);
+            named
         });
         named
             .await
@@ -272,13 +266,20 @@ impl LedgerStore for SimLedger {
 }
 
 impl SimLedger {
+    fn reads(&self, units: f64) {
+        self.0.world.uses(self.0.function, |usage| {
+            usage.read_half_units += (units * 2.0) as u64;
+        });
+    }
+
     /// What the index names, with the rows as it remembers them.
     pub async fn named(&self, limit: usize) -> Result<Vec<MessageRow>, LedgerError> {
         let world = &self.0.world;
-        world.uses(self.0.function, |usage| usage.read_half_units += 1);
-        let named = self
-            .0
-            .call(Call::Unreported, || world.ledger.borrow().unreported(limit));
+        let named = self.0.call(Call::Unreported, || {
+            let (named, units) = world.ledger.borrow().unreported(limit);
+            self.reads(units);
+            named
+        });
         named
             .await
             .ok_or_else(|| LedgerError("no answer".to_owned()))

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
 use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, decode};
+use models::medic::{MessageState, Outgoing};
 
 use crate::africas_talking::{SendCall, Verdict};
-use crate::medic::{Outgoing, POISONS, State};
+use crate::medic::{POISONS, status_of};
 use crate::world::{MINUTE_MS, QueueName, World};
 
 /// What the clocks of two invocations may differ by, in milliseconds.
@@ -227,13 +228,10 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
         ));
     }
     if taken == 0 && !message.is_failing() {
-        match &message.state {
-            State::LastStatus(Status::Failed, Some(reason)) if !reason.is_empty() => {}
-            state => found.push(breach(
-                2,
-                &message.id,
-                format!("was never sent, and is {state:?}"),
-            )),
+        let has_reason = message.details().is_some_and(|reason| !reason.is_empty());
+        if message.state != MessageState::Failed || !has_reason {
+            let what = format!("was never sent, and is {:?}", message.state);
+            found.push(breach(2, &message.id, what));
         }
     }
     for (n, call) in calls.iter().enumerate().skip(1) {
@@ -301,12 +299,10 @@ fn is_heard(world: &World, call: &SendCall) -> bool {
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.
 fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
     let mut found = Vec::new();
-    if message.history.windows(2).any(|two| two[1] < two[0]) {
-        found.push(breach(
-            3,
-            &message.id,
-            format!("was told {:?}", message.history),
-        ));
+    let history = message.history.iter();
+    let reported: Vec<Status> = history.filter_map(|row| status_of(row.state)).collect();
+    if reported.windows(2).any(|two| two[1] < two[0]) {
+        found.push(breach(3, &message.id, format!("was told {reported:?}")));
     }
     let ledger = world.ledger.borrow();
     let Some(row) = ledger.message(&message.id) else {
@@ -354,8 +350,7 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
     }
     // What was refused because a repeat stood control stays refused, alarmed, until somebody looks.
     let is_set_aside = row.is_refused() && an_sms_came_again(world);
-    let last_word = is_set_aside
-        || matches!(&message.state, State::LastStatus(status, _) if *status == row.status);
+    let last_word = is_set_aside || status_of(message.state) == Some(row.status);
     if !last_word && !message.is_failing() {
         let what = format!(
             "is {:?} in Medic and {:?} in the ledger",

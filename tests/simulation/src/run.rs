@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use bridge::domain::message::UnknownOutcomePolicy;
 
 use crate::broken::Variant;
-use crate::medic::POISONS;
+use crate::medic::{POISONS, status_of};
 use crate::plan;
 use crate::promises::{self, Breach};
 use crate::world::{BEGIN_MS, MINUTE_MS, World};
@@ -151,11 +151,9 @@ fn outcome_counts(world: &Rc<World>) {
     for message in &medic.outgoing {
         let taken = at.taken(&message.id);
         world.count(|| format!("outcome: message out, sent {taken} times"));
-        world.count(|| match &message.state {
-            crate::medic::State::LastStatus(status, _) => {
-                format!("outcome: message out, {status:?}")
-            }
-            state => format!("outcome: message out, {state:?}"),
+        world.count(|| match status_of(message.state) {
+            Some(status) => format!("outcome: message out, {status:?}"),
+            None => format!("outcome: message out, {:?}", message.state),
         });
     }
 }

@@ -12,7 +12,7 @@ use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, 
 
 use crate::africas_talking::{self, Verdict, text_for};
 use crate::lambda::{self, Function};
-use crate::medic::{Logged, PostDisposition, State};
+use crate::medic::{Logged, PostDisposition, status_of};
 use crate::promises;
 use crate::world::{MINUTE_MS, QueueName, Settings, World};
 
@@ -191,18 +191,13 @@ impl Scenario {
 
     /// What was reported to Medic last of a message, if anything.
     pub fn reported(&self, id: &str) -> Option<Status> {
-        match self.medic.borrow().outgoing(id)?.state {
-            State::LastStatus(status, _) => Some(status),
-            _ => None,
-        }
+        status_of(self.medic.borrow().outgoing(id)?.state)
     }
 
     /// The reason that was reported to Medic with it.
     pub fn reason(&self, id: &str) -> Option<String> {
-        match &self.medic.borrow().outgoing(id)?.state {
-            State::LastStatus(_, reason) => reason.clone(),
-            _ => None,
-        }
+        let medic = self.medic.borrow();
+        medic.outgoing(id)?.details().map(str::to_owned)
     }
 
     /// The row of a message.

@@ -1,10 +1,11 @@
 //! `medic-exchange`, sentence by sentence of what it promises.
 
 use bridge::domain::status::Status;
+use models::medic::MessageState;
 use simulation::africas_talking::Verdict;
 use simulation::faults::{Call, Disposition};
 use simulation::lambda::Function;
-use simulation::medic::{self, Logged, Mode, PostDisposition, State};
+use simulation::medic::{self, Logged, Mode, PostDisposition};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario, THIRD_PHONE};
 use simulation::world::QueueName;
 
@@ -74,7 +75,7 @@ fn a_message_that_is_offered_again_is_reported_again_and_not_sent_again() {
     scenario.rest(1);
     assert_eq!(scenario.reported("out-1"), Some(Status::Sent));
     // Medic's own mark fell over our update.
-    scenario.medic.borrow_mut().outgoing[0].state = State::Forwarded;
+    scenario.medic.borrow_mut().outgoing[0].state = MessageState::ForwardedToGateway;
     scenario.rest(1);
     assert_eq!(scenario.reported("out-1"), Some(Status::Sent));
     assert_eq!(scenario.calls("out-1"), 1);
@@ -86,7 +87,7 @@ fn a_queued_message_that_is_offered_again_goes_into_outbox_again_and_is_sent_onc
     scenario.switch_off(Function::OutboundSender);
     scenario.wants("out-1");
     scenario.seconds(30);
-    scenario.medic.borrow_mut().outgoing[0].state = State::Forwarded;
+    scenario.medic.borrow_mut().outgoing[0].state = MessageState::ForwardedToGateway;
     scenario.minutes(1);
     assert_eq!(scenario.length(QueueName::Outbox), 2);
     scenario.switch_on(Function::OutboundSender);

@@ -66,7 +66,7 @@ fn statuses_that_fail_do_not_take_the_messages_turn() {
         scenario.wants_to(&format!("out-{n}"), &format!("+25470000000{n}"));
     }
     for message in &mut scenario.medic.borrow_mut().outgoing {
-        message.refuses = Some(Status::Sent);
+        message.refuses = Some(Status::Sent.medic_name());
     }
     scenario.verdicts(&[Verdict::Accepted(101); 6]);
     scenario.phone_sends("bad", PHONE, "FILTERED");
@@ -90,7 +90,7 @@ fn what_fails_with_nothing_beside_it_is_not_dead_lettered_until_another_shows_th
 fn what_has_no_other_beside_it_for_a_day_is_dead_lettered_also_while_a_status_fails() {
     let scenario = Scenario::default();
     scenario.wants("out-1");
-    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent);
+    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
     scenario.verdicts(&[Verdict::Accepted(101)]);
     scenario.phone_sends("bad", PHONE, "POISON");
     scenario.minutes(40 * 60);
@@ -207,7 +207,7 @@ fn a_status_that_fails_alone_is_marked_alarmed_and_left_alone_until_a_higher_one
     let scenario = Scenario::default();
     scenario.wants("out-1");
     scenario.wants_to("out-2", OTHER_PHONE);
-    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent);
+    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
     scenario.verdicts(&[Verdict::Accepted(101), Verdict::Accepted(101)]);
     scenario.minutes(5);
     scenario.phone_sends("in-1", THIRD_PHONE, "hello");
@@ -258,7 +258,7 @@ fn a_new_message_waits_for_seconds_only_behind_poison_that_had_no_other_beside_i
 fn a_new_message_waits_for_seconds_only_behind_a_status_that_had_no_other_beside_it() {
     let scenario = Scenario::default();
     scenario.wants("out-1");
-    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent);
+    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
     scenario.verdicts(&[Verdict::Accepted(101)]);
     scenario.minutes(6 * 60);
     assert_eq!(scenario.events("status_refused"), 0);
@@ -273,7 +273,7 @@ fn a_new_message_waits_for_seconds_only_behind_a_status_that_had_no_other_beside
 fn a_status_that_has_no_other_beside_it_for_a_day_is_refused() {
     let scenario = Scenario::default();
     scenario.wants("out-1");
-    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent);
+    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
     scenario.verdicts(&[Verdict::Accepted(101)]);
     scenario.minutes(23 * 60);
     assert_eq!(scenario.events("status_refused"), 0);
@@ -296,7 +296,7 @@ fn a_status_that_is_refused_does_not_stand_before_the_others_when_they_are_repor
     for n in 0..12 {
         scenario.wants_to(&format!("out-{n}"), &format!("+2547000002{n:02}"));
     }
-    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent);
+    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
     scenario.verdicts(&[Verdict::Accepted(101); 12]);
     // The messages are taken and acknowledged; then POSTs with statuses end without an answer until
     // one status is brought at a time.
@@ -386,7 +386,7 @@ fn a_status_that_ends_every_post_is_found_while_the_others_are_reported_and_mess
     for n in 0..30 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
     }
-    scenario.medic.borrow_mut().outgoing[7].crashes = Some(Status::Unsent);
+    scenario.medic.borrow_mut().outgoing[7].crashes = Some(Status::Unsent.medic_name());
     for n in 0..60 {
         scenario.phone_sends(&format!("in-{n}"), PHONE, "hello");
         scenario.minutes(1);
@@ -441,7 +441,7 @@ fn a_refused_status_is_reported_again_after_an_hour_while_medic_offers_the_messa
     scenario.switch_off(Function::OutboundSender);
     scenario.wants("out-1");
     scenario.wants_to("out-2", OTHER_PHONE);
-    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Unsent);
+    scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Unsent.medic_name());
     scenario.minutes(10);
     assert_eq!(scenario.events("status_refused"), 1);
     assert_eq!(

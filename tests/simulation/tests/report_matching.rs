@@ -105,7 +105,7 @@ fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     scenario
         .ledger
         .borrow_mut()
-        .index(u64::MAX, Row::Message(hidden));
+        .freeze_index(Row::Message(hidden));
     scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
     scenario.copy_into_outbox("out-2");
     scenario.seconds(5);

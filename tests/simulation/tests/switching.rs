@@ -2,9 +2,9 @@
 
 use bridge::domain::status::Status;
 use bridge::ports::Row;
+use models::medic::{MessageState, Stored};
 use simulation::africas_talking::{self, Verdict};
 use simulation::lambda::Function;
-use simulation::medic::{State, Stored};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 use simulation::world::QueueName;
 
@@ -12,7 +12,7 @@ use simulation::world::QueueName;
 const SENT_BEFORE: [Status; 3] = [Status::Unsent, Status::Pending, Status::Sent];
 
 /// A message that Medic's own integration dealt with, in this state.
-fn left_over(scenario: &Scenario, id: &str, state: State) {
+fn left_over(scenario: &Scenario, id: &str, state: MessageState) {
     scenario.wants(id);
     if let Some(message) = scenario.medic.borrow_mut().outgoing.last_mut() {
         message.state = state;
@@ -35,6 +35,7 @@ fn an_incoming_message_that_medic_has_is_recognised_by_its_id() {
         from: from.to_owned(),
         content: "hello".to_owned(),
         at_ms: 0,
+        post: 0,
     });
     // Africa's Talking had no 200 from the old address, and tries the new one; more than once.
     for minutes in [0, 1, 10] {
@@ -55,7 +56,7 @@ fn an_incoming_message_that_medic_has_is_recognised_by_its_id() {
 
 #[test]
 fn what_is_pending_or_was_offered_is_sent_once_by_the_bridge() {
-    for state in [State::Pending, State::Forwarded] {
+    for state in [MessageState::Pending, MessageState::ForwardedToGateway] {
         let scenario = Scenario::default();
         left_over(&scenario, "out-1", state);
         scenario.rest(1);
@@ -72,7 +73,7 @@ fn what_becomes_due_after_the_move_is_sent_when_it_is_due() {
     let scenario = Scenario::default();
     scenario.minutes(24 * 60);
     assert!(scenario.africas_talking.borrow().calls.is_empty());
-    left_over(&scenario, "out-1", State::Pending);
+    left_over(&scenario, "out-1", MessageState::Pending);
     scenario.rest(1);
     assert_eq!(scenario.calls("out-1"), 1);
     scenario.keeps_its_promises();
@@ -82,7 +83,7 @@ fn what_becomes_due_after_the_move_is_sent_when_it_is_due() {
 fn what_was_sent_before_the_move_is_not_sent_again_and_its_report_is_kept_as_unmatched() {
     for state in SENT_BEFORE {
         let scenario = Scenario::default();
-        left_over(&scenario, "old-1", State::LastStatus(state, None));
+        left_over(&scenario, "old-1", MessageState::after(state.medic_name()));
         // The report, and its repetition by a network that is not sure.
         for _ in 0..3 {
             africas_talking::report(&scenario, "ATXid_of_old", PHONE, "Success");
@@ -104,7 +105,7 @@ fn what_was_sent_before_the_move_is_not_sent_again_and_its_report_is_kept_as_unm
 fn what_was_delivered_or_failed_stays_so_whatever_is_reported_of_it() {
     for state in [Status::Delivered, Status::Failed] {
         let scenario = Scenario::default();
-        left_over(&scenario, "old-1", State::LastStatus(state, None));
+        left_over(&scenario, "old-1", MessageState::after(state.medic_name()));
         for word in ["Sent", "Rejected", "Success"] {
             africas_talking::report(&scenario, "ATXid_of_old", PHONE, word);
         }

@@ -117,14 +117,16 @@ async fn outgoing(
     }
 }
 
-/// How many messages Medic holds that should have been sent by now, by its public monitoring.
+/// How many of the outgoing messages that changed last, up to a hundred, wait for a gateway, by Medic's
+/// public monitoring. Its total of due messages counts every one that was ever due and never falls.
 async fn due(http: &Http, base: &str) -> Option<i64> {
     let answer = ask(http.get(format!("{base}/api/v2/monitoring")))
         .await
         .ok()?;
-    let due = answer
+    let pending = answer
         .body
-        .pointer("/messaging/outgoing/total/due")?
-        .as_i64()?;
-    (answer.status == 200 && due >= 0).then_some(due)
+        .pointer("/messaging/outgoing/last_hundred/pending")?;
+    let count = |state: &str| pending.get(state)?.as_i64().filter(|count| *count >= 0);
+    let due = count("pending")?.checked_add(count("forwarded-to-gateway")?)?;
+    (answer.status == 200).then_some(due)
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use sandbox::africastalking::Request;
+use sandbox::africastalking::SendRequest;
 use sandbox::medic::{MessageState, Outgoing, Post, Stored};
 use sandbox::stack;
 use serde_json::Value;
@@ -196,7 +196,7 @@ impl Bridge {
     }
 
     /// The requests to send to this number that Africa's Talking has got.
-    pub fn sends_to(&self, number: &str) -> Vec<Request> {
+    pub fn sends_to(&self, number: &str) -> Vec<SendRequest> {
         let mut requests = self.africastalking.requests();
         requests.retain(|request| request.field("to") == Some(number));
         requests

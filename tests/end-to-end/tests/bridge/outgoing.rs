@@ -60,7 +60,7 @@ fn rank(state: MessageState) -> u8 {
         MessageState::Sent => 4,
         MessageState::Failed => 5,
         MessageState::Delivered => 6,
-        MessageState::Unrecognised => u8::MAX,
+        MessageState::Unrecognised | MessageState::Duplicate => u8::MAX,
     }
 }
 

@@ -1,11 +1,10 @@
-//! The ledger's table with its three sparse indexes, as far as the bridge calls it.
-
-use std::collections::{BTreeMap, HashMap};
+//! The ledger's table with its three sparse indexes, as far as the bridge calls it: DynamoDB's JSON
+//! protocol over the model.
 
 use anyhow::{Context as _, bail};
+use models::dynamodb::units::{self, Attributes};
+use models::dynamodb::{Entry, Item, Put, Table, Units, WriteError, Written};
 use serde_json::{Value, json};
-
-use super::units::{Item, read_units, size, write_units};
 
 /// The sparse indexes: their partition key, and their sort key if they have one.
 const INDEXES: [(&str, Option<&str>); 3] = [
@@ -14,42 +13,67 @@ const INDEXES: [(&str, Option<&str>); 3] = [
     ("awaiting_final_report", Some("first_offered_ms")),
 ];
 
-/// What a call cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Units {
-    /// Of the table.
-    pub writes: u64,
-    /// Of its indexes.
-    pub index_writes: u64,
-    /// Read units.
-    pub reads: f64,
-}
-
-/// An answer: its HTTP status and its body.
+/// A response: its HTTP status and its body.
 pub type Answer = (u16, Value);
 
-/// The place of a row in an index: its partition key, its sort key, its own key.
-type Entry = (String, u64, String);
+/// A row.
+#[derive(Clone, Debug)]
+struct StoredItem {
+    pk: String,
+    attributes: Attributes,
+}
+
+impl Item for StoredItem {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.pk.clone()
+    }
+
+    fn version(&self) -> &str {
+        let version = self.attributes.get("version");
+        let text = version.and_then(|version| version.get("S")?.as_str());
+        text.unwrap_or_default()
+    }
+
+    fn bytes(&self) -> usize {
+        units::size(&self.attributes)
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |(index, sort): &(&'static str, Option<&str>)| {
+            let partition = self.attributes.get(*index)?.get("S")?.as_str()?.to_owned();
+            let number = |name: &str| {
+                let number = self.attributes.get(name)?.get("N")?;
+                number.as_str()?.parse().ok()
+            };
+            Some(Entry {
+                index,
+                partition,
+                sort: match sort {
+                    Some(sort) => number(sort)?,
+                    None => 0,
+                },
+            })
+        };
+        INDEXES.iter().filter_map(entry).collect()
+    }
+}
 
 /// The table.
 #[derive(Debug, Default)]
-pub struct Table {
-    items: HashMap<String, Item>,
-    entries: [BTreeMap<Entry, ()>; 3],
-}
+pub struct LedgerTable(Table<StoredItem>);
 
-impl Table {
+impl LedgerTable {
     /// How many rows have a key that begins so.
     pub fn count(&self, prefix: &str) -> usize {
-        self.items
-            .keys()
-            .filter(|key| key.starts_with(prefix))
-            .count()
+        let begins_so = |item: &&StoredItem| item.pk.starts_with(prefix);
+        self.0.items().filter(begins_so).count()
     }
 
     /// The size of all rows, in bytes.
     pub fn bytes(&self) -> usize {
-        self.items.values().map(size).sum()
+        self.0.items().map(Item::bytes).sum()
     }
 
     /// One call of DynamoDB's JSON protocol, and what it cost.
@@ -72,14 +96,12 @@ impl Table {
         let mut responses = serde_json::Map::new();
         for (table, request) in tables.context("no RequestItems")? {
             let keys = request.get("Keys").and_then(Value::as_array);
-            let mut found = Vec::new();
-            for key in keys.context("no Keys")? {
-                let item = self.items.get(text(key, "pk")?);
-                let bytes = item.map_or(0, size);
-                units.reads += f64::from(u32::try_from(read_units(bytes))?);
-                found.extend(item.cloned().map(Value::Object));
-            }
-            responses.insert(table.clone(), Value::Array(found));
+            let keys = keys.context("no Keys")?.iter();
+            let keys: anyhow::Result<Vec<String>> = keys.map(|key| text(key, "pk")).collect();
+            let (found, reads) = self.0.read(keys?);
+            units.reads += reads;
+            let found = found.into_iter().map(|item| json!(item.attributes));
+            responses.insert(table.clone(), found.collect());
         }
         let answer = json!({ "Responses": responses, "UnprocessedKeys": {} });
         Ok(((200, answer), units))
@@ -87,162 +109,116 @@ impl Table {
 
     fn query(&self, input: &Value) -> anyhow::Result<(Answer, Units)> {
         let name = input.get("IndexName").and_then(Value::as_str);
-        let index = INDEXES.iter().position(|(index, _)| Some(*index) == name);
-        let entries = self
-            .entries
-            .get(index.context("no such index")?)
-            .context("no index")?;
-        let values = input
-            .get("ExpressionAttributeValues")
-            .and_then(Value::as_object);
-        let values = values.context("no values")?;
+        let index = INDEXES.iter().find(|(index, _)| Some(*index) == name);
+        let (index, _) = index.context("no such index")?;
+        let values = input.get("ExpressionAttributeValues");
+        let values = values.and_then(Value::as_object).context("no values")?;
         let wanted = values.values().find_map(|value| value.get("S")?.as_str());
-        let wanted = wanted.context("no value")?.to_owned();
         let time = |name: &str| values.get(name)?.get("N")?.as_str()?.parse().ok();
-        let times = time(":first").unwrap_or(0)..=time(":last").unwrap_or(u64::MAX);
-        let limit = input
-            .get("Limit")
-            .and_then(Value::as_u64)
-            .unwrap_or(u64::MAX);
-        let found: Vec<Value> = entries
-            .range((wanted.clone(), *times.start(), String::new())..)
-            .take_while(|((value, time, _), ())| *value == wanted && times.contains(time))
-            .take(usize::try_from(limit)?)
-            .map(|((_, _, pk), ())| json!({ "pk": { "S": pk } }))
+        let times = time(":first").unwrap_or(0)..=time(":last").unwrap_or(i64::MAX);
+        let limit = input.get("Limit").and_then(Value::as_u64);
+        let limit = usize::try_from(limit.unwrap_or(u64::MAX))?;
+        let wanted = wanted.context("no value")?;
+        let (found, reads) = self.0.query(index, wanted, times, limit);
+        let found: Vec<Value> = found
+            .iter()
+            .map(|item| json!({ "pk": { "S": item.pk } }))
             .collect();
-        // About eighty bytes an entry; eventually consistent, half a unit for 4 KB.
         let units = Units {
-            reads: 0.5 * f64::from(u32::try_from(read_units(found.len() * 80))?),
+            reads,
             ..Units::default()
         };
-        Ok((
-            (200, json!({ "Count": found.len(), "Items": found })),
-            units,
-        ))
+        let answer = json!({ "Count": found.len(), "Items": found });
+        Ok(((200, answer), units))
     }
 
     fn put_item(&mut self, input: &Value) -> anyhow::Result<(Answer, Units)> {
-        let (pk, item) = item_of(input)?;
-        let mut units = Units {
-            writes: self.write_cost(&pk, &item),
-            ..Units::default()
-        };
-        if !self.holds(&pk, input)? {
-            let mut refusal = json!({
-                "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
-                "message": "The conditional request failed",
-            });
-            if let (Some(old), Some(fields)) = (self.items.get(&pk), refusal.as_object_mut()) {
-                fields.insert("Item".to_owned(), Value::Object(old.clone()));
+        let written = self.0.write(vec![put_of(input)?]);
+        Ok(match written {
+            Ok(written) => ((200, json!({})), self.learned(&written)),
+            Err(WriteError::Validation) => (validation(), Units::default()),
+            Err(WriteError::Conflict { units, refused }) => {
+                let mut refusal = json!({
+                    "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+                    "message": "The conditional request failed",
+                });
+                let found = refused.into_iter().flatten().flatten().next();
+                if let (Some(found), Some(fields)) = (found, refusal.as_object_mut()) {
+                    fields.insert("Item".to_owned(), Value::Object(found.attributes));
+                }
+                ((400, refusal), units)
             }
-            return Ok(((400, refusal), units));
-        }
-        units.index_writes = self.put(pk, item);
-        Ok(((200, json!({})), units))
+        })
     }
 
     fn transact(&mut self, input: &Value) -> anyhow::Result<(Answer, Units)> {
         let parts = input.get("TransactItems").and_then(Value::as_array);
-        let mut puts = Vec::new();
-        let mut units = Units::default();
-        let mut reasons = Vec::new();
-        let mut all_kept = true;
-        for part in parts.context("no TransactItems")? {
-            let put = part.get("Put").context("only puts are played here")?;
-            let (pk, item) = item_of(put)?;
-            units.writes += 2 * self.write_cost(&pk, &item);
-            if self.holds(&pk, put)? {
-                reasons.push(json!({ "Code": "None" }));
-            } else {
-                all_kept = false;
-                reasons.push(match self.items.get(&pk) {
-                    Some(old) => json!({ "Code": "ConditionalCheckFailed", "Item": old }),
-                    None => json!({ "Code": "ConditionalCheckFailed" }),
+        let parts = parts.context("no TransactItems")?.iter();
+        let puts: anyhow::Result<Vec<Put<StoredItem>>> = parts
+            .map(|part| put_of(part.get("Put").context("only puts are played here")?))
+            .collect();
+        Ok(match self.0.transact(puts?) {
+            Ok(written) => ((200, json!({})), self.learned(&written)),
+            Err(WriteError::Validation) => (validation(), Units::default()),
+            Err(WriteError::Conflict { units, refused }) => {
+                let reason = |refused: Option<Option<StoredItem>>| match refused {
+                    None => json!({ "Code": "None" }),
+                    Some(None) => json!({ "Code": "ConditionalCheckFailed" }),
+                    Some(Some(found)) => {
+                        json!({ "Code": "ConditionalCheckFailed", "Item": found.attributes })
+                    }
+                };
+                let reasons: Vec<Value> = refused.into_iter().map(reason).collect();
+                let refusal = json!({
+                    "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                    "Message": "Transaction cancelled", "CancellationReasons": reasons,
                 });
+                ((400, refusal), units)
             }
-            puts.push((pk, item));
-        }
-        if !all_kept {
-            let refusal = json!({
-                "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-                "Message": "Transaction cancelled", "CancellationReasons": reasons,
-            });
-            return Ok(((400, refusal), units));
-        }
-        for (pk, item) in puts {
-            units.index_writes += self.put(pk, item);
-        }
-        Ok(((200, json!({})), units))
+        })
     }
 
-    fn write_cost(&self, pk: &str, item: &Item) -> u64 {
-        let before = self.items.get(pk).map_or(0, size);
-        write_units(size(item).max(before))
-    }
-
-    /// Whether the row is what it is expected to be.
-    fn holds(&self, pk: &str, put: &Value) -> anyhow::Result<bool> {
-        let row = self.items.get(pk);
-        match put.get("ConditionExpression").and_then(Value::as_str) {
-            Some("attribute_not_exists(pk)") => Ok(row.is_none()),
-            Some("version = :expected") => {
-                let expected = put.pointer("/ExpressionAttributeValues/:expected/S");
-                Ok(row.and_then(|row| row.get("version")?.get("S")) == expected)
-            }
-            other => bail!("the condition {other:?} is not played here"),
+    /// Here, the indexes learn at once.
+    fn learned(&mut self, written: &Written<StoredItem>) -> Units {
+        for change in &written.changes {
+            self.0.learn(change);
         }
-    }
-
-    /// Puts a row, and says how many index entries that changed.
-    fn put(&mut self, pk: String, item: Item) -> u64 {
-        let mut writes = 0;
-        let before = self.items.get(&pk);
-        for ((attribute, sort), entries) in INDEXES.iter().zip(&mut self.entries) {
-            let old = before.and_then(|row| entry(row, attribute, *sort, &pk));
-            let new = entry(&item, attribute, *sort, &pk);
-            if old == new {
-                continue;
-            }
-            if let Some(old) = old {
-                entries.remove(&old);
-                writes += 1;
-            }
-            if let Some(new) = new {
-                entries.insert(new, ());
-                writes += 1;
-            }
-        }
-        self.items.insert(pk, item);
-        writes
+        written.units
     }
 }
 
-fn entry(row: &Item, attribute: &str, sort: Option<&str>, pk: &str) -> Option<Entry> {
-    let value = row.get(attribute)?.get("S")?.as_str()?.to_owned();
-    let sort = match sort {
-        Some(sort) => row.get(sort)?.get("N")?.as_str()?.parse().ok()?,
-        None => 0,
+fn validation() -> Answer {
+    let code = "com.amazon.coral.validate#ValidationException";
+    (
+        400,
+        json!({ "__type": code, "message": "One or more parameter values were invalid" }),
+    )
+}
+
+/// A put with its condition: that the row is not there, or that it has this version.
+fn put_of(put: &Value) -> anyhow::Result<Put<StoredItem>> {
+    let item = put.get("Item").context("no Item")?;
+    let expected = match put.get("ConditionExpression").and_then(Value::as_str) {
+        Some("attribute_not_exists(pk)") => None,
+        Some("version = :expected") => {
+            let values = put.get("ExpressionAttributeValues").context("no values")?;
+            Some(text(values, ":expected")?)
+        }
+        other => bail!("the condition {other:?} is not played here"),
     };
-    Some((value, sort, pk.to_owned()))
+    Ok(Put {
+        item: StoredItem {
+            pk: text(item, "pk")?,
+            attributes: item.as_object().context("no Item")?.clone(),
+        },
+        expected,
+    })
 }
 
-fn item_of(put: &Value) -> anyhow::Result<(String, Item)> {
-    let item = put
-        .get("Item")
-        .and_then(Value::as_object)
-        .context("no Item")?;
-    let pk = item
-        .get("pk")
-        .and_then(|pk| pk.get("S"))
-        .and_then(Value::as_str);
-    Ok((pk.context("no pk")?.to_owned(), item.clone()))
-}
-
-fn text<'a>(key: &'a Value, name: &str) -> anyhow::Result<&'a str> {
-    let value = key.get(name).and_then(|value| value.get("S"));
-    value
-        .and_then(Value::as_str)
-        .context("a key without its value")
+fn text(values: &Value, name: &str) -> anyhow::Result<String> {
+    let value = values.get(name).and_then(|value| value.get("S"));
+    let text = value.and_then(Value::as_str);
+    Ok(text.context("a value is missing")?.to_owned())
 }
 
 #[cfg(test)]
@@ -267,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_row_is_written_on_its_condition_only_and_its_index_entries_are_counted() {
-        let mut table = Table::default();
+        let mut table = LedgerTable::default();
         let (answer, units) = table.call("PutItem", &put("a", true, None)).unwrap();
         assert_eq!((answer.0, units.writes, units.index_writes), (200, 1, 1));
         let (answer, units) = table.call("PutItem", &put("b", true, None)).unwrap();
@@ -289,7 +265,7 @@ mod tests {
 
     #[test]
     fn an_index_with_a_sort_key_is_asked_for_a_stretch_of_it() {
-        let mut table = Table::default();
+        let mut table = LedgerTable::default();
         let mut item = put("a", false, None);
         item["Item"]["awaiting_final_report"] = json!({"S": "yes"});
         table.call("PutItem", &item).unwrap();

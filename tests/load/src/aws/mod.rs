@@ -1,13 +1,10 @@
 //! AWS as the functions call it: SQS, DynamoDB and Secrets Manager in memory, fast enough not to be
 //! what is measured, and counting what AWS would charge for.
 //!
-//! It keeps the rules that the bridge depends on (visibility, the lock of a FIFO group, conditions,
-//! transactions, sparse indexes) and nothing beyond; the contract suites and the emulator are what
-//! proves that the adapters are right.
+//! SQS and DynamoDB are the models that the simulation drives as well, here behind their JSON
+//! protocols; the contract suites and the emulator are what proves that the adapters are right.
 
 pub mod dynamodb;
-pub mod sqs;
-pub mod units;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +16,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use models::lambda::EventSourceMapping;
+use models::sqs::{self, Outgoing, Queue, Received};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::meter::{Charge, Meter};
-use dynamodb::Table;
-use sqs::{Queue, Received};
+use dynamodb::LedgerTable;
 
 /// Who replays what another has called: its answers are those that the other got.
 const REPLAYER: &str = "floor";
@@ -38,6 +36,9 @@ pub const CREDENTIALS: [&str; 3] = [
     "a-password-for-the-sandbox-only",
     "a-key-for-the-sandbox-only",
 ];
+
+/// The message group of what is put into a FIFO queue here.
+pub const GROUP: &str = "medic";
 
 /// A call, as it was made.
 #[derive(Clone, Debug)]
@@ -62,14 +63,14 @@ pub struct Aws {
     /// Somebody put something into a queue, or deleted something.
     pub changed: Notify,
     queues: Mutex<HashMap<String, Queue>>,
-    table: Mutex<Table>,
+    table: Mutex<LedgerTable>,
     calls: Mutex<Option<Vec<Call>>>,
     answers: Mutex<HashMap<String, (u16, String)>>,
     sends: Mutex<u64>,
 }
 
 /// The queues of the template and their visibility time-outs, in seconds.
-const QUEUES: [(&str, u64); 6] = [
+const QUEUES: [(&str, i64); 6] = [
     ("exchange.fifo", 330),
     ("exchange-dead-letter.fifo", 30),
     ("outbox", 300),
@@ -83,7 +84,7 @@ impl Aws {
     pub fn new(latency: Duration) -> Arc<Self> {
         let queues = QUEUES
             .iter()
-            .map(|(name, visibility_s)| ((*name).to_owned(), Queue::new(name, *visibility_s)));
+            .map(|(name, visibility_s)| ((*name).to_owned(), new_queue(name, *visibility_s)));
         Arc::new(Self {
             meter: Arc::default(),
             latency,
@@ -102,26 +103,40 @@ impl Aws {
     }
 
     /// Puts a message into a queue.
-    pub fn send(&self, queue: &str, body: &str, deduplication_id: Option<&str>) {
-        if let Some(queue) = locked(&self.queues).get_mut(queue) {
-            queue.send(body, deduplication_id);
-        }
+    ///
+    /// # Errors
+    /// When there is no such queue, or SQS would refuse the message.
+    pub fn send(&self, queue: &str, body: &str) -> anyhow::Result<()> {
+        let message = Outgoing {
+            body: body.to_owned(),
+            group: is_fifo(queue).then(|| GROUP.to_owned()),
+            deduplication_id: None,
+        };
+        let mut queues = locked(&self.queues);
+        let queue = queues.get_mut(queue).context("no such queue")?;
+        let sent = queue.send(message, model_now_ms());
+        sent.map_err(|error| anyhow::anyhow!("SQS refuses it: {error}"))?;
         self.changed.notify_waiters();
+        Ok(())
     }
 
-    /// Takes up to ten messages out of a queue.
-    pub fn receive(&self, queue: &str) -> Vec<Received> {
+    /// Takes a batch out of a queue for an invocation, if one may begin.
+    pub fn poll(&self, mapping: &Mutex<EventSourceMapping>, queue: &str) -> Vec<Received> {
         let mut queues = locked(&self.queues);
-        queues
-            .get_mut(queue)
-            .map(Queue::receive)
-            .unwrap_or_default()
+        let Some(queue) = queues.get_mut(queue) else {
+            return Vec::new();
+        };
+        let oldest_first = |at| at;
+        let (batch, _) = locked(mapping).poll(queue, sqs::BATCH, model_now_ms(), oldest_first);
+        batch
     }
 
     /// These messages are done with.
-    pub fn delete(&self, queue: &str, numbers: &[u64]) {
+    pub fn delete(&self, queue: &str, messages: &[&Received]) {
         if let Some(queue) = locked(&self.queues).get_mut(queue) {
-            numbers.iter().for_each(|number| queue.delete(*number));
+            for message in messages {
+                queue.delete(&message.receipt_handle, model_now_ms());
+            }
         }
         self.changed.notify_waiters();
     }
@@ -131,7 +146,7 @@ impl Aws {
         let queues = locked(&self.queues);
         queues
             .get(queue)
-            .map(|queue| (queue.depth(), queue.in_flight()))
+            .map(|queue| (queue.messages().count(), queue.in_flight(model_now_ms())))
             .unwrap_or_default()
     }
 
@@ -179,10 +194,10 @@ impl Aws {
                 let queue = queues
                     .get_mut(name)
                     .with_context(|| format!("no queue {name}"))?;
-                let answer = sqs::call(queue, action, &input)?;
+                let answer = sqs::call(queue, action, &input, model_now_ms());
                 drop(queues);
                 self.changed.notify_waiters();
-                Ok((200, answer))
+                answer.with_context(|| format!("SQS's {action} is not played here"))
             }
             _ => {
                 let (answer, units) = locked(&self.table).call(action, &input)?;
@@ -220,6 +235,19 @@ impl Aws {
     }
 }
 
+fn new_queue(name: &str, visibility_s: i64) -> Queue {
+    let id = name.trim_end_matches(".fifo");
+    match is_fifo(name) {
+        true => Queue::fifo(id, visibility_s * 1000),
+        false => Queue::standard(id, visibility_s * 1000),
+    }
+}
+
+/// The time as the models take it.
+fn model_now_ms() -> i64 {
+    now_ms().cast_signed()
+}
+
 /// Whether a queue of this name is FIFO.
 pub fn is_fifo(name: &str) -> bool {
     name.rsplit('.').next() == Some("fifo")
@@ -233,7 +261,7 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

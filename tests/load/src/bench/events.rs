@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use models::lambda;
+use models::sqs::Received;
 use serde_json::json;
 
-use crate::aws::sqs::Received;
-use crate::aws::{INCOMING_KEY, now_ms};
+use crate::aws::{GROUP, INCOMING_KEY, is_fifo, now_ms};
 use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
-use crate::lambda::mapping;
 
 /// The form of a callback.
 pub fn form(fields: &[(&str, &str)]) -> String {
@@ -67,12 +67,15 @@ pub fn event(function: &str, n: u64) -> String {
     let webhook = |path, form: String| front::event(path, &query, form_type, form.as_bytes());
     let queue = |queue, body: serde_json::Value| {
         let message = Received {
-            number: n,
+            message_id: n.to_string(),
+            receipt_handle: n.to_string(),
             body: body.to_string(),
-            receives: 1,
-            sent_ms: now_ms(),
+            group: is_fifo(queue).then(|| GROUP.to_owned()),
+            sequence_number: n,
+            receive_count: 1,
+            sent_at_ms: now_ms().cast_signed(),
         };
-        mapping::event(queue, &[message])
+        lambda::event(queue, &[message])
     };
     let event = match function {
         "incoming-messages" => webhook(INCOMING_PATH, incoming_form(n)),

@@ -139,7 +139,7 @@ pub async fn auto_reply(programs: &Path, count: u64) -> anyhow::Result<(f64, f64
             .await?;
         local.rest(TIME_LIMIT).await?;
         let requests = local.africas_talking.requests();
-        let asked_ms = requests.last().context("no request")?.at_ms;
+        let asked_ms = requests.last().context("no request")?.at_ms.unsigned_abs();
         // The first finds every connection closed.
         if n > 0 {
             took.push(Duration::from_millis(asked_ms.saturating_sub(began_ms)));
@@ -177,7 +177,7 @@ pub async fn drain(programs: &Path, incoming: u64, outgoing: u64) -> anyhow::Res
     let mut local = Local::start(programs, manners).await?;
     local.pause();
     for n in 0..incoming {
-        local.aws.send("exchange.fifo", &incoming_body(n), None);
+        local.aws.send("exchange.fifo", &incoming_body(n))?;
     }
     let mut ids = Vec::new();
     for n in 0..outgoing {
@@ -186,7 +186,7 @@ pub async fn drain(programs: &Path, incoming: u64, outgoing: u64) -> anyhow::Res
     }
     let all = usize::try_from(outgoing)?;
     let begin = Instant::now();
-    local.poll();
+    local.poll()?;
     local.go_on();
     local
         .until("all are sent", TIME_LIMIT, |local| {
@@ -203,7 +203,7 @@ pub async fn drain(programs: &Path, incoming: u64, outgoing: u64) -> anyhow::Res
             "not all are delivered in time"
         );
         local.rest(TIME_LIMIT).await?;
-        local.poll();
+        local.poll()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let reported_after_s = begin.elapsed().as_secs_f64();
@@ -245,7 +245,7 @@ pub async fn backlog(programs: &Path, count: u64) -> anyhow::Result<[f64; 3]> {
     let mut local = Local::start(programs, Manners::default()).await?;
     local.pause();
     for n in 0..count {
-        local.aws.send("exchange.fifo", &incoming_body(n), None);
+        local.aws.send("exchange.fifo", &incoming_body(n))?;
     }
     let pid = local
         .function("medic-exchange")?

@@ -102,7 +102,7 @@ impl Target {
     /// When the queue does not take it.
     pub async fn poll(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Local(local) => local.poll(),
+            Self::Local(local) => local.poll()?,
             Self::Sandbox(sandbox) => sandbox.stack.poll().await?,
             Self::Deployed { .. } => {}
         }
@@ -133,12 +133,12 @@ impl Target {
             medic
                 .stored()
                 .iter()
-                .map(|sms: &Stored| (sms.id.as_str(), sms.at_ms)),
+                .map(|sms: &Stored| (sms.id.as_str(), sms.at_ms.unsigned_abs())),
         );
         let accepted = africas_talking.accepted();
-        let replied = accepted
-            .iter()
-            .filter_map(|sms: &Sms| Some((sms.text.strip_prefix(REPLY)?, sms.at_ms)));
+        let replied = accepted.iter().filter_map(|sms: &Sms| {
+            Some((sms.text.strip_prefix(REPLY)?, sms.at_ms.unsigned_abs()))
+        });
         let replied = times(replied);
         let outgoing = medic.all_outgoing();
         let reported = times(
@@ -212,7 +212,7 @@ fn delivered_ms(sms: &Outgoing) -> Option<u64> {
         .history
         .iter()
         .find(|change| change.state == MessageState::Delivered);
-    delivered.map(|change| change.at_ms)
+    delivered.map(|change| change.at_ms.unsigned_abs())
 }
 
 /// What `medic-exchange` has logged as stored, and when. A message that is handed over again is

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use models::africastalking::{IncomingSms, Report, encode};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use super::State;
-use super::faults::{Fault, Place};
 use crate::ids;
 
 /// Which of the two callbacks.
@@ -25,7 +23,7 @@ pub enum CallbackKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Callback {
     /// When it was posted, in milliseconds since 1970.
-    pub at_ms: u64,
+    pub at_ms: i64,
     /// Which callback.
     pub kind: CallbackKind,
     /// The SMS it is about: its UUID if it came from a phone, else the `messageId` of its send.
@@ -78,7 +76,7 @@ pub struct PhoneSms {
     /// The text.
     pub text: String,
     /// When it was sent, in milliseconds since 1970.
-    pub at_ms: u64,
+    pub at_ms: i64,
     /// How many attempts have ended.
     pub attempts: u32,
     /// The HTTP status that the last of them got, if one came.
@@ -95,35 +93,12 @@ impl PhoneSms {
     }
 }
 
-/// A delivery report that is to be posted.
-#[derive(Clone, Debug)]
-pub(super) struct Report {
-    pub id: String,
-    pub number: String,
-    pub status: String,
-    pub failure_reason: Option<String>,
-}
-
-fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
-    pairs
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
-}
-
 /// Posts reports one after another.
 pub(super) async fn post_reports(state: &State, reports: Vec<Report>) {
     for report in reports {
-        let mut form = pairs([("phoneNumber", &report.number)]);
-        if let Some(reason) = &report.failure_reason {
-            form.extend(pairs([("failureReason", reason)]));
-        }
-        form.extend(pairs([
-            ("retryCount", "0"),
-            ("id", &report.id),
-            ("status", &report.status),
-            ("networkCode", &state.config.network_code),
-        ]));
+        let form = state
+            .book
+            .read(|book| book.model.application.report_form(&report));
         post(state, CallbackKind::Report, &report.id, &form).await;
     }
 }
@@ -135,32 +110,26 @@ pub(super) async fn post_incoming(
     text: &str,
 ) -> anyhow::Result<SentSms> {
     has_incoming_callback(state)?;
-    let id = ids::uuid()?;
-    let link_id = ids::uuid()?;
-    let date = OffsetDateTime::now_utc().format(format_description!(
-        "[year]-[month]-[day] [hour]:[minute]:[second]"
-    ))?;
-    let form = pairs([
-        ("from", from),
-        ("linkId", &link_id),
-        ("text", text),
-        ("id", &id),
-        ("date", &date),
-        ("to", &state.config.short_code),
-        ("cost", "None"),
-        ("networkCode", &state.config.network_code),
-    ]);
-    let sms = PhoneSms {
-        id: id.clone(),
+    let sms = IncomingSms {
+        id: ids::uuid()?,
         from: from.to_owned(),
         text: text.to_owned(),
+        link_id: ids::uuid()?,
         at_ms: ids::now_ms(),
-        attempts: 0,
-        status: None,
-        is_over: false,
     };
-    state.book.change(|book| book.from_phones.push(sms));
-    post_incoming_form(state, &id, &form).await
+    let form = state.book.change(|book| {
+        book.from_phones.push(PhoneSms {
+            id: sms.id.clone(),
+            from: sms.from.clone(),
+            text: sms.text.clone(),
+            at_ms: sms.at_ms,
+            attempts: 0,
+            status: None,
+            is_over: false,
+        });
+        book.model.application.incoming_form(&sms)
+    });
+    post_incoming_form(state, &sms.id, &form).await
 }
 
 fn has_incoming_callback(state: &State) -> anyhow::Result<()> {
@@ -193,9 +162,7 @@ async fn post(
     id: &str,
     form: &[(String, String)],
 ) -> (Option<u16>, u32) {
-    let body = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(form)
-        .finish();
+    let body = encode(form);
     let mut last = (None, 0);
     for attempt in 1..=state.config.callback_attempts {
         if attempt > 1 && !state.config.callback_pause.is_zero() {
@@ -257,9 +224,9 @@ fn is_success(status: u16) -> bool {
 
 /// Lets the phone with this number answer an SMS, if it is a robot.
 pub(super) async fn answer_as_robot(state: &Arc<State>, number: &str) {
-    let robot = |fault: Fault| fault.place() == Place::Phone;
-    if state.faults.meet(robot, |other| other == number).is_some() {
+    let answer = state.book.change(|book| book.model.robot_answers(number));
+    if let Some(text) = answer {
         // Without a callback nobody hears the robot, and that is all.
-        let _ = post_incoming(state, number, super::ROBOT_TEXT).await;
+        let _ = post_incoming(state, number, text).await;
     }
 }

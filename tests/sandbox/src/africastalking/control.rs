@@ -10,8 +10,8 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::callbacks::{Report, post_incoming, post_reports};
-use super::{State, controls};
+use super::State;
+use super::callbacks::post_incoming;
 use crate::answer;
 use crate::faults;
 use crate::ids::typed_number;
@@ -61,7 +61,7 @@ const HELP: &[(&str, &str)] = &[
 ];
 
 pub(super) fn routes(state: Arc<State>) -> Router {
-    let faults = faults::control(state.faults.clone());
+    let faults = faults::control(state.switches.clone());
     Router::new()
         .route("/_sandbox", get(help))
         .route("/_sandbox/phones", get(phones))
@@ -86,8 +86,8 @@ async fn help() -> Response {
 
 async fn phones(Shared(state): Shared<Arc<State>>) -> Response {
     let numbers: BTreeSet<String> = state.book.read(|book| {
-        book.accepted
-            .iter()
+        let accepted = book.model.accepted.iter();
+        accepted
             .filter(|sms| sms.on_phone)
             .map(|sms| sms.to.clone())
             .collect()
@@ -96,7 +96,8 @@ async fn phones(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 async fn phone(Shared(state): Shared<Arc<State>>, Path(number): Path<String>) -> Response {
-    answer::pretty(&controls::phone(&state, &typed_number(&number)))
+    let number = typed_number(&number);
+    answer::pretty(&state.book.read(|book| book.model.phone(&number)))
 }
 
 async fn send(
@@ -111,11 +112,11 @@ async fn send(
 }
 
 async fn accepted(Shared(state): Shared<Arc<State>>) -> Response {
-    answer::pretty(&state.book.read(|book| book.accepted.clone()))
+    answer::pretty(&state.book.read(|book| book.model.accepted.clone()))
 }
 
 async fn requests(Shared(state): Shared<Arc<State>>) -> Response {
-    answer::pretty(&state.book.read(|book| book.requests.clone()))
+    answer::pretty(&state.book.read(|book| book.model.requests.clone()))
 }
 
 async fn callbacks(Shared(state): Shared<Arc<State>>) -> Response {
@@ -147,7 +148,7 @@ async fn set_callbacks(
 }
 
 async fn release(Shared(state): Shared<Arc<State>>) -> Response {
-    answer::pretty(&json!({"released": controls::release_reports(&state).await}))
+    answer::pretty(&json!({"released": state.release_reports().await}))
 }
 
 #[derive(Deserialize)]
@@ -161,14 +162,7 @@ async fn report(
     Path(id): Path<String>,
     Query(query): Query<ReportQuery>,
 ) -> Response {
-    let number = controls::number_of(&state, &id);
-    let report = Report {
-        id: id.clone(),
-        number,
-        status: query.status,
-        failure_reason: query.reason,
-    };
-    post_reports(&state, vec![report]).await;
+    state.report(&id, &query.status, query.reason).await;
     let posted = |book: &super::Book| {
         book.callbacks
             .iter()

@@ -1,21 +1,11 @@
-//! A stand-in for Africa's Talking: takes SMS in, puts them on phones that exist nowhere else, sends
-//! delivery reports by itself, and hands over what those phones send.
+//! Africa's Talking's model behind HTTP, which posts its callbacks: [`models::africastalking`] says
+//! what it does, this says when and to whom.
 //!
-//! It does what has been seen of the real one, and what its documentation says where nothing was
-//! seen. It is not kinder: without `Accept: application/json` it answers XML, and it says 201 where
-//! nothing was sent.
-//!
-//! Nobody outside Africa's Talking knows when it tries a callback again, in which order reports
-//! come, which HTTP status tells of another content type or of missing credit, or in which order it
-//! checks a request: there it guesses (a few attempts at once; Submitted, then Success; 415 and 402;
-//! fields, then key). The texts of its 429, 500 and 502 are invented.
+//! Nobody outside Africa's Talking knows when it tries a callback again: here it is tried a few times
+//! at once.
 
-mod answers;
 mod callbacks;
 mod control;
-mod controls;
-mod faults;
-mod parts;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -24,19 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use models::africastalking::{AfricasTalking, Application, Report};
+pub use models::africastalking::{Fault, SendRequest, Sms};
+use models::faults::Faults;
 
 pub use self::callbacks::{Callback, CallbackKind, PhoneSms, SentSms};
-use self::callbacks::{Report, post_incoming, post_incoming_form, post_reports};
-pub use self::faults::Fault;
-use crate::faults::{Active, Faults, Scope};
+use self::callbacks::{post_incoming, post_incoming_form, post_reports};
+use crate::faults::{Active, Faulty, Scope, Switches};
+use crate::ids;
 use crate::observed::{Changes, Observed};
 use crate::server::{Binding, Server, Tasks};
-
-/// The sender that a phone shows when the send named none.
-const DEFAULT_SENDER: &str = "AFRICASTKNG";
-/// What a robot answers, always.
-const ROBOT_TEXT: &str = "This number does not take messages.";
 
 /// How the stand-in is set up.
 #[derive(Clone, Debug)]
@@ -80,93 +67,100 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let application = Application::default();
         Self {
             port: 0,
             control_port: 0,
-            username: "sandbox".to_owned(),
-            api_key: "a-key-for-the-sandbox-only".to_owned(),
-            short_code: "20880".to_owned(),
-            sender_ids: Vec::new(),
+            username: application.username,
+            api_key: application.api_key,
+            short_code: application.short_code,
+            sender_ids: application.sender_ids,
             incoming_callback: None,
             reports_callback: None,
             callback_attempts: 3,
             callback_pause: Duration::ZERO,
             callback_time_limit: Duration::from_secs(30),
-            report_repeats: 3,
-            network_code: "99999".to_owned(),
-            currency: "KES".to_owned(),
-            price_ten_thousandths: 8_000,
-            balance_ten_thousandths: 100_000_000,
+            report_repeats: application.report_repeats,
+            network_code: application.network_code,
+            currency: application.currency,
+            price_ten_thousandths: application.price_ten_thousandths,
+            balance_ten_thousandths: application.balance_ten_thousandths,
             answer_delay: Duration::ZERO,
         }
     }
 }
 
-/// An SMS that was accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sms {
-    /// Its `messageId`.
-    pub id: String,
-    /// The phone it was sent to.
-    pub to: String,
-    /// The sender that the phone shows.
-    pub from: String,
-    /// The text.
-    pub text: String,
-    /// When it was accepted, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// What it cost, in ten-thousandths of the currency.
-    pub cost_ten_thousandths: i64,
-    /// Whether the phone received it.
-    pub on_phone: bool,
-}
-
-/// A request to send.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Request {
-    /// When it had arrived, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// Its fields, in order.
-    pub form: Vec<(String, String)>,
-    /// The HTTP status it was answered with, if it was.
-    pub status: Option<u16>,
-    /// The `messageId`s of what was accepted of it.
-    pub accepted_ids: Vec<String>,
-    /// The fault that struck its answer.
-    pub fault: Option<Fault>,
-}
-
-impl Request {
-    /// The value of a field.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&str> {
-        self.form
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+impl Config {
+    fn application(&self) -> Application {
+        Application {
+            username: self.username.clone(),
+            api_key: self.api_key.clone(),
+            short_code: self.short_code.clone(),
+            sender_ids: self.sender_ids.clone(),
+            currency: self.currency.clone(),
+            price_ten_thousandths: self.price_ten_thousandths,
+            balance_ten_thousandths: self.balance_ten_thousandths,
+            network_code: self.network_code.clone(),
+            report_repeats: self.report_repeats,
+        }
     }
 }
 
-/// All that is written down.
-#[derive(Debug, Default)]
-struct Book {
+/// The model, and what its callbacks came to.
+#[derive(Debug)]
+pub(crate) struct Book {
+    model: AfricasTalking,
     incoming_callback: Option<String>,
     reports_callback: Option<String>,
-    balance_ten_thousandths: i64,
     from_phones: Vec<PhoneSms>,
-    accepted: Vec<Sms>,
-    requests: Vec<Request>,
     callbacks: Vec<Callback>,
-    paused_reports: Vec<Report>,
+}
+
+impl Faulty for Book {
+    type Fault = Fault;
+
+    fn faults(&self) -> &Faults<Fault> {
+        &self.model.faults
+    }
+
+    fn faults_mut(&mut self) -> &mut Faults<Fault> {
+        &mut self.model.faults
+    }
 }
 
 #[derive(Debug)]
 struct State {
     config: Config,
-    faults: Arc<Faults<Fault>>,
+    switches: Switches<Book>,
     tasks: Tasks,
     client: reqwest::Client,
-    book: Observed<Book>,
+    book: Arc<Observed<Book>>,
+}
+
+impl State {
+    /// Posts the reports that are held, and returns their number when all are posted.
+    async fn release_reports(&self) -> usize {
+        let paused = self
+            .book
+            .change(|book| std::mem::take(&mut book.model.paused_reports));
+        let count = paused.len();
+        post_reports(self, paused).await;
+        count
+    }
+
+    /// Posts one more report about an SMS.
+    async fn report(&self, id: &str, status: &str, failure_reason: Option<String>) {
+        let number = self
+            .book
+            .read(|book| book.model.number_of(id).map(str::to_owned));
+        let report = Report {
+            id: id.to_owned(),
+            number: number.unwrap_or_default(),
+            status: status.to_owned(),
+            failure_reason,
+        };
+        post_reports(self, vec![report]).await;
+    }
 }
 
 /// A running stand-in for Africa's Talking. Dropping it ends it.
@@ -188,17 +182,23 @@ impl StandIn {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let binding = Binding::new(config.port, config.control_port)
             .context("Africa's Talking's stand-in")?;
-        let book = Book {
+        // An id that was given before is worse than none, and there is none without randomness.
+        let new_id = || match ids::thirty_two_hex_digits() {
+            Ok(digits) => format!("ATXid_{digits}"),
+            Err(_) => "None".to_owned(),
+        };
+        let book = Arc::new(Observed::new(Book {
+            model: AfricasTalking::new(config.application(), new_id),
             incoming_callback: config.incoming_callback.clone(),
             reports_callback: config.reports_callback.clone(),
-            balance_ten_thousandths: config.balance_ten_thousandths,
-            ..Book::default()
-        };
+            from_phones: Vec::new(),
+            callbacks: Vec::new(),
+        }));
         let state = Arc::new(State {
-            faults: Arc::new(Faults::new(binding.door())),
+            switches: Switches::new(book.clone(), binding.door()),
             tasks: binding.tasks(),
             client: crate::http::client(config.callback_time_limit)?,
-            book: Observed::new(book),
+            book,
             config,
         });
         let server = binding.serve(wire::routes(state.clone()), control::routes(state.clone()));
@@ -255,24 +255,19 @@ impl StandIn {
     /// Posts one more report about an SMS. Returns when it was answered or the attempts are used
     /// up.
     pub async fn report(&self, id: &str, status: &str, failure_reason: Option<&str>) {
-        let report = Report {
-            id: id.to_owned(),
-            number: controls::number_of(&self.state, id),
-            status: status.to_owned(),
-            failure_reason: failure_reason.map(str::to_owned),
-        };
-        post_reports(&self.state, vec![report]).await;
+        let reason = failure_reason.map(str::to_owned);
+        self.state.report(id, status, reason).await;
     }
 
     /// Posts the reports that [`Fault::ReportsLate`] held, and returns how many there were.
     pub async fn release_reports(&self) -> usize {
-        controls::release_reports(&self.state).await
+        self.state.release_reports().await
     }
 
     /// How many reports are held.
     #[must_use]
     pub fn paused_reports(&self) -> usize {
-        self.state.book.read(|book| book.paused_reports.len())
+        self.state.book.read(|book| book.model.paused_reports.len())
     }
 
     /// Every SMS that a phone sent, in order, with what has become of it so far.
@@ -284,19 +279,19 @@ impl StandIn {
     /// What a phone received, in order.
     #[must_use]
     pub fn phone(&self, number: &str) -> Vec<Sms> {
-        controls::phone(&self.state, number)
+        self.state.book.read(|book| book.model.phone(number))
     }
 
     /// Every SMS that was accepted, in order, also those that no phone received.
     #[must_use]
     pub fn accepted(&self) -> Vec<Sms> {
-        self.state.book.read(|book| book.accepted.clone())
+        self.state.book.read(|book| book.model.accepted.clone())
     }
 
     /// Every request to send, in the order of arrival.
     #[must_use]
-    pub fn requests(&self) -> Vec<Request> {
-        self.state.book.read(|book| book.requests.clone())
+    pub fn requests(&self) -> Vec<SendRequest> {
+        self.state.book.read(|book| book.model.requests.clone())
     }
 
     /// Every attempt to post a callback, in the order of its end.
@@ -307,32 +302,37 @@ impl StandIn {
 
     /// Switches a fault on. A scope that matches names a phone number.
     pub async fn fault(&self, fault: Fault, scope: Scope) {
-        self.state.faults.set(fault, scope).await;
+        self.state.switches.set(fault, scope).await;
     }
 
     /// Switches one fault off.
     pub async fn clear_fault(&self, fault: Fault) {
-        self.state.faults.clear(fault).await;
+        self.state.switches.clear(fault).await;
     }
 
     /// Switches all faults off.
     pub async fn clear_faults(&self) {
-        self.state.faults.clear_all().await;
+        self.state.switches.clear_all().await;
     }
 
     /// The faults that are switched on.
     #[must_use]
     pub fn active_faults(&self) -> Vec<Active<Fault>> {
-        self.state.faults.active()
+        self.state.switches.active()
     }
 
-    pub(crate) fn faults(&self) -> &Faults<Fault> {
-        &self.state.faults
+    pub(crate) fn switches(&self) -> &Switches<Book> {
+        &self.state.switches
     }
 
     /// What tells of everything that is written down, and of every change of the faults.
-    pub(crate) fn changes(&self) -> [Changes; 2] {
-        [self.state.book.changes(), self.state.faults.changes()]
+    pub(crate) fn changes(&self) -> Changes {
+        self.state.book.changes()
+    }
+
+    /// Changes the model by hand, or looks at it, where no control does.
+    pub fn with_model<R>(&self, change: impl FnOnce(&mut AfricasTalking) -> R) -> R {
+        self.state.book.change(|book| change(&mut book.model))
     }
 
     /// Waits until `condition` holds. It is asked at once, and again after everything that is

@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::{Path, Query, State as Shared};
 use axum::response::Response;
 use axum::routing::{get, post};
+use models::medic::{Medic, Reply};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{AutoReply, State};
+use super::{State, replying};
 use crate::answer;
 use crate::faults;
 use crate::ids::typed_number;
@@ -63,7 +64,7 @@ const HELP: &[(&str, &str)] = &[
 ];
 
 pub(super) fn routes(state: Arc<State>) -> Router {
-    let faults = faults::control(state.faults.clone());
+    let faults = faults::control(state.switches.clone());
     Router::new()
         .route("/_sandbox", get(help))
         .route("/_sandbox/messages", get(messages))
@@ -90,22 +91,19 @@ async fn help() -> Response {
 }
 
 async fn messages(Shared(state): Shared<Arc<State>>) -> Response {
-    state.book.read(|book| {
-        answer::pretty(&json!({"messages": book.store.stored(), "stored_more_than_once": book.store.duplicates()}))
+    state.read(|medic| {
+        answer::pretty(
+            &json!({"messages": medic.stored, "stored_more_than_once": medic.duplicates()}),
+        )
     })
 }
 
 async fn all_outgoing(Shared(state): Shared<Arc<State>>) -> Response {
-    state
-        .book
-        .read(|book| answer::pretty(&book.store.outgoing()))
+    state.read(|medic| answer::pretty(&medic.outgoing))
 }
 
 async fn outgoing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Response {
-    match state
-        .book
-        .read(|book| book.store.outgoing_with(&id).cloned())
-    {
+    match state.read(|medic| medic.outgoing(&id).cloned()) {
         Some(message) => answer::pretty(&message),
         None => answer::not_found(&anyhow::anyhow!("there is no outgoing message '{id}'")),
     }
@@ -134,21 +132,18 @@ async fn set_auto_reply(Shared(state): Shared<Arc<State>>, text: String) -> Resp
     if text.is_empty() {
         return answer::refused("reply with what? put the text into the body");
     }
-    state
-        .book
-        .change(|book| book.auto_reply = Some(AutoReply::with(text.clone())));
-    answer::pretty(&json!({ "auto_reply": text }))
+    let answered = answer::pretty(&json!({ "auto_reply": text }));
+    state.set_reply(replying(move |_| Some(text.clone())));
+    answered
 }
 
 async fn no_auto_reply(Shared(state): Shared<Arc<State>>) -> Response {
-    state.book.change(|book| book.auto_reply = None);
+    state.set_reply(Reply::nothing());
     answer::pretty(&json!({ "auto_reply": null }))
 }
 
 async fn set_outgoing_service(Shared(state): Shared<Arc<State>>, service: String) -> Response {
-    state
-        .book
-        .change(|book| book.outgoing_service.clone_from(&service));
+    state.change(|medic| medic.outgoing_service = Some(service.clone()));
     answer::pretty(&json!({ "outgoing_service": service }))
 }
 
@@ -158,18 +153,19 @@ async fn set_permission(Shared(state): Shared<Arc<State>>, body: String) -> Resp
         "no" => false,
         _ => return answer::refused("yes or no? put the word into the body"),
     };
-    state.book.change(|book| book.logins.permitted = permitted);
+    state.change(|medic| medic.logins.permitted = permitted);
     answer::pretty(&json!({ "permitted": permitted }))
 }
 
 async fn posts(Shared(state): Shared<Arc<State>>) -> Response {
-    state.book.read(|book| {
-        answer::pretty(&json!({
-            "posts": book.posts,
-            "in_flight": book.in_flight,
-            "max_in_flight": book.max_in_flight,
-        }))
-    })
+    let posts = |medic: &Medic| {
+        json!({
+            "posts": medic.posts,
+            "in_flight": medic.in_flight,
+            "max_in_flight": medic.max_in_flight,
+        })
+    };
+    answer::pretty(&state.read(posts))
 }
 
 async fn release(Shared(state): Shared<Arc<State>>) -> Response {

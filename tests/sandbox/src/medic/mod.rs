@@ -1,46 +1,26 @@
-//! A stand-in for Medic, the server of the Community Health Toolkit, as an SMS gateway sees it.
-//!
-//! It does what was observed on CHT 5.2.0, and is not kinder: it checks for duplicates first and
-//! writes later, it goes on working when the caller has hung up, it marks what it offers over
-//! whatever was told a moment before, and it takes the last update for the truth.
-//!
-//! Where nothing was observed it guesses: the login is checked before the body; a caller who does
-//! not accept JSON gets errors in plain text; updates that are `null` fail when their turn comes,
-//! after the messages were stored; of a bad update's fellows all are written; a full disk still
-//! offers, without marking. What the faults put into the bodies of their answers is invented except
-//! where it names Medic's own JSON or the proxy's `{"type":"ERROR"}`.
+//! Medic's model behind HTTP: [`models::medic`] says what it does, this says when and to whom.
 
-mod body;
 mod control;
-mod faults;
-mod login;
-mod store;
 #[cfg(test)]
 mod tests;
 mod wire;
-mod work;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use models::faults::Faults;
+pub use models::medic::{
+    Change, Fault, MessageState, OFFERED_AT_MOST, Outgoing, Post, Stored, Update,
+};
+use models::medic::{GATEWAY, Medic, NewReply, Reply};
 use tokio::sync::watch;
 
-pub use self::body::Update;
-pub use self::faults::Fault;
-use self::login::Logins;
-use self::store::Store;
-pub use self::store::{Change, MessageState, OFFERED_AT_MOST, Outgoing, Stored};
-use crate::faults::{Active, Faults, Scope};
+use crate::faults::{Active, Faulty, Scope, Switches};
 use crate::ids;
 use crate::observed::{Changes, Observed};
 use crate::server::{Binding, Server, Tasks};
-
-/// The only `sms.outgoing_service` with which anything is offered.
-const GATEWAY: &str = "medic-gateway";
 
 /// How the stand-in is set up.
 #[derive(Clone, Debug)]
@@ -76,104 +56,80 @@ impl Default for Config {
     }
 }
 
-/// A POST of a gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Post {
-    /// Its place in the order of arrival, from 0.
-    pub number: usize,
-    /// When it had arrived, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// How many messages it had, also those that are dropped.
-    pub messages: usize,
-    /// The ids of its messages that have all they need.
-    pub message_ids: Vec<String>,
-    /// Its updates, in order.
-    pub updates: Vec<Update>,
-    /// How many POSTs were in flight when it arrived, itself included. One whose caller has hung
-    /// up is in flight until its work is done.
-    pub in_flight: usize,
-    /// The ids of the outgoing messages that it was offered, whether the answer arrived or not.
-    pub offered: Vec<String>,
-    /// Whether its work came to an end, good or bad.
-    pub worked: bool,
-    /// Whether it is not in flight any more.
-    pub ended: bool,
-    /// The HTTP status it was answered with, if it was.
-    pub status: Option<u16>,
-    /// The fault that struck it, before or after its work.
-    pub fault: Option<Fault>,
-}
-
-/// What Medic replies to an incoming message, if anything.
-#[derive(Clone)]
-struct AutoReply(Arc<Reply>);
-
-type Reply = dyn Fn(&Stored) -> Option<String> + Send + Sync;
-
-impl AutoReply {
-    fn with(text: String) -> Self {
-        Self(Arc::new(move |_| Some(text.clone())))
-    }
-}
-
-impl fmt::Debug for AutoReply {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AutoReply")
-    }
-}
-
-/// All that is written down.
+/// The model, and how many POSTs a fault holds.
 #[derive(Debug)]
-struct Book {
-    store: Store,
-    logins: Logins,
-    outgoing_service: String,
-    auto_reply: Option<AutoReply>,
-    posts: Vec<Post>,
-    in_flight: usize,
-    max_in_flight: usize,
+pub(crate) struct Book {
+    medic: Medic,
     paused: usize,
+}
+
+impl Faulty for Book {
+    type Fault = Fault;
+
+    fn faults(&self) -> &Faults<Fault> {
+        &self.medic.faults
+    }
+
+    fn faults_mut(&mut self) -> &mut Faults<Fault> {
+        &mut self.medic.faults
+    }
 }
 
 #[derive(Debug)]
 struct State {
     config: Config,
-    faults: Arc<Faults<Fault>>,
+    switches: Switches<Book>,
     tasks: Tasks,
     releases: watch::Sender<u64>,
-    book: Observed<Book>,
+    book: Arc<Observed<Book>>,
+}
+
+/// What replies with the text that `reply` decides on.
+fn replying(reply: impl Fn(&Stored) -> Option<String> + Send + Sync + 'static) -> Reply {
+    Reply::with(move |stored, _| {
+        Some(NewReply {
+            content: reply(stored)?,
+            id: ids::uuid().ok()?,
+        })
+    })
 }
 
 impl State {
+    fn change<R>(&self, change: impl FnOnce(&mut Medic) -> R) -> R {
+        self.book.change(|book| change(&mut book.medic))
+    }
+
+    fn read<R>(&self, observe: impl FnOnce(&Medic) -> R) -> R {
+        self.book.read(|book| observe(&book.medic))
+    }
+
     fn queue(&self, to: &str, content: &str, reference: Option<&str>) -> anyhow::Result<String> {
         let id = ids::uuid()?;
-        self.book.change(|book| {
-            book.store.queue(
-                id.clone(),
-                to.to_owned(),
-                content.to_owned(),
-                reference.map(str::to_owned),
-            );
-        });
+        let message = Outgoing {
+            reference: reference.map(str::to_owned),
+            ..Outgoing::new(&id, to, content, ids::now_ms())
+        };
+        self.change(|medic| medic.send(message));
         Ok(id)
     }
 
+    fn set_reply(&self, reply: Reply) {
+        self.change(|medic| medic.reply = reply);
+    }
+
     /// Waits for a release if this fault is switched on for this POST.
-    async fn pause(&self, fault: Fault, post: usize, names: &[String]) {
-        let concerns = |text: &str| names.iter().any(|name| name.contains(text));
-        if self.faults.meet(|other| other == fault, concerns).is_none() {
-            return;
-        }
+    async fn pause(&self, fault: Fault, post: usize) {
         let mut releases = self.releases.subscribe();
-        self.book.change(|book| {
-            book.paused += 1;
-            if let Some(post) = book.posts.get_mut(post) {
-                post.fault = Some(fault);
-            }
+        let paused = self.book.change(|book| {
+            let paused = book.medic.meet(fault, post, None);
+            book.paused += usize::from(paused);
+            paused
         });
-        // An error means that the stand-in has ended.
-        let _ = releases.changed().await;
-        self.book.change(|book| book.paused -= 1);
+        if paused {
+            // An error means that the stand-in has ended.
+            let _ = releases.changed().await;
+            self.book.change(|book| book.paused -= 1);
+        }
     }
 
     fn release_paused(&self) -> usize {
@@ -202,22 +158,15 @@ impl StandIn {
     )]
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let binding = Binding::new(config.port, config.control_port).context("Medic's stand-in")?;
-        let book = Book {
-            store: Store::default(),
-            logins: Logins::new(config.user.clone(), config.password.clone()),
-            outgoing_service: config.outgoing_service.clone(),
-            auto_reply: None,
-            posts: Vec::new(),
-            in_flight: 0,
-            max_in_flight: 0,
-            paused: 0,
-        };
+        let mut medic = Medic::new(&config.user, &config.password);
+        medic.outgoing_service = Some(config.outgoing_service.clone());
+        let book = Arc::new(Observed::new(Book { medic, paused: 0 }));
         let (releases, _) = watch::channel(0);
         let state = Arc::new(State {
-            faults: Arc::new(Faults::new(binding.door())),
+            switches: Switches::new(book.clone(), binding.door()),
             tasks: binding.tasks(),
             releases,
-            book: Observed::new(book),
+            book,
             config,
         });
         let server = binding.serve(wire::routes(state.clone()), control::routes(state.clone()));
@@ -239,19 +188,19 @@ impl StandIn {
     /// Every incoming message that was stored, in order; the same id as often as it was stored.
     #[must_use]
     pub fn stored(&self) -> Vec<Stored> {
-        self.state.book.read(|book| book.store.stored().to_vec())
+        self.state.read(|medic| medic.stored.clone())
     }
 
     /// How many incoming messages were stored.
     #[must_use]
     pub fn stored_count(&self) -> usize {
-        self.state.book.read(|book| book.store.stored().len())
+        self.state.read(|medic| medic.stored.len())
     }
 
     /// The ids that were stored more than once, and how often.
     #[must_use]
     pub fn duplicates(&self) -> BTreeMap<String, usize> {
-        self.state.book.read(|book| book.store.duplicates())
+        self.state.read(Medic::duplicates)
     }
 
     /// Has a message sent, and returns its id. The recipient is offered as it is given here.
@@ -278,29 +227,28 @@ impl StandIn {
     /// One outgoing message.
     #[must_use]
     pub fn outgoing(&self, id: &str) -> Option<Outgoing> {
-        self.state
-            .book
-            .read(|book| book.store.outgoing_with(id).cloned())
+        self.state.read(|medic| medic.outgoing(id).cloned())
     }
 
     /// The state of one outgoing message.
     #[must_use]
     pub fn state_of(&self, id: &str) -> Option<MessageState> {
         self.state
-            .book
-            .read(|book| book.store.outgoing_with(id).map(|message| message.state))
+            .read(|medic| medic.outgoing(id).map(|message| message.state))
     }
 
     /// Every outgoing message, oldest first.
     #[must_use]
     pub fn all_outgoing(&self) -> Vec<Outgoing> {
-        self.state.book.read(|book| book.store.outgoing().to_vec())
+        self.state.read(|medic| medic.outgoing.clone())
     }
 
     /// From now on every message that is stored is replied to with this text, or with nothing.
     pub fn set_auto_reply(&self, text: Option<&str>) {
-        let reply = text.map(|text| AutoReply::with(text.to_owned()));
-        self.state.book.change(|book| book.auto_reply = reply);
+        self.state.set_reply(match text.map(str::to_owned) {
+            Some(text) => replying(move |_| Some(text.clone())),
+            None => Reply::nothing(),
+        });
     }
 
     /// From now on every message that is stored is replied to as `reply` decides. It must not call
@@ -309,60 +257,58 @@ impl StandIn {
         &self,
         reply: impl Fn(&Stored) -> Option<String> + Send + Sync + 'static,
     ) {
-        self.state
-            .book
-            .change(|book| book.auto_reply = Some(AutoReply(Arc::new(reply))));
+        self.state.set_reply(replying(reply));
     }
 
     /// Whether messages are replied to.
     #[must_use]
     pub fn replies(&self) -> bool {
-        self.state.book.read(|book| book.auto_reply.is_some())
+        self.state.read(|medic| medic.reply.is_set())
     }
 
     /// Sets `sms.outgoing_service`.
     pub fn set_outgoing_service(&self, service: &str) {
         self.state
-            .book
-            .change(|book| service.clone_into(&mut book.outgoing_service));
+            .change(|medic| medic.outgoing_service = Some(service.to_owned()));
     }
 
     /// Sets name and password of the gateway's user.
     pub fn set_credentials(&self, user: &str, password: &str) {
-        self.state.book.change(|book| {
-            user.clone_into(&mut book.logins.user);
-            password.clone_into(&mut book.logins.password);
+        self.state.change(|medic| {
+            user.clone_into(&mut medic.logins.user);
+            password.clone_into(&mut medic.logins.password);
         });
     }
 
     /// Gives or takes the gateway's user the permission `can_access_gateway_api`.
     pub fn set_permitted(&self, permitted: bool) {
         self.state
-            .book
-            .change(|book| book.logins.permitted = permitted);
+            .change(|medic| medic.logins.permitted = permitted);
     }
 
     /// Lets so much time pass for the locks of user names.
     pub fn pass_time(&self, time: Duration) {
-        self.state.book.change(|book| book.logins.pass_time(time));
+        let milliseconds = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        self.state
+            .change(|medic| medic.logins.pass_time(milliseconds));
     }
 
     /// Every POST, in the order of arrival.
     #[must_use]
     pub fn posts(&self) -> Vec<Post> {
-        self.state.book.read(|book| book.posts.clone())
+        self.state.read(|medic| medic.posts.clone())
     }
 
     /// How many POSTs are in flight now.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.state.book.read(|book| book.in_flight)
+        self.state.read(|medic| medic.in_flight)
     }
 
     /// How many POSTs were in flight at the same time at most.
     #[must_use]
     pub fn max_in_flight(&self) -> usize {
-        self.state.book.read(|book| book.max_in_flight)
+        self.state.read(|medic| medic.max_in_flight)
     }
 
     /// How many POSTs [`Fault::PauseBeforeWriting`] and [`Fault::PauseBeforeMarking`] hold now.
@@ -379,32 +325,37 @@ impl StandIn {
     /// Switches a fault on. A scope that matches names a part of a content, an id or a sender; for
     /// [`Fault::PoisonMessage`] a part of the content, for [`Fault::PoisonUpdate`] the id.
     pub async fn fault(&self, fault: Fault, scope: Scope) {
-        self.state.faults.set(fault, scope).await;
+        self.state.switches.set(fault, scope).await;
     }
 
     /// Switches one fault off.
     pub async fn clear_fault(&self, fault: Fault) {
-        self.state.faults.clear(fault).await;
+        self.state.switches.clear(fault).await;
     }
 
     /// Switches all faults off. What is held stays held until it is released.
     pub async fn clear_faults(&self) {
-        self.state.faults.clear_all().await;
+        self.state.switches.clear_all().await;
     }
 
     /// The faults that are switched on.
     #[must_use]
     pub fn active_faults(&self) -> Vec<Active<Fault>> {
-        self.state.faults.active()
+        self.state.switches.active()
     }
 
-    pub(crate) fn faults(&self) -> &Faults<Fault> {
-        &self.state.faults
+    pub(crate) fn switches(&self) -> &Switches<Book> {
+        &self.state.switches
     }
 
     /// What tells of everything that is written down, and of every change of the faults.
-    pub(crate) fn changes(&self) -> [Changes; 2] {
-        [self.state.book.changes(), self.state.faults.changes()]
+    pub(crate) fn changes(&self) -> Changes {
+        self.state.book.changes()
+    }
+
+    /// Changes the model by hand, or looks at it, where no control does.
+    pub fn with_model<R>(&self, change: impl FnOnce(&mut Medic) -> R) -> R {
+        self.state.change(change)
     }
 
     /// Waits until `condition` holds. It is asked at once, and again after everything that is

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use crate::answer;
-use crate::faults::{Faults, Named, Scope};
+use crate::faults::{Faulty, Named, Scope, Switches, named};
 use crate::ids::typed_number;
 use crate::{africastalking, medic};
 
@@ -185,21 +185,21 @@ async fn clear_fault(
 
 /// Switches a fault on with its scope, or off without one.
 async fn switch(shared: &Shared, end: End, name: &str, scope: Option<Scope>) -> Response {
-    async fn at<F: Named>(
-        faults: &Faults<F>,
+    async fn at<M: Faulty>(
+        switches: &Switches<M>,
         name: &str,
         scope: Option<Scope>,
     ) -> anyhow::Result<()> {
-        let fault = F::named(name)?;
+        let fault = named(name)?;
         match scope {
-            Some(scope) => faults.set(fault, scope).await,
-            None => faults.clear(fault).await,
+            Some(scope) => switches.set(fault, scope).await,
+            None => switches.clear(fault).await,
         }
         Ok(())
     }
     let switched = match end {
-        End::AfricasTalking => at(shared.system.africastalking.faults(), name, scope).await,
-        End::Medic => at(shared.system.medic.faults(), name, scope).await,
+        End::AfricasTalking => at(shared.system.africastalking.switches(), name, scope).await,
+        End::Medic => at(shared.system.medic.switches(), name, scope).await,
     };
     match switched {
         Ok(()) => done(),

@@ -57,11 +57,11 @@ pub(super) struct Waiting {
     /// How often it was received.
     pub receives: u64,
     /// When it can be received, in milliseconds since 1970.
-    pub next_try_ms: u64,
+    pub next_try_ms: i64,
 }
 
 impl Waiting {
-    fn of(message: &WaitingMessage, ahead_ms: u64) -> Self {
+    fn of(message: &WaitingMessage, ahead_ms: i64) -> Self {
         let body: Value = serde_json::from_str(&message.body).unwrap_or_default();
         let inner = body.get("body").and_then(Value::as_str);
         let reason = body.get("reason").and_then(Value::as_str);
@@ -72,7 +72,9 @@ impl Waiting {
                 None => body,
             },
             receives: message.receives,
-            next_try_ms: (message.visible_at_s * 1000).saturating_sub(ahead_ms),
+            next_try_ms: i64::try_from(message.visible_at_s * 1000)
+                .unwrap_or(i64::MAX)
+                .saturating_sub(ahead_ms),
         }
     }
 
@@ -97,7 +99,7 @@ impl Inside {
     /// Looks. All queues are read at one moment.
     pub(super) async fn observe(system: &System) -> anyhow::Result<Self> {
         let mut found = system.stack.aws().look_into_all().await?;
-        let ahead_ms = u64::try_from(system.queue_clock.ahead().as_millis())?;
+        let ahead_ms = i64::try_from(system.queue_clock.ahead().as_millis())?;
         let mut queues = BTreeMap::new();
         for queue in Queue::ALL {
             let messages = found

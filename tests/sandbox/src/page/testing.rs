@@ -36,12 +36,9 @@ pub(super) fn stored(id: &str) -> Stored {
 
 pub(super) fn outgoing(id: &str, to: &str, content: &str, state: MessageState) -> Outgoing {
     Outgoing {
-        id: id.to_owned(),
-        to: to.to_owned(),
-        content: content.to_owned(),
-        reference: None,
         state,
         history: Vec::new(),
+        ..Outgoing::new(id, to, content, 0)
     }
 }
 

@@ -41,11 +41,11 @@ pub(super) enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Step {
     pub place: Place,
-    pub at_ms: u64,
+    pub at_ms: i64,
 }
 
 impl Step {
-    fn new(place: Place, at_ms: u64) -> Self {
+    fn new(place: Place, at_ms: i64) -> Self {
         Self { place, at_ms }
     }
 }
@@ -54,7 +54,7 @@ impl Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Wait {
     receives: u64,
-    next_try_ms: Option<u64>,
+    next_try_ms: Option<i64>,
     reason: Option<String>,
 }
 
@@ -74,7 +74,7 @@ struct IncomingView<'a> {
     id: &'a str,
     phone: &'a str,
     text: &'a str,
-    at_ms: u64,
+    at_ms: i64,
     attempts: u32,
     status: Option<u16>,
     is_over: bool,
@@ -90,7 +90,7 @@ struct OutgoingView<'a> {
     id: &'a str,
     phone: &'a str,
     text: &'a str,
-    at_ms: u64,
+    at_ms: i64,
     state: MessageState,
     history: &'a [Change],
     status: Option<&'a str>,
@@ -108,7 +108,7 @@ struct LandedView<'a> {
     phone: &'a str,
     from: &'a str,
     text: &'a str,
-    at_ms: u64,
+    at_ms: i64,
     on_phone: bool,
     message: Option<&'a str>,
 }
@@ -133,7 +133,7 @@ struct QueueView {
     /// Those of `messages` that were tried and wait for the next try.
     tried: usize,
     /// The earliest of those next tries.
-    next_try_ms: Option<u64>,
+    next_try_ms: Option<i64>,
     /// How often the most often tried of them was.
     receives: u64,
 }
@@ -167,7 +167,7 @@ pub(super) struct World {
 
 impl World {
     /// Everything that a page shows, each thing under a key of its own.
-    pub(super) fn see(&mut self, facts: &Facts, now_ms: u64) -> Vec<(String, Value)> {
+    pub(super) fn see(&mut self, facts: &Facts, now_ms: i64) -> Vec<(String, Value)> {
         let account = FromPhones::of(facts);
         let mut things = Vec::new();
         self.see_incoming(facts, &account, now_ms, &mut things);
@@ -207,10 +207,10 @@ impl World {
         &mut self,
         facts: &Facts,
         account: &FromPhones,
-        now_ms: u64,
+        now_ms: i64,
         things: &mut Vec<(String, Value)>,
     ) {
-        let mut stored: HashMap<&str, (usize, u64)> = HashMap::new();
+        let mut stored: HashMap<&str, (usize, i64)> = HashMap::new();
         for message in &facts.ends.stored {
             stored.entry(&message.id).or_insert((0, message.at_ms)).0 += 1;
         }
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    fn see_outgoing(&mut self, facts: &Facts, now_ms: u64, things: &mut Vec<(String, Value)>) {
+    fn see_outgoing(&mut self, facts: &Facts, now_ms: i64, things: &mut Vec<(String, Value)>) {
         let rows = facts.inside.message_rows();
         let waiting = by_id(facts.inside.queue(Queue::Outbox));
         let dead_letters = by_id(facts.inside.queue(Queue::OutboxDeadLetter));
@@ -324,7 +324,7 @@ impl World {
         }
     }
 
-    fn see_reports(&mut self, facts: &Facts, now_ms: u64, things: &mut Vec<(String, Value)>) {
+    fn see_reports(&mut self, facts: &Facts, now_ms: i64, things: &mut Vec<(String, Value)>) {
         let rows = facts.inside.message_rows();
         let message_of = messages_by_at_id(&rows);
         let mut waiting = counted(facts.inside.queue(Queue::Reports));

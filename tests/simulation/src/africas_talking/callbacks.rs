@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bridge::handlers::webhook::Request;
+use models::africastalking::{IncomingSms, Report, encode};
 use serde_json::json;
 
 use super::{Incoming, Reported};
@@ -21,20 +22,18 @@ pub fn phone_sends(world: &Rc<World>, id: &str, from: &str, text: &str) {
         text: text.to_owned(),
         answers: Vec::new(),
     };
-    let body = form(&[
-        ("id", id),
-        ("from", from),
-        ("to", "20880"),
-        ("text", text),
-        ("date", "2027-01-15 08:00:00"),
-        ("linkId", "0"),
-    ]);
+    let sms = IncomingSms {
+        id: id.to_owned(),
+        from: from.to_owned(),
+        text: text.to_owned(),
+        link_id: "0".to_owned(),
+        at_ms: world.now_ms(),
+    };
     world.note(|| format!("a phone sends {id}"));
-    world
-        .africas_talking
-        .borrow_mut()
-        .incoming
-        .insert(id.to_owned(), incoming);
+    let mut at = world.africas_talking.borrow_mut();
+    let body = encode(&at.model.application.incoming_form(&sms));
+    at.incoming.insert(id.to_owned(), incoming);
+    drop(at);
     call_back(
         world,
         Function::IncomingMessages,
@@ -63,17 +62,14 @@ pub fn robot_answers(world: &Rc<World>, number: &str) {
 pub fn report(world: &Rc<World>, at_id: &str, number: &str, word: &str) {
     let failure = matches!(word, "Failed" | "Rejected");
     // The words of networks may hold anything.
-    let reason = format!("DeliveryFailure {number}");
-    let mut fields = vec![
-        ("phoneNumber", number),
-        ("status", word),
-        ("id", at_id),
-        ("networkCode", "63902"),
-    ];
-    if failure {
-        fields.push(("failureReason", &reason));
-    }
+    let sent = Report {
+        id: at_id.to_owned(),
+        number: number.to_owned(),
+        status: word.to_owned(),
+        failure_reason: failure.then(|| format!("DeliveryFailure {number}")),
+    };
     let mut at = world.africas_talking.borrow_mut();
+    let body = encode(&at.model.application.report_form(&sent));
     let reports = at.reports.entry(at_id.to_owned()).or_default();
     reports.push(Reported {
         word: word.to_owned(),
@@ -81,7 +77,7 @@ pub fn report(world: &Rc<World>, at_id: &str, number: &str, word: &str) {
     });
     let about = About::Report(at_id.to_owned(), reports.len() - 1);
     drop(at);
-    call_back(world, Function::DeliveryReports, form(&fields), about);
+    call_back(world, Function::DeliveryReports, body, about);
 }
 
 /// The network reports on an SMS as networks do: early, late, out of order, twice or never.
@@ -124,11 +120,6 @@ pub fn report_by_chance(world: &Rc<World>, at_id: &str, number: &str) {
 enum About {
     Incoming(String),
     Report(String, usize),
-}
-
-fn form(fields: &[(&str, &str)]) -> String {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.extend_pairs(fields).finish()
 }
 
 fn will_call(world: &World, after_ms: i64) {
@@ -188,7 +179,7 @@ pub fn request(function: Function, key: &str, body: &str) -> Request {
     let event = json!({
         "version": "2.0",
         "rawPath": format!("/api/v1/sms/africastalking/{}", function.name()),
-        "rawQueryString": form(&[("key", key)]),
+        "rawQueryString": encode(&[("key".to_owned(), key.to_owned())]),
         "headers": { "content-type": "application/x-www-form-urlencoded" },
         "requestContext": { "http": { "method": "POST" } },
         "body": body,

@@ -1,5 +1,5 @@
-//! Africa's Talking and the phones behind it: answers by its table, outcomes that nobody hears of,
-//! reports early, late, reordered, repeated or never, callbacks that are tried again.
+//! Drives Africa's Talking's model in virtual time, and the phones behind it: outcomes that nobody
+//! hears of, reports early, late, reordered, repeated or never, callbacks that are tried again.
 
 mod callbacks;
 
@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use bridge::ports::{Response, Sms};
-use serde_json::json;
+use models::africastalking::{AfricasTalking, Application, Conduct, Instead, Ruling, Submission};
 
 use crate::executor::{Slot, TaskId};
+use crate::medic;
 use crate::plan::{SECRET_KEY, SECRET_TEXT};
 use crate::world::World;
 
@@ -115,8 +116,10 @@ pub enum Account {
     Failing(Verdict),
 }
 
-/// Africa's Talking.
+/// Africa's Talking, and the way to it.
 pub struct AfricasTalkingModel {
+    /// What it does.
+    pub model: AfricasTalking,
     /// Every request to send, in order.
     pub calls: Vec<SendCall>,
     /// What becomes of the next requests; by chance after that.
@@ -138,12 +141,22 @@ pub struct AfricasTalkingModel {
     pub pending: usize,
     /// When the last of them comes.
     pub last_callback_ms: i64,
-    ids: u64,
 }
 
 impl Default for AfricasTalkingModel {
     fn default() -> Self {
+        let application = Application {
+            sender_ids: vec!["MYORG".to_owned()],
+            network_code: "63902".to_owned(),
+            ..Application::default()
+        };
+        let mut ids = 0;
+        let new_id = move || {
+            ids += 1;
+            format!("ATXid_{ids:05}")
+        };
         Self {
+            model: AfricasTalking::new(application, new_id),
             calls: Vec::new(),
             script: VecDeque::new(),
             account: Account::Good,
@@ -154,7 +167,6 @@ impl Default for AfricasTalkingModel {
             reports: BTreeMap::new(),
             pending: 0,
             last_callback_ms: 0,
-            ids: 0,
         }
     }
 }
@@ -181,10 +193,7 @@ impl AfricasTalkingModel {
 pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>> {
     let verdict = verdict(world);
     let mut at = world.africas_talking.borrow_mut();
-    let at_id = verdict.is_taken().then(|| {
-        at.ids += 1;
-        format!("ATXid_{:05}", at.ids)
-    });
+    let (response, at_id) = response(&mut at.model, verdict, sms, world.now_ms());
     let message = sms.text.rsplit(' ').next().unwrap_or_default().to_owned();
     world.note(|| format!("#{task} Africa's Talking gets {message}: {verdict:?} {at_id:?}"));
     world.count(|| format!("Africa's Talking: {verdict:?}"));
@@ -194,7 +203,6 @@ pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>
         Verdict::NoAnswer(_) => i64::MAX / 4,
         _ => world.random.between(20, 3_000),
     };
-    let response = response(verdict, at_id.as_deref(), sms.to.as_str());
     at.calls.push(SendCall {
         message,
         at_ms: world.now_ms(),
@@ -268,31 +276,64 @@ fn verdict(world: &World) -> Verdict {
     }
 }
 
-fn response(verdict: Verdict, at_id: Option<&str>, number: &str) -> Response {
-    let of = |status: u16, body: String| Response::Answer {
-        status,
-        body: body.into_bytes(),
+/// What the client gets, and the id of the SMS if it was taken.
+fn response(
+    model: &mut AfricasTalking,
+    verdict: Verdict,
+    sms: &Sms<'_>,
+    now_ms: i64,
+) -> (Response, Option<String>) {
+    let Some(conduct) = conduct(verdict, sms.to.as_str()) else {
+        return (Response::NotConnected, None);
     };
-    let recipient = |code: u16, id: &str, cost: &str| {
-        let recipients = json!([{"statusCode": code, "number": number, "status": "word", "cost": cost, "messageId": id}]);
-        let body = json!({"SMSMessageData": {"Message": "Sent to 1/1", "Recipients": recipients}});
-        of(201, body.to_string())
+    let submission = Submission {
+        to: vec![sms.to.as_str().to_owned()],
+        from: sms.from.map(str::to_owned),
+        message: sms.text.to_owned(),
+        enqueue: true,
+        accepts_json: true,
     };
-    match verdict {
-        Verdict::Accepted(code) => recipient(code, at_id.unwrap_or("None"), "KES 0.8000"),
-        Verdict::AcceptedSlowly(_) => recipient(101, at_id.unwrap_or("None"), "KES 0.8000"),
-        Verdict::AcceptedWithoutId => recipient(101, "None", "KES 0.8000"),
-        Verdict::Rejected(code) => recipient(code, "None", "0"),
-        Verdict::Code500(_) => recipient(500, "None", "0"),
-        Verdict::NoRecipient(message) => {
-            let data = json!({"SMSMessageData": {"Message": message, "Recipients": []}});
-            of(201, data.to_string())
+    let sent = model.send(&submission, &conduct, now_ms);
+    let at_id = sent.accepted.first().map(|sms| sms.id.clone());
+    model.land(sent.accepted);
+    (medic::response(sent.outcome), at_id)
+}
+
+/// How Africa's Talking comes to this verdict, if it is reached. The words of its errors may hold
+/// anything, numbers too.
+fn conduct(verdict: Verdict, number: &str) -> Option<Conduct> {
+    let ruled = |ruling: Ruling| Conduct {
+        ruling: Some((ruling, None)),
+        ..Conduct::default()
+    };
+    let instead = |instead: Instead, accepts: bool| Conduct {
+        accepts,
+        instead: Some(instead),
+        ruling: None,
+    };
+    Some(match verdict {
+        Verdict::NotConnected => return None,
+        Verdict::Accepted(code) => ruled(Ruling::accepted(code)),
+        Verdict::AcceptedSlowly(_) => ruled(Ruling::accepted(101)),
+        Verdict::AcceptedWithoutId => ruled(Ruling {
+            names_id: false,
+            ..Ruling::accepted(101)
+        }),
+        Verdict::Rejected(code) => ruled(Ruling::refused(code)),
+        Verdict::Code500(taken) => ruled(Ruling {
+            accepted: taken,
+            ..Ruling::refused(500)
+        }),
+        Verdict::NoRecipient(message) => instead(Instead::NoRecipients(message.to_owned()), false),
+        Verdict::Http(status, taken) => {
+            let text = format!("something is wrong with {number}");
+            instead(Instead::Text(status, text), taken)
         }
-        Verdict::Http(status, _) => of(status, format!("something is wrong with {number}")),
-        Verdict::Unreadable(_) => of(201, format!("<html>{number}</html>")),
-        Verdict::NoAnswer(_) => Response::NoAnswer,
-        Verdict::NotConnected => Response::NotConnected,
-    }
+        Verdict::Unreadable(taken) => {
+            instead(Instead::Page(format!("<html>{number}</html>")), taken)
+        }
+        Verdict::NoAnswer(taken) => instead(Instead::Silence, taken),
+    })
 }
 
 /// A text of which the message's id is the end.

@@ -1,3 +1,5 @@
+use models::africastalking::ROBOT_TEXT;
+
 use super::*;
 
 #[tokio::test]

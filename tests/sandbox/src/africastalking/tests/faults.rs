@@ -1,50 +1,6 @@
 use super::*;
 
 #[tokio::test]
-async fn every_status_code_of_the_table_can_be_had() {
-    let refused = [
-        (Fault::RiskHold, 401, "RiskHold"),
-        (Fault::InvalidSenderId, 402, "InvalidSenderId"),
-        (Fault::InvalidPhoneNumber, 403, "InvalidPhoneNumber"),
-        (Fault::UnsupportedNumberType, 404, "UnsupportedNumberType"),
-        (Fault::OutOfCredit, 405, "InsufficientBalance"),
-        (Fault::UserInBlacklist, 406, "UserInBlacklist"),
-        (Fault::CouldNotRoute, 407, "CouldNotRoute"),
-        (Fault::DoNotDisturb, 409, "DoNotDisturbRejection"),
-        (Fault::InternalServerError, 500, "InternalServerError"),
-        (Fault::GatewayError, 501, "GatewayError"),
-        (Fault::RejectedByGateway, 502, "RejectedByGateway"),
-        (Fault::UnlistedCode, 499, "SomethingNew"),
-    ];
-    for (fault, code, status) in refused {
-        let (line, received) = line_under(fault).await;
-        assert_eq!(
-            (&line["statusCode"], &line["status"]),
-            (&code.into(), &status.into()),
-            "{fault:?}"
-        );
-        assert_eq!(
-            (&line["messageId"], &line["cost"]),
-            (&"None".into(), &"0".into()),
-            "{fault:?}"
-        );
-        assert_eq!(received, 0, "{fault:?}");
-    }
-    for (fault, code) in [
-        (Fault::Processed, 100),
-        (Fault::Sent, 101),
-        (Fault::Queued, 102),
-    ] {
-        let (line, received) = line_under(fault).await;
-        assert_eq!(
-            (&line["statusCode"], &line["status"]),
-            (&code.into(), &"Success".into())
-        );
-        assert_eq!(received, 1);
-    }
-}
-
-#[tokio::test]
 async fn the_refusal_seen_is_the_refusal_made() {
     let stand_in = stand_in().await;
     stand_in.fault(Fault::UserInBlacklist, Scope::Next(1)).await;

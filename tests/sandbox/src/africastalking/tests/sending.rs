@@ -43,20 +43,6 @@ async fn enqueue_is_answered_with_102_and_without_parts() {
 }
 
 #[tokio::test]
-async fn every_part_is_paid() {
-    let stand_in = stand_in().await;
-    let text = "ä".repeat(161);
-    let fields = [
-        ("username", "sandbox"),
-        ("to", PHONE),
-        ("message", text.as_str()),
-    ];
-    let data = data(request(&stand_in, &fields)).await;
-    assert_eq!(data["Recipients"][0]["messageParts"], 2);
-    assert_eq!(data["Recipients"][0]["cost"], "KES 1.6000");
-}
-
-#[tokio::test]
 async fn many_recipients_each_have_a_line_and_an_invalid_number_is_echoed() {
     let stand_in = stand_in().await;
     let data = data(send(
@@ -169,26 +155,6 @@ async fn another_content_type_is_refused() {
         .header("Content-Type", "application/json")
         .body("{}");
     assert_eq!(answer(request).await.0, 415);
-}
-
-#[tokio::test]
-async fn without_accept_the_answer_is_xml() {
-    let stand_in = stand_in().await;
-    let request = client()
-        .post(format!("{}/version1/messaging", stand_in.url()))
-        .header("apiKey", Config::default().api_key)
-        .header("Content-Type", "application/x-www-form-urlencoded")
-        .body(form(&[
-            ("username", "sandbox"),
-            ("to", PHONE),
-            ("message", "hello"),
-        ]));
-    let (status, body) = answer(request).await;
-    assert_eq!(status, 201);
-    assert!(
-        body.starts_with("<?xml") && body.contains("<statusCode>101</statusCode>"),
-        "{body}"
-    );
 }
 
 #[tokio::test]

@@ -1,13 +1,6 @@
 use super::*;
 
 #[tokio::test]
-async fn a_get_is_the_probe_for_address_and_credentials() {
-    let stand_in = stand_in().await;
-    let (status, body) = answer(call(&stand_in, reqwest::Method::GET)).await;
-    assert_eq!((status, body.as_str()), (200, r#"{"medic-gateway":true}"#));
-}
-
-#[tokio::test]
 async fn wrong_credentials_are_a_401_or_a_redirect_to_the_login_page() {
     let stand_in = stand_in().await;
     let url = format!("{}/api/sms", stand_in.url());
@@ -73,32 +66,11 @@ async fn changed_credentials_count_at_once() {
 }
 
 #[tokio::test]
-async fn the_content_type_is_exactly_json() {
-    let stand_in = stand_in().await;
-    let body = json!({"messages": [message("a", "x")], "updates": []}).to_string();
-    for content_type in ["application/json; charset=utf-8", "text/plain"] {
-        let call = call(&stand_in, reqwest::Method::POST).header("Content-Type", content_type);
-        assert_eq!(
-            answer(call.body(body.clone())).await.0,
-            400,
-            "{content_type}"
-        );
-    }
-    assert_eq!(
-        answer(call(&stand_in, reqwest::Method::POST).body(body))
-            .await
-            .0,
-        400
-    );
-    assert!(stand_in.stored().is_empty());
-}
-
-#[tokio::test]
 async fn what_is_not_a_list_or_not_json_is_a_500() {
     let stand_in = stand_in().await;
     for body in [
         r#"{"messages":null,"updates":[]}"#,
-        r#"{"messages":[],"updates":null}"#,
+        r#"{"messages":[],"updates":"x"}"#,
         r#"{"messages":"x","updates":[]}"#,
         r#"{"messages":[null],"updates":[]}"#,
         "{",
@@ -111,19 +83,8 @@ async fn what_is_not_a_list_or_not_json_is_a_500() {
         );
     }
     assert_eq!(answer(raw(&stand_in, "{}")).await.0, 200);
-}
-
-#[tokio::test]
-async fn more_than_32_mib_are_a_413() {
-    let stand_in = stand_in().await;
-    let large = "x".repeat(32 * 1024 * 1024);
-    assert_eq!(
-        answer(post(&stand_in, &[message("a", &large)], &[]))
-            .await
-            .0,
-        413
-    );
-    assert!(stand_in.stored().is_empty());
+    let null = r#"{"messages":[],"updates":null}"#;
+    assert_eq!(answer(raw(&stand_in, null)).await.0, 200);
 }
 
 #[tokio::test]
@@ -156,6 +117,9 @@ async fn settings_are_for_users_who_are_logged_in_and_what_is_due_is_for_everybo
 
     let monitoring = client().get(format!("{}/api/v2/monitoring", stand_in.url()));
     let (status, body) = answer(monitoring).await;
-    let due = r#"{"messaging":{"outgoing":{"total":{"due":1}}}}"#;
-    assert_eq!((status, body.as_str()), (200, due));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let outgoing = &body["messaging"]["outgoing"];
+    assert_eq!(status, 200);
+    assert_eq!(outgoing["total"]["due"], 1);
+    assert_eq!(outgoing["last_hundred"]["pending"]["pending"], 1);
 }

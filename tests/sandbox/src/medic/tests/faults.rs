@@ -43,8 +43,15 @@ async fn a_poisonous_update_fails_alone_after_the_messages_were_stored() {
 }
 
 #[tokio::test]
-async fn a_full_disk_lets_only_an_empty_post_pass() {
+async fn a_full_disk_fails_what_must_be_written_and_lets_pass_what_is_known() {
     let stand_in = stand_in().await;
+    let known = stand_in.queue(PHONE, "known").unwrap();
+    let before = post(
+        &stand_in,
+        &[message("before", "x")],
+        &[update(&known, "SENT")],
+    );
+    answer(before).await;
     let id = stand_in.queue(PHONE, "hello").unwrap();
     stand_in.fault(Fault::FullDisk, Scope::UntilCleared).await;
     assert_eq!(
@@ -56,7 +63,13 @@ async fn a_full_disk_lets_only_an_empty_post_pass() {
         500
     );
     assert_eq!(offered(post(&stand_in, &[], &[])).await, [id.as_str()]);
-    assert!(stand_in.stored().is_empty());
+    let again = post(
+        &stand_in,
+        &[message("before", "x")],
+        &[update(&known, "SENT"), update("unknown", "SENT")],
+    );
+    assert_eq!(offered(again).await, [id.as_str()]);
+    assert_eq!(stored(&stand_in), ["before"]);
     assert_eq!(stand_in.state_of(&id), Some(MessageState::Pending));
     stand_in.clear_fault(Fault::FullDisk).await;
     assert!(

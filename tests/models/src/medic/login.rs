@@ -1,20 +1,18 @@
 //! Who is let in.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::answer;
+use crate::http::Request;
 
 /// So many failed logins lock a user name, and the address that they come from …
 const FAILURES: u32 = 10;
-/// The address: whoever calls a stand-in is on this machine, as if behind one proxy.
+/// The address: whoever calls a model comes from one machine, as if behind one proxy.
 const ADDRESS: &str = "127.0.0.1";
 /// … when they come within this time, and until it has passed.
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW_MS: i64 = 10_000;
 
 /// Why somebody is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,35 +27,40 @@ pub(super) enum Denied {
 
 /// The one user of the gateway's API, and the failed logins of all names and of the address.
 #[derive(Debug)]
-pub(super) struct Logins {
+pub struct Logins {
+    /// The name of the gateway's user.
     pub user: String,
+    /// Its password.
     pub password: String,
+    /// Whether it has the permission `can_access_gateway_api`.
     pub permitted: bool,
-    failures: HashMap<String, (Instant, u32)>,
-    ahead: Duration,
+    failures: HashMap<String, (i64, u32)>,
+    ahead_ms: i64,
 }
 
 impl Logins {
-    pub(super) fn new(user: String, password: String) -> Self {
+    /// This user, with the permission.
+    #[must_use]
+    pub fn new(user: String, password: String) -> Self {
         Self {
             user,
             password,
             permitted: true,
             failures: HashMap::new(),
-            ahead: Duration::ZERO,
+            ahead_ms: 0,
         }
     }
 
     /// Lets so much time pass for the locks.
-    pub(super) fn pass_time(&mut self, time: Duration) {
-        self.ahead = self.ahead.saturating_add(time);
+    pub fn pass_time(&mut self, milliseconds: i64) {
+        self.ahead_ms = self.ahead_ms.saturating_add(milliseconds);
     }
 
-    pub(super) fn admit(&mut self, headers: &HeaderMap) -> Result<(), Denied> {
-        let now = Instant::now() + self.ahead;
+    pub(super) fn admit(&mut self, request: &Request, now_ms: i64) -> Result<(), Denied> {
+        let now_ms = now_ms.saturating_add(self.ahead_ms);
         self.failures
-            .retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
-        let (name, password) = credentials(headers).unwrap_or_default();
+            .retain(|_, (since_ms, _)| now_ms.saturating_sub(*since_ms) < WINDOW_MS);
+        let (name, password) = credentials(request).unwrap_or_default();
         let is_locked = |key: &str| {
             let failures = self.failures.get(key);
             failures.is_some_and(|(_, count)| *count >= FAILURES)
@@ -68,7 +71,7 @@ impl Logins {
         if name != self.user || password != self.password {
             if !name.is_empty() {
                 for key in [name, ADDRESS.to_owned()] {
-                    self.failures.entry(key).or_insert((now, 0)).1 += 1;
+                    self.failures.entry(key).or_insert((now_ms, 0)).1 += 1;
                 }
             }
             return Err(Denied::Unauthorized);
@@ -81,8 +84,8 @@ impl Logins {
     }
 }
 
-fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
-    let (scheme, encoded) = answer::header(headers, header::AUTHORIZATION)?.split_once(' ')?;
+fn credentials(request: &Request) -> Option<(String, String)> {
+    let (scheme, encoded) = request.header("authorization")?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }

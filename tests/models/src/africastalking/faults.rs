@@ -1,11 +1,10 @@
 //! What can go wrong at Africa's Talking.
 
-use axum::http::StatusCode;
-
+use super::Conduct;
 use crate::faults::named_faults;
 
 named_faults! {
-    /// A fault of the stand-in for Africa's Talking.
+    /// A fault of Africa's Talking, or of what is between it and its customer.
     pub enum Fault {
         Down, "down",
             "The port refuses connections until this is cleared (use the control port for that).";
@@ -43,6 +42,10 @@ named_faults! {
             "The SMS is accepted, and the 201 has no body.";
         NoRecipients, "no-recipients",
             "201 with no recipients and the message InvalidSenderId (seen); nothing is accepted.";
+        NobodySent, "nobody-sent",
+            "201 with no recipients and the message Sent to 0/1; nothing is accepted.";
+        Html, "html",
+            "The 201 holds an HTML page; nothing is accepted.";
         OutOfCredit, "out-of-credit",
             "201, and every recipient is refused with 405 InsufficientBalance (seen).";
         OutOfCreditEmpty, "out-of-credit-empty",
@@ -107,6 +110,8 @@ named_faults! {
             "Submitted, then Expired, then Success after all.";
         ReportsUnknownStatus, "reports-unknown-status",
             "Submitted, then Teleported, a status that is in no list.";
+        SmallUserData, "small-user-data",
+            "The user call spells its field userData (seen).";
         Robot, "robot",
             "Every phone answers every SMS that it gets with an SMS.";
     }
@@ -114,7 +119,7 @@ named_faults! {
 
 /// Where a fault strikes. Of each place, one fault at a time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// The port itself.
     Port,
     /// The answer as a whole.
@@ -129,6 +134,8 @@ pub(super) enum Place {
     ReportCount,
     /// The phone that gets the SMS.
     Phone,
+    /// The user call alone.
+    User,
 }
 
 impl Place {
@@ -141,45 +148,52 @@ impl Place {
             Self::ReportTime => "When delivery reports come",
             Self::ReportCount => "How often delivery reports come",
             Self::Phone => "What the phones do",
+            Self::User => "Its answer to the user call",
         }
     }
 }
 
-/// What a caller gets instead of the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Instead {
-    Nothing,
-    HangUp,
-    Text(StatusCode, &'static str),
-    Html,
+/// What a caller gets instead of the response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Nothing, for ever.
+    Silence,
+    /// The connection is closed.
+    Closed,
+    /// An HTTP status and plain text.
+    Text(u16, String),
+    /// A 201 with this page.
+    Page(String),
+    /// A 201 whose JSON ends in the middle.
     Truncated,
+    /// A 201 without a body.
     Empty,
-    NoRecipients(&'static str),
+    /// A 201 without recipients, and this message.
+    NoRecipients(String),
 }
 
-/// A recipient's line, other than the usual one.
+/// What becomes of an SMS to one recipient, and what the response says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub struct Ruling {
+    /// The `statusCode`, if there is one.
     pub code: Option<u16>,
+    /// The `status`.
     pub status: &'static str,
+    /// Whether the SMS is accepted.
     pub accepted: bool,
+    /// Whether the response has its id.
     pub names_id: bool,
 }
 
 /// `InvalidPhoneNumber`, which a number can earn without any fault.
-pub(super) const INVALID_PHONE_NUMBER: Verdict = refused(403, "InvalidPhoneNumber");
+pub(super) const INVALID_PHONE_NUMBER: Ruling = refused(403, "InvalidPhoneNumber");
 
-const fn accepted(code: u16) -> Verdict {
-    Verdict {
-        code: Some(code),
-        status: "Success",
-        accepted: true,
-        names_id: true,
-    }
+const fn accepted(code: u16) -> Ruling {
+    Ruling::accepted(code)
 }
 
-const fn refused(code: u16, status: &'static str) -> Verdict {
-    Verdict {
+const fn refused(code: u16, status: &'static str) -> Ruling {
+    Ruling {
         code: Some(code),
         status,
         accepted: false,
@@ -187,7 +201,40 @@ const fn refused(code: u16, status: &'static str) -> Verdict {
     }
 }
 
-impl Verdict {
+/// The names of the codes that refuse a recipient.
+const REFUSALS: [(u16, &str); 11] = [
+    (401, "RiskHold"),
+    (402, "InvalidSenderId"),
+    (403, "InvalidPhoneNumber"),
+    (404, "UnsupportedNumberType"),
+    (405, "InsufficientBalance"),
+    (406, "UserInBlacklist"),
+    (407, "CouldNotRoute"),
+    (409, "DoNotDisturbRejection"),
+    (500, "InternalServerError"),
+    (501, "GatewayError"),
+    (502, "RejectedByGateway"),
+];
+
+impl Ruling {
+    /// Accepted with this code.
+    #[must_use]
+    pub const fn accepted(code: u16) -> Self {
+        Self {
+            code: Some(code),
+            status: "Success",
+            accepted: true,
+            names_id: true,
+        }
+    }
+
+    /// Refused with this code, under its name; one that is in no list is `SomethingNew`.
+    #[must_use]
+    pub fn refused(code: u16) -> Self {
+        let known = REFUSALS.iter().find(|(known, _)| *known == code);
+        refused(code, known.map_or("SomethingNew", |(_, name)| name))
+    }
+
     /// The usual one: queued when the caller asked for it, else sent (seen).
     pub(super) const fn usual(enqueue: bool) -> Self {
         accepted(if enqueue { 102 } else { 101 })
@@ -199,6 +246,7 @@ pub(super) const TIMELY: &str = "The server was not able to produce a timely res
      Please try again in a short while!";
 /// The text of a 401 (seen).
 pub(super) const INVALID_AUTHENTICATION: &str = "The supplied authentication is invalid";
+const PAGE: &str = "<html><body>Africa's Talking</body></html>";
 const INTERNAL: &str = "There was an internal server error.";
 
 impl Fault {
@@ -217,13 +265,14 @@ impl Fault {
             | Self::ReportsExpiredThenSuccess
             | Self::ReportsUnknownStatus => Place::Reports,
             Self::Robot => Place::Phone,
-            _ if self.verdict().is_some() => Place::Recipient,
+            Self::SmallUserData => Place::User,
+            _ if self.ruling().is_some() => Place::Recipient,
             _ => Place::Answer,
         }
     }
 
     /// Whether the SMS is accepted although the answer does not say so.
-    pub(super) fn accepts(self) -> bool {
+    fn accepts(self) -> bool {
         matches!(
             self,
             Self::AcceptedHang
@@ -237,40 +286,40 @@ impl Fault {
         )
     }
 
-    pub(super) fn instead(self) -> Option<Instead> {
-        let instead = match self {
-            Self::Hang | Self::AcceptedHang => Instead::Nothing,
-            Self::Close | Self::AcceptedClose => Instead::HangUp,
-            Self::Http400 => Instead::Text(
-                StatusCode::BAD_REQUEST,
-                "Request is missing required form field 'to'",
-            ),
-            Self::Http401 => Instead::Text(StatusCode::UNAUTHORIZED, INVALID_AUTHENTICATION),
-            Self::Http429 => Instead::Text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
-            Self::Http500 | Self::AcceptedHttp500 => {
-                Instead::Text(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL)
-            }
-            Self::Http502 | Self::AcceptedHttp502 => {
-                Instead::Text(StatusCode::BAD_GATEWAY, "Bad Gateway")
-            }
-            Self::Http503 | Self::AcceptedHttp503 => {
-                Instead::Text(StatusCode::SERVICE_UNAVAILABLE, TIMELY)
-            }
-            Self::AcceptedHtml => Instead::Html,
-            Self::AcceptedTruncated => Instead::Truncated,
-            Self::AcceptedEmpty => Instead::Empty,
-            Self::NoRecipients => Instead::NoRecipients("InvalidSenderId"),
-            Self::OutOfCreditEmpty => Instead::NoRecipients("InsufficientBalance"),
-            Self::OutOfCreditHttp => {
-                Instead::Text(StatusCode::PAYMENT_REQUIRED, "InsufficientBalance")
-            }
-            _ => return None,
-        };
-        Some(instead)
+    fn instead(self) -> Option<Instead> {
+        let text = |status, text: &str| Some(Instead::Text(status, text.to_owned()));
+        let no_recipients = |message: &str| Some(Instead::NoRecipients(message.to_owned()));
+        match self {
+            Self::Hang | Self::AcceptedHang => Some(Instead::Silence),
+            Self::Close | Self::AcceptedClose => Some(Instead::Closed),
+            Self::Http400 => text(400, "Request is missing required form field 'to'"),
+            Self::Http401 => text(401, INVALID_AUTHENTICATION),
+            Self::Http429 => text(429, "Too Many Requests"),
+            Self::Http500 | Self::AcceptedHttp500 => text(500, INTERNAL),
+            Self::Http502 | Self::AcceptedHttp502 => text(502, "Bad Gateway"),
+            Self::Http503 | Self::AcceptedHttp503 => text(503, TIMELY),
+            Self::Html | Self::AcceptedHtml => Some(Instead::Page(PAGE.to_owned())),
+            Self::AcceptedTruncated => Some(Instead::Truncated),
+            Self::AcceptedEmpty => Some(Instead::Empty),
+            Self::NoRecipients => no_recipients("InvalidSenderId"),
+            Self::NobodySent => no_recipients("Sent to 0/1"),
+            Self::OutOfCreditEmpty => no_recipients("InsufficientBalance"),
+            Self::OutOfCreditHttp => text(402, "InsufficientBalance"),
+            _ => None,
+        }
     }
 
-    pub(super) fn verdict(self) -> Option<Verdict> {
-        let verdict = match self {
+    /// What Africa's Talking does with a request that this fault strikes as a whole.
+    pub(super) fn conduct(self) -> Conduct {
+        Conduct {
+            accepts: self.accepts(),
+            instead: self.instead(),
+            ..Conduct::default()
+        }
+    }
+
+    pub(super) fn ruling(self) -> Option<Ruling> {
+        let ruling = match self {
             Self::Processed => accepted(100),
             Self::Sent => accepted(101),
             Self::Queued => accepted(102),
@@ -283,24 +332,24 @@ impl Fault {
             Self::CouldNotRoute => refused(407, "CouldNotRoute"),
             Self::DoNotDisturb => refused(409, "DoNotDisturbRejection"),
             Self::InternalServerError => refused(500, "InternalServerError"),
-            Self::AcceptedInternalServerError => Verdict {
+            Self::AcceptedInternalServerError => Ruling {
                 accepted: true,
                 ..refused(500, "InternalServerError")
             },
             Self::GatewayError => refused(501, "GatewayError"),
             Self::RejectedByGateway => refused(502, "RejectedByGateway"),
             Self::UnlistedCode => refused(499, "SomethingNew"),
-            Self::AcceptedNoStatusCode => Verdict {
+            Self::AcceptedNoStatusCode => Ruling {
                 code: None,
                 ..accepted(101)
             },
-            Self::AcceptedIdNone => Verdict {
+            Self::AcceptedIdNone => Ruling {
                 names_id: false,
                 ..accepted(101)
             },
             _ => return None,
         };
-        Some(verdict)
+        Some(ruling)
     }
 
     /// The statuses that are reported, each with its reason, and whether the phone gets the SMS.

@@ -6,11 +6,12 @@
 
 use serde_json::{Map, Value};
 
-/// An item, attribute by attribute, in DynamoDB's JSON.
-pub type Item = Map<String, Value>;
+/// The attributes of an item, in DynamoDB's JSON.
+pub type Attributes = Map<String, Value>;
 
 /// The size of an item in bytes: the lengths of its names and values.
-pub fn size(item: &Item) -> usize {
+#[must_use]
+pub fn size(item: &Attributes) -> usize {
     item.iter()
         .map(|(name, value)| name.len() + value_size(value))
         .sum()
@@ -41,11 +42,13 @@ fn value_size(value: &Value) -> usize {
 }
 
 /// Write units of an item of so many bytes, before or after, whichever is more.
+#[must_use]
 pub fn write_units(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u64::MAX)
 }
 
 /// Read units of a strongly consistent read of an item; one that is not there costs one.
+#[must_use]
 pub fn read_units(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(4096).max(1)).unwrap_or(u64::MAX)
 }

@@ -9,9 +9,14 @@ const LONE_SURROGATE: &str = "\u{fdd0}lone surrogate\u{fdd0}";
 
 /// A message that has all it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Incoming {
+pub struct Incoming {
+    /// The gateway's id.
     pub id: String,
+    /// The sender.
     pub from: String,
+    /// Whether the sender came as a JSON number: replies go to a number then.
+    pub from_is_number: bool,
+    /// The text; an object is kept as its JSON.
     pub content: String,
 }
 
@@ -29,7 +34,7 @@ impl Incoming {
     }
 }
 
-/// A status that a gateway tells.
+/// A status that a gateway reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Update {
     /// The message it is about.
@@ -93,7 +98,7 @@ pub(super) fn read(body: &[u8]) -> Result<Posted, ServerError> {
     Ok(Posted {
         message_count: messages.len(),
         messages: messages.iter().filter_map(incoming).collect(),
-        updates: list(body.get("updates")).and_then(|updates| updates.iter().map(update).collect()),
+        updates: updates(body.get("updates")),
     })
 }
 
@@ -104,6 +109,12 @@ fn list(value: Option<&Value>) -> Result<&[Value], ServerError> {
         Some(Value::Array(list)) => Ok(list),
         Some(_) => Err(ServerError),
     }
+}
+
+/// `null` is an empty list here, unlike among the messages (observed on CHT 5.2.0).
+fn updates(value: Option<&Value>) -> Result<Vec<Update>, ServerError> {
+    let value = value.filter(|value| !value.is_null());
+    list(value)?.iter().map(update).collect()
 }
 
 /// A value that JavaScript takes for true, as a text.
@@ -120,6 +131,7 @@ fn incoming(message: &Value) -> Option<Incoming> {
     Some(Incoming {
         id: truthy(message.get("id"))?,
         from: truthy(message.get("from"))?,
+        from_is_number: message.get("from").is_some_and(Value::is_number),
         content: truthy(message.get("content"))?,
     })
 }

@@ -1,11 +1,13 @@
 //! What can go wrong at Medic, and between it and its callers.
 
-use axum::http::StatusCode;
+use serde_json::json;
 
+use super::responses;
 use crate::faults::named_faults;
+use crate::http::{Outcome, Response};
 
 named_faults! {
-    /// A fault of the stand-in for Medic.
+    /// A fault of Medic, or of what is between it and its callers.
     pub enum Fault {
         Down, "down",
             "The port refuses connections until this is cleared (use the control port for that).";
@@ -31,8 +33,14 @@ named_faults! {
             "A message whose content has the given text fails: the others are stored, nothing else is done, 500.";
         PoisonUpdate, "poison-update",
             "An update for the given id fails: messages and other updates are stored, nothing is offered, 500.";
+        ThrowingMessage, "throwing-message",
+            "A message whose content has the given text fails the POST with 500 before anything of it is stored.";
+        CrashingMessage, "crashing-message",
+            "A message whose content has the given text ends Medic's process: no answer, and nothing after it is done.";
+        FilteredMessage, "filtered-message",
+            "A filter before Medic refuses a POST with the given text with a 403 of its own; no work is done.";
         FullDisk, "full-disk",
-            "Every POST with a message or an update fails with 500, and nothing is written; an empty one passes.";
+            "Nothing can be written: a new message or status fails with 500; what Medic knows already and an empty POST pass.";
         Http401, "http-401",
             "401 in Medic's JSON; no work is done.";
         Http403, "http-403",
@@ -100,22 +108,6 @@ impl Place {
     }
 }
 
-/// What a caller gets instead of the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Instead {
-    Nothing,
-    HangUp,
-    Truncated,
-    Starting,
-    Medic(StatusCode, &'static str),
-    Text(StatusCode, &'static str),
-    Proxy(StatusCode, &'static str),
-    ProxyHtml(StatusCode, &'static str),
-    Login,
-    Html,
-    NoMessages,
-}
-
 impl Fault {
     pub(super) fn place(self) -> Place {
         match self {
@@ -125,6 +117,8 @@ impl Fault {
             | Self::PauseBeforeMarking
             | Self::PoisonMessage
             | Self::PoisonUpdate
+            | Self::ThrowingMessage
+            | Self::CrashingMessage
             | Self::FullDisk => Place::Work,
             Self::CommittedHang
             | Self::CommittedClose
@@ -137,37 +131,44 @@ impl Fault {
         }
     }
 
-    pub(super) fn instead(self) -> Option<Instead> {
-        let bad_gateway = (StatusCode::BAD_GATEWAY, "Bad Gateway");
-        let gateway_timeout = (StatusCode::GATEWAY_TIMEOUT, "Gateway Time-out");
-        let instead = match self {
-            Self::Hang | Self::CommittedHang => Instead::Nothing,
-            Self::Close | Self::CommittedClose => Instead::HangUp,
-            Self::CommittedTruncated => Instead::Truncated,
-            Self::Starting => Instead::Starting,
-            Self::Http401 => Instead::Medic(StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::Http403 => Instead::Medic(StatusCode::FORBIDDEN, "Insufficient privileges"),
-            Self::Http404 => Instead::Medic(StatusCode::NOT_FOUND, "not_found"),
-            Self::Http408 => Instead::Text(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
-            Self::Http413 => Instead::Medic(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"),
-            Self::Http425 => Instead::Text(StatusCode::TOO_EARLY, "Too Early"),
-            Self::Http429 => Instead::Medic(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
-            Self::Http500 => Instead::Medic(StatusCode::INTERNAL_SERVER_ERROR, "Server error"),
-            Self::Http503 => Instead::Text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-            Self::Redirect => Instead::Login,
-            Self::Html200 => Instead::Html,
-            Self::NoMessages => Instead::NoMessages,
-            Self::Proxy502 | Self::CommittedProxy502 => {
-                Instead::Proxy(bad_gateway.0, bad_gateway.1)
-            }
-            Self::Proxy504 | Self::CommittedProxy504 => {
-                Instead::Proxy(gateway_timeout.0, gateway_timeout.1)
-            }
-            Self::Proxy502Html | Self::CommittedProxy502Html => {
-                Instead::ProxyHtml(bad_gateway.0, bad_gateway.1)
-            }
+    /// What the caller gets instead of `usual`, which is what the work came to. Nothing, if the
+    /// fault strikes elsewhere.
+    pub(super) fn instead(self, accepts_json: bool, usual: Option<&Response>) -> Option<Outcome> {
+        let medic = |status, text| responses::error(accepts_json, status, text);
+        let text = |status, text: &str| Response::new(status, "text/plain", text);
+        let proxy = |status: u16, text: &str| {
+            Response::json(
+                status,
+                &json!({"type": "ERROR", "code": status, "message": text}),
+            )
+        };
+        let response = match self {
+            Self::Hang | Self::CommittedHang => return Some(Outcome::Silence),
+            Self::Close | Self::CommittedClose => return Some(Outcome::Closed),
+            Self::CommittedTruncated => usual.cloned().map_or_else(
+                || responses::server_error(accepts_json),
+                Response::truncated,
+            ),
+            Self::Starting if accepts_json => medic(503, "Service Unavailable"),
+            Self::Starting => responses::html(200, "Medic is starting"),
+            Self::FilteredMessage => responses::html(403, "Forbidden"),
+            Self::Http401 => medic(401, "unauthorized"),
+            Self::Http403 => medic(403, "Insufficient privileges"),
+            Self::Http404 => medic(404, "not_found"),
+            Self::Http408 => text(408, "Request Timeout"),
+            Self::Http413 => medic(413, "Payload Too Large"),
+            Self::Http425 => text(425, "Too Early"),
+            Self::Http429 => medic(429, "Too Many Requests"),
+            Self::Http500 => medic(500, "Server error"),
+            Self::Http503 => text(503, "Service Unavailable"),
+            Self::Redirect => responses::login_page(),
+            Self::Html200 => responses::html(200, "Medic"),
+            Self::NoMessages => Response::json(200, &json!({"ok": true})),
+            Self::Proxy502 | Self::CommittedProxy502 => proxy(502, "Bad Gateway"),
+            Self::Proxy504 | Self::CommittedProxy504 => proxy(504, "Gateway Time-out"),
+            Self::Proxy502Html | Self::CommittedProxy502Html => responses::html(502, "Bad Gateway"),
             Self::Proxy504Html | Self::CommittedProxy504Html => {
-                Instead::ProxyHtml(gateway_timeout.0, gateway_timeout.1)
+                responses::html(504, "Gateway Time-out")
             }
             Self::Down
             | Self::Slow
@@ -175,8 +176,10 @@ impl Fault {
             | Self::PauseBeforeMarking
             | Self::PoisonMessage
             | Self::PoisonUpdate
+            | Self::ThrowingMessage
+            | Self::CrashingMessage
             | Self::FullDisk => return None,
         };
-        Some(instead)
+        Some(Outcome::Response(response))
     }
 }

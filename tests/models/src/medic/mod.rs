@@ -1,0 +1,271 @@
+//! Medic, the server of the Community Health Toolkit, as an SMS gateway sees it.
+//!
+//! It does what was observed on CHT 5.2.0, and is not kinder: it checks for duplicates first and
+//! writes later, it goes on working when the caller has hung up, it marks what it offers over
+//! whatever was reported a moment before, and it takes the last update for the truth.
+//!
+//! Where nothing was observed it guesses: the login is checked before the body; a caller who does
+//! not accept JSON gets errors in plain text; updates that are no list fail when their turn comes,
+//! after the messages were stored; the updates of a POST are written together, so that beside a bad
+//! one all others are written, as it is with messages; a full disk fails what must be written and
+//! nothing else: a message or a status that Medic has already passes, and messages are offered
+//! without being marked. What the faults put into the bodies of their responses is invented except
+//! where it names Medic's own JSON or the proxy's `{"type":"ERROR"}`.
+
+mod body;
+mod faults;
+mod login;
+mod post;
+mod responses;
+mod store;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+use serde_json::json;
+
+pub use self::body::{Incoming, Update};
+pub use self::faults::Fault;
+use self::faults::Place;
+use self::login::Denied;
+pub use self::login::Logins;
+use self::post::Work;
+pub use self::post::{Over, Post, Progress, Step};
+pub use self::store::{Change, MessageState, OFFERED_AT_MOST, Outgoing, Stored};
+use crate::faults::Faults;
+use crate::http::{Outcome, Request, Response};
+
+/// The only `sms.outgoing_service` with which anything is offered.
+pub const GATEWAY: &str = "medic-gateway";
+
+/// A body longer than this is refused (observed on CHT 5.2.0).
+pub const LONGEST_BODY: usize = 32 * 1024 * 1024;
+
+/// How many of the outgoing messages that changed last the monitoring looks at.
+const LAST_HUNDRED: usize = 100;
+
+/// The server, its database and what is before it.
+#[derive(Debug)]
+pub struct Medic {
+    /// Who is let in.
+    pub logins: Logins,
+    /// Medic's setting `sms.outgoing_service`; without any `sms` object in its settings Medic
+    /// offers its messages as well (observed on CHT 5.2.0).
+    pub outgoing_service: Option<String>,
+    /// Of how many equal messages to one number Medic offers all; the next is a duplicate.
+    pub equal_messages_at_most: Option<usize>,
+    /// What it replies to a message that it stores.
+    pub reply: Reply,
+    /// What goes wrong.
+    pub faults: Faults<Fault>,
+    /// Nothing can be written.
+    pub disk_full: bool,
+    /// The database hangs until then.
+    pub hangs_until_ms: i64,
+    /// Every incoming message that was stored, in order.
+    pub stored: Vec<Stored>,
+    /// What it wants sent, in the order in which it is due.
+    pub outgoing: Vec<Outgoing>,
+    /// Every POST, in the order of arrival.
+    pub posts: Vec<Post>,
+    /// How many POSTs are in flight now.
+    pub in_flight: usize,
+    /// How many were in flight at the same time at most.
+    pub max_in_flight: usize,
+    work: BTreeMap<usize, Work>,
+    /// How often each incoming id is stored; never, for another gateway's id of an outgoing message.
+    copies: BTreeMap<String, usize>,
+    places: HashMap<String, usize>,
+    /// The places of messages that share a task.
+    tasks: Vec<Vec<usize>>,
+    deleted: HashSet<String>,
+}
+
+/// What Medic replies to a message that it stores; it is handed the message, and how often its id
+/// was stored before.
+pub struct Reply(Option<Box<Replying>>);
+
+type Replying = dyn Fn(&Stored, usize) -> Option<NewReply> + Send + Sync;
+
+/// A reply that Medic wants sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReply {
+    /// Medic's id of it.
+    pub id: String,
+    /// The text.
+    pub content: String,
+}
+
+impl Reply {
+    /// Nothing.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// What `reply` says.
+    pub fn with(
+        reply: impl Fn(&Stored, usize) -> Option<NewReply> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Box::new(reply)))
+    }
+
+    /// Whether messages are replied to.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn to(&self, stored: &Stored, copies: usize) -> Option<NewReply> {
+        self.0.as_ref()?(stored, copies)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Reply")
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// It has come to its end.
+    Done(Outcome),
+    /// Medic works on it, in steps: see [`Medic::step`].
+    Works,
+}
+
+/// A request that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// If it is a POST of a gateway, its number in [`Medic::posts`].
+    pub post: Option<usize>,
+    /// What becomes of it.
+    pub reaction: Reaction,
+}
+
+impl Medic {
+    /// A server with nothing in it, on which this user may use the gateway's API.
+    #[must_use]
+    pub fn new(user: &str, password: &str) -> Self {
+        Self {
+            logins: Logins::new(user.to_owned(), password.to_owned()),
+            outgoing_service: Some(GATEWAY.to_owned()),
+            equal_messages_at_most: None,
+            reply: Reply::nothing(),
+            faults: Faults::default(),
+            disk_full: false,
+            hangs_until_ms: 0,
+            stored: Vec::new(),
+            outgoing: Vec::new(),
+            posts: Vec::new(),
+            in_flight: 0,
+            max_in_flight: 0,
+            work: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            places: HashMap::new(),
+            tasks: Vec::new(),
+            deleted: HashSet::new(),
+        }
+    }
+
+    /// A request arrives.
+    pub fn receive(&mut self, request: &Request, now_ms: i64) -> Received {
+        let done = |outcome| Received {
+            post: None,
+            reaction: Reaction::Done(outcome),
+        };
+        match (request.method.as_str(), request.path.as_str()) {
+            ("POST", "/api/sms") => self.receive_post(request, true, now_ms),
+            ("GET", "/api/sms") => done(self.check_login(request, now_ms)),
+            ("GET", "/api/v1/settings") => done(Outcome::Response(self.settings(request, now_ms))),
+            ("GET", "/api/v2/monitoring") => done(Outcome::Response(self.monitoring())),
+            _ => done(Outcome::Response(responses::error(
+                request.accepts_json(),
+                404,
+                "not_found",
+            ))),
+        }
+    }
+
+    /// A POST arrives from a caller who is known to be let in.
+    pub fn receive_admitted(&mut self, request: &Request, now_ms: i64) -> Received {
+        self.receive_post(request, false, now_ms)
+    }
+
+    fn admit(&mut self, request: &Request, now_ms: i64) -> Result<(), Response> {
+        let json = request.accepts_json();
+        let denied = |denied| match denied {
+            Denied::Locked => responses::error(json, 429, "Too Many Requests"),
+            Denied::Unauthorized if json => responses::error(json, 401, "unauthorized"),
+            Denied::Unauthorized => responses::login_page(),
+            Denied::Forbidden => responses::error(json, 403, "Insufficient privileges"),
+        };
+        self.logins.admit(request, now_ms).map_err(denied)
+    }
+
+    /// `GET /api/sms`: checks address and credentials.
+    fn check_login(&mut self, request: &Request, now_ms: i64) -> Outcome {
+        let standing = self
+            .faults
+            .standing(|fault| fault.place() == Place::BeforeWork);
+        let instead = standing.and_then(|fault| fault.instead(request.accepts_json(), None));
+        instead.unwrap_or_else(|| {
+            Outcome::Response(match self.admit(request, now_ms) {
+                Ok(()) => Response::json(200, &json!({"medic-gateway": true})),
+                Err(denied) => denied,
+            })
+        })
+    }
+
+    /// Every user that is logged in may read the settings (read in cht-core's
+    /// `controllers/settings.js`).
+    fn settings(&mut self, request: &Request, now_ms: i64) -> Response {
+        match self.logins.admit(request, now_ms) {
+            Ok(()) | Err(Denied::Forbidden) => Response::json(
+                200,
+                &match &self.outgoing_service {
+                    Some(service) => json!({"sms": {"outgoing_service": service}}),
+                    None => json!({}),
+                },
+            ),
+            Err(_) => responses::error(request.accepts_json(), 401, "unauthorized"),
+        }
+    }
+
+    /// Everybody may read the monitoring. Its total counts every message that was ever due and never
+    /// falls (observed on CHT 5.2.0); what waits is counted among the hundred that changed last
+    /// (read in cht-core).
+    fn monitoring(&self) -> Response {
+        let changed_ms = |message: &&Outgoing| message.history.last().map_or(0, |row| row.at_ms);
+        let mut newest: Vec<&Outgoing> = self.outgoing.iter().collect();
+        newest.sort_by_key(|message| std::cmp::Reverse(changed_ms(message)));
+        newest.truncate(LAST_HUNDRED);
+        let count = |state| newest.iter().filter(|one| one.state == state).count();
+        Response::json(
+            200,
+            &json!({"messaging": {"outgoing": {
+                "total": {"due": self.outgoing.len()},
+                "last_hundred": {"pending": {
+                    "pending": count(MessageState::Pending),
+                    "forwarded-to-gateway": count(MessageState::ForwardedToGateway),
+                    "received-by-gateway": count(MessageState::ReceivedByGateway),
+                    "forwarded-by-gateway": count(MessageState::ForwardedByGateway),
+                }},
+            }}}),
+        )
+    }
+
+    /// Medic's process ends and begins again: its work is left where it was, and nobody is answered.
+    pub fn restart(&mut self) {
+        self.work.clear();
+        self.hangs_until_ms = 0;
+    }
+
+    /// Whether it works on anything.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.work.is_empty()
+    }
+}

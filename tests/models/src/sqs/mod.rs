@@ -1,0 +1,474 @@
+//! SQS: standard and FIFO queues.
+
+mod api;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+pub use self::api::{call, md5};
+
+/// The same deduplication id within this time is swallowed, also after its message was deleted.
+pub const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+
+/// A message is kept no longer than this.
+pub const RETENTION_MS: i64 = 14 * 24 * 60 * 60 * 1000;
+
+/// No visibility time-out reaches further than this from the receive.
+pub const LONGEST_VISIBILITY_MS: i64 = 12 * 60 * 60 * 1000;
+
+/// No batch is larger, to send, receive or change.
+pub const BATCH: usize = 10;
+
+/// No body is longer, in bytes.
+pub const LONGEST_BODY: usize = 1024 * 1024;
+
+/// No deduplication id or group is longer, in characters.
+pub const LONGEST_ID: usize = 128;
+
+/// Why SQS refuses something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqsError {
+    /// A character that no body may have.
+    InvalidMessageContents,
+    /// A parameter is missing, or must not be there, or is out of its range.
+    InvalidParameterValue,
+    /// A receipt that is not the message's latest.
+    ReceiptHandleIsInvalid,
+    /// The message is not in flight any more.
+    MessageNotInflight,
+}
+
+impl SqsError {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidMessageContents => "InvalidMessageContents",
+            Self::InvalidParameterValue => "InvalidParameterValue",
+            Self::ReceiptHandleIsInvalid => "ReceiptHandleIsInvalid",
+            Self::MessageNotInflight => "MessageNotInflight",
+        }
+    }
+}
+
+impl fmt::Display for SqsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.code())
+    }
+}
+
+/// A message that is to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The text.
+    pub body: String,
+    /// The message group: in a FIFO queue, and only there.
+    pub group: Option<String>,
+    /// The deduplication id; in a FIFO queue the body takes its place if there is none.
+    pub deduplication_id: Option<String>,
+}
+
+/// A message that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// SQS's id.
+    pub message_id: String,
+    /// What it can be deleted and hidden by.
+    pub receipt_handle: String,
+    /// The text.
+    pub body: String,
+    /// The message group, in a FIFO queue.
+    pub group: Option<String>,
+    /// Its place in the queue.
+    pub sequence_number: u64,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+    /// When it was sent.
+    pub sent_at_ms: i64,
+}
+
+/// A message in the queue.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// SQS's id.
+    pub id: String,
+    /// What was sent.
+    pub body: String,
+    /// The group, in a FIFO queue.
+    pub group: String,
+    /// When it was sent.
+    pub sent_at_ms: i64,
+    /// From when on it can be received.
+    pub visible_at_ms: i64,
+    /// How often it was received.
+    pub receives: u32,
+    receipt: u64,
+    received_at_ms: i64,
+}
+
+/// A queue.
+#[derive(Debug)]
+pub struct Queue {
+    /// Its name, which begins its messages' ids.
+    pub name: String,
+    /// Whether it is a FIFO queue.
+    pub is_fifo: bool,
+    /// How long a received message is in flight, unless somebody changes that.
+    pub visibility_ms: i64,
+    max_receives: Option<u32>,
+    /// AWS's lock of a message group; off only to see what it is good for.
+    pub group_lock: bool,
+    messages: BTreeMap<u64, Message>,
+    /// What of each group is in the queue, in order.
+    groups: BTreeMap<String, BTreeSet<u64>>,
+    /// The deduplication ids of the last five minutes, and the number of the message of each.
+    seen: BTreeMap<String, u64>,
+    /// The same, in the order of time.
+    seen_in_order: VecDeque<(i64, String)>,
+    number: u64,
+    receipts: u64,
+    /// Every body that was taken in, in order.
+    pub taken: Vec<String>,
+}
+
+impl Queue {
+    /// A standard queue.
+    #[must_use]
+    pub fn standard(name: &str, visibility_ms: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_fifo: false,
+            visibility_ms,
+            max_receives: None,
+            group_lock: true,
+            messages: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            seen_in_order: VecDeque::new(),
+            number: 0,
+            receipts: 0,
+            taken: Vec::new(),
+        }
+    }
+
+    /// A FIFO queue with content-based deduplication.
+    #[must_use]
+    pub fn fifo(name: &str, visibility_ms: i64) -> Self {
+        Self {
+            is_fifo: true,
+            ..Self::standard(name, visibility_ms)
+        }
+    }
+
+    /// The same with a redrive policy: so many receives, and a message moves to the dead-letter queue.
+    #[must_use]
+    pub fn with_max_receives(self, max_receives: u32) -> Self {
+        Self {
+            max_receives: Some(max_receives),
+            ..self
+        }
+    }
+
+    /// Takes a message; its id. `Ok` also when FIFO deduplication swallows it: with the id of the
+    /// message that was there before.
+    ///
+    /// # Errors
+    /// When SQS would refuse it.
+    pub fn send(&mut self, message: Outgoing, now_ms: i64) -> Result<String, SqsError> {
+        let Outgoing {
+            body,
+            group,
+            deduplication_id,
+        } = message;
+        if body.is_empty() || body.len() > LONGEST_BODY {
+            return Err(SqsError::InvalidParameterValue);
+        }
+        if !body.chars().all(is_allowed) {
+            return Err(SqsError::InvalidMessageContents);
+        }
+        let deduplicated = self.is_fifo || deduplication_id.is_some();
+        if group.is_some() != self.is_fifo || deduplicated != self.is_fifo {
+            return Err(SqsError::InvalidParameterValue);
+        }
+        let group = group.unwrap_or_default();
+        if self.is_fifo {
+            let fits = |id: &str| (1..=LONGEST_ID).contains(&id.len());
+            if !fits(&group) || deduplication_id.as_deref().is_some_and(|id| !fits(id)) {
+                return Err(SqsError::InvalidParameterValue);
+            }
+            self.forget_seen(now_ms);
+            let id = deduplication_id.unwrap_or_else(|| body.clone());
+            if let Some(number) = self.seen.get(&id) {
+                return Ok(self.message_id(*number));
+            }
+            self.seen.insert(id.clone(), self.number + 1);
+            self.seen_in_order.push_back((now_ms, id));
+        }
+        self.number += 1;
+        let id = self.message_id(self.number);
+        let in_group = self.groups.entry(group.clone()).or_default();
+        in_group.insert(self.number);
+        self.taken.push(body.clone());
+        self.messages.insert(
+            self.number,
+            Message {
+                id: id.clone(),
+                body,
+                group,
+                sent_at_ms: now_ms,
+                visible_at_ms: now_ms,
+                receives: 0,
+                receipt: 0,
+                received_at_ms: 0,
+            },
+        );
+        Ok(id)
+    }
+
+    fn message_id(&self, number: u64) -> String {
+        format!("{}-{number}", self.name)
+    }
+
+    /// Deduplication forgets after its time.
+    fn forget_seen(&mut self, now_ms: i64) {
+        while let Some((seen_ms, _)) = self.seen_in_order.front()
+            && now_ms - seen_ms >= DEDUPLICATION_MS
+        {
+            if let Some((_, id)) = self.seen_in_order.pop_front() {
+                self.seen.remove(&id);
+            }
+        }
+    }
+
+    /// When something can be received, if ever.
+    #[must_use]
+    pub fn next_receivable_ms(&self) -> Option<i64> {
+        if self.is_fifo && self.group_lock {
+            let firsts = self.groups.values().filter_map(BTreeSet::first);
+            let firsts = firsts.filter_map(|number| self.messages.get(number));
+            firsts.map(|message| message.visible_at_ms).min()
+        } else {
+            let times = self.messages.values().map(|message| message.visible_at_ms);
+            times.min()
+        }
+    }
+
+    /// Hands out up to so many messages; and returns those that move to the dead-letter queue.
+    ///
+    /// Standard: any that are visible, in an order that `choose` decides on by giving a number up to
+    /// the one that it is handed. FIFO: of each group, in order, what precedes its first invisible
+    /// message.
+    pub fn receive(
+        &mut self,
+        now_ms: i64,
+        limit: usize,
+        choose: impl Fn(usize) -> usize,
+    ) -> (Vec<Received>, Vec<Message>) {
+        while let Some((number, oldest)) = self.messages.first_key_value()
+            && now_ms - oldest.sent_at_ms >= RETENTION_MS
+        {
+            let number = *number;
+            self.remove(number);
+        }
+        let mut numbers = self.visible(now_ms, limit.min(BATCH));
+        if !self.is_fifo {
+            for at in (1..numbers.len()).rev() {
+                numbers.swap(at, choose(at).min(at));
+            }
+        }
+        numbers.truncate(limit.min(BATCH));
+        let mut records = Vec::new();
+        let mut dead = Vec::new();
+        for number in numbers {
+            let receives = self.messages.get(&number).map(|message| message.receives);
+            let most = self.max_receives.unwrap_or(u32::MAX);
+            if receives.is_some_and(|receives| receives >= most) {
+                dead.extend(self.remove(number));
+                continue;
+            }
+            self.receipts += 1;
+            if let Some(message) = self.messages.get_mut(&number) {
+                message.receives = message.receives.saturating_add(1);
+                message.receipt = self.receipts;
+                message.received_at_ms = now_ms;
+                message.visible_at_ms = now_ms + self.visibility_ms;
+                records.push(Received {
+                    message_id: message.id.clone(),
+                    receipt_handle: format!("{number}:{}", message.receipt),
+                    body: message.body.clone(),
+                    group: self.is_fifo.then(|| message.group.clone()),
+                    sequence_number: number,
+                    receive_count: message.receives,
+                    sent_at_ms: message.sent_at_ms,
+                });
+            }
+        }
+        (records, dead)
+    }
+
+    /// What can be handed out now, in order; of a locked group no more than `limit`.
+    fn visible(&self, now_ms: i64, limit: usize) -> Vec<u64> {
+        let is_visible = |number: &u64| {
+            let message = self.messages.get(number);
+            message.is_some_and(|message| message.visible_at_ms <= now_ms)
+        };
+        if !(self.is_fifo && self.group_lock) {
+            return self.messages.keys().copied().filter(is_visible).collect();
+        }
+        let of_groups = self.groups.values().flat_map(|group| {
+            let unlocked = group.iter().copied().take_while(is_visible);
+            unlocked.take(limit)
+        });
+        let mut visible: Vec<u64> = of_groups.collect();
+        visible.sort_unstable();
+        visible
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Message> {
+        let message = self.messages.remove(&number)?;
+        if let Some(group) = self.groups.get_mut(&message.group) {
+            group.remove(&number);
+        }
+        Some(message)
+    }
+
+    /// Changes the visibility of a message that is in flight under this receipt.
+    ///
+    /// # Errors
+    /// When the receipt is an older one, the message is not in flight, or the time is too long.
+    pub fn change_visibility(
+        &mut self,
+        receipt: &str,
+        seconds: i64,
+        now_ms: i64,
+    ) -> Result<(), SqsError> {
+        let message = self
+            .by_receipt(receipt)
+            .ok_or(SqsError::ReceiptHandleIsInvalid)?;
+        if message.visible_at_ms <= now_ms {
+            return Err(SqsError::MessageNotInflight);
+        }
+        let until_ms = seconds.saturating_mul(1000).saturating_add(now_ms);
+        if seconds < 0 || until_ms > message.received_at_ms + LONGEST_VISIBILITY_MS {
+            return Err(SqsError::InvalidParameterValue);
+        }
+        message.visible_at_ms = until_ms;
+        Ok(())
+    }
+
+    /// Deletes a message, if the receipt is its latest one (in a FIFO queue: and still good).
+    pub fn delete(&mut self, receipt: &str, now_ms: i64) -> bool {
+        let is_fifo = self.is_fifo;
+        let good = self
+            .by_receipt(receipt)
+            .is_some_and(|message| !is_fifo || message.visible_at_ms > now_ms);
+        if good && let Some((number, _)) = parse(receipt) {
+            self.remove(number);
+        }
+        good
+    }
+
+    /// How many messages are in flight.
+    #[must_use]
+    pub fn in_flight(&self, now_ms: i64) -> usize {
+        let is_out = |one: &&Message| one.receives > 0 && one.visible_at_ms > now_ms;
+        self.messages.values().filter(is_out).count()
+    }
+
+    /// Makes a message visible again that is in flight: a standard queue may do so at any time.
+    pub fn deliver_again(&mut self, receipt: &str, now_ms: i64) {
+        if let Some(message) = self.by_receipt(receipt) {
+            message.visible_at_ms = now_ms;
+        }
+    }
+
+    fn by_receipt(&mut self, receipt: &str) -> Option<&mut Message> {
+        let (number, receipt) = parse(receipt)?;
+        let message = self.messages.get_mut(&number)?;
+        (message.receipt == receipt).then_some(message)
+    }
+
+    /// All that is in it, in flight or not, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.messages.values()
+    }
+
+    /// Takes out everything, as an operator does.
+    pub fn take_all(&mut self) -> Vec<Message> {
+        self.groups.clear();
+        std::mem::take(&mut self.messages).into_values().collect()
+    }
+}
+
+fn parse(receipt: &str) -> Option<(u64, u64)> {
+    let (number, receipt) = receipt.split_once(':')?;
+    Some((number.parse().ok()?, receipt.parse().ok()?))
+}
+
+/// Whether SQS takes this character: those of XML 1.0.
+fn is_allowed(letter: char) -> bool {
+    matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: fn(usize) -> usize = |at| at;
+
+    fn grouped(body: &str, group: &str, id: &str) -> Outgoing {
+        Outgoing {
+            body: body.to_owned(),
+            group: Some(group.to_owned()),
+            deduplication_id: Some(id.to_owned()),
+        }
+    }
+
+    fn bodies(received: &[Received]) -> Vec<&str> {
+        received.iter().map(|one| one.body.as_str()).collect()
+    }
+
+    #[test]
+    fn a_deduplication_id_is_swallowed_for_five_minutes_also_after_a_deletion() {
+        let mut queue = Queue::fifo("q", 30_000);
+        let first = queue.send(grouped("a", "g", "1"), 0).unwrap();
+        let (received, _) = queue.receive(0, 10, FIRST);
+        assert!(queue.delete(&received[0].receipt_handle, 0));
+        let repeated = queue.send(grouped("b", "g", "1"), DEDUPLICATION_MS - 1);
+        assert_eq!(repeated, Ok(first.clone()));
+        assert!(queue.receive(DEDUPLICATION_MS - 1, 10, FIRST).0.is_empty());
+        let later = queue
+            .send(grouped("c", "g", "1"), DEDUPLICATION_MS)
+            .unwrap();
+        assert_ne!(later, first);
+        let (received, _) = queue.receive(DEDUPLICATION_MS, 10, FIRST);
+        assert_eq!(bodies(&received), ["c"]);
+    }
+
+    #[test]
+    fn a_group_with_a_message_in_flight_is_locked_and_others_are_not() {
+        let mut queue = Queue::fifo("q", 30_000);
+        for (body, group) in [("a", "g"), ("b", "g"), ("c", "h")] {
+            queue.send(grouped(body, group, body), 0).unwrap();
+        }
+        assert_eq!(bodies(&queue.receive(0, 1, FIRST).0), ["a"]);
+        assert_eq!(bodies(&queue.receive(0, 10, FIRST).0), ["c"]);
+        assert_eq!(queue.in_flight(0), 2);
+        assert_eq!(bodies(&queue.receive(30_000, 10, FIRST).0), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_redrive_policy_moves_what_was_received_too_often() {
+        let mut queue = Queue::standard("q", 0).with_max_receives(2);
+        let message = Outgoing {
+            body: "a".to_owned(),
+            ..Outgoing::default()
+        };
+        queue.send(message, 0).unwrap();
+        for _ in 0..2 {
+            assert_eq!(queue.receive(0, 10, FIRST).0.len(), 1);
+        }
+        let (received, dead) = queue.receive(0, 10, FIRST);
+        assert_eq!((received.len(), dead.len()), (0, 1));
+    }
+}
