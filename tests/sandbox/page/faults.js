@@ -98,7 +98,7 @@ function All({ end }) {
   </details>`;
 }
 
-export function Troubles({ end }) {
+export function Faults({ end }) {
   return html`<section class="faults" aria-label=${`Inject faults at ${NAMES[end]}`}>
     <h3>Inject faults at ${NAMES[end]}</h3>
     <div class="chips">

@@ -80,7 +80,9 @@ impl QueueModel {
         seconds: i32,
         now_ms: i64,
     ) -> Result<(), QueueError> {
-        let changed = self.0.change_visibility(receipt, i64::from(seconds), now_ms);
+        let changed = self
+            .0
+            .change_visibility(receipt, i64::from(seconds), now_ms);
         changed.map_err(refusal)
     }
 }

@@ -37,8 +37,8 @@ pub enum Queues {
     Take,
     /// They take it when [`Alone::let_go`] is called.
     TakeLater,
-    /// They answer that they have not taken it, with a 200 all the same.
-    RefuseTheEntry,
+    /// They refuse it for what it is.
+    RefuseTheMessage,
     /// They do not exist.
     DoNotExist,
     /// They answer 500.
@@ -285,17 +285,16 @@ async fn aws(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes)
                 None => aws_error(400, "AccessDeniedException"),
             }
         }
-        Some("AmazonSQS.SendMessageBatch") => {
+        Some("AmazonSQS.SendMessage") => {
             shared.sends.fetch_add(1, Ordering::Relaxed);
-            send_message_batch(&shared, &body).await
+            send_message(&shared, &body).await
         }
         other => panic!("the function called {other:?}"),
     }
 }
 
-async fn send_message_batch(shared: &Shared, body: &[u8]) -> Response {
-    let taken = json!({ "Id": "0", "MessageId": "m", "MD5OfMessageBody": "" });
-    let taken = json!({ "Successful": [taken], "Failed": [] });
+async fn send_message(shared: &Shared, body: &[u8]) -> Response {
+    let taken = json!({ "MessageId": "m", "MD5OfMessageBody": "" });
     assert!(
         body.is_ascii(),
         "SQS refuses some characters outside of ASCII"
@@ -306,10 +305,7 @@ async fn send_message_batch(shared: &Shared, body: &[u8]) -> Response {
             shared.let_go.notified().await;
             aws_json(200, &taken)
         }
-        Queues::RefuseTheEntry => {
-            let refused = json!({ "Id": "0", "Code": "InternalError", "SenderFault": false });
-            aws_json(200, &json!({ "Successful": [], "Failed": [refused] }))
-        }
+        Queues::RefuseTheMessage => aws_error(400, "com.amazonaws.sqs#InvalidMessageContents"),
         Queues::DoNotExist => aws_error(400, "com.amazonaws.sqs#QueueDoesNotExist"),
         Queues::Fail => aws_error(500, "InternalFailure"),
         Queues::AreThrottled => aws_error(400, "ThrottlingException"),

@@ -213,7 +213,7 @@ fn a_200_is_not_given_before_the_queue_has_it() -> anyhow::Result<()> {
 fn what_the_queue_does_not_take_is_a_5xx_after_some_tries() -> anyhow::Result<()> {
     run(async {
         let kinds = [
-            Queues::RefuseTheEntry,
+            Queues::RefuseTheMessage,
             Queues::DoNotExist,
             Queues::Fail,
             Queues::AreThrottled,

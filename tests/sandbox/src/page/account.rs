@@ -20,7 +20,7 @@ pub(super) struct FromPhones {
     /// Those that Medic does not have and a queue has.
     pub on_their_way: usize,
     /// Those that were dead-lettered with a reason.
-    pub dead_letters: usize,
+    pub dead_lettered: usize,
     /// Those that are nowhere.
     pub lost: usize,
     /// The ids of the lost.
@@ -64,7 +64,7 @@ impl FromPhones {
                 Some(1) => account.stored_once += 1,
                 Some(_) => account.stored_twice += 1,
                 None if waiting.contains(id) => account.on_their_way += 1,
-                None if dead_letters.contains(id) => account.dead_letters += 1,
+                None if dead_letters.contains(id) => account.dead_lettered += 1,
                 None => {
                     account.lost += 1;
                     account.lost_ids.insert(sms.id.clone());
@@ -144,7 +144,7 @@ mod tests {
             stored_once: 1,
             stored_twice: 1,
             on_their_way: 1,
-            dead_letters: 1,
+            dead_lettered: 1,
             lost: 1,
             lost_ids: HashSet::from(["gone".to_owned()]),
         };
