@@ -1,4 +1,4 @@
-//! The README's table of figures.
+//! The table of figures in `tests/README.md`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,10 @@ use crate::cost::{self, Sample};
 use crate::lambda::programs;
 use crate::{peers, prices};
 
-/// Where the table is in the README.
+/// The file with the table, from the repository's root.
+const FILE: &str = "tests/README.md";
+
+/// Where the table is in it.
 const BEGIN: &str = "<!-- figures: written by `cargo bench --package load` -->";
 const END: &str = "<!-- end of figures -->";
 
@@ -32,7 +35,7 @@ const SAMPLE: Sample = Sample {
 };
 const BACKLOG: u64 = 100_000;
 
-/// Measures everything, and writes it into the README unless it is only to be printed. `programs` is
+/// Measures everything, and writes it into that file unless it is only to be printed. `programs` is
 /// a folder with the five programs and the floor; without it they are compiled.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ pub async fn run(is_dry: bool, programs: Option<PathBuf>) -> anyhow::Result<()> 
     if is_dry {
         return Ok(());
     }
-    let file = repository().join("README.md");
+    let file = repository().join(FILE);
     let readme = std::fs::read_to_string(&file)?;
     std::fs::write(file, with_figures(&readme, &text)?)?;
     Ok(())
@@ -185,7 +188,7 @@ async fn through(programs: &Path) -> anyhow::Result<String> {
             "2,000 outgoing messages, Africa's Talking after 300 ms, Medic after 150 ms",
             "40 times Medic's own 25 a minute",
             format!(
-                "{:.0} a minute, {times:.0} times; all told as delivered after {:.0} s",
+                "{:.0} a minute, {times:.0} times; all reported as delivered after {:.0} s",
                 drain.sent_a_minute, drain.reported_after_s
             ),
         ),
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_a_place_for_them() {
-        let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+        let readme = std::fs::read_to_string(repository().join(FILE)).unwrap();
         assert!(with_figures(&readme, "new").is_ok());
     }
 }
