@@ -44,6 +44,8 @@ pub struct Record {
     pub receive_count: u32,
     /// When it was sent, in milliseconds since 1970, by SQS's clock.
     pub sent_at_ms: i64,
+    /// Its message group, if its queue is a FIFO queue.
+    pub group: Option<String>,
 }
 
 /// A message for a queue.

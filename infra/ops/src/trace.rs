@@ -4,7 +4,8 @@ mod line;
 mod sentences;
 
 use bridge::domain::delivery::SmsRow;
-use bridge::domain::ids::{AtMessageId, MedicMessageId};
+use bridge::domain::exchange::Quarantined;
+use bridge::domain::ids::{AtMessageId, IncomingId, MedicMessageId};
 use bridge::domain::message::MessageRow;
 use bridge::domain::phone_number::PhoneNumber;
 use bridge::ledger;
@@ -43,6 +44,8 @@ struct Found {
     /// SMS that were reported on and are unmatched.
     unclaimed: Vec<SmsRow>,
     dead_letters: Vec<Item>,
+    /// The SMS that came in and waits in quarantine, with its id.
+    quarantined: Option<(String, Quarantined)>,
 }
 
 /// Tells what is known of a message, an SMS or a number.
@@ -69,7 +72,11 @@ pub async fn show(
         .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered_ms));
     let more = found.lives.len().saturating_sub(how.limit);
     found.lives.truncate(how.limit);
-    if found.lives.is_empty() && found.unclaimed.is_empty() && found.dead_letters.is_empty() {
+    if found.lives.is_empty()
+        && found.unclaimed.is_empty()
+        && found.dead_letters.is_empty()
+        && found.quarantined.is_none()
+    {
         return Err(nothing_known(what));
     }
     if how.json {
@@ -104,9 +111,20 @@ async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Fa
     let wrong = |_| Failure::Usage("an id is not empty, and not longer than 512 bytes".to_owned());
     let message_id = MedicMessageId::new(id).map_err(wrong)?;
     let at_id = AtMessageId::new(id).map_err(wrong)?;
-    let keys = [Key::Message(message_id.clone()), Key::Sms(at_id.clone())];
+    let keys = [
+        Key::Message(message_id.clone()),
+        Key::Sms(at_id.clone()),
+        Key::Exchange,
+    ];
     let rows = ledger::read(&store, &keys).await.map_err(failed)?;
-    let mut found = Found::default();
+    let quarantined = rows.exchange().quarantined;
+    let mut found = Found {
+        quarantined: IncomingId::new(id)
+            .ok()
+            .and_then(|incoming| quarantined.get(&incoming).cloned())
+            .map(|one| (id.to_owned(), one)),
+        ..Found::default()
+    };
     let message = match (rows.message(&message_id), rows.sms(&at_id)) {
         (Some(row), _) => Some(row.clone()),
         (None, Some(sms)) => match &sms.message {
@@ -192,6 +210,18 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
             terminal.say(&format!("  {at}  {}", sentences::report(report)));
         }
     }
+    if let Some((id, one)) = &found.quarantined {
+        terminal.say(&format!("SMS {id} came in, and waits in quarantine"));
+        terminal.say(&format!(
+            "  {}  Medic failed on it for the first time; by now {} times beside others that it stored",
+            format_time(one.since_ms),
+            one.failures
+        ));
+        terminal.say(&format!(
+            "  {}  it is tried again",
+            format_time(one.until_ms)
+        ));
+    }
     for item in &found.dead_letters {
         terminal.say(&format!(
             "dead-lettered ({}) {}",
@@ -231,6 +261,12 @@ fn to_json(found: &Found, reveal: bool) -> Value {
     json!({
         "messages": lives.collect::<Vec<_>>(),
         "unmatched": unclaimed.collect::<Vec<_>>(),
+        "quarantined": found.quarantined.iter().map(|(id, one)| json!({
+            "id": id,
+            "failures": one.failures,
+            "since_ms": one.since_ms,
+            "until_ms": one.until_ms,
+        })).collect::<Vec<_>>(),
         "dead_letters": found.dead_letters.iter().map(|item| item.to_json(reveal)).collect::<Vec<_>>(),
     })
 }

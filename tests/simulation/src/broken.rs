@@ -15,6 +15,7 @@ use bridge::ports::{
     AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
     QueueError, Record, Response, Row, Sms, Version, Write, Written,
 };
+use bridge::wire::queue_messages::{DeadLetter, encode};
 use serde_json::{Value, json};
 
 use crate::lambda::Function;
@@ -40,8 +41,12 @@ pub enum Variant {
     NoControlPost,
     /// What the index says is told, without reading the row.
     StaleIndexBelieved,
-    /// What fails twice is dead-lettered though nothing else was stored beside it.
-    PoisonDeadLetteredWithoutControl,
+    /// What fails once goes to the dead-letter queue.
+    DeadLetteredOnFirstFailure,
+    /// Whatever fails is quarantined, also while Medic stores nothing.
+    NoQuarantineBudget,
+    /// A message is deleted before it is sent into quarantine.
+    QuarantineDeletesFirst,
     /// HTTP 503 of Africa's Talking is taken for "surely not sent".
     Http503TakenForNotSent,
     /// What is dead-lettered a second time has the deduplication id of the first.
@@ -54,7 +59,7 @@ pub enum Variant {
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::AcknowledgedBeforeQueued,
         Self::NoClaim,
         Self::NoRank,
@@ -63,7 +68,9 @@ impl Variant {
         Self::RetryAtOnce,
         Self::NoControlPost,
         Self::StaleIndexBelieved,
-        Self::PoisonDeadLetteredWithoutControl,
+        Self::DeadLetteredOnFirstFailure,
+        Self::NoQuarantineBudget,
+        Self::QuarantineDeletesFirst,
         Self::Http503TakenForNotSent,
         Self::DeduplicationIdReused,
         Self::MatchingReportIgnored,
@@ -71,12 +78,11 @@ impl Variant {
     ];
 }
 
-/// The exchange's row, everything suspected for more than a day.
-fn failing_since_ever(exchange: &ExchangeRow) -> ExchangeRow {
+/// The exchange's row, nothing of its budgets spent.
+fn unspent(exchange: &ExchangeRow) -> ExchangeRow {
     let mut row = serde_json::to_value(exchange).expect("a row is JSON");
-    let candidates = row["candidates"].as_object_mut().expect("the candidates");
-    for failure_record in candidates.values_mut() {
-        failure_record["since_ms"] = json!(0);
+    for budget in ["messages", "statuses"] {
+        row[budget] = json!({});
     }
     serde_json::from_value(row).expect("still a row")
 }
@@ -119,6 +125,29 @@ impl BentQueue {
     }
 }
 
+fn group(message: &NewMessage) -> &str {
+    message.fifo.as_ref().map_or("", |fifo| &fifo.group)
+}
+
+impl BentQueue {
+    async fn dead_letter(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+        let port = SimQueue {
+            ctx: Rc::clone(&self.port.ctx),
+            name: QueueName::ExchangeDeadLetter,
+        };
+        let wrapped = messages.into_iter().map(|message| NewMessage {
+            body: encode(&DeadLetter {
+                reason: "it failed".to_owned(),
+                retryable: true,
+                dead_lettered_at_ms: 0,
+                body: message.body,
+            }),
+            fifo: message.fifo,
+        });
+        port.send(wrapped.collect()).await
+    }
+}
+
 impl Queue for BentQueue {
     async fn send(&self, mut messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
         let ctx = &self.port.ctx;
@@ -131,6 +160,19 @@ impl Queue for BentQueue {
                 if let Some(fifo) = &mut message.fifo {
                     fifo.deduplication_id = sha256_hex(body.as_bytes());
                 }
+            }
+        }
+        let is_quarantine = self.port.name == QueueName::Exchange
+            && messages
+                .iter()
+                .any(|message| group(message).starts_with("quarantine-"));
+        if is_quarantine && is(ctx, Variant::DeadLetteredOnFirstFailure) {
+            return self.dead_letter(messages).await;
+        }
+        if is_quarantine && is(ctx, Variant::QuarantineDeletesFirst) {
+            let mut queue = ctx.world.queue(QueueName::Exchange).borrow_mut();
+            for message in &messages {
+                queue.delete_by_id(group(message).trim_start_matches("quarantine-"));
             }
         }
         let count = messages.len();
@@ -203,10 +245,10 @@ impl LedgerStore for BentLedger {
                 self.bend_for_sender(row);
             }
         }
-        if is(ctx, Variant::PoisonDeadLetteredWithoutControl) {
+        if is(ctx, Variant::NoQuarantineBudget) {
             for (row, _) in &mut rows {
                 if let Row::Exchange(exchange) = row {
-                    *exchange = failing_since_ever(exchange);
+                    *exchange = unspent(exchange);
                 }
             }
         }

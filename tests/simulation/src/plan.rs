@@ -147,10 +147,14 @@ fn phones(world: &Rc<World>, end_ms: i64) {
     }
 }
 
-/// After the faults two more SMS come: good ones beside which poison can be told from a Medic that
-/// takes nothing.
+/// After the faults more SMS come: good ones that show that Medic stores. Two, or so many that poison
+/// comes to its end.
 fn life_goes_on(world: &Rc<World>, end_ms: i64) {
-    for number in 1..=2 {
+    let count = if world.random.chance(200_000) { 16 } else { 2 };
+    if count > 2 {
+        put_back_what_came_to_its_end(world, end_ms);
+    }
+    for number in 1..=count {
         let at_ms = end_ms + number * 30 * MINUTE_MS;
         let id = format!("in-later-{number}");
         let from = format!("+{}999{number}", SECRET_NUMBERS[0]);
@@ -159,6 +163,14 @@ fn life_goes_on(world: &Rc<World>, end_ms: i64) {
             world.africas_talking.borrow_mut().pending -= 1;
             africas_talking::phone_sends(world, &id, &from, &format!("{SECRET_TEXT} later"));
         });
+    }
+}
+
+/// Poison comes to its end hours after the faults; an operator puts it back again and again, fixed or
+/// not.
+fn put_back_what_came_to_its_end(world: &Rc<World>, end_ms: i64) {
+    for minute in (3 * 60..7 * 60).step_by(3) {
+        world.at_time(end_ms + minute * MINUTE_MS, put_back);
     }
 }
 
@@ -248,19 +260,7 @@ fn windows(world: &Rc<World>, end_ms: i64) {
     }
 }
 
-/// A disk that fills up between two POSTs of one round looks like poison to whoever sees that round
-/// only; what is in the dead-letter queues then by mistake is not lost. Here it fills up between rounds.
-fn may_begin(world: &World, kind: i64) -> bool {
-    kind != 5 || !world.lambda.borrow().is_running(Function::MedicExchange)
-}
-
 fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
-    if !may_begin(world, kind) {
-        if world.now_ms() + 1_000 < to_ms {
-            world.after(1_000, move |world| begin_failure(world, kind, to_ms));
-        }
-        return;
-    }
     let name = match kind {
         0 | 11 | 12 => {
             let mut medic = world.medic.borrow_mut();

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use bridge::domain::exchange::QUARANTINE_MS;
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
-use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, decode};
+use bridge::queue::dead_letter::MEDIC_GROUP;
+use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, IncomingSms, decode};
 use models::medic::{MessageState, Outgoing};
 
 use crate::africas_talking::{SendCall, Verdict};
-use crate::medic::{POISONS, status_of};
+use crate::medic::{MedicModel, POISONS, status_of};
+use crate::queue::Message;
 use crate::world::{MINUTE_MS, QueueName, World};
 
 /// What the clocks of two invocations may differ by, in milliseconds.
@@ -44,6 +47,7 @@ fn breach(promise: u8, about: &str, what: impl Into<String>) -> Breach {
 pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
     let mut found = incoming(world);
     found.extend(order(world));
+    found.extend(budget(world));
     let medic = world.medic.borrow();
     for message in &medic.outgoing {
         found.extend(sent(world, message));
@@ -69,12 +73,8 @@ pub fn dead_letters(world: &World) -> BTreeMap<String, String> {
         .messages()
         .filter_map(|message| {
             let dead_letter: DeadLetter = decode(&message.body).ok()?;
-            match decode(&dead_letter.body) {
-                Ok(ExchangeMessage::Incoming(sms)) => {
-                    Some((sms.id.as_str().to_owned(), dead_letter.reason))
-                }
-                _ => None,
-            }
+            let sms = sms_in(&dead_letter.body)?;
+            Some((sms.id.as_str().to_owned(), dead_letter.reason))
         })
         .collect()
 }
@@ -83,10 +83,26 @@ fn ever_dead_lettered(world: &World) -> Vec<String> {
     let queue = world.queue(QueueName::ExchangeDeadLetter).borrow();
     let ids = queue.taken.iter().filter_map(|body| {
         let dead_letter: DeadLetter = decode(body).ok()?;
-        match decode(&dead_letter.body) {
-            Ok(ExchangeMessage::Incoming(sms)) => Some(sms.id.as_str().to_owned()),
-            _ => None,
-        }
+        Some(sms_in(&dead_letter.body)?.id.as_str().to_owned())
+    });
+    ids.collect()
+}
+
+/// The SMS in a body of `exchange`, in quarantine or not.
+pub fn sms_in(body: &str) -> Option<IncomingSms> {
+    match decode(body) {
+        Ok(ExchangeMessage::Incoming(sms)) => Some(sms),
+        Ok(ExchangeMessage::Quarantined(one)) => Some(one.sms),
+        _ => None,
+    }
+}
+
+/// The ids of the messages that ever were in quarantine.
+pub fn ever_quarantined(world: &World) -> BTreeSet<String> {
+    let queue = world.queue(QueueName::Exchange).borrow();
+    let ids = queue.taken.iter().filter_map(|body| match decode(body) {
+        Ok(ExchangeMessage::Quarantined(one)) => Some(one.sms.id.as_str().to_owned()),
+        _ => None,
     });
     ids.collect()
 }
@@ -96,7 +112,12 @@ fn incoming(world: &World) -> Vec<Breach> {
     let mut found = Vec::new();
     let medic = world.medic.borrow();
     let dead_letter = dead_letters(world);
-    let came_again = an_sms_came_again(world);
+    let exchange = world.queue(QueueName::Exchange).borrow();
+    let waiting: BTreeSet<String> = exchange
+        .messages()
+        .filter_map(|message| sms_in(&message.body))
+        .map(|sms| sms.id.as_str().to_owned())
+        .collect();
     for sms in world.africas_talking.borrow().incoming.values() {
         let copies = medic.copies(&sms.id);
         let is_dead_lettered = dead_letter
@@ -105,16 +126,15 @@ fn incoming(world: &World) -> Vec<Breach> {
         if copies > 1 {
             found.push(breach(1, &sms.id, format!("is in Medic {copies} times")));
         }
-        if sms.answers.contains(&200) && copies == 0 && !is_dead_lettered {
+        // Poison about which nothing more can be learned is kept there; what else waits there is a breach
+        // of its own.
+        let is_kept = is_dead_lettered || waiting.contains(&sms.id);
+        if sms.answers.contains(&200) && copies == 0 && !is_kept {
             found.push(breach(1, &sms.id, "got a 200 and is lost"));
         }
-        // Only Medic's own word condemns; but a repeat that SQS did not recognise is taken by a full
-        // disk as if it were stored, and serves as control. What ended again and again in doubt is dead-lettered by number
-        // of tries: Medic may have it, and recognises it when it is put back.
+        // Nothing else goes to the dead-letter queue, whatever Medic or its disk went through.
         let is_poison = POISONS.iter().any(|poison| sms.text.contains(poison));
-        let reason = dead_letter.get(&sms.id);
-        let condemned = reason.is_some_and(|reason| reason.contains("\"code\":500"));
-        if condemned && !came_again && (copies > 0 || !is_poison) {
+        if dead_letter.contains_key(&sms.id) && (copies > 0 || !is_poison) {
             found.push(breach(
                 1,
                 &sms.id,
@@ -136,13 +156,48 @@ fn incoming(world: &World) -> Vec<Breach> {
     found
 }
 
-/// Whether an SMS went into `exchange` twice.
-fn an_sms_came_again(world: &World) -> bool {
+/// 1: a Medic that can store nothing does not empty the queue into quarantine: a message is quarantined
+/// first after another was newly stored, or after an hour. What a death, the ledger or the queue has kept
+/// from being written down may be spent again; and a repeat that SQS did not recognise passes for new.
+fn budget(world: &World) -> Option<Breach> {
     let exchange = world.queue(QueueName::Exchange).borrow();
+    let mut since_ms: BTreeMap<String, i64> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    exchange.taken.iter().any(|body| match decode(body) {
-        Ok(ExchangeMessage::Incoming(sms)) => !seen.insert(sms.id),
-        _ => false,
+    let mut excused = 0;
+    for body in &exchange.taken {
+        match decode(body) {
+            Ok(ExchangeMessage::Quarantined(one)) => {
+                let id = one.sms.id.as_str().to_owned();
+                since_ms.entry(id).or_insert(one.quarantine.since_ms);
+            }
+            Ok(ExchangeMessage::Incoming(sms)) if !seen.insert(sms.id.clone()) => excused += 1,
+            _ => {}
+        }
+    }
+    for (what, count) in world.counts.borrow().iter() {
+        let leaves_it_unspent = [
+            "medic-exchange Read",
+            "medic-exchange Write",
+            "medic-exchange Send",
+            "deaths of medic-exchange",
+        ];
+        if leaves_it_unspent.iter().any(|one| what.starts_with(one)) {
+            excused += count;
+        }
+    }
+    let mut times: Vec<i64> = since_ms.into_values().collect();
+    times.sort_unstable();
+    let medic = world.medic.borrow();
+    let unearned = times.windows(2).filter(|two| {
+        let between = two[0] - CLOCKS_DIFFER_MS..two[1] + CLOCKS_DIFFER_MS;
+        let mut stored = medic.stored.iter();
+        let is_earned = stored.any(|stored| between.contains(&stored.at_ms));
+        !is_earned && two[1] - two[0] < HOUR_MS - CLOCKS_DIFFER_MS
+    });
+    let unearned = unearned.count() as u64;
+    (unearned > excused).then(|| {
+        let what = format!("{unearned} were quarantined that the budget does not allow");
+        breach(1, "", what)
     })
 }
 
@@ -153,12 +208,13 @@ pub fn order(world: &World) -> Vec<Breach> {
     let exchange = world.queue(QueueName::Exchange).borrow();
     let mut accepted: BTreeMap<String, Once> = BTreeMap::new();
     for body in &exchange.taken {
-        if let Ok(ExchangeMessage::Incoming(sms)) = decode(body) {
+        if let Some(sms) = sms_in(body) {
             accepted.entry(sms.from).or_default().push(sms.id.as_str());
         }
     }
-    // What was dead-lettered and put back has lost its place.
-    let dead_letter_item: BTreeSet<String> = ever_dead_lettered(world).into_iter().collect();
+    // What was quarantined, or dead-lettered and put back, has lost its place.
+    let mut dead_letter_item = ever_quarantined(world);
+    dead_letter_item.extend(ever_dead_lettered(world));
     let mut stored: BTreeMap<&str, Once> = BTreeMap::new();
     for message in &medic.stored {
         if !dead_letter_item.contains(&message.id) {
@@ -348,9 +404,7 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
         );
         found.push(breach(3, &message.id, what));
     }
-    // What was refused because a repeat stood control stays refused, alarmed, until somebody looks.
-    let is_set_aside = row.is_refused() && an_sms_came_again(world);
-    let last_word = is_set_aside || status_of(message.state) == Some(row.status);
+    let last_word = status_of(message.state) == Some(row.status);
     if !last_word && !message.is_failing() {
         let what = format!(
             "is {:?} in Medic and {:?} in the ledger",
@@ -359,6 +413,20 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
         found.push(breach(3, &message.id, what));
     }
     found
+}
+
+/// Whether this is poison in quarantine, about which nothing more can be learned: Medic has stored
+/// nothing since it failed last.
+fn rests_in_quarantine(medic: &MedicModel, message: &Message) -> bool {
+    let Ok(ExchangeMessage::Quarantined(one)) = decode(&message.body) else {
+        return false;
+    };
+    let is_poison = POISONS
+        .iter()
+        .any(|poison| one.sms.content.contains(poison));
+    let failed_at_ms = one.quarantine.until_ms - QUARANTINE_MS;
+    let last_stored_ms = medic.stored.last().map_or(0, |stored| stored.at_ms);
+    is_poison && message.group != MEDIC_GROUP && last_stored_ms + CLOCKS_DIFFER_MS < failed_at_ms
 }
 
 /// 4: nothing is left to do.
@@ -375,7 +443,9 @@ pub fn at_rest(world: &World) -> Result<(), (String, String)> {
         return waits("", "somebody is working");
     }
     for message in world.queue(QueueName::Exchange).borrow().messages() {
-        if let Ok(ExchangeMessage::Incoming(sms)) = decode(&message.body) {
+        if let Some(sms) = sms_in(&message.body)
+            && !rests_in_quarantine(&medic, message)
+        {
             return waits(sms.id.as_str(), "waits in exchange");
         }
     }

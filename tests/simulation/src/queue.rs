@@ -104,5 +104,6 @@ pub fn record(received: Received) -> Record {
         body: received.body,
         receive_count: received.receive_count,
         sent_at_ms: received.sent_at_ms,
+        group: received.group,
     }
 }

@@ -17,9 +17,9 @@ use crate::world::{BEGIN_MS, MINUTE_MS, World};
 /// So long after the last fault or callback everything must be at rest.
 const REST_MS: i64 = 6 * 60 * MINUTE_MS;
 
-/// A message that Medic cannot take is dead-lettered after a day of trying, if no other is there to show that
-/// Medic takes anything.
-const REST_AFTER_POISON_MS: i64 = 40 * 60 * MINUTE_MS;
+/// A message that Medic cannot take is quarantined after an hour at the latest, and fails there once an
+/// hour while others are stored, until it goes to the dead-letter queue.
+const REST_AFTER_POISON_MS: i64 = 6 * 60 * MINUTE_MS;
 
 /// Seeds run side by side.
 const THREADS: u64 = 2;

@@ -8,7 +8,8 @@ use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
 use bridge::handlers::webhook::Request;
 use bridge::ports::NewMessage;
-use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, decode, encode};
+use bridge::queue::dead_letter::MEDIC_GROUP;
+use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, encode};
 
 use crate::africas_talking::{self, Verdict, text_for};
 use crate::lambda::{self, Function};
@@ -230,10 +231,19 @@ impl Scenario {
         let queue = self.queue(QueueName::Exchange).borrow();
         let ids = queue
             .messages()
-            .filter_map(|message| match decode(&message.body) {
-                Ok(ExchangeMessage::Incoming(sms)) => Some(sms.id.as_str().to_owned()),
-                _ => None,
-            });
+            .filter_map(|message| promises::sms_in(&message.body))
+            .map(|sms| sms.id.as_str().to_owned());
+        ids.collect()
+    }
+
+    /// The ids of the SMS that wait in quarantine.
+    pub fn quarantined(&self) -> Vec<String> {
+        let queue = self.queue(QueueName::Exchange).borrow();
+        let ids = queue
+            .messages()
+            .filter(|message| message.group != MEDIC_GROUP)
+            .filter_map(|message| promises::sms_in(&message.body))
+            .map(|sms| sms.id.as_str().to_owned());
         ids.collect()
     }
 

@@ -101,6 +101,7 @@ fn record(record: &Value) -> Option<Record> {
         sent_at_ms: attribute("SentTimestamp")
             .and_then(|sent| sent.parse().ok())
             .unwrap_or(i64::MAX),
+        group: attribute("MessageGroupId").map(str::to_owned),
     })
 }
 
@@ -111,13 +112,15 @@ mod tests {
     #[test]
     fn a_batch_of_sqs_is_read_record_by_record() {
         let event = r#"{"Records":[{"messageId":"m1","receiptHandle":"r1","body":"{\"v\":1}","attributes":
-            {"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"}},
+            {"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000","MessageGroupId":"medic"}},
             {"messageId":"m2","receiptHandle":"r2","body":"not json"}]}"#;
         let records = records(event).unwrap();
         assert_eq!(
             (records[0].receive_count, records[0].sent_at_ms),
             (3, 1_700_000_000_000)
         );
+        let groups = [&records[0].group, &records[1].group];
+        assert_eq!(groups, [&Some("medic".to_owned()), &None]);
         assert_eq!(records[1].body, "not json");
     }
 

@@ -1,126 +1,250 @@
-//! What is remembered of the exchange with Medic from one invocation to the next.
+//! What the exchange remembers from one invocation to the next: the budgets of quarantine, and what
+//! ended in doubt.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{IncomingId, MedicMessageId};
+use super::ids::IncomingId;
 
-/// So many candidates are remembered; a batch has ten messages at most.
-const CANDIDATES_REMEMBERED: usize = 40;
+const HOUR_MS: i64 = 60 * 60 * 1000;
 
-/// The ledger's one row for the exchange: what ended POSTs without an answer that says why (a hang, a
-/// reset, a refusal of the request), and what failed alone. A receive count cannot tell that: it also
-/// grows while Medic is away.
+/// How long a message stays in quarantine, and a status that failed is set aside, in milliseconds.
+pub const QUARANTINE_MS: i64 = HOUR_MS;
+
+/// So many failures, each with a message newly stored since the one before, and a message goes to the
+/// dead-letter queue. A count of tries and not of hours: a disk that is full for days proves nothing.
+pub const FAILURES_TO_DEAD_LETTER: u32 = 5;
+
+/// So many quarantined messages are remembered for whoever looks; the queue holds all of them.
+const QUARANTINED_REMEMBERED: usize = 20;
+
+/// Why a message waits in quarantine. It travels with the message.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// How often the message failed alone, each time with something newly stored since the last.
+    pub failures: u32,
+    /// How much was newly stored when that was counted, by [`Budget::progress`].
+    pub progress: u64,
+    /// When it was quarantined first, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// When it goes back to the others, in milliseconds since 1970.
+    pub until_ms: i64,
+    /// What Medic answered last.
+    pub answer: String,
+}
+
+/// The answer of Medic may repeat what it was sent.
+impl std::fmt::Debug for Quarantine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Quarantine")
+            .field("failures", &self.failures)
+            .field("until_ms", &self.until_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What keeps a Medic that can store nothing from emptying the queue into quarantine: one new suspicion
+/// for each proof that Medic stores, or one an hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExchangeRow {
-    /// Whether messages and statuses go in POSTs of their own: one that brought both, or either,
-    /// ended so.
+pub struct Budget {
+    /// How often Medic has newly stored something. Counts on only after somebody took note of it, so
+    /// that not every message costs a write.
     #[serde(default)]
-    pub apart: bool,
-    /// Whether statuses have their turn before messages: it was messages that ended the last POST.
+    progress: u64,
+    /// Whether somebody took note of the present number.
     #[serde(default)]
-    pub statuses_first: bool,
-    /// How often a POST with nothing but statuses is halved: as many ended so, less those taken since.
-    #[serde(default)]
-    pub status_failures: u32,
-    #[serde(default)]
-    candidates: BTreeMap<String, FailureRecord>,
+    is_noted: bool,
+    /// When something was quarantined first, and at which number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spent: Option<Spent>,
 }
 
-/// What is known of something that failed alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct FailureRecord {
-    /// How many POSTs in which it was alone ended without an answer that says why.
-    posts_in_doubt: u32,
-    /// How many of them after Medic had taken something else in the same invocation.
-    #[serde(default)]
-    controlled_posts_in_doubt: u32,
-    /// When it first failed alone, in milliseconds since 1970.
-    since_ms: i64,
+struct Spent {
+    progress: u64,
+    at_ms: i64,
 }
 
-/// Something that can be brought to Medic alone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Candidate {
-    /// An SMS that came in.
-    Message(IncomingId),
-    /// The status of a message that Medic wanted sent.
-    Status(MedicMessageId),
-}
+impl Budget {
+    /// How much was newly stored.
+    pub fn progress(&self) -> u64 {
+        self.progress
+    }
 
-impl Candidate {
-    fn key(&self) -> String {
-        match self {
-            Self::Message(id) => format!("message#{}", id.as_str()),
-            Self::Status(id) => format!("status#{}", id.as_str()),
+    /// Medic has newly stored something.
+    pub fn earn(&mut self) {
+        if self.is_noted {
+            self.progress = self.progress.saturating_add(1);
+            self.is_noted = false;
+        }
+    }
+
+    /// The present number, to be compared with a later one.
+    pub fn note(&mut self) -> u64 {
+        self.is_noted = true;
+        self.progress
+    }
+
+    /// Whether something may be suspected that was not before.
+    pub fn allows(&self, now_ms: i64) -> bool {
+        self.spent.as_ref().is_none_or(|spent| {
+            self.progress > spent.progress || now_ms >= spent.at_ms.saturating_add(HOUR_MS)
+        })
+    }
+
+    /// Something was suspected that was not before.
+    pub fn spend(&mut self, now_ms: i64) {
+        let progress = self.note();
+        self.spent = Some(Spent {
+            progress,
+            at_ms: now_ms,
+        });
+    }
+
+    /// A budget that allows nothing.
+    fn exhausted() -> Self {
+        Self {
+            spent: Some(Spent {
+                progress: u64::MAX,
+                at_ms: i64::MAX,
+            }),
+            ..Self::default()
         }
     }
 }
 
+/// What was in the last POST that ended in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubt {
+    /// Messages, with statuses or without: statuses have their turn first, next time.
+    Messages,
+    /// Statuses only.
+    Statuses,
+}
+
+/// A message in quarantine, for whoever looks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// How often it failed.
+    pub failures: u32,
+    /// When it was quarantined first, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// When it is tried again, in milliseconds since 1970.
+    pub until_ms: i64,
+}
+
+/// The ledger's one row for the exchange with Medic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeRow {
+    /// The budget for quarantined messages.
+    #[serde(default)]
+    pub messages: Budget,
+    /// The budget for statuses that are set aside.
+    #[serde(default)]
+    pub statuses: Budget,
+    /// While this is set, messages and statuses go in POSTs of their own: one ended in doubt, and not
+    /// everything that was in it has passed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_doubt: Option<InDoubt>,
+    /// In how many POSTs in a row that ended in doubt each waiting message was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub posts_in_doubt: BTreeMap<IncomingId, u32>,
+    /// How often a POST of statuses is halved: as many ended in doubt, less those that passed since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub statuses_in_doubt: u32,
+    /// The messages in quarantine, as far as they are remembered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quarantined: BTreeMap<IncomingId, Quarantined>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What becomes of a message that failed alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing yet: it goes back, in its place.
+    Wait,
+    /// It is quarantined.
+    Quarantine(Quarantine),
+    /// It goes to the dead-letter queue.
+    DeadLetter,
+}
+
 impl ExchangeRow {
-    /// How many POSTs in which it was alone ended without an answer that says why.
-    pub fn posts_in_doubt(&self, candidate: &Candidate) -> u32 {
-        let failure_record = self.candidates.get(&candidate.key());
-        failure_record.map_or(0, |failure_record| failure_record.posts_in_doubt)
+    /// What is assumed when the row cannot be read: nothing new may be suspected.
+    pub fn unknown() -> Self {
+        Self {
+            messages: Budget::exhausted(),
+            statuses: Budget::exhausted(),
+            ..Self::default()
+        }
     }
 
-    /// How many of them after Medic had taken something else in the same invocation.
-    pub fn controlled_posts_in_doubt(&self, candidate: &Candidate) -> u32 {
-        let failure_record = self.candidates.get(&candidate.key());
-        failure_record.map_or(0, |failure_record| failure_record.controlled_posts_in_doubt)
+    /// What becomes of a message that failed alone, or ended alone in doubt, `before` being what it was
+    /// quarantined for earlier.
+    pub fn judge(&self, before: Option<&Quarantine>, answer: &str, now_ms: i64) -> Judgement {
+        let progress = self.messages.progress();
+        let failures = match before {
+            None if self.messages.allows(now_ms) => 1,
+            None => return Judgement::Wait,
+            Some(before) if progress > before.progress => before.failures.saturating_add(1),
+            Some(before) => before.failures,
+        };
+        let is_counted = before.is_none_or(|before| failures > before.failures);
+        if is_counted && failures >= FAILURES_TO_DEAD_LETTER {
+            return Judgement::DeadLetter;
+        }
+        Judgement::Quarantine(Quarantine {
+            failures,
+            progress: before
+                .filter(|_| !is_counted)
+                .map_or(progress, |before| before.progress),
+            since_ms: before.map_or(now_ms, |before| before.since_ms),
+            until_ms: now_ms.saturating_add(QUARANTINE_MS),
+            answer: answer.to_owned(),
+        })
     }
 
-    /// For how long it has failed alone, in milliseconds, if it has.
-    pub fn failing_for_ms(&self, candidate: &Candidate, now_ms: i64) -> Option<i64> {
-        let failure_record = self.candidates.get(&candidate.key());
-        failure_record.map(|failure_record| now_ms.saturating_sub(failure_record.since_ms))
-    }
-
-    /// A POST in which it was alone ended without an answer that says why; `controlled`, if Medic had
-    /// taken something else shortly before.
-    pub fn note_in_doubt(&mut self, candidate: &Candidate, controlled: bool, now_ms: i64) {
-        self.note(candidate, now_ms, |failure_record| {
-            failure_record.posts_in_doubt = failure_record.posts_in_doubt.saturating_add(1);
-            let controlled = u32::from(controlled);
-            failure_record.controlled_posts_in_doubt = failure_record
-                .controlled_posts_in_doubt
-                .saturating_add(controlled);
-        });
-    }
-
-    /// Medic answered that it failed, and it was alone.
-    pub fn note_failure(&mut self, candidate: &Candidate, now_ms: i64) {
-        self.note(candidate, now_ms, |_| {});
-    }
-
-    fn note(&mut self, candidate: &Candidate, now_ms: i64, count: impl Fn(&mut FailureRecord)) {
-        count(
-            self.candidates
-                .entry(candidate.key())
-                .or_insert(FailureRecord {
-                    posts_in_doubt: 0,
-                    controlled_posts_in_doubt: 0,
-                    since_ms: now_ms,
-                }),
+    /// A message was quarantined; `is_first`, if it was not before.
+    pub fn note_quarantine(
+        &mut self,
+        id: &IncomingId,
+        quarantine: &Quarantine,
+        is_first: bool,
+        now_ms: i64,
+    ) {
+        if is_first {
+            self.messages.spend(now_ms);
+        } else {
+            self.messages.note();
+        }
+        self.posts_in_doubt.remove(id);
+        self.quarantined.insert(
+            id.clone(),
+            Quarantined {
+                failures: quarantine.failures,
+                since_ms: quarantine.since_ms,
+                until_ms: quarantine.until_ms,
+            },
         );
-        if self.candidates.len() > CANDIDATES_REMEMBERED {
-            let least = self.candidates.iter().min_by_key(|(_, failure_record)| {
-                (
-                    failure_record.posts_in_doubt,
-                    Reverse(failure_record.since_ms),
-                )
-            });
-            if let Some(least) = least.map(|(key, _)| key.clone()) {
-                self.candidates.remove(&least);
+        if self.quarantined.len() > QUARANTINED_REMEMBERED {
+            let mut latest = self.quarantined.iter();
+            let latest = latest.by_ref().max_by_key(|(_, one)| one.since_ms);
+            if let Some(latest) = latest.map(|(id, _)| id.clone()) {
+                self.quarantined.remove(&latest);
             }
         }
     }
 
-    /// Medic took it, or it was dead-lettered.
-    pub fn forget(&mut self, candidate: &Candidate) {
-        self.candidates.remove(&candidate.key());
+    /// Medic has the message, or the dead-letter queue.
+    pub fn forget(&mut self, id: &IncomingId) {
+        self.posts_in_doubt.remove(id);
+        self.quarantined.remove(id);
     }
 }
 
@@ -128,36 +252,111 @@ impl ExchangeRow {
 mod tests {
     use super::*;
 
-    fn status(n: i64) -> Candidate {
-        Candidate::Status(MedicMessageId::new(format!("s{n}")).unwrap())
-    }
-
-    #[test]
-    fn a_candidate_is_remembered_until_it_is_settled() {
-        let mut exchange = ExchangeRow::default();
-        let bad = Candidate::Message(IncomingId::new("bad").unwrap());
-        assert_eq!(exchange.failing_for_ms(&bad, 5_000), None);
-        exchange.note_failure(&bad, 1_000);
-        exchange.note_in_doubt(&bad, false, 2_000);
-        exchange.note_in_doubt(&bad, true, 3_000);
-        assert_eq!(exchange.posts_in_doubt(&bad), 2);
-        assert_eq!(exchange.controlled_posts_in_doubt(&bad), 1);
-        assert_eq!(exchange.failing_for_ms(&bad, 5_000), Some(4_000));
-        exchange.forget(&bad);
-        assert_eq!(exchange.posts_in_doubt(&bad), 0);
-        assert_eq!(exchange.failing_for_ms(&bad, 5_000), None);
-    }
-
-    #[test]
-    fn the_row_does_not_grow_for_ever_and_keeps_what_is_known_longest() {
-        let mut exchange = ExchangeRow::default();
-        exchange.note_in_doubt(&status(1_000), false, 9_000);
-        for n in 0..200 {
-            exchange.note_failure(&status(n), n);
+    fn quarantined(failures: u32, progress: u64) -> Quarantine {
+        Quarantine {
+            failures,
+            progress,
+            since_ms: 3,
+            until_ms: 4,
+            answer: "500".to_owned(),
         }
-        assert_eq!(exchange.candidates.len(), CANDIDATES_REMEMBERED);
-        assert_eq!(exchange.posts_in_doubt(&status(1_000)), 1);
-        assert_eq!(exchange.failing_for_ms(&status(0), 500), Some(500));
-        assert_eq!(exchange.failing_for_ms(&status(199), 500), None);
+    }
+
+    #[test]
+    fn a_budget_is_one_suspicion_for_each_newly_stored_message_or_one_an_hour() {
+        let mut budget = Budget::default();
+        assert!(budget.allows(0));
+        budget.spend(0);
+        assert!(!budget.allows(HOUR_MS - 1));
+        assert!(budget.allows(HOUR_MS));
+        budget.earn();
+        budget.earn();
+        assert!(budget.allows(1));
+        budget.spend(1);
+        assert!(!budget.allows(2), "what was stored before counts once");
+        assert!(!Budget::exhausted().allows(i64::MAX - 1));
+    }
+
+    #[test]
+    fn progress_counts_on_only_after_somebody_took_note() {
+        let mut budget = Budget::default();
+        for _ in 0..3 {
+            budget.earn();
+        }
+        assert_eq!(budget.progress(), 0, "no write for each message");
+        let noted = budget.note();
+        budget.earn();
+        budget.earn();
+        assert_eq!(budget.progress(), noted + 1);
+    }
+
+    #[test]
+    fn a_failure_counts_when_something_was_newly_stored_since_the_one_before() {
+        let mut row = ExchangeRow::default();
+        row.messages.spend(0);
+        row.messages.earn();
+        // Failures and progress before; failures and progress after, if it is quarantined again.
+        for (before, after) in [
+            ((1, 0), Some((2, 1))),
+            ((1, 1), Some((1, 1))),
+            ((3, 0), Some((4, 1))),
+            ((4, 1), Some((4, 1))),
+            ((4, 0), None),
+            // Redriven from the dead-letter queue.
+            ((5, 1), Some((5, 1))),
+            ((5, 0), None),
+        ] {
+            let before = quarantined(before.0, before.1);
+            let judged = row.judge(Some(&before), "500", 10);
+            match after {
+                None => assert_eq!(judged, Judgement::DeadLetter),
+                Some((failures, progress)) => {
+                    let expected = Quarantine {
+                        until_ms: 10 + QUARANTINE_MS,
+                        ..quarantined(failures, progress)
+                    };
+                    assert_eq!(judged, Judgement::Quarantine(expected), "{before:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_quarantine_needs_the_budget_and_one_that_was_there_before_does_not() {
+        let mut row = ExchangeRow::default();
+        let first = |row: &ExchangeRow| row.judge(None, "500", 10);
+        assert!(matches!(first(&row), Judgement::Quarantine(one) if one.failures == 1));
+        row.messages.spend(9);
+        assert_eq!(first(&row), Judgement::Wait);
+        let again = row.judge(Some(&quarantined(1, 0)), "500", 10);
+        assert!(matches!(again, Judgement::Quarantine(_)));
+        assert_eq!(first(&ExchangeRow::unknown()), Judgement::Wait);
+    }
+
+    #[test]
+    fn the_row_stays_small_and_keeps_what_waits_longest() {
+        let mut row = ExchangeRow::default();
+        for n in 0..100 {
+            let id = IncomingId::new(format!("in-{n:03}")).unwrap();
+            let quarantine = Quarantine {
+                since_ms: n,
+                ..quarantined(1, 0)
+            };
+            row.note_quarantine(&id, &quarantine, true, n);
+        }
+        assert_eq!(row.quarantined.len(), QUARANTINED_REMEMBERED);
+        let first = IncomingId::new("in-000").unwrap();
+        assert!(row.quarantined.contains_key(&first));
+        row.forget(&first);
+        assert!(!row.quarantined.contains_key(&first));
+    }
+
+    #[test]
+    fn nothing_of_what_medic_answered_is_shown() {
+        let quarantine = Quarantine {
+            answer: "+254700000001".to_owned(),
+            ..quarantined(1, 0)
+        };
+        assert!(!format!("{quarantine:?}").contains("2547"));
     }
 }

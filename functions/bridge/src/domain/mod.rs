@@ -8,6 +8,7 @@ pub mod cost;
 pub mod delivery;
 pub mod exchange;
 pub mod ids;
+pub mod isolation;
 pub mod message;
 pub mod network;
 pub mod phone_number;

@@ -59,7 +59,7 @@ impl LogEvent {
             Self::StatusesUnreported { oldest_s } => {
                 vec![Measure::of(M::OldestUnreported, *oldest_s)]
             }
-            Self::ReturnedForRetry { oldest_s, .. } => {
+            Self::ReturnedForRetry { oldest_s, .. } | Self::InQuarantine { oldest_s, .. } => {
                 vec![Measure::of(M::OldestWaiting, *oldest_s)]
             }
             Self::AwaitingFinalReport { messages } => {
@@ -80,6 +80,8 @@ impl LogEvent {
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
             | Self::OfferUnreadable
+            | Self::StatusSetAside { .. }
+            | Self::Quarantined { .. }
             | Self::StatusReported { .. }
             | Self::LedgerFailed { .. }
             | Self::QueueFailed { .. }

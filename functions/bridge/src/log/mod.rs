@@ -203,9 +203,25 @@ pub enum LogEvent {
         message: Redacted,
         status: Status,
     },
+    /// Medic failed on it; it is reported again after an hour.
+    StatusSetAside {
+        message: Redacted,
+        status: Status,
+    },
+    /// Medic fails on it again and again while it takes others.
     StatusRefused {
         message: Redacted,
         status: Status,
+    },
+    /// Medic failed on this message; it is tried again after an hour, and nothing waits behind it.
+    Quarantined {
+        id: Redacted,
+        failures: u32,
+    },
+    /// How many messages are in quarantine, and how long ago the first of them was put there.
+    InQuarantine {
+        messages: usize,
+        oldest_s: i64,
     },
     MedicUnavailable {
         cause: Redacted,
@@ -297,6 +313,9 @@ impl LogEvent {
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
             | Self::StatusesUnreported { .. }
+            | Self::StatusSetAside { .. }
+            | Self::Quarantined { .. }
+            | Self::InQuarantine { .. }
             | Self::ReturnedForRetry { .. }
             | Self::OfferUnreadable
             | Self::MedicUnavailable { .. }

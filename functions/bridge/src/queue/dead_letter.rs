@@ -5,7 +5,8 @@ use crate::log::{LogEvent, Redacted};
 use crate::ports::{Fifo, NewMessage, Queue, QueueError, Record, Runtime};
 use crate::wire::queue_messages::{DeadLetter, encode, id_in};
 
-/// The one message group of the `exchange` queue.
+/// The main message group of the `exchange` queue. A record of it in hand, held, is the right to POST
+/// to Medic: the others are those of quarantined messages.
 pub const MEDIC_GROUP: &str = "medic";
 
 /// What waits for longer than this is worth a line, in milliseconds.
@@ -243,6 +244,7 @@ mod tests {
                 body: String::new(),
                 receive_count: 5,
                 sent_at_ms: *sent_at_ms,
+                group: None,
             })
             .collect();
         let waits: Vec<_> = records

@@ -45,16 +45,12 @@ impl Payload {
         self.len() == 0
     }
 
-    /// The two parts of it: messages and statuses, or the halves of what is of one kind.
-    pub fn halves(mut self) -> (Self, Self) {
-        let mut second = Self::default();
-        if !self.messages.is_empty() && !self.updates.is_empty() {
-            second.updates = std::mem::take(&mut self.updates);
-        } else {
-            second.messages = self.messages.split_off(self.messages.len().div_ceil(2));
-            second.updates = self.updates.split_off(self.updates.len().div_ceil(2));
+    /// Statuses alone.
+    pub fn of_updates(updates: Vec<Update>) -> Self {
+        Self {
+            messages: Vec::new(),
+            updates,
         }
-        (self, second)
     }
 
     /// The body of the POST. Both arrays are always there: Medic answers `null` with a 500. ASCII
@@ -388,22 +384,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn halves_are_the_whole_in_order(messages in 0_usize..12, updates in 0_usize..12) {
-            prop_assume!(messages + updates >= 2);
-            let payload = Payload {
-                messages: (0..messages).map(|n| sms(&n.to_string(), "x")).collect(),
-                updates: (0..updates).map(|n| update(&n.to_string(), Status::Sent, None)).collect(),
-            };
-            let (first, second) = payload.clone().halves();
-            prop_assert!(!first.is_empty() && !second.is_empty());
-            let joined = Payload {
-                messages: [first.messages, second.messages].concat(),
-                updates: [first.updates, second.updates].concat(),
-            };
-            prop_assert!(joined == payload);
-        }
-
         #[test]
         fn no_answer_makes_it_panic(status in 100_u16..700, body in ".{0,200}") {
             let _ = answer(status, &body);

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::domain::exchange::Quarantine;
 use crate::domain::ids::{AtMessageId, IncomingId, MedicMessageId};
 use crate::domain::message::{Acceptance, FailureReason};
 use crate::log::Redacted;
@@ -23,6 +24,18 @@ pub enum ExchangeMessage {
     Poll,
     /// There was more to do than one invocation does.
     Continue,
+    /// An SMS on which Medic fails, in quarantine or back from it.
+    Quarantined(QuarantinedSms),
+}
+
+/// An SMS on which Medic fails.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantinedSms {
+    /// The SMS.
+    #[serde(flatten)]
+    pub sms: IncomingSms,
+    /// How often it failed, and why.
+    pub quarantine: Quarantine,
 }
 
 /// An SMS that came in, normalised.
@@ -128,7 +141,7 @@ macro_rules! redact {
         }
     )*};
 }
-redact!(IncomingSms: id, OutgoingSms: id, DeadLetter: retryable);
+redact!(IncomingSms: id, QuarantinedSms: quarantine, OutgoingSms: id, DeadLetter: retryable);
 
 #[derive(Deserialize)]
 struct Version {
@@ -211,6 +224,12 @@ mod tests {
     fn messages_of_the_first_version_can_be_read() {
         let incoming = golden(include_str!("../../tests/golden/exchange-incoming-v1.json"));
         assert!(matches!(incoming, ExchangeMessage::Incoming(sms) if sms.content == "é\u{ffff}"));
+        let quarantined = golden(include_str!(
+            "../../tests/golden/exchange-quarantined-v1.json"
+        ));
+        assert!(
+            matches!(quarantined, ExchangeMessage::Quarantined(one) if one.quarantine.failures == 2)
+        );
         let send = golden(include_str!("../../tests/golden/outbox-send-v1.json"));
         assert!(matches!(send, OutboxMessage::Send(sms) if sms.to == "+254700000001"));
         let accepted = golden(include_str!("../../tests/golden/outbox-accepted-v1.json"));

@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{
 };
 use bridge::domain::message::without_number;
 use bridge::wire::queue_messages::{
-    DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, decode,
+    DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, QuarantinedSms, decode,
 };
 use serde_json::{Value, json};
 
@@ -182,7 +182,10 @@ impl Item {
     fn content(&self) -> Content {
         match self.queue {
             SourceQueue::Exchange => match decode(&self.body) {
-                Ok(ExchangeMessage::Incoming(sms)) => Content::Incoming {
+                Ok(
+                    ExchangeMessage::Incoming(sms)
+                    | ExchangeMessage::Quarantined(QuarantinedSms { sms, .. }),
+                ) => Content::Incoming {
                     id: sms.id.as_str().to_owned(),
                     from: sms.from,
                     text: sms.content,

@@ -1,5 +1,5 @@
-//! Statuses that Medic refused while it took others: they are in the ledger, and reported again by
-//! themselves only an hour later, if Medic still asks.
+//! Statuses that Medic failed on while it took others: they are in the ledger, set aside, and reported again
+//! by themselves once an hour.
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;

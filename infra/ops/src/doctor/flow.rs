@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::types::{Datapoint, Dimension, StateValue, Statistic};
 use bridge::domain::circuit_breaker::AccountFailure;
+use bridge::domain::exchange::ExchangeRow;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
 
@@ -50,6 +51,9 @@ const QUEUES: [MonitoredQueue; 3] = [
 /// From what age on, in seconds, a status that has not been reported to Medic is late: as in the template's
 /// alarm.
 const STATUS_LATE_S: i64 = 1800;
+
+/// From what age on, in seconds, a message in quarantine is late: as in the queue that it waits in.
+const QUARANTINE_LATE_S: i64 = 1800;
 
 /// The three queues for what was dead-lettered.
 const DEAD_LETTERED: [(&str, &str); 3] = [
@@ -214,8 +218,8 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     let unread = |error: &bridge::ports::LedgerError| {
         Finding::failed(CHECK, &Failure::aws("read the ledger", &error.0))
     };
-    let account = match ledger::read(&store, &[Key::Account]).await {
-        Ok(rows) => rows.account(),
+    let (account, exchange) = match ledger::read(&store, &[Key::Account, Key::Exchange]).await {
+        Ok(rows) => (rows.account(), rows.exchange()),
         Err(error) => return vec![unread(&error)],
     };
     let mut findings = Vec::new();
@@ -256,10 +260,11 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
             "neither paused nor stopped by the circuit breaker",
         ));
     }
+    findings.push(quarantine(&exchange, terminal.now_ms()));
     match store.unreported_since_ms().await {
         Ok(None) => findings.push(Finding::fine(
             "statuses",
-            "none waits to be reported to Medic (`cargo ops dead-letters list` has those that it refused)",
+            "none waits to be reported to Medic",
         )),
         Ok(Some(since_ms)) => {
             let age_ms = terminal.now_ms().saturating_sub(since_ms);
@@ -269,12 +274,35 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
                     "what else is wrong here says why; they are told when Medic takes them";
                 Finding::wrong("statuses", waits, advice)
             } else {
-                let what =
-                    format!("some are not reported to Medic yet, {waits}; a poll a minute tells them");
+                let what = format!(
+                    "some are not reported to Medic yet, {waits}; a poll a minute tells them"
+                );
                 Finding::note("statuses", what)
             });
         }
         Err(error) => findings.push(unread(&error)),
     }
     findings
+}
+
+/// The messages on which Medic fails: they wait in the queue to Medic, and come back once an hour.
+fn quarantine(exchange: &ExchangeRow, now_ms: i64) -> Finding {
+    const CHECK: &str = "quarantine";
+    let since_ms = exchange.quarantined.values().map(|one| one.since_ms).min();
+    let Some(since_ms) = since_ms else {
+        return Finding::fine(CHECK, "empty");
+    };
+    let age_ms = now_ms.saturating_sub(since_ms);
+    let waits = format!(
+        "{} SMS on which Medic fails, the oldest for {}; each is tried once an hour",
+        exchange.quarantined.len(),
+        format_duration(age_ms)
+    );
+    if age_ms > QUARANTINE_LATE_S * 1000 {
+        let advice = "`cargo ops trace` of an id tells when it is tried again; after five failures beside others that \
+                      Medic stored it is dead-lettered, with Medic's answer";
+        Finding::wrong(CHECK, waits, advice)
+    } else {
+        Finding::note(CHECK, waits)
+    }
 }

@@ -98,7 +98,8 @@ pub fn now(row: &MessageRow) -> Vec<String> {
     )];
     lines.push(match (&row.refusal, row.reported) {
         (Some(refusal), _) if row.is_refused() => format!(
-            "Medic refuses that status ({}); `cargo ops dead-letters redrive {}` has it reported again",
+            "Medic fails on that status ({}); it is reported again once an hour, and `cargo ops dead-letters redrive {}` has it \
+             told at the next poll",
             refusal.answer.as_str(),
             row.id.as_str()
         ),

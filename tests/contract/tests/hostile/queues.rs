@@ -19,7 +19,7 @@ use crate::bending::{bent_json_bytes, json_of, text};
 use crate::{at_once, cases, is_a_mixture};
 
 /// One of each kind and version that was ever written to a queue.
-const BODIES: [&str; 7] = [
+const BODIES: [&str; 8] = [
     include_str!("../../../../functions/bridge/tests/golden/exchange-incoming-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/outbox-send-v1.json"),
     include_str!("../../../../functions/bridge/tests/golden/outbox-accepted-v1.json"),
@@ -27,6 +27,7 @@ const BODIES: [&str; 7] = [
     include_str!("../../../../functions/bridge/tests/golden/dead-letter-v1.json"),
     r#"{"v":1,"kind":"poll","id":"3f2b"}"#,
     r#"{"v":1,"kind":"continue"}"#,
+    include_str!("../../../../functions/bridge/tests/golden/exchange-quarantined-v1.json"),
 ];
 
 /// The ledger's other rows, as the first version has written them.
@@ -42,9 +43,8 @@ const RECIPIENT_ROW: &str = r#"{
 const ACCOUNT_ROW: &str = r#"{"open_circuit": {
     "cause": "insufficient_balance", "since_ms": 1700000000000, "probes": 2, "next_probe_ms": 1700000060000
 }, "unanswered_calls": 3}"#;
-const EXCHANGE_ROW: &str = r#"{
-    "status_failures": 2, "candidates": {"message#5e3b8c1e": {"posts_in_doubt": 3, "since_ms": 1700000000000}}
-}"#;
+const EXCHANGE_ROW: &str =
+    include_str!("../../../../functions/bridge/tests/golden/exchange-row-v1.json");
 
 fn body() -> impl Strategy<Value = String> {
     select(BODIES.as_slice())
@@ -185,8 +185,9 @@ fn every_body_of_the_first_version_is_still_read() {
         decode::<DeadLetter>(BODIES[4]).is_ok(),
         decode::<ExchangeMessage>(BODIES[5]).is_ok(),
         decode::<ExchangeMessage>(BODIES[6]).is_ok(),
+        decode::<ExchangeMessage>(BODIES[7]).is_ok(),
     ];
-    assert_eq!(reads, [true; 7]);
+    assert_eq!(reads, [true; 8]);
 }
 
 #[test]

@@ -177,6 +177,10 @@ pub async fn receive(url: &str, limit: usize) -> Vec<Record> {
             .parse()
             .unwrap(),
         sent_at_ms: text(message, "/Attributes/SentTimestamp").parse().unwrap(),
+        group: message
+            .pointer("/Attributes/MessageGroupId")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     });
     records.collect()
 }

@@ -65,11 +65,7 @@ fn what_was_written_first_has_waited_longest_to_be_reported() {
             true,
         )
         .await;
-        write(
-            &store,
-            message("second").after_refusal(Status::Unsent, "no", 7),
-        )
-        .await;
+        write(&store, message("second").after_reporting(Status::Unsent)).await;
         becomes(since, None).await;
     });
 }

@@ -41,7 +41,7 @@ for_both! { on_a_ledger:
     one_row_is_not_written_twice_at_once
     whoever_reads_next_sees_what_was_written
     an_unreported_message_is_named_until_it_is_reported
-    a_message_that_medic_refused_is_named_no_longer
+    a_message_whose_status_is_set_aside_is_named_all_the_same
     those_offered_first_are_named_first_and_not_more_than_asked_for
     messages_of_one_moment_are_all_named
     a_call_of_unknown_outcome_is_named_by_its_number
@@ -361,17 +361,16 @@ async fn an_unreported_message_is_named_until_it_is_reported(bench: impl Bench) 
     unreported(&bench, &[]).await;
 }
 
-async fn a_message_that_medic_refused_is_named_no_longer(bench: impl Bench) {
+async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl Bench) {
     let store = bench.store();
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
     unreported(&bench, &["m"]).await;
-    let refused = row.after_refusal(Status::Unsent, "no", 7);
-    update(&store, Row::Message(refused.clone())).await;
-    unreported(&bench, &[]).await;
-    // Another status is another matter.
-    update(&store, Row::Message(refused.raised(Status::Sent, None))).await;
+    let aside = row.after_refusal(Status::Unsent, "no", 7, 0);
+    update(&store, Row::Message(aside.clone())).await;
     unreported(&bench, &["m"]).await;
+    update(&store, Row::Message(aside.after_reporting(Status::Unsent))).await;
+    unreported(&bench, &[]).await;
 }
 
 async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: impl Bench) {

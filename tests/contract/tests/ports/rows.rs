@@ -47,6 +47,8 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
             status: Status::Pending,
             answer: FailureReason::new("{\"code\":500}"),
             at_ms: Some(i64::MAX),
+            times: 2,
+            progress: 7,
         }),
         at_ids: vec![
             at_id("ATXid_1"),

@@ -298,7 +298,7 @@ fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() ->
             .until_medic_shows(&good, MessageState::Delivered)
             .await?;
         until("the SMS", || !bridge.sends_to(&refused_phone).is_empty()).await?;
-        bridge.until_logged(EXCHANGE, "status_refused", 1).await?;
+        bridge.until_logged(EXCHANGE, "status_set_aside", 1).await?;
         let row = bridge.row(&format!("message#{refused}")).await?.unwrap();
         ensure!(
             row["refusal"]["answer"]

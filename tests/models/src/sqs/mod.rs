@@ -375,6 +375,15 @@ impl Queue {
         self.messages.values().filter(is_out).count()
     }
 
+    /// Deletes a message whoever has it: only a broken variant does so.
+    pub fn delete_by_id(&mut self, id: &str) {
+        let mut messages = self.messages.iter();
+        let found = messages.find(|(_, message)| message.id == id);
+        if let Some(number) = found.map(|(number, _)| *number) {
+            self.remove(number);
+        }
+    }
+
     /// Makes a message visible again that is in flight: a standard queue may do so at any time.
     pub fn deliver_again(&mut self, receipt: &str, now_ms: i64) {
         if let Some(message) = self.by_receipt(receipt) {

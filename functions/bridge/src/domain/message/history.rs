@@ -290,7 +290,7 @@ mod tests {
         let before = row();
         let refused = before
             .clone()
-            .after_refusal(Status::Unsent, "500", 1)
+            .after_refusal(Status::Unsent, "500", 1, 0)
             .remembering(Some(&before), 1);
         let again = refused
             .clone()

@@ -107,20 +107,27 @@ pub enum Sending {
     Failed,
 }
 
-/// So long after Medic refused a status, in milliseconds, it is reported again if Medic asks: what it
-/// offers and never hears of stands before what it offers next.
-const REPORTED_AGAIN_AFTER_MS: i64 = 60 * 60 * 1000;
+/// So often a status was set aside, each time with another status or message taken since the one
+/// before, and somebody is called.
+pub const FAILURES_TO_ALARM: u32 = 5;
 
-/// What Medic said to a status that it refused while it took others.
+/// What Medic said to a status on which it failed. The status is set aside for an hour then, so that
+/// nothing waits behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// The status that it refused.
+    /// The status on which it failed.
     pub status: Status,
     /// Its answer.
     pub answer: FailureReason,
-    /// When it refused it last, in milliseconds since 1970.
+    /// When it failed on it last, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<i64>,
+    /// How often it failed on it, each time with something taken since the one before.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub times: u32,
+    /// How much was taken when that was counted, by the exchange's budget for statuses.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub progress: u64,
 }
 
 /// So many of Africa's Talking's charges are kept for a message: it is called twice at most, unless
@@ -175,7 +182,7 @@ pub struct MessageRow {
     /// The status that Medic was last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Status>,
-    /// Medic's refusal of a status, alarmed and left alone.
+    /// Medic's failure on a status, which is set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     /// Africa's Talking's ids for it, one for each attempt that it accepted.
@@ -315,9 +322,10 @@ impl MessageRow {
         }
     }
 
-    /// Whether Medic has still to be told its status: such rows are in the sparse index.
+    /// Whether Medic has still to be told its status: such rows are in the sparse index, also while
+    /// the status is set aside.
     pub fn is_unreported(&self) -> bool {
-        self.reported != Some(self.status) && !self.is_refused()
+        self.reported != Some(self.status)
     }
 
     /// Whether Africa's Talking has it, and has reported no end of it.
@@ -325,7 +333,7 @@ impl MessageRow {
         self.sending == Sending::Accepted && self.status < Status::Failed
     }
 
-    /// Whether Medic refused the status that it has now.
+    /// Whether Medic failed on the status that it has now.
     pub fn is_refused(&self) -> bool {
         let refusal = self.refusal.as_ref();
         refusal.is_some_and(|refusal| refusal.status == self.status)

@@ -266,10 +266,26 @@ fn the_ids_of_all_attempts_are_kept() {
 }
 
 #[test]
-fn a_refused_status_is_left_alone_until_a_higher_one_comes() {
-    let refused = row().after_refusal(Status::Unsent, "{\"code\":500}", 7);
-    assert!(!refused.is_unreported());
-    assert!(refused.raised(Status::Sent, None).is_unreported());
+fn a_status_that_failed_is_set_aside_for_an_hour_and_waits_all_the_same() {
+    const HOUR_MS: i64 = 60 * 60 * 1000;
+    let aside = row().after_refusal(Status::Unsent, "{\"code\":500}", 7, 0);
+    assert!(aside.is_set_aside(7 + HOUR_MS - 1));
+    assert!(!aside.is_set_aside(7 + HOUR_MS));
+    assert!(aside.is_unreported(), "it waits, and is in the index");
+    // A higher one is another matter.
+    let higher = aside.raised(Status::Sent, None);
+    assert!(higher.is_unreported() && !higher.is_set_aside(8));
+}
+
+#[test]
+fn a_status_that_fails_counts_when_something_was_taken_since_the_last_time() {
+    let mut aside = row();
+    for (progress, times) in [(3, 1), (3, 1), (4, 2), (9, 3), (9, 3)] {
+        aside = aside.after_refusal(Status::Unsent, "500", 7, progress);
+        assert_eq!(aside.times_set_aside(), times, "{progress}");
+    }
+    let other = aside.after_refusal(Status::Sent, "500", 7, 20);
+    assert_eq!(other.refusal.unwrap().times, 1);
 }
 
 #[test]

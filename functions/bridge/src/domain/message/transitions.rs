@@ -2,9 +2,10 @@
 
 use super::{
     Acceptance, CHARGES_KEPT, Charge, ClaimToken, FailureReason, MessageRow, NextStep,
-    OUTCOME_UNKNOWN, REPORTED_AGAIN_AFTER_MS, Refusal, Sending, SendingRules, UnknownOutcomePolicy,
+    OUTCOME_UNKNOWN, Refusal, Sending, SendingRules, UnknownOutcomePolicy,
 };
 use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::exchange::QUARANTINE_MS;
 use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
 
@@ -17,21 +18,42 @@ impl MessageRow {
         self
     }
 
-    /// Whether Medic refused the status that it has now, and that so lately that it is not asked again,
-    /// though it offers the message again.
-    pub fn is_refused_lately(&self, now_ms: i64) -> bool {
+    /// Whether Medic failed on the status that it has now within the last hour.
+    pub fn is_set_aside(&self, now_ms: i64) -> bool {
         let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
         let refused_at_ms = refusal.and_then(|refusal| refusal.at_ms);
-        refused_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(REPORTED_AGAIN_AFTER_MS))
+        refused_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(QUARANTINE_MS))
     }
 
-    /// The row after Medic refused this status while it took others.
+    /// How often the status that it has now was set aside.
+    pub fn times_set_aside(&self) -> u32 {
+        let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
+        refusal.map_or(0, |refusal| refusal.times)
+    }
+
+    /// The row after Medic failed on this status, `progress` being how much it had taken by then.
     #[must_use]
-    pub fn after_refusal(mut self, status: Status, answer: &str, now_ms: i64) -> Self {
+    pub fn after_refusal(
+        mut self,
+        status: Status,
+        answer: &str,
+        now_ms: i64,
+        progress: u64,
+    ) -> Self {
+        let before = self.refusal.take().filter(|before| before.status == status);
+        let (times, progress) = match before {
+            None => (1, progress),
+            Some(before) if progress > before.progress => {
+                (before.times.saturating_add(1), progress)
+            }
+            Some(before) => (before.times, before.progress),
+        };
         self.refusal = Some(Refusal {
             status,
             answer: FailureReason::new(answer),
             at_ms: Some(now_ms),
+            times,
+            progress,
         });
         self
     }

@@ -1,6 +1,7 @@
 //! What Medic wants sent.
 
-use super::{MedicExchange, Round};
+use super::MedicExchange;
+use super::statuses::Reports;
 use crate::domain::message::{MessageRow, Sending};
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
@@ -16,18 +17,16 @@ const LARGEST_BODY: usize = 256 * 1024;
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Takes what was offered. When the ledger does not answer nothing is taken, and Medic offers it
     /// again.
-    pub(super) async fn take_offers(&self, offers: Vec<Offer>, round: &mut Round) {
+    pub(super) async fn take_offers(&self, offers: Vec<Offer>, reports: &mut Reports) {
         let new: Vec<Offer> = offers
             .into_iter()
-            .filter(|offer| !round.offered.contains(&offer.id))
+            .filter(|offer| !reports.offered.contains(&offer.id))
             .collect();
         if new.is_empty() {
             return;
         }
-        if let Err(error) = self.take_new_offers(new, round).await {
-            self.runtime.record(LogEvent::LedgerFailed {
-                error: Redacted::new(&error),
-            });
+        if let Err(error) = self.take_new_offers(new, reports).await {
+            self.log_ledger_error(&error);
         }
     }
 
@@ -38,7 +37,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     async fn take_new_offers(
         &self,
         offers: Vec<Offer>,
-        round: &mut Round,
+        reports: &mut Reports,
     ) -> Result<(), LedgerError> {
         let now_ms = self.runtime.now_ms();
         let keys: Vec<Key> = offers
@@ -49,8 +48,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let mut to_send = Vec::new();
         for offer in offers {
             let row = rows.message(&offer.id);
-            if row.is_some_and(|row| row.is_refused_lately(now_ms)) {
-                round.offered.insert(offer.id);
+            if row.is_some_and(|row| row.is_set_aside(now_ms)) {
+                reports.offered.insert(offer.id);
             } else if row.is_none_or(|row| row.sending == Sending::Queued) {
                 let first_offered_ms = row.map_or(now_ms, |row| row.first_offered_ms);
                 let sms = OutgoingSms {
@@ -61,17 +60,17 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 };
                 let body = encode(&OutboxMessage::Send(sms.clone()));
                 if body.len() > LARGEST_BODY {
-                    self.begin(&sms, round, MessageRow::too_long).await;
+                    self.begin(&sms, reports, MessageRow::too_long).await;
                 } else {
                     to_send.push((sms, body));
                 }
             } else {
-                round.offered.insert(offer.id.clone());
-                round.to_report.push(offer.id);
+                reports.offered.insert(offer.id.clone());
+                reports.wanted.push(offer.id);
             }
         }
         for sms in self.send_to_outbox(to_send).await {
-            self.begin(&sms, round, |row| row).await;
+            self.begin(&sms, reports, |row| row).await;
         }
         Ok(())
     }
@@ -80,7 +79,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     async fn begin(
         &self,
         sms: &OutgoingSms,
-        round: &mut Round,
+        reports: &mut Reports,
         step: impl Fn(MessageRow) -> MessageRow,
     ) {
         let key = Key::Message(sms.id.clone());
@@ -94,16 +93,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         .await;
         if let Err(error) = begun {
             // Not acknowledged: Medic offers it again.
-            self.runtime.record(LogEvent::LedgerFailed {
-                error: Redacted::new(&error),
-            });
+            self.log_ledger_error(&error);
             return;
         }
         self.runtime.record(LogEvent::MessageOffered {
             message: Redacted::new(&sms.id),
         });
-        round.offered.insert(sms.id.clone());
-        round.to_report.push(sms.id.clone());
+        reports.offered.insert(sms.id.clone());
+        reports.wanted.push(sms.id.clone());
     }
 
     /// Those that the queue has taken.

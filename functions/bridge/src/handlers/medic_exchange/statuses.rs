@@ -1,152 +1,163 @@
-//! What Medic has not been told, and writing down that it was.
+//! What Medic does not know yet, and writing down that it does.
 
 use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::one_by_one::ENDED_EVERY_POST;
 use super::{MedicExchange, Round};
-use crate::domain::exchange::Candidate;
 use crate::domain::ids::MedicMessageId;
-use crate::domain::message::MessageRow;
+use crate::domain::isolation::{Brought, STATUSES_A_POST, StatusCandidate};
+use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
+use crate::domain::status::Status;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Runtime};
-use crate::wire::medic::Update;
-
-/// At most so many statuses in a POST: Medic takes 0.18 s for a hundred, and more than twice as
-/// long for each beyond.
-pub const UPDATES_A_POST: usize = 100;
+use crate::wire::medic::{Payload, Update};
 
 /// So many rows are written side by side.
 const WRITES_SIDE_BY_SIDE: usize = 16;
 
-impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
-    /// The statuses for the next POST. The index only names candidates: each row is read strongly
-    /// consistent. When the ledger does not answer there are none, and incoming messages do not wait
-    /// for it.
-    ///
-    /// POSTs with nothing but statuses that ended without an answer make for smaller ones, down to a
-    /// single status, those last that failed alone; what has ended too many of them is dead-lettered.
-    pub(super) async fn updates(&self, round: &mut Round) -> Vec<Update> {
-        self.updates_but(&BTreeSet::new(), round).await
+/// So many names of the index are looked at for statuses that are not set aside.
+const NAMES_AT_MOST: usize = 1_600;
+
+/// What is known of statuses in one invocation.
+#[derive(Default)]
+pub(super) struct Reports {
+    /// Messages that Medic offered, dealt with already.
+    pub(super) offered: BTreeSet<MedicMessageId>,
+    /// Messages whose status is reported in the next POST, whatever Medic was told before.
+    pub(super) wanted: Vec<MedicMessageId>,
+    /// What was reported. Nothing is reported twice in an invocation, also when that could not be
+    /// written down.
+    reported: BTreeSet<(MedicMessageId, Status)>,
+    /// Messages whose status was set aside before.
+    set_aside_before: BTreeSet<MedicMessageId>,
+    /// Whether nothing was left to report. What is reported on in these seconds is for the next
+    /// minute.
+    is_drained: bool,
+}
+
+impl Reports {
+    /// What this POST brings, for the search for poison.
+    pub(super) fn brought(&self, payload: &Payload) -> Brought {
+        let statuses = payload.updates.iter().map(|update| StatusCandidate {
+            id: update.id.clone(),
+            was_set_aside: self.set_aside_before.contains(&update.id),
+        });
+        Brought {
+            messages: payload.messages.iter().map(|sms| sms.id.clone()).collect(),
+            statuses: statuses.collect(),
+        }
     }
 
-    /// The same without the statuses of these messages.
-    pub(super) async fn updates_but(
-        &self,
-        tried: &BTreeSet<MedicMessageId>,
-        round: &mut Round,
-    ) -> Vec<Update> {
-        let mut updates = match self.unreported(tried, round).await {
-            Ok(updates) => updates,
-            Err(error) => {
-                self.runtime.record(LogEvent::LedgerFailed {
-                    error: Redacted::new(&error),
-                });
-                return Vec::new();
-            }
-        };
-        let now_ms = self.runtime.now_ms();
-        for update in &updates {
-            let candidate = Candidate::Status(update.id.clone());
-            if round.is_hopeless(&candidate, now_ms) {
-                round.dead_lettered_one = true;
-                self.mark_refused(update, ENDED_EVERY_POST, round).await;
-            }
+    fn was_reported(&self, row: &MessageRow) -> bool {
+        self.reported.contains(&(row.id.clone(), row.status))
+    }
+}
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
+    /// The statuses beside messages: none, once there were none.
+    pub(super) async fn fresh_updates(&self, round: &mut Round<'_>) -> Vec<Update> {
+        if round.reports.is_drained && round.reports.wanted.is_empty() {
+            return Vec::new();
         }
-        updates.retain(|update| !round.reported.contains(&(update.id.clone(), update.status)));
-        updates.sort_by_key(|update| {
-            let candidate = Candidate::Status(update.id.clone());
-            let fails = round.memory.failing_for_ms(&candidate, now_ms).is_some();
-            (round.memory.posts_in_doubt(&candidate), fails)
-        });
-        // What has ended a POST in which it was alone does not share one.
-        let is_good = |update: &Update| {
-            let candidate = Candidate::Status(update.id.clone());
-            round.memory.posts_in_doubt(&candidate) == 0
-        };
-        let good = updates.partition_point(is_good);
-        let limit = UPDATES_A_POST >> round.memory.status_failures.min(7);
-        updates.truncate(good.min(limit).max(1));
+        self.updates(STATUSES_A_POST, round).await
+    }
+
+    /// So many statuses at the most for the next POST. The index only names candidates: each row is
+    /// read strongly consistent. When the ledger does not answer there are none, and incoming
+    /// messages do not wait for it.
+    pub(super) async fn updates(&self, at_most: usize, round: &mut Round<'_>) -> Vec<Update> {
+        let found = self.find_updates(at_most, round).await;
+        let updates = self.unless_failure(found);
+        round.reports.is_drained = updates.is_empty();
         updates
     }
 
-    async fn unreported(
+    /// The statuses of these messages, as they are now.
+    pub(super) async fn updates_of(
         &self,
-        tried: &BTreeSet<MedicMessageId>,
-        round: &Round,
-    ) -> Result<Vec<Update>, LedgerError> {
-        let mut ids: Vec<MedicMessageId> = Vec::new();
-        // The index may not know yet what was told a moment ago.
-        let page = UPDATES_A_POST
-            .saturating_add(round.reported.len())
-            .saturating_add(tried.len());
-        for id in round
-            .to_report
-            .iter()
-            .cloned()
-            .chain(self.ledger.unreported(page).await?)
-        {
-            if !ids.contains(&id) && !tried.contains(&id) {
-                ids.push(id);
-            }
-        }
-        let keys: Vec<Key> = ids.iter().cloned().map(Key::Message).collect();
-        let rows = ledger::read(&self.ledger, &keys).await?;
-        Ok(ids
-            .iter()
-            .filter_map(|id| rows.message(id))
-            .filter(|row| row.is_unreported() || round.to_report.contains(&row.id))
-            .filter(|row| !round.reported.contains(&(row.id.clone(), row.status)))
-            .take(UPDATES_A_POST)
-            .map(update)
-            .collect())
+        ids: &[MedicMessageId],
+        round: &mut Round<'_>,
+    ) -> Vec<Update> {
+        let found = self.read_updates(ids, round).await;
+        self.unless_failure(found)
     }
 
-    /// Writes down what was reported to Medic. A row leaves the index only when its status is still that
-    /// one; what cannot be written is reported once more by a later invocation.
-    pub(super) async fn mark_reported(&self, updates: &[Update], round: &mut Round) {
+    fn unless_failure(&self, found: Result<Vec<Update>, LedgerError>) -> Vec<Update> {
+        found.unwrap_or_else(|error| {
+            self.log_ledger_error(&error);
+            Vec::new()
+        })
+    }
+
+    /// Asks the index for more and more names, until there are enough rows that are not set aside.
+    async fn find_updates(
+        &self,
+        at_most: usize,
+        round: &mut Round<'_>,
+    ) -> Result<Vec<Update>, LedgerError> {
+        // The index may not know yet what was reported a moment ago.
+        let mut names = STATUSES_A_POST.saturating_add(round.reports.reported.len());
+        loop {
+            let mut ids = round.reports.wanted.clone();
+            let named = self.ledger.unreported(names).await?;
+            let are_all = named.len() < names;
+            ids.extend(named);
+            let mut seen = BTreeSet::new();
+            ids.retain(|id| seen.insert(id.clone()));
+            let mut updates = self.read_updates(&ids, round).await?;
+            if updates.len() >= at_most || are_all || names >= NAMES_AT_MOST {
+                updates.truncate(at_most);
+                return Ok(updates);
+            }
+            names = names.saturating_mul(2);
+        }
+    }
+
+    async fn read_updates(
+        &self,
+        ids: &[MedicMessageId],
+        round: &mut Round<'_>,
+    ) -> Result<Vec<Update>, LedgerError> {
+        let now_ms = self.runtime.now_ms();
+        let keys: Vec<Key> = ids.iter().cloned().map(Key::Message).collect();
+        let rows = ledger::read(&self.ledger, &keys).await?;
+        let mut updates = Vec::new();
+        for row in ids.iter().filter_map(|id| rows.message(id)) {
+            let is_wanted = round.reports.wanted.contains(&row.id);
+            if !(row.is_unreported() || is_wanted)
+                || row.is_set_aside(now_ms)
+                || round.reports.was_reported(row)
+                || !round.isolation.may_bring_status(&row.id)
+            {
+                continue;
+            }
+            if row.is_refused() {
+                round.reports.set_aside_before.insert(row.id.clone());
+            }
+            updates.push(update(row));
+        }
+        Ok(updates)
+    }
+
+    /// Writes down what was reported. A row leaves the index only when its status is still that one;
+    /// what cannot be written is reported once more by a later invocation.
+    pub(super) async fn mark_reported(&self, updates: &[Update], reports: &mut Reports) {
         for update in updates {
-            round.reported.insert((update.id.clone(), update.status));
-            round.to_report.retain(|id| *id != update.id);
-            round.memory.forget(&Candidate::Status(update.id.clone()));
+            let reported = (update.id.clone(), update.status);
+            reports.reported.insert(reported);
+            reports.wanted.retain(|id| *id != update.id);
             self.runtime.record(LogEvent::StatusReported {
                 message: Redacted::new(&update.id),
                 status: update.status,
             });
         }
-        self.change_rows(updates, |row, update| row.after_reporting(update.status))
-            .await;
-    }
-
-    /// Marks statuses that Medic refuses while it takes others: they are not reported again by
-    /// themselves.
-    pub(super) async fn mark_refused(&self, update: &Update, answer: &str, round: &mut Round) {
-        round.reported.insert((update.id.clone(), update.status));
-        round.memory.forget(&Candidate::Status(update.id.clone()));
-        self.runtime.record(LogEvent::StatusRefused {
-            message: Redacted::new(&update.id),
-            status: update.status,
-        });
-        let now_ms = self.runtime.now_ms();
-        self.change_rows(std::slice::from_ref(update), |row, update| {
-            row.after_refusal(update.status, answer, now_ms)
-        })
-        .await;
-    }
-
-    async fn change_rows(
-        &self,
-        updates: &[Update],
-        step: impl Fn(MessageRow, &Update) -> MessageRow,
-    ) {
-        let step = &step;
         let changes = updates.iter().map(|update| async move {
             let key = Key::Message(update.id.clone());
             ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
                 let row = rows.message(&update.id).cloned();
-                let changed = row.map(|row| Row::Message(step(row, update)));
+                let changed = row.map(|row| Row::Message(row.after_reporting(update.status)));
                 (changed.into_iter().collect(), ())
             })
             .await
@@ -156,9 +167,45 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             .collect()
             .await;
         if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
-            self.runtime.record(LogEvent::LedgerFailed {
-                error: Redacted::new(error),
-            });
+            self.log_ledger_error(error);
+        }
+    }
+
+    /// Sets a status aside, on which Medic fails: it is reported again after an hour, or when it is
+    /// another.
+    pub(super) async fn set_aside(
+        &self,
+        status: &StatusCandidate,
+        answer: &str,
+        round: &mut Round<'_>,
+    ) {
+        let now_ms = self.runtime.now_ms();
+        let progress = round.isolation.set_aside(status, now_ms);
+        round.reports.wanted.retain(|id| *id != status.id);
+        let key = Key::Message(status.id.clone());
+        let written = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
+            let Some(row) = rows.message(&status.id) else {
+                return (Vec::new(), None);
+            };
+            let before = row.times_set_aside();
+            let row = row
+                .clone()
+                .after_refusal(row.status, answer, now_ms, progress);
+            let says = (row.status, before, row.times_set_aside());
+            (vec![Row::Message(row)], Some(says))
+        })
+        .await;
+        let message = Redacted::new(&status.id);
+        match written {
+            Ok(Some((status, before, times))) => {
+                let alarms = before < FAILURES_TO_ALARM && times >= FAILURES_TO_ALARM;
+                self.runtime.record(match alarms {
+                    true => LogEvent::StatusRefused { message, status },
+                    false => LogEvent::StatusSetAside { message, status },
+                });
+            }
+            Ok(None) => {}
+            Err(error) => self.log_ledger_error(&error),
         }
     }
 }

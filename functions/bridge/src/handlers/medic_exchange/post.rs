@@ -1,0 +1,77 @@
+//! One POST, and what follows from its answer.
+
+use super::stop::Stop;
+use super::{MedicExchange, Round};
+use crate::domain::isolation::PostEnd;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{LedgerStore, Medic, Queue, Runtime};
+use crate::wire::medic::{Payload, Refusal, Reply};
+
+/// What is kept of the invocation beside a POST, in milliseconds: for reading the credentials before
+/// it, and for a read and a write of the ledger and a call to the queue after it. None takes longer
+/// than 6 s.
+const LAST_ACTS_MS: i64 = 25_000;
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
+    /// Posts, and writes down what was taken. How it ended, and what the doubt is if it ended in doubt.
+    ///
+    /// # Errors
+    /// When it ended for a reason that cannot be what was brought.
+    pub(super) async fn post(
+        &self,
+        payload: Payload,
+        round: &mut Round<'_>,
+    ) -> Result<(PostEnd, Option<String>), Stop> {
+        let needed_ms = self.post_timeout_ms.saturating_add(LAST_ACTS_MS);
+        if self.runtime.now_ms().saturating_add(needed_ms) > round.deadline_ms {
+            return Err(Stop::OutOfTime);
+        }
+        let response = self.medic.post(payload.to_json()).await?;
+        round.has_posted = true;
+        match Reply::of(response) {
+            Reply::Taken { offers, unreadable } => {
+                round.was_taken = true;
+                self.runtime.record(LogEvent::Posted {
+                    messages: payload.messages.len(),
+                    updates: payload.updates.len(),
+                    offers: offers.len(),
+                });
+                self.note_stored(&payload, round);
+                self.mark_reported(&payload.updates, &mut round.reports)
+                    .await;
+                for _ in 0..unreadable {
+                    self.runtime.record(LogEvent::OfferUnreadable);
+                }
+                self.take_offers(offers, &mut round.reports).await;
+                Ok((PostEnd::Taken, None))
+            }
+            Reply::Poison(answer) => Ok((PostEnd::Failed(answer), None)),
+            Reply::Refused(refusal) => {
+                let refusal = match round.was_taken {
+                    true => refusal.after_success(),
+                    false => refusal,
+                };
+                match refusal {
+                    // Something between here and Medic dislikes what was posted.
+                    Refusal::Request(_) if !payload.is_empty() => {
+                        Ok((PostEnd::Failed(refusal.to_string()), None))
+                    }
+                    other => Err(Stop::Refused(other)),
+                }
+            }
+            Reply::InDoubt(what) if payload.is_empty() => Err(Stop::InDoubt(what)),
+            Reply::InDoubt(what) => Ok((PostEnd::InDoubt, Some(what))),
+        }
+    }
+
+    fn note_stored(&self, payload: &Payload, round: &mut Round<'_>) {
+        for sms in &payload.messages {
+            round.batch.mark_stored(&sms.id);
+            let now_ms = self.runtime.now_ms();
+            self.runtime.record(LogEvent::MessageStored {
+                id: Redacted::new(&sms.id),
+                since_callback_ms: now_ms.saturating_sub(sms.received_at_ms),
+            });
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What one invocation of the exchange tells the next one.
+
+use super::MedicExchange;
+use crate::domain::exchange::ExchangeRow;
+use crate::ledger;
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Record, Row, Runtime};
+
+impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
+    /// What earlier invocations have learned. Without the ledger, nothing: the exchange works all the
+    /// same.
+    pub(super) async fn recall(&self, records: &[&Record]) -> Option<ExchangeRow> {
+        if records.is_empty() {
+            return None;
+        }
+        match ledger::read(&self.ledger, &[Key::Exchange]).await {
+            Ok(rows) => Some(rows.exchange()),
+            Err(error) => {
+                self.log_ledger_error(&error);
+                None
+            }
+        }
+    }
+
+    /// Writes down what was learned, unless what was known before could not be read. There is one
+    /// exchange at a time: nobody else writes this row.
+    pub(super) async fn remember(&self, before: Option<ExchangeRow>, now: ExchangeRow) {
+        self.note_quarantined(&now);
+        if before.is_none_or(|before| before == now) {
+            return;
+        }
+        let written = ledger::change(&self.ledger, &self.runtime, &[Key::Exchange], |_| {
+            (vec![Row::Exchange(now.clone())], ())
+        })
+        .await;
+        if let Err(error) = written {
+            self.log_ledger_error(&error);
+        }
+    }
+
+    /// A quarantined message waits, and for longer than SQS knows: it is a new message of the queue
+    /// each time that it moves.
+    fn note_quarantined(&self, row: &ExchangeRow) {
+        let since_ms = row.quarantined.values().map(|one| one.since_ms).min();
+        if let Some(since_ms) = since_ms {
+            let age_ms = self.runtime.now_ms().saturating_sub(since_ms);
+            self.runtime.record(LogEvent::InQuarantine {
+                messages: row.quarantined.len(),
+                oldest_s: age_ms.max(0) / 1000,
+            });
+        }
+    }
+
+    pub(super) fn log_ledger_error(&self, error: &LedgerError) {
+        self.runtime.record(LogEvent::LedgerFailed {
+            error: Redacted::new(error),
+        });
+    }
+}
