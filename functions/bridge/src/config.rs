@@ -1,5 +1,5 @@
-//! The configuration of each function: its environment variables, which the template sets. A problem
-//! names the variable and shows nothing of its value but what the value's own type allows.
+//! The configuration of each function, from environment variables that the template sets. An error
+//! names the variable, and shows its value only as far as the value's type allows.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub enum ConfigError {
     /// Not set, or empty.
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
-    /// Set to something that it cannot be.
+    /// Set to an invalid value.
     #[error("the environment variable {name} is wrong: {problem}")]
     Wrong {
         /// The variable.
@@ -32,7 +32,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// A variable that is set to something that it cannot be.
+    /// The error of a variable with an invalid value.
     pub fn wrong(name: &'static str, problem: &impl ToString) -> Self {
         Self::Wrong {
             name,
@@ -44,9 +44,9 @@ impl ConfigError {
 /// `incoming-messages` and `delivery-reports`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfig {
-    /// The queue that takes what is called back with.
+    /// The queue for accepted callbacks.
     pub queue_url: String,
-    /// The queue that keeps a callback that cannot be processed.
+    /// The dead-letter queue for callbacks that cannot be processed.
     pub dead_letter_queue_url: String,
     /// The secret with the key in the callback URLs.
     pub incoming_key_secret_arn: String,
@@ -105,7 +105,7 @@ pub struct ReportRecorderConfig {
     pub dead_letter_queue_url: String,
     /// The ledger.
     pub ledger: LedgerConfig,
-    /// After how long a call to Africa's Talking is over one way or the other, in milliseconds.
+    /// After how long a send request has surely ended, in milliseconds.
     pub call_over_after_ms: i64,
 }
 
@@ -139,13 +139,13 @@ pub struct OutboundSenderConfig {
     pub incoming_key_secret_arn: String,
     /// The application's user name; `sandbox` is the simulator.
     pub africastalking_username: String,
-    /// Where Africa's Talking is, if the user name does not say it.
+    /// The base URL of Africa's Talking, if it is not the one of the user name.
     pub africastalking_base_url: Option<String>,
-    /// When a message is sent, sent again, and given up.
+    /// The rules for sending, retrying and giving up.
     pub rules: SendingRules,
-    /// What one recipient may get.
+    /// The limits for one recipient.
     pub recipient_limit: RecipientLimits,
-    /// As whom to send.
+    /// The sender ids.
     pub sender_ids: SenderIds,
 }
 
@@ -186,17 +186,17 @@ pub struct MedicExchangeConfig {
     pub exchange_queue_url: String,
     /// The queue for messages that cannot be processed.
     pub dead_letter_queue_url: String,
-    /// The queue for what Medic wants sent.
+    /// The queue for outgoing messages.
     pub outbox_queue_url: String,
     /// The ledger.
     pub ledger: LedgerConfig,
     /// The secret with Medic's user and password.
     pub credentials_secret_arn: String,
-    /// Where Medic is.
+    /// The URL of Medic.
     pub medic_url: String,
     /// The time-out of a POST, in milliseconds.
     pub post_timeout_ms: i64,
-    /// For how long after that Medic may go on working on it, in milliseconds.
+    /// How long after that Medic may still be processing the POST, in milliseconds.
     pub grace_ms: i64,
 }
 
@@ -219,7 +219,7 @@ impl MedicExchangeConfig {
     }
 }
 
-/// The time-out of the function that calls Africa's Talking, and some more for clocks that differ.
+/// The time-out of the function that sends, and some more for clocks that differ.
 fn call_over_after_ms() -> Result<i64, ConfigError> {
     let timeout_ms = duration_ms("SENDER_TIMEOUT_SECONDS", SECOND_MS, 45..=900)?;
     Ok(timeout_ms.saturating_add(CLOCK_SKEW_MS))
@@ -244,10 +244,10 @@ fn parsed<T: FromStr<Err: ToString>>(name: &'static str) -> Result<T, ConfigErro
     read(name, &required(name)?)
 }
 
-/// What a variable is set to, as something of a type.
+/// Parses the value of the variable `name`.
 ///
 /// # Errors
-/// When it is something else.
+/// When it cannot be parsed. The error names the variable.
 pub fn read<T: FromStr<Err: ToString>>(name: &'static str, value: &str) -> Result<T, ConfigError> {
     value
         .trim()
@@ -263,8 +263,7 @@ fn duration_ms(
     read_duration_ms(name, &required(name)?, unit_ms, range)
 }
 
-/// What a variable is set to, as a duration in some unit, in milliseconds. `unit_ms` is the unit's
-/// length.
+/// Parses a whole number of units of `unit_ms`, and returns milliseconds.
 ///
 /// # Errors
 /// When it is no whole number, or is outside the range (in units).

@@ -1,8 +1,8 @@
 //! The bridge between Africa's Talking, which carries SMS, and the gateway API of a Community Health
 //! Toolkit server ("Medic").
 //!
-//! The [`domain`] holds what is decided, [`ports`] what is needed of the world, [`adapters`] the
-//! world; between them is one handler for each function:
+//! The [`domain`] makes the decisions. The [`ports`] are the traits for everything outside, and the
+//! [`adapters`] implement them. Each function has one handler:
 //!
 //! | function | handler |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `outbound-sender` | [`handlers::outbound_sender`] |
 //! | `medic-exchange` | [`handlers::medic_exchange`] |
 //!
-//! [`log`] is everything that is logged, [`log::metrics`] everything that is counted.
+//! [`log`] has every log event, [`log::metrics`] every metric.
 
 pub mod adapters;
 pub mod config;

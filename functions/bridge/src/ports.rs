@@ -1,7 +1,7 @@
-//! What the handlers need of the world, as small traits. The adapters implement them for AWS, Medic
+//! What the handlers need from outside, as small traits. The adapters implement them for AWS, Medic
 //! and Africa's Talking; a simulation implements them in memory.
 //!
-//! All of them are used from one thread, so that their futures need not be `Send`.
+//! Handlers use them from one thread, so that futures need not be `Send`.
 
 use std::ops::Range;
 
@@ -22,25 +22,25 @@ pub trait Clock {
     /// Milliseconds since 1970, UTC.
     fn now_ms(&self) -> i64;
 
-    /// Lets so many milliseconds pass.
+    /// Waits this long.
     async fn pause(&self, milliseconds: u64);
 }
 
-/// What every handler has around it: time, chance and a log.
+/// The clock, the random numbers and the log of a handler.
 pub trait Runtime: Clock + RandomSource + EventLog {}
 
 impl<T: Clock + RandomSource + EventLog> Runtime for T {}
 
-/// A message as a queue hands it out.
+/// A queue message, as a consumer receives it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    /// SQS's id for it. One that was dead-lettered and put back has a new one.
+    /// SQS's id of it. A message that was redriven has a new one.
     pub message_id: String,
-    /// What deletes it or changes its visibility, for this receive.
+    /// The handle that deletes it or changes its visibility, valid for this receive.
     pub receipt_handle: String,
     /// What was sent.
     pub body: String,
-    /// How often it was handed out, this time included.
+    /// How often it was received, this time included.
     pub receive_count: u32,
     /// When it was sent, in milliseconds since 1970, by SQS's clock.
     pub sent_at_ms: i64,
@@ -57,27 +57,28 @@ pub struct NewMessage {
     pub fifo: Option<Fifo>,
 }
 
-/// What a FIFO queue wants to know of a message.
+/// The attributes that a FIFO queue needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fifo {
-    /// Messages of one group are handed out in order, one batch at a time.
+    /// The message group. Messages of one group are received in order, one batch at a time.
     pub group: String,
-    /// The same id within five minutes is swallowed silently, also after the first was deleted.
+    /// The deduplication id. SQS drops a second message with the same id within five minutes
+    /// without an error, also after the first was deleted.
     pub deduplication_id: String,
 }
 
-/// The queue did not answer, or refused. Carries no message.
+/// The queue did not answer, or refused. The error holds nothing of the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue refused or did not answer: {problem}")]
 pub struct QueueError {
     /// SQS's code for it, or what happened instead of an answer.
     pub problem: String,
-    /// Whether SQS refused it for what it is: another attempt ends in the same way.
+    /// Whether SQS refused the request itself, so that a retry ends in the same way.
     pub sender_fault: bool,
 }
 
 impl QueueError {
-    /// The queue is to blame, or the way to it: another attempt can succeed.
+    /// A failure of the queue or of the network, where a retry can succeed.
     pub fn of_server(problem: &str) -> Self {
         Self {
             problem: problem.to_owned(),
@@ -89,16 +90,16 @@ impl QueueError {
 /// A queue.
 #[allow(async_fn_in_trait)]
 pub trait Queue {
-    /// Sends the messages, in order. One result for each; `Ok` means that the queue holds it
-    /// durably. An error can also mean that it does.
+    /// Sends the messages in order and returns one result for each. `Ok` means that the queue
+    /// stored it durably. After an error the message may be stored, too.
     async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>>;
 
-    /// Hides records from other receivers for so many seconds from now, at most twelve hours from
-    /// the receive. One result for each.
+    /// Sets the visibility timeout of records, in seconds from now. SQS allows twelve hours from
+    /// the receive. Returns one result for each.
     async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>>;
 }
 
-/// Where a row is.
+/// The key of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// A message of Medic.
@@ -133,7 +134,7 @@ pub enum Row {
 }
 
 impl Row {
-    /// Where it is.
+    /// Its key.
     pub fn key(&self) -> Key {
         match self {
             Self::Message(row) => Key::Message(row.id.clone()),
@@ -145,100 +146,99 @@ impl Row {
     }
 }
 
-/// Marks what a row was when it was read: it is another after every write.
+/// The version of a row when it was read. Every write changes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version(pub String);
 
-/// A row to write, on the condition that it is still what it was.
+/// A write on the condition that the row has not changed since it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// The row as it shall be.
+    /// The new row.
     pub row: Row,
-    /// What it must be now; `None`: there must be none.
+    /// The version that the stored row must have. With `None` there must be no row.
     pub expected: Option<Version>,
 }
 
-/// How a write ended.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Written {
-    /// All of it is written.
+    /// All rows are written.
     Done,
-    /// A row had changed: nothing is written.
+    /// A row had changed, so nothing is written.
     Conflict,
 }
 
-/// The ledger did not answer, or refused. Carries no row.
+/// The ledger did not answer, or refused. The error holds nothing of a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger refused or did not answer: {0}")]
 pub struct LedgerError(pub String);
 
-/// The ledger: what is known of every outgoing message.
+/// The ledger, with a row for each outgoing message, SMS and recipient.
 #[allow(async_fn_in_trait)]
 pub trait LedgerStore {
-    /// The rows that there are at these keys, strongly consistent, in any order; each once, however
-    /// often its key is given. A row that cannot be read (written by a later version, or by hand) is
-    /// left out; no write takes its place, for a write where there is no row is conditioned upon
-    /// there being none.
+    /// Reads the rows at these keys, strongly consistent, in any order, each once. A row that
+    /// cannot be read (written by a later version, or by hand) is left out. It is never
+    /// overwritten, because a write of a row that was not read is conditioned on there being none.
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError>;
 
-    /// Writes all of them or none; each row at most once. A write that took effect although its answer was lost is `Done`
-    /// when it is repeated inside the call. An error leaves open whether it took effect.
+    /// Writes all of the rows or none. Each row may be given once. If a response is lost, the call
+    /// repeats the write and returns `Done`. After an error the write may have taken effect.
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError>;
 
-    /// Up to so many messages whose status Medic may not have been told, those offered first first.
-    /// Eventually consistent: it only names candidates.
+    /// Returns at most `limit` messages that may have an unreported status, the first offered
+    /// first. Eventually consistent, so the caller must read the rows again.
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError>;
 
-    /// Up to so many rows to this number (by its keyed hash) that wait to be matched: messages with
-    /// a call whose outcome nobody knows, and SMS that were reported on and are unmatched. Eventually
-    /// consistent: it only names candidates.
+    /// Returns at most `limit` rows to this number (by its keyed hash) that wait for a match:
+    /// messages with a call of unknown outcome, and unmatched SMS with a report. Eventually
+    /// consistent, so the caller must read the rows again.
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError>;
 }
 
-/// What in the ledger waits for longer than it should. Eventually consistent.
+/// Ages in the ledger, for the monitors. Eventually consistent.
 #[allow(async_fn_in_trait)]
 pub trait LedgerBacklog {
-    /// When the row was last written that has waited longest to be reported to Medic, in milliseconds
-    /// since 1970; of a few dozen that were offered first. None when nothing waits.
+    /// When the oldest row with an unreported status was last written, in milliseconds since 1970.
+    /// Checks the few dozen that were offered first. `None` if no status is unreported.
     async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError>;
 
-    /// How many of the messages that were first offered in this time (in milliseconds since 1970)
-    /// Africa's Talking has accepted and not reported an end of.
+    /// Counts the messages that were first offered in this range (milliseconds since 1970), that
+    /// Africa's Talking accepted, and that have no final report.
     async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError>;
 }
 
-/// What comes back from an HTTP server: its status and body, or why there is none.
+/// The response of an HTTP server, or why there is none.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Response {
-    /// It answered.
+    /// A complete response.
     Answer {
         /// The HTTP status.
         status: u16,
-        /// The body, cut at a limit far above what a good answer has.
+        /// The body, cut at a limit far above that of a good response.
         body: Vec<u8>,
     },
-    /// No connection came about: the request surely was not seen.
+    /// There was no connection, so that the server cannot have seen the request.
     NotConnected,
-    /// The request was, or may have been, written, and no whole answer came.
+    /// The request was or may have been sent, and there was no complete response.
     NoAnswer,
 }
 
-/// Medic's gateway API. One POST; no connection outlives the invocation.
+/// Medic's gateway API. No connection lives longer than the invocation.
 #[allow(async_fn_in_trait)]
 pub trait Medic {
     /// Posts this JSON to `/api/sms`.
     async fn post(&self, body: String) -> Result<Response, CredentialsError>;
 }
 
-/// An SMS as Africa's Talking gets it.
+/// An SMS, as it is sent to Africa's Talking.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sms<'a> {
-    /// To whom.
+    /// The recipient.
     pub to: &'a PhoneNumber,
-    /// The text.
+    /// The text, as Medic wrote it.
     pub text: &'a str,
-    /// As whom; `None` leaves the choice to Africa's Talking.
+    /// The sender id. With `None`, Africa's Talking uses its default.
     pub from: Option<&'a str>,
 }
 
@@ -252,41 +252,40 @@ pub trait AfricasTalking {
 /// The account with Africa's Talking.
 #[allow(async_fn_in_trait)]
 pub trait AfricasTalkingAccount {
-    /// Asks for what is known of it; sends nothing.
+    /// Reads the account's balance. Sends no SMS.
     async fn user(&self) -> Result<Response, CredentialsError>;
 }
 
-/// The credentials cannot be had: nothing was called.
+/// The credentials cannot be read, so that no request was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// The secret store did not answer.
     #[error("the secret store is out of reach: {0}")]
     OutOfReach(String),
-    /// The secret is there, and not filled in or not readable.
+    /// The secret exists, but it is not filled in or cannot be parsed.
     #[error("the credentials secret cannot be used: {0}")]
     Unusable(String),
 }
 
-/// A secret of the deployment, by name.
+/// A secret of the deployment.
 #[allow(async_fn_in_trait)]
 pub trait SecretStore {
-    /// The secret as it is now, freshly read.
+    /// Reads the current value, without a cache.
     async fn fetch(&self) -> Result<String, SecretError>;
 }
 
-/// Hashes under a key of this deployment: for comparing numbers and texts without keeping them.
+/// Hashes under a key of this deployment, to compare phone numbers and texts without storing them.
 #[allow(async_fn_in_trait)]
 pub trait KeyedHash {
-    /// The hash, in hexadecimal.
+    /// The hash of the text, in hexadecimal.
     async fn hash(&self, text: &str) -> Result<String, SecretError>;
 }
 
-/// The secret could not be read. Carries nothing of it.
+/// The secret could not be read. The error holds nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret store refused or did not answer: {0}")]
 pub struct SecretError(pub String);
 
-/// A port that is only borrowed is the port.
 impl<T: Queue> Queue for &T {
     async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
         (**self).send(messages).await
@@ -297,7 +296,6 @@ impl<T: Queue> Queue for &T {
     }
 }
 
-/// A port that is only borrowed is the port.
 impl<T: LedgerStore> LedgerStore for &T {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         (**self).read(keys).await

@@ -1,18 +1,18 @@
-//! Doing again what did not succeed: one helper, whose schedule is data.
+//! Retries: one helper, whose schedule is data.
 
 use std::ops::ControlFlow;
 
 use crate::ports::{Clock, RandomSource};
 
-/// How often something is tried, and how long it waits in between: any time up to a limit that
-/// doubles, so that those who failed together do not come back together.
+/// How many attempts there are, and how long the waits between them. A wait is random up to a limit
+/// that doubles, so that callers that failed together do not retry together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Attempts at the most, the first included.
+    /// The largest number of attempts, the first included.
     pub attempts: u32,
     /// The longest wait after the first attempt, in milliseconds.
     pub first_wait_ms: u64,
-    /// What the limit doubles up to, in milliseconds.
+    /// The longest wait after any attempt, in milliseconds.
     pub longest_wait_ms: u64,
 }
 
@@ -39,25 +39,26 @@ pub const LEDGER_ERRORS: Schedule = Schedule {
     longest_wait_ms: 200,
 };
 
-/// What must be written down before the invocation ends: whoever uses it says when it is too late.
+/// An outcome that must be recorded before the invocation ends. The caller stops when it is too
+/// late.
 pub const UNTIL_THE_DEADLINE: Schedule = Schedule {
     attempts: u32::MAX,
     first_wait_ms: 500,
     longest_wait_ms: 500,
 };
 
-/// Entries of a batch that failed by the fault of SQS.
+/// Entries of a batch that failed through a fault of SQS.
 pub const FAILED_ENTRIES: Schedule = Schedule {
     attempts: 3,
     first_wait_ms: 100,
     longest_wait_ms: 200,
 };
 
-/// Does something until it says that it is over, with [`ControlFlow::Break`], or the schedule ends:
-/// then with the last error that it continued with.
+/// Repeats the step until it returns [`ControlFlow::Break`] or the schedule ends. Returns the value
+/// of the break.
 ///
 /// # Errors
-/// With that error, or the one that it broke off with.
+/// The error of the last attempt when the schedule ends, or the error of the break.
 pub async fn retry<T, E>(
     schedule: Schedule,
     runtime: &(impl Clock + RandomSource),

@@ -39,5 +39,5 @@ async fn serve(system: &System) -> Result<(), Error> {
         handler.keys.warm(system.now_ms()),
         aws.connect(&config.queue_url)
     );
-    serve_http(async |request| handler.handle(&request).await).await
+    serve_http(system, async |request| handler.handle(&request).await).await
 }

@@ -22,7 +22,7 @@ function shown(name, value) {
 
 /** What was logged about any of these ids. */
 function Logged({ ids }) {
-  const about = lines.filter((line) => [line.id, line.message, line.at_id].some((id) => id && ids.includes(id)));
+  const about = lines.filter((line) => [line.id, line.medic_id, line.at_id].some((id) => id && ids.includes(id)));
   if (about.length === 0) return null;
   return html`<h3>What the functions logged about it</h3>
     <ol class="log">${about.map(
@@ -98,7 +98,7 @@ function Ledger() {
   return html`<p>One row for each message that Medic wants sent. It holds no phone number and no text.</p>
     ${[...others, ...newest(messages)].map(
       (row) => html`<details key=${row.pk} class="row">
-        <summary><code>${row.pk}</code> ${row.status ?? ""}${row.unreported ? ", Medic is to be told" : ""}</summary>
+        <summary><code>${row.pk}</code> ${row.status ?? ""}${row.unreported ? ", not yet reported to Medic" : ""}</summary>
         <${Fields} row=${row} />
       </details>`,
     )}

@@ -246,7 +246,7 @@ class Picture extends Component {
   }
 }
 
-/** Why Medic is not being told, by the last word of medic-exchange about it. */
+/** Why exchanges with Medic fail, by the last log line of medic-exchange about it. */
 function medicFailure() {
   return lastLine("posted", "medic_unavailable", "medic_needs_attention", "medic_refused_credentials")?.cause;
 }
@@ -258,7 +258,7 @@ function waits() {
     found.push({
       key: "exchange",
       what: `${exchange.messages} SMS waiting for Medic`,
-      how: `Tried ${times(exchange.receives)}, tried again ${until(exchange.next_try_ms)}.`,
+      how: `Tried ${times(exchange.receives)}, retried ${until(exchange.next_try_ms)}.`,
       why: medicFailure(),
       canSkip: true,
     });
@@ -280,7 +280,7 @@ function waits() {
     found.push({
       key: "postponed",
       what: `${postponed.length} SMS to phones wait`,
-      how: `Looked at again ${until(next)}.`,
+      how: `Retried ${until(next)}.`,
       why: postponed.at(-1).wait.reason,
     });
   }
@@ -289,8 +289,8 @@ function waits() {
     if (count > 0) {
       found.push({
         key: id,
-        what: `${count} put aside from ${queue}`,
-        how: "An alarm has gone off. They stay for two weeks, and can be put back.",
+        what: `${count} dead-lettered from ${queue}`,
+        how: "An alarm has gone off. They stay for two weeks, and can be redriven.",
         why: lastLine("dead_lettered")?.reason ?? "see there",
       });
     }

@@ -8,7 +8,7 @@ use bridge::digest::hmac_hex;
 use bridge::domain::backoff::RandomSource;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
-use bridge::log::{EventLog, LogEvent, Origin};
+use bridge::log::{EventLog, Invocation, LogEvent, Origin};
 use bridge::ports::{
     AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
     NewMessage, Queue, QueueError, Record, Response, Row, SecretError, SecretStore, Sms, Version,
@@ -390,6 +390,11 @@ impl EventLog for SimRuntime {
         let origin = Origin {
             stack: "simulation".to_owned(),
             function: self.0.function.name(),
+            // As long as Lambda's, so that the bytes are counted right.
+            invocation: Some(Invocation {
+                request_id: format!("00000000-0000-4000-8000-{:012}", self.0.task.get()),
+                cold_start: false,
+            }),
         };
         let line = event.to_line(&origin, self.0.now_ms());
         if matches!(event, LogEvent::ReportMatched { .. }) {

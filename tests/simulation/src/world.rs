@@ -228,7 +228,7 @@ impl World {
     /// under way for it, nobody calls for it any more.
     pub fn matching_report_came(&self, line: &str) {
         let line: Value = serde_json::from_str(line).expect("a line is JSON");
-        let shown = line["message"].as_str().expect("it names the message");
+        let shown = line["medic_id"].as_str().expect("it names the message");
         let ledger = self.ledger.borrow();
         let mut rows = ledger.messages();
         // Some ids are shown as their hash.

@@ -120,7 +120,7 @@ fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     assert_eq!(scenario.row("out-1").unwrap().at_ids.len(), 1, "matched");
     scenario.switch_on(simulation::lambda::Function::OutboundSender);
     scenario.rest(2);
-    assert_eq!(scenario.events("id_taken_back"), 1);
+    assert_eq!(scenario.events("at_id_reassigned"), 1);
     assert!(scenario.row("out-1").unwrap().at_ids.is_empty());
     assert_eq!(scenario.row("out-2").unwrap().at_ids.len(), 1);
     assert_eq!(scenario.row("out-2").unwrap().status, Status::Delivered);

@@ -11,14 +11,14 @@ use crate::ports::{
 };
 use crate::secrets::credentials::{AFRICASTALKING_API_KEY, OutsideCredentials};
 
-/// The time-out of a send, in milliseconds. Africa's Talking's own answer that it was too slow comes
-/// earlier.
+/// The time-out of a send request, in milliseconds. Africa's Talking answers earlier when it is too
+/// slow itself.
 pub const SEND_TIMEOUT_MS: i64 = 30_000;
 
 /// The time-out of a question about the account, in milliseconds.
 const USER_TIMEOUT_MS: u64 = 5_000;
 
-/// Where and as whom to send.
+/// Africa's Talking's URLs and the user name.
 #[derive(Clone, Debug)]
 pub struct AfricasTalkingServer {
     messaging: Url,
@@ -31,7 +31,7 @@ impl AfricasTalkingServer {
     /// overrides both.
     ///
     /// # Errors
-    /// When the base URL is none.
+    /// When the base URL is invalid.
     pub fn new(username: String, base_url: Option<&str>) -> Result<Self, ConfigError> {
         let base_url = base_url.unwrap_or(if username == "sandbox" {
             "https://api.sandbox.africastalking.com"
@@ -51,14 +51,15 @@ impl AfricasTalkingServer {
         })
     }
 
-    /// Where the account is asked about: a check of key, user name and reach that sends nothing.
+    /// The URL of the account's balance. A request to it checks key, user name and network, and
+    /// sends nothing.
     pub fn user_url(&self) -> &Url {
         &self.user
     }
 }
 
-/// The API, for one invocation: its connections end with it. A connection that died while the
-/// function was frozen would look like a send of which nobody knows the outcome.
+/// The API, for one invocation. Its connections end with the invocation, because one that died
+/// while the function was frozen would make the outcome of a send request unknown.
 #[derive(Debug)]
 pub struct AfricasTalkingApi<'a, K, C> {
     server: &'a AfricasTalkingServer,
@@ -99,7 +100,7 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
             .client
             .post(self.server.messaging.clone())
             .header("apiKey", api_key)
-            // Without it, XML has been seen.
+            // Without it, the response can be XML.
             .header("accept", "application/json")
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form.finish());

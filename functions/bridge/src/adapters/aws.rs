@@ -35,9 +35,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait before the second attempt of a call to DynamoDB, unless it throttles.
 const DYNAMODB_FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// A call with all its attempts and waits. The shortest function has 15 s for two calls; and the
-/// sender must have time for a read, a write and a call to the queue when the ledger hangs while an
-/// answer is in hand.
+/// A call with all its attempts and waits. The shortest function has 15 s for two calls. The sender
+/// needs time for a read, a write and a call to the queue when the ledger hangs after an
+/// acceptance.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// AWS's services, as a function calls them.
@@ -145,8 +145,7 @@ fn retries(spec: RetrySpec) -> RetryConfig {
         .with_retry_spec(spec)
 }
 
-/// What went wrong with a call, in a few words: AWS's code where AWS refused it. Shows nothing of what
-/// was sent or answered.
+/// Why a call failed: AWS's error code if AWS refused it. Holds nothing of request and response.
 pub fn describe<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
     match error {
         SdkError::ServiceError(refused) => match refused.err().meta().code() {

@@ -5,11 +5,13 @@
 //! | attribute | |
 //! |---|---|
 //! | `pk` | `message#…`, `sms#…`, `recipient#…`, `account` or `exchange` |
-//! | `version` | another after every write; what a write is conditioned upon |
+//! | `version` | changes with every write; the condition of the next write |
 //! | `changed_at_ms` | when it was last written, in milliseconds since 1970 |
-//! | `unreported` | only while Medic has not been told the message's status: the sparse index's key |
-//! | `unsettled` | the keyed hash of the number, while the row waits to be matched by evidence: the other sparse index's key |
-//! | `awaiting_final_report` | only while Africa's Talking has the message and its end is not known: a third sparse index's key |
+//! | `unreported` | only while the message's status is unreported: the key of a sparse index |
+//! | `unsettled` | the keyed hash of the number, while the row waits for a match: the key of a
+//! second sparse index |
+//! | `awaiting_final_report` | only while an accepted message has no final report: the key of a
+//! third sparse index |
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
 
 mod backlog;
@@ -43,20 +45,20 @@ use crate::retry::{UNPROCESSED_KEYS, retry};
 /// A row as DynamoDB has it.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The sparse index.
+/// The sparse index of unreported statuses.
 const UNREPORTED_INDEX: &str = "unreported";
 
-/// The other one.
+/// The sparse index of unsettled rows.
 const UNSETTLED_INDEX: &str = "unsettled";
 
-/// So many rows in one read.
+/// The largest number of rows in one read.
 const KEYS_A_READ: usize = 100;
 
 /// Reports of SMS that are unmatched are kept for a week: those of another application, or left over
 /// from Medic's own integration.
 const UNMATCHED_RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// What a recipient got is counted over a day.
+/// The limits of a recipient count over a day at most.
 const RECIPIENT_RETENTION_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 
 /// The table.
@@ -80,8 +82,8 @@ impl<S: Runtime> LedgerTable<S> {
         }
     }
 
-    /// Reads a row, whether there is one or not, ahead of the first call that matters: it opens the
-    /// connection while the function still has a whole CPU. What goes wrong shows at the first call.
+    /// Opens the connection by reading any row, while the function still has a whole CPU. The first
+    /// call sees an error again.
     pub async fn warm(&self) {
         let _ = self.read_some(&[Key::Account]).await;
     }
@@ -113,7 +115,7 @@ impl<S: Runtime> LedgerTable<S> {
         Ok(found)
     }
 
-    /// A question to an index, for the rows with this value of its key.
+    /// A query of an index, for the rows with this value of its key.
     fn ask_index(&self, index: &str, value: &str) -> QueryFluentBuilder {
         self.client
             .query()
@@ -418,8 +420,8 @@ fn done_if(done: bool) -> Written {
     }
 }
 
-/// What a cancelled transaction means; nothing known when it was cancelled for another reason than
-/// somebody else's writes.
+/// What a cancelled transaction means. `None` if it was cancelled for another reason than a
+/// concurrent write.
 fn after_cancellation(reasons: &[CancellationReason], version: &str) -> Option<Written> {
     let codes = || {
         reasons

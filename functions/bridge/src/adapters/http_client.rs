@@ -1,4 +1,4 @@
-//! HTTP to the world outside AWS: Africa's Talking and Medic; and the one TLS set-up for all.
+//! HTTP to Africa's Talking and Medic, and the TLS configuration of all clients.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const AUTHORITIES: &str = "SSL_CERT_FILE";
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What of an answer is read. Medic offers 25 messages, each far below 100 KiB.
+/// The longest response that is read, in bytes. Medic offers 25 messages, each far below 100 KiB.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A client with the one TLS set-up. No proxy of the environment, no redirects: they would carry
@@ -61,8 +61,8 @@ fn tls() -> Result<ClientConfig, ConfigError> {
     Ok(TLS.get_or_init(|| tls).clone())
 }
 
-/// Sends a request once and reads the answer. What is known of a failure is only whether the request
-/// can have been seen; the error's text is dropped, for it can hold an address with a key.
+/// Sends a request once and reads the response. A failure says only whether the server can have
+/// seen the request. The error's text is dropped, because it can hold a URL with a key.
 pub async fn exchange(request: RequestBuilder, timeout: Duration) -> Response {
     let mut answer = match request.timeout(timeout).send().await {
         Ok(answer) => answer,
@@ -77,7 +77,7 @@ pub async fn exchange(request: RequestBuilder, timeout: Duration) -> Response {
                 body.extend_from_slice(&chunk);
             }
             Ok(None) => return Response::Answer { status, body },
-            // Half an answer is none.
+            // A part of a response counts as none.
             Ok(Some(_)) | Err(_) => return Response::NoAnswer,
         }
     }

@@ -1,4 +1,4 @@
-//! Running a handler on AWS Lambda: events in, answers out.
+//! Runs a handler on AWS Lambda, one event after the other.
 
 use std::fmt;
 
@@ -18,17 +18,18 @@ use crate::log::{EventLog, LogEvent};
 use crate::ports::Record;
 use crate::wire::json::parse_lenient;
 
-/// Serves an HTTP API for as long as Lambda lets this process live. Every event, however hostile, is
-/// answered.
+/// Serves an HTTP API for as long as Lambda lets this process live. Every event gets a response, also
+/// one that cannot be read. Log lines of `system` name the invocation.
 ///
 /// # Errors
-/// When the Lambda runtime API cannot be talked to.
-pub async fn serve_http<H>(handler: H) -> Result<(), Error>
+/// When the Lambda runtime API does not answer.
+pub async fn serve_http<H>(system: &System, handler: H) -> Result<(), Error>
 where
     H: AsyncFn(Request) -> Response<String>,
 {
     let handler = &handler;
     run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
+        let _invocation = system.begin_invocation(&event.context.request_id);
         let request = request(event.payload.get().as_bytes());
         let response = handler(request).boxed_local().await;
         Ok::<ApiGatewayV2httpResponse, Error>(response_event(response))
@@ -36,21 +37,22 @@ where
     .await
 }
 
-/// Works off the batches of an SQS event source mapping with partial batch responses. The handler is
-/// given the records and when it must be over (in milliseconds since 1970), and returns the message
-/// ids of what goes back into the queue.
+/// Processes the batches of an SQS event source mapping with partial batch responses. The handler gets
+/// the records and its deadline in milliseconds since 1970. It returns the message ids of the records
+/// that go back to the queue. Log lines of `system` name the invocation.
 ///
 /// # Errors
-/// When the Lambda runtime API cannot be talked to.
+/// When the Lambda runtime API does not answer.
 pub async fn serve_queue<H>(system: &System, handler: H) -> Result<(), Error>
 where
     H: AsyncFn(Vec<Record>, i64) -> Result<Vec<String>, Error>,
 {
     let handler = &handler;
     run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
+        let _invocation = system.begin_invocation(&event.context.request_id);
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         let Some(records) = records(event.payload.get()) else {
-            // All of it goes back; an answer that names no item would say that all is done.
+            // An error returns the whole batch to the queue. A response without items would delete it.
             system.record(LogEvent::BatchUnreadable);
             return Err(Error::from(UnreadableBatch));
         };
@@ -77,7 +79,8 @@ impl fmt::Display for UnreadableBatch {
 
 impl std::error::Error for UnreadableBatch {}
 
-/// The records of an event; none when one of them could not be answered for.
+/// The records of an SQS event. `None` if a record has no message id or no receipt handle, because the
+/// response could not name it.
 pub fn records(event: &str) -> Option<Vec<Record>> {
     let event = parse_lenient(event.as_bytes()).ok()?;
     let records = event.get("Records")?.as_array()?;

@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 use crate::ports::{Clock, CredentialsError, Medic, Response, SecretStore};
 use crate::secrets::credentials::{MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials};
 
-/// Where Medic is.
+/// The URL of Medic's gateway API.
 #[derive(Clone, Debug)]
 pub struct MedicServer {
     url: Url,
@@ -20,7 +20,7 @@ impl MedicServer {
     /// The server at this URL, given with or without `/api/sms`.
     ///
     /// # Errors
-    /// When the URL is none.
+    /// When the URL is invalid.
     pub fn new(url: &str, timeout_ms: i64) -> Result<Self, ConfigError> {
         let base = url
             .trim()
@@ -35,8 +35,8 @@ impl MedicServer {
     }
 }
 
-/// The API, for one invocation: its connections end with it. A connection that died while the
-/// function was frozen would look like a POST that Medic is still working on.
+/// The API, for one invocation. Its connections end with the invocation, because one that died
+/// while the function was frozen would look like a POST that Medic is still processing.
 #[derive(Debug)]
 pub struct MedicApi<'a, K, C> {
     server: &'a MedicServer,

@@ -1,4 +1,4 @@
-//! The ports as they are on AWS Lambda, and the glue that runs a handler there.
+//! The implementations of the ports on AWS Lambda, and what runs a handler there.
 
 pub mod africas_talking;
 pub mod aws;

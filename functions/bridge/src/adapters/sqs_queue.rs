@@ -14,7 +14,7 @@ use super::system::Real;
 use crate::ports::{NewMessage, Queue, QueueError, Record};
 use crate::retry::{FAILED_ENTRIES, retry};
 
-/// So many entries in one call.
+/// The largest number of entries in one call.
 const ENTRIES_A_CALL: usize = 10;
 
 /// All bodies of one call together: SQS takes 1 MiB, and this leaves room for the rest.
@@ -118,8 +118,8 @@ struct Answer {
     failed: Vec<BatchResultErrorEntry>,
 }
 
-/// Calls with all entries, and again with those that failed by the fault of SQS. Gives what became of
-/// each: what no answer names as done is not done.
+/// Calls with all entries, and again with those that failed through a fault of SQS. Returns a
+/// result for each. An entry that no response names is an error.
 async fn in_attempts<T>(
     entries: &[T],
     call: impl AsyncFn(&[(usize, &T)]) -> Result<Answer, QueueError>,
@@ -148,12 +148,12 @@ async fn in_attempts<T>(
             false => ControlFlow::Break(Ok(())),
         }
     });
-    // What is known when the time is over stays known.
+    // Results from before the time-out are kept.
     let _ = tokio::time::timeout(BATCH_TIMEOUT, attempts).await;
     results
 }
 
-/// Whether another attempt can end in another way.
+/// Whether a retry can succeed.
 fn is_open(result: &Result<(), QueueError>) -> bool {
     result.as_ref().is_err_and(|error| !error.sender_fault)
 }

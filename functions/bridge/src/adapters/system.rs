@@ -1,52 +1,79 @@
-//! Time, chance and the log of a Lambda function.
+//! The clock, the random numbers and the log of a Lambda function.
 
 use std::fmt;
 use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::optional;
-use crate::log::{EventLog, LogEvent, Origin, Redacted};
+use crate::log::{EventLog, Invocation, LogEvent, Origin, Redacted};
 use crate::ports::{Clock, RandomSource};
 
-/// The system's clock and random numbers, and a log of JSON lines on the standard output, which is
-/// where Lambda takes it from.
+/// The system's clock and random numbers, and a log of JSON lines on the standard output, from where
+/// Lambda sends them to CloudWatch.
 #[derive(Debug)]
 pub struct System {
-    origin: Origin,
+    log: Arc<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    stack: String,
+    function: &'static str,
+    invocations: Mutex<Invocations>,
+}
+
+/// The invocations of this process.
+#[derive(Debug, Default)]
+struct Invocations {
+    has_begun_one: bool,
+    now: Option<Invocation>,
 }
 
 impl System {
-    /// For the function of this name; counts for the stack in `STACK_NAME`: several stacks share an
-    /// account.
+    /// For the function of this name, in the stack that `STACK_NAME` names. Metrics carry the name
+    /// of the stack because several stacks can share an account.
     pub fn new(function: &'static str) -> Self {
         Self {
-            origin: Origin {
+            log: Arc::new(Log {
                 stack: optional("STACK_NAME").unwrap_or_default(),
                 function,
-            },
+                invocations: Mutex::default(),
+            }),
         }
     }
 
-    /// Keeps panics from printing what they were handling: their message can hold a number or a key.
-    /// The place is enough to find the fault.
+    /// Puts the request id into each log line until the guard is dropped. Lambda gives a process one
+    /// invocation at a time.
+    pub(super) fn begin_invocation(&self, request_id: &str) -> InvocationGuard<'_> {
+        let mut invocations = self.log.lock();
+        invocations.now = Some(Invocation {
+            request_id: request_id.to_owned(),
+            cold_start: !invocations.has_begun_one,
+        });
+        invocations.has_begun_one = true;
+        InvocationGuard(&self.log)
+    }
+
+    /// Logs the place of a panic instead of its message, which can hold a phone number or a key.
     pub fn silence_panics(&self) {
-        let origin = self.origin.clone();
+        let log = Arc::clone(&self.log);
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic
                 .location()
                 .map(ToString::to_string)
                 .unwrap_or_default();
             let place = Redacted::new(&place);
-            write(&LogEvent::Panicked { place }, &origin);
+            log.write(&LogEvent::Panicked { place });
         }));
     }
 
-    /// Notes why a function cannot run: for a setting that it cannot read, most likely.
+    /// Logs the error if there is one. Usually it is an environment variable that cannot be read.
     ///
     /// # Errors
-    /// What it was given, once the log has it.
+    /// Returns the result that it was given.
     pub fn noted<E: fmt::Display>(&self, result: Result<(), E>) -> Result<(), E> {
         if let Err(error) = &result {
             let error = Redacted::new(error);
@@ -56,7 +83,7 @@ impl System {
     }
 }
 
-/// Real time and real chance, for whoever needs no log.
+/// The system's clock and random numbers, without a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Real;
 
@@ -94,11 +121,11 @@ impl RandomSource for &System {
 
 impl EventLog for &System {
     fn record(&self, event: LogEvent) {
-        write(&event, &self.origin);
+        self.log.write(&event);
     }
 }
 
-/// A number from 0 to `limit`, both included, by the operating system's random numbers.
+/// A random number of the operating system from 0 to `limit`, both included.
 pub fn random_up_to(limit: u64) -> u64 {
     let mut bytes = [0; 8];
     // Without randomness there is no jitter and no new token; the system's generator does not fail once
@@ -111,10 +138,36 @@ pub fn random_up_to(limit: u64) -> u64 {
     }
 }
 
-fn write(event: &LogEvent, origin: &Origin) {
-    let line = event.to_line(origin, now_ms());
-    // Nothing is left undone for a log line.
-    let _ = writeln!(std::io::stdout(), "{line}");
+impl Log {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Invocations> {
+        self.invocations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            stack: self.stack.clone(),
+            function: self.function,
+            invocation: self.lock().now.clone(),
+        }
+    }
+
+    fn write(&self, event: &LogEvent) {
+        let line = event.to_line(&self.origin(), now_ms());
+        // The work goes on also when a line cannot be written.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
+
+/// While it lives, log lines name its invocation.
+#[derive(Debug)]
+pub(super) struct InvocationGuard<'a>(&'a Log);
+
+impl Drop for InvocationGuard<'_> {
+    fn drop(&mut self) {
+        self.0.lock().now = None;
+    }
 }
 
 fn now_ms() -> i64 {
@@ -122,4 +175,25 @@ fn now_ms() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_invocation_of_a_process_is_a_cold_start() {
+        let system = System::new("outbound-sender");
+        let now = || system.log.origin().invocation;
+        assert_eq!(now(), None);
+        for (request_id, cold_start) in [("first", true), ("second", false)] {
+            let _invocation = system.begin_invocation(request_id);
+            let expected = Invocation {
+                request_id: request_id.to_owned(),
+                cold_start,
+            };
+            assert_eq!(now(), Some(expected));
+        }
+        assert_eq!(now(), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! How long something that could not be done waits before it is tried again.
+//! How long a queue message waits before its retry.
 
 /// Where randomness comes from: the operating system on Lambda, a seed in a simulation.
 pub trait RandomSource {
@@ -6,32 +6,32 @@ pub trait RandomSource {
     fn up_to(&self, limit: u64) -> u64;
 }
 
-/// The longest a message is made to wait for its next try. A thousand receives (the queues'
-/// `maxReceiveCount`) of this are ten days.
+/// The longest wait for a retry. A thousand receives (the queues' `maxReceiveCount`) of this are
+/// ten days.
 pub const LONGEST_WAIT_MS: i64 = 15 * 60 * 1000;
 
-/// The longest that a message is hidden. SQS takes twelve hours, counted from the receive, and
-/// refuses more altogether: this leaves room for the invocation.
+/// The longest visibility timeout that is set. SQS refuses more than twelve hours, counted from the
+/// receive. This leaves room for the invocation.
 pub const LONGEST_VISIBILITY_MS: i64 = 11 * 60 * 60 * 1000;
 
 const FIRST_WAIT_MS: i64 = 5_000;
 
-/// The shortest brief wait, if no other is said.
+/// The shortest brief wait, unless the caller names another.
 pub const BRIEF_WAIT_MS: i64 = 20_000;
 
-/// The longest brief wait: a thousand receives are ten days also when they wait by their age.
+/// The longest brief wait. A thousand receives are ten days also with waits by age.
 const LONGEST_BRIEF_WAIT_MS: i64 = 30 * 60 * 1000;
 
-/// How long something waits before it comes again.
+/// The kind of wait before a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The longer the more often it came: exponential from five seconds up to [`LONGEST_WAIT_MS`].
+    /// Exponential in the number of receives, from five seconds up to [`LONGEST_WAIT_MS`].
     Growing {
         /// Never less than this, in milliseconds.
         at_least_ms: i64,
     },
-    /// A hundredth of its age, up to half an hour: for what others wait behind, while whom it goes to
-    /// is well.
+    /// A hundredth of the message's age, up to half an hour. For a message that blocks others while
+    /// the other side works.
     Brief {
         /// Never less than this, in milliseconds.
         at_least_ms: i64,
@@ -39,8 +39,8 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// The wait in milliseconds, jitter apart, of what came so often (1 for the first time) and is so
-    /// old.
+    /// The wait in milliseconds without jitter, for a message with this number of receives and this
+    /// age.
     fn without_jitter_ms(self, receives: u32, age_ms: i64) -> i64 {
         match self {
             Self::Growing { at_least_ms } => {
@@ -56,11 +56,11 @@ impl Wait {
     }
 }
 
-/// The longest of the waits of what has to come again together, with jitter: what waits, how often it
-/// came, and how old it is in milliseconds. None, if there is nothing.
+/// The longest wait of messages that must be retried together, with jitter. Each has its kind of
+/// wait, its number of receives and its age in milliseconds. `None` without messages.
 ///
-/// Up to a fifth is added at random, so that what failed together does not come back together. The
-/// jitter is on top, never under: a wait that keeps clear of Medic's own time-out stays clear of it.
+/// Up to a fifth is added at random, so that messages that failed together do not retry together.
+/// Jitter never shortens a wait, so that one that is longer than Medic's time-out stays longer.
 pub fn longest_wait_ms(
     waits: impl Iterator<Item = (Wait, u32, i64)>,
     random: &impl RandomSource,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cost::Cost;
 use crate::wire::json::parse_answer;
 
-/// What is left of the account's credit; it can be less than nothing.
+/// The credit of the account. It can be negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
     amount: Cost,

@@ -1,22 +1,21 @@
-//! Trouble that is the whole account's: the circuit breaker is open, and probed until it is over.
+//! The circuit breaker of the account: it opens when Africa's Talking fails for the whole account,
+//! and closes after a probe that works.
 
 use serde::{Deserialize, Serialize};
 
 /// The first probe comes a minute after the refusal.
 const FIRST_PROBE_MS: i64 = 60_000;
-/// While nobody knows when it will be over, a message looks again this often, or less often the longer
-/// it waits.
+/// A message behind an open circuit is retried this often, and less often the longer it waits.
 const CHECK_AGAIN_MS: i64 = 60_000;
-/// Later ones at growing intervals, an hour apart at most: that is how long a programme which has
-/// topped up its credit waits for its messages.
+/// Later probes come at growing intervals, an hour apart at most. That is how long messages can
+/// wait after the credit was topped up.
 const LONGEST_PROBE_INTERVAL_MS: i64 = 60 * 60 * 1000;
 
-/// So many calls in a row without an answer that can be read are no message's bad luck. Both calls of
-/// one message are fewer.
+/// This many calls in a row without a readable response open the circuit. It is more than the two
+/// calls that one message can make.
 const UNANSWERED_CALLS_THAT_OPEN: u32 = 5;
 
-/// The balance is asked for once an hour while anything is sent: so soon is it known that the credit
-/// runs low.
+/// How often the balance is read while anything is sent, in milliseconds.
 pub const BALANCE_INTERVAL_MS: i64 = 60 * 60 * 1000;
 
 /// What is wrong with the account.
@@ -32,8 +31,8 @@ pub enum AccountFailure {
     CredentialsRefused,
     /// HTTP 404, 405 or a redirect: nothing at this address takes messages.
     WrongAddress,
-    /// Call after call has an outcome that nobody knows: no answer, HTTP 408 or 5xx, `statusCode` 500, or
-    /// an answer that cannot be read.
+    /// Several calls in a row had an unknown outcome: no answer, HTTP 408 or 5xx, `statusCode` 500,
+    /// or an unreadable response.
     NoAnswer,
     /// Written by a later version.
     #[serde(other)]
@@ -61,15 +60,16 @@ pub struct OpenCircuit {
     pub cause: AccountFailure,
     /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
-    /// How many probes have met the trouble again.
+    /// How many probes have failed.
     pub probes: u32,
-    /// When one message may be sent to see whether it is over.
+    /// When one message may be sent as the next probe, in milliseconds since 1970.
     pub next_probe_ms: i64,
 }
 
 impl OpenCircuit {
-    /// When a message may probe that was called for in vain before. Where there is no answer, one more
-    /// such call would be its last: others go first, and it does so an hour after the last probe.
+    /// When a message that already had a call of unknown outcome may probe, in milliseconds since
+    /// 1970. One more such call would be its last, so other messages probe first, and it does so an
+    /// hour after the last probe.
     fn next_probe_in_doubt_ms(&self) -> i64 {
         let later_ms = match self.cause {
             AccountFailure::NoAnswer => LONGEST_PROBE_INTERVAL_MS - interval_ms(self.probes),
@@ -79,7 +79,7 @@ impl OpenCircuit {
     }
 }
 
-/// Somebody has stopped sending. It does not end by itself.
+/// An operator has paused sending. It does not end by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Since when, in milliseconds since 1970.
@@ -89,7 +89,7 @@ pub struct Pause {
 /// The ledger's one row for the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRow {
-    /// The hold, while there is one.
+    /// The open circuit, while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_circuit: Option<OpenCircuit>,
     /// When the balance was last asked for, in milliseconds since 1970.
@@ -98,7 +98,7 @@ pub struct AccountRow {
     /// The pause, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
-    /// How many calls in a row, for whatever messages, had an outcome that nobody knows.
+    /// How many calls in a row had an unknown outcome, for whatever messages.
     #[serde(default)]
     pub unanswered_calls: u32,
 }
@@ -108,14 +108,14 @@ pub struct AccountRow {
 pub enum Permission {
     /// Yes.
     Free,
-    /// One message, once this row is written: the probe is ours then and nobody else's.
+    /// One message, as the probe, once this row is written.
     HalfOpenProbe(AccountRow),
     /// Not before this time, in milliseconds since 1970.
     WaitUntil(i64),
 }
 
 impl AccountRow {
-    /// Whether a message may be sent; `in_doubt`, if it is one that may have been sent before.
+    /// Whether a message may be sent. `in_doubt` says that it had a call of unknown outcome.
     pub fn permission(&self, now_ms: i64, in_doubt: bool) -> Permission {
         if self.pause.is_some() {
             return Permission::WaitUntil(now_ms.saturating_add(CHECK_AGAIN_MS));
@@ -140,7 +140,7 @@ impl AccountRow {
         })
     }
 
-    /// The row after a refusal that is the account's. Several refusals at once are one hold.
+    /// The row after a refusal of the whole account. Concurrent refusals open the circuit once.
     #[must_use]
     pub fn refused(&self, cause: AccountFailure, now_ms: i64) -> Self {
         let open_circuit = match &self.open_circuit {
@@ -162,8 +162,8 @@ impl AccountRow {
         }
     }
 
-    /// The row after a call of which nobody knows the outcome: the fifth in a row holds sending. While
-    /// it is held, whatever for, such a call shows nothing new.
+    /// The row after a call of unknown outcome. The fifth in a row opens the circuit. While it is
+    /// open for any reason, such a call changes nothing.
     #[must_use]
     pub fn unanswered(&self, now_ms: i64) -> Self {
         if self.open_circuit.is_some() {
@@ -179,8 +179,8 @@ impl AccountRow {
         }
     }
 
-    /// The row after an answer that can be read, whatever it says: Africa's Talking is there. Other
-    /// trouble than that stays.
+    /// The row after a readable response. It closes a circuit that was open because there was no
+    /// answer, and no other.
     #[must_use]
     pub fn answered(&self) -> Self {
         let is_other = |open_circuit: &OpenCircuit| open_circuit.cause != AccountFailure::NoAnswer;
@@ -191,8 +191,7 @@ impl AccountRow {
         }
     }
 
-    /// The row after Africa's Talking has shown that its trouble is over. A pause is somebody's
-    /// will, and stays.
+    /// The row after a probe that works. A pause stays, because an operator wants it.
     #[must_use]
     pub fn recovered(&self) -> Self {
         Self {
@@ -202,11 +201,11 @@ impl AccountRow {
         }
     }
 
-    /// The row after the balance was asked for, if that is due: once an hour, for the whole stack.
+    /// The row after the balance was read, if that is due: once an hour for the whole stack.
     pub fn asking_for_the_balance(self, now_ms: i64) -> Option<Self> {
         let asked_ms = self.balance_asked_ms;
         let is_due = asked_ms.is_none_or(|asked_ms| {
-            // Functions' clocks differ: one that is behind waits its turn, too.
+            // Clocks differ. A function whose clock is behind waits, too.
             now_ms.saturating_sub(asked_ms) >= BALANCE_INTERVAL_MS
         });
         is_due.then_some(Self {
@@ -215,7 +214,7 @@ impl AccountRow {
         })
     }
 
-    /// The row after somebody has stopped sending.
+    /// The row after an operator paused sending.
     #[must_use]
     pub fn paused(&self, now_ms: i64) -> Self {
         let since_ms = self.pause.as_ref().map_or(now_ms, |pause| pause.since_ms);
@@ -225,8 +224,8 @@ impl AccountRow {
         }
     }
 
-    /// The row after somebody has let sending go on: without the pause, and with the next probe due
-    /// where Africa's Talking is the trouble; for so long already that any message may be it.
+    /// The row after an operator resumed sending: without the pause. If the circuit is open, the
+    /// next probe is due, and any message may be it.
     #[must_use]
     pub fn resumed(&self, now_ms: i64) -> Self {
         let due_ms = now_ms.saturating_sub(LONGEST_PROBE_INTERVAL_MS);

@@ -1,36 +1,40 @@
-//! Matching reports for an unknown outcome: a delivery report, to the number of a message of which nobody
-//! knows whether it was sent, for an id that nobody knows.
+//! Matches delivery reports with messages of unknown outcome: the report is to the message's
+//! number, and its id belongs to no known send request.
 //!
 //! What each case means:
 //!
 //! | case | answer |
 //! |---|---|
-//! | one message to the number could own the report, and nobody else has claimed it for longer than any invocation lives | its id is matched; nothing is resent |
+//! | one message to the number could own the report, and no other has claimed it for longer than
+//! any invocation lives | its id is matched; nothing is resent |
 //! | two messages to the number could own it | neither does; each follows the policy |
 //! | more unclaimed reports than calls that could own them (another application sends to the same number) | none is matched |
 //! | a report left over from before the call (another integration's) | it is unmatched |
 //! | the report of the first attempt after the resend | matched by the message, joined with the second attempt's |
-//! | the sender comes later with an answer for a matched id | the id is its own; who had matched it keeps a status that was reported to Medic and fails as `outcome unknown` if that was no delivery |
+//! | a sender later gets a response with a matched id | the id belongs to its message; the message
+//! that had matched it keeps its status if that was a delivery, else it fails as `outcome unknown`
+//! |
 
 use super::message::MessageRow;
 use crate::domain::delivery::SmsRow;
 
-/// A report is stamped by another function's clock than the call, and each may be wrong by five
-/// seconds.
+/// The clocks of report and send request are those of different functions. Each may be wrong by
+/// five seconds.
 const CLOCK_SKEW_MS: i64 = 10_000;
 
-/// Reports have been seen to come eleven hours late; one that is later than two days proves nothing.
+/// Reports were observed to come eleven hours late. One that is later than two days is never
+/// matched.
 const LATEST_REPORT_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 
-/// Whose an unclaimed SMS is.
+/// The owner of an unmatched SMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership<'a> {
-    /// No message could have been sent as this SMS.
+    /// No message can have been sent as this SMS.
     Unmatched,
-    /// It could be of more than one, or is one of too many.
+    /// More than one message can own it, or more SMS are unmatched than messages can own.
     Ambiguous,
-    /// One message could own it, but the answer to the send may still come: not before this time, in
-    /// milliseconds since 1970.
+    /// One message can own it, but a response to another send request may still claim it, until
+    /// this time in milliseconds since 1970.
     TooEarly(i64),
     /// This message was sent as it, in the call that began at `called_at_ms`.
     Of {
@@ -41,9 +45,9 @@ pub enum Ownership<'a> {
     },
 }
 
-/// Whose `sms` is, of the messages to its number that have unsettled calls. `unclaimed` are all SMS
-/// to the number that are unmatched yet, `sms` among them. A call is over, one way or the other, so
-/// many milliseconds after its beginning.
+/// Finds the owner of `sms` among the messages to its number with unsettled calls. `unclaimed` has
+/// all unmatched SMS to the number, `sms` included. A call has surely ended `call_over_after_ms`
+/// milliseconds after its beginning.
 pub fn ownership<'a>(
     sms: &SmsRow,
     unclaimed: &[SmsRow],

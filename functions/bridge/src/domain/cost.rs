@@ -16,7 +16,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Reads an amount. `None` for `None`, an empty text and everything else that is no amount.
+    /// Reads an amount. Returns `None` for the text `None`, an empty text and everything else that
+    /// is no amount.
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_whitespace();
         let (currency, amount) = match (words.next()?, words.next(), words.next()) {
@@ -35,8 +36,8 @@ impl Cost {
         })
     }
 
-    /// The currency as it may be counted by: one of those in which Africa's Talking bills, `other`
-    /// for every other one, `none` where there is none.
+    /// The currency as a value of a metric's dimension: one in which Africa's Talking bills,
+    /// `other` for every other one, `none` without one.
     pub fn currency_label(&self) -> &'static str {
         const BILLED: [&str; 16] = [
             "KES", "UGX", "TZS", "RWF", "NGN", "MWK", "ZMW", "GHS", "ETB", "XOF", "XAF", "ZAR",

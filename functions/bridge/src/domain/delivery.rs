@@ -1,4 +1,4 @@
-//! An SMS that Africa's Talking knows by an id: whose it is, and what was reported of it.
+//! An SMS with an id of Africa's Talking: the message that it belongs to, and the reports on it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,16 +6,16 @@ use super::ids::{AtMessageId, MedicMessageId};
 use super::message::FailureReason;
 use super::status::{Status, reported_status};
 
-/// How many different reports of one SMS are kept. Eight words are known, and some come with a reason;
-/// the limit is for a sender that invents words.
+/// How many different reports of one SMS are kept. Eight statuses are known, and some come with a
+/// reason. The limit is for a caller that invents statuses.
 const MAX_REPORTS: usize = 32;
 
-/// A report of one SMS: Africa's Talking's own word, kept as it came, known to us or not.
+/// A delivery report on one SMS, stored as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Africa's Talking's word for the status.
+    /// Africa's Talking's name of the status.
     pub status: String,
-    /// Its word for the reason of a failure.
+    /// Africa's Talking's reason of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
     /// The operator's code, `63902` or `99999`.
@@ -26,7 +26,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// What it means for the message, if we know the word, and why, if it is a failure.
+    /// The message's status by this report, and the reason of a failure. `None` for an unknown
+    /// status.
     pub fn meaning(&self) -> Option<(Status, Option<FailureReason>)> {
         let status = reported_status(&self.status)?;
         let reason = (status == Status::Failed).then(|| {
@@ -40,14 +41,14 @@ impl Report {
 
 /// The ledger's row for an id of Africa's Talking.
 ///
-/// The sender writes whose SMS it is, the recorder writes what was reported, each on the condition
-/// that the row is still as it read it: whichever comes second sees both, so that a report which
-/// beats the answer to its own send is not lost.
+/// The sender writes the message, the recorder writes the reports, each on the condition that the
+/// row has not changed. So the second one sees both, and a report that beats the response to its
+/// own send request is not lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmsRow {
     /// Africa's Talking's id.
     pub id: AtMessageId,
-    /// Medic's message that it carries; none while no send has brought this id.
+    /// Medic's message; `None` until a send request returned this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MedicMessageId>,
     /// Every different report, in the order of arrival.
@@ -59,7 +60,7 @@ pub struct SmsRow {
 }
 
 impl SmsRow {
-    /// The row of an id that nothing is known of yet.
+    /// The row of a new id, without a message and without reports.
     pub fn new(id: AtMessageId) -> Self {
         Self {
             id,
@@ -69,7 +70,7 @@ impl SmsRow {
         }
     }
 
-    /// The row with this report. A report that says nothing new leaves it as it is.
+    /// The row with this report added. A repeated report changes nothing.
     #[must_use]
     pub fn with_report(mut self, report: Report, number_hash: Option<String>) -> Self {
         let known = self.reports.iter().any(|seen| {
@@ -82,7 +83,7 @@ impl SmsRow {
         self
     }
 
-    /// The row, belonging to this message. An id that is another message's already stays that one's.
+    /// The row as one of this message, unless it belongs to another one already.
     #[must_use]
     pub fn belonging_to(mut self, message: &MedicMessageId) -> Self {
         self.message.get_or_insert_with(|| message.clone());

@@ -1,4 +1,4 @@
-//! Identifiers, each a type of its own so that none is taken for another.
+//! Identifiers, each with a type of its own.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub const MAX_ID_BYTES: usize = 512;
 /// Why a text is no identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing, or nothing but white space.
+    /// Empty, or white space only.
     #[error("is empty")]
     Empty,
     /// More than [`MAX_ID_BYTES`].
@@ -92,12 +92,11 @@ identifier! {
     MedicMessageId
 }
 
-/// With fewer letters than this, an identifier can be a phone number in disguise.
+/// With fewer letters than this, an identifier can hold a phone number.
 const LETTERS_OF_AN_ID: usize = 4;
 
-/// The identifier as it may stand in a log: itself when it cannot be a phone number or a text, and
-/// the beginning of its hash otherwise. Identifiers come from outside; a careless sender may put
-/// anything there.
+/// The identifier, redacted: itself when it cannot be a phone number or a text, else the beginning
+/// of its hash. Identifiers come from outside, and a caller can put anything there.
 pub fn loggable(id: &str) -> String {
     let plain = id.len() <= 64
         && id

@@ -1,4 +1,4 @@
-//! Numbers, texts, statuses and decisions: no AWS, no HTTP, no clock in here.
+//! The types and decisions of the bridge, as pure code: no AWS, no HTTP, no clock.
 
 pub mod backoff;
 pub mod balance;

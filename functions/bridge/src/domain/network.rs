@@ -1,4 +1,4 @@
-//! Mobile networks, as far as they are told apart in what is counted.
+//! Mobile networks, as values of a metric's dimension.
 
 /// The codes that Africa's Talking documents for the networks it sends to; `99999` is its sandbox.
 const CODES: [&str; 38] = [
@@ -8,9 +8,9 @@ const CODES: [&str; 38] = [
     "65501", "65502", "65507", "65510", "61202", "61203", "61205", "99999",
 ];
 
-/// The network's code as it may be counted by: the code itself when it is known, `other` for every
-/// other one, `none` where no network was involved. Codes come from outside, and each value that is
-/// counted by costs money.
+/// The network's code as a value of a dimension: the code itself if it is known, `other` for every
+/// other one, `none` without a network. Codes come from outside, and each value of a dimension
+/// costs money.
 pub fn label(code: Option<&str>) -> &'static str {
     match code.map(str::trim) {
         None | Some("") => "none",

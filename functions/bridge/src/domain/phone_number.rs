@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A number in international form (E.164): a `+`, then 7 to 15 digits of which the first is not 0.
 ///
-/// `Debug` and `Display` show nothing of it.
+/// `Debug` and `Display` are redacted.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
@@ -14,7 +14,7 @@ pub struct PhoneNumber(String);
 pub struct NotAPhoneNumber;
 
 impl PhoneNumber {
-    /// Reads a number; white space around it is forgiven, nothing else is.
+    /// Reads a number. White space around it is ignored.
     ///
     /// # Errors
     /// [`NotAPhoneNumber`] for names (`Safaricom`), short codes (`20880`) and national forms
@@ -50,8 +50,8 @@ impl fmt::Display for PhoneNumber {
     }
 }
 
-/// Who sent an incoming message: a number, or a name such as `MTN` or `Airtel Money`. Both go to
-/// Medic; what it makes of a name is Medic's matter.
+/// The sender of an incoming message: a number, or a name such as `MTN` or `Airtel Money`. Both go
+/// to Medic.
 ///
 /// `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -82,7 +82,7 @@ impl Sender {
         Some(number.map_or_else(|_| Self::Name(from.to_owned()), Self::Number))
     }
 
-    /// As it is handed to Medic.
+    /// The text for Medic.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Number(number) => number.as_str(),

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// How many different texts are counted for one recipient. Of more, those that came least are
-/// forgotten: what storms is never among them.
+/// How many different texts are counted for one recipient. With more, the rarest are dropped, so
+/// that a text of a storm is never dropped.
 const TEXTS_COUNTED: usize = 40;
 
-/// What one recipient may get.
+/// The limits for one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecipientLimits {
     /// Messages in an hour.
@@ -19,7 +19,7 @@ pub struct RecipientLimits {
     pub same_text_per_day: u32,
 }
 
-/// What was counted since when.
+/// A count, and when its window began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
     since_ms: i64,
@@ -27,9 +27,8 @@ struct Window {
 }
 
 impl Window {
-    /// The window, begun anew when it is older than its length. Senders' clocks differ, and a claim
-    /// that is tried again carries the time at which it began: a little before the window's beginning
-    /// is within it.
+    /// The window, restarted when it is older than its length. Clocks differ, and a retried claim
+    /// carries its first time, so a time shortly before the window counts as within it.
     fn at(self, now_ms: i64, length_ms: i64) -> Self {
         if is_within(now_ms, self.since_ms, length_ms) {
             self
@@ -54,9 +53,9 @@ struct TextCount {
     day: Window,
 }
 
-/// The ledger's row for one recipient: what it got lately. Counted in the same transaction as a
-/// message's first claim, so that two senders at once count right and a message that is tried again
-/// counts once.
+/// The ledger's row for one recipient, with the counts of its messages. It is written in the
+/// transaction of a message's first claim, so that concurrent senders count right and a retried
+/// message counts once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientRow {
     /// The keyed hash of the number.
@@ -70,24 +69,24 @@ pub struct RecipientRow {
     alarmed_at_ms: Option<i64>,
 }
 
-/// What the recipient limit says to one more message.
+/// The decision of the recipient limit on one more message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitCheck {
-    /// It may go, once this row is written.
+    /// It may be sent, once this row is written.
     Passes(RecipientRow),
-    /// It may not.
+    /// It may not be sent.
     Exceeded {
         /// The row to write.
         row: RecipientRow,
-        /// Which limit.
+        /// Which limit is exceeded.
         reason: &'static str,
-        /// Whether the alarm is to be raised: once a day for one recipient.
+        /// Whether to raise the alarm, which happens once a day for one recipient.
         alarm: bool,
     },
 }
 
 impl RecipientRow {
-    /// The row of a recipient who got nothing lately.
+    /// The row of a recipient without recent messages.
     pub fn new(number_hash: String) -> Self {
         Self {
             number_hash,

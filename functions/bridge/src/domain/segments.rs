@@ -1,4 +1,4 @@
-//! How many segments (SMS parts) a text takes: what a network carries, and what is paid for.
+//! How many segments (SMS parts) a text takes. Networks carry and bill segments.
 
 /// The alphabet in which a text is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum Alphabet {
     Ucs2,
 }
 
-/// What a text takes on the air.
+/// The alphabet and the number of segments of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segments {
     /// The alphabet that it needs.

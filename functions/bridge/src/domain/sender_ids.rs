@@ -1,4 +1,4 @@
-//! As whom a message is sent: the sender id, by the prefix of the number that it goes to.
+//! The sender id of a message, by the prefix of the recipient's number.
 
 use super::phone_number::PhoneNumber;
 
@@ -64,7 +64,7 @@ impl SenderIds {
         Ok(ids)
     }
 
-    /// The sender id for a message to this number; none leaves the choice to Africa's Talking.
+    /// The sender id for a message to this number. With `None`, Africa's Talking uses its default.
     pub fn for_number(&self, number: &PhoneNumber) -> Option<&str> {
         self.by_prefix
             .iter()

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The message is durably ours.
+    /// The bridge has stored the message.
     Unsent,
-    /// Africa's Talking has it and is working on it.
+    /// Africa's Talking accepted it and is processing it.
     Pending,
     /// It is on its way in a mobile network.
     Sent,
@@ -52,7 +52,7 @@ impl Status {
     }
 }
 
-/// What a delivery report says of a message, as far as we know Africa's Talking's word for it.
+/// What a delivery report means, if Africa's Talking's status is known.
 ///
 /// `Sent`, `Submitted` and `Buffered` are documented as "on the way" and mapped as Medic's own
 /// integration maps them; `AbsentSubscriber` and `Expired` came later and count as failures that a

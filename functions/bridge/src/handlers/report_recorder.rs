@@ -1,4 +1,4 @@
-//! `report-recorder`: finds out whose report it is, and raises that message's status in the ledger.
+//! `report-recorder`: finds the message of a delivery report, and raises its status in the ledger.
 
 use futures_util::future::join_all;
 
@@ -14,24 +14,24 @@ use crate::ports::{Key, LedgerError, LedgerStore, Queue, Record, Row, Runtime};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return, return_for_retry};
 use crate::wire::queue_messages::{DeliveryReport, decode};
 
-/// The handler, with all that it needs.
+/// The handler and its ports.
 #[derive(Debug)]
 pub struct ReportRecorder<L, Q, S> {
-    /// What is known of every message.
+    /// The ledger with the rows of messages.
     pub ledger: L,
-    /// The queue that the records come from.
+    /// The queue of the records.
     pub reports: Q,
-    /// Where it puts what cannot be processed.
+    /// The queue for records that cannot be processed.
     pub dead_letters: DeadLetterQueue<Q>,
-    /// Time, chance and a log.
+    /// The clock, the random numbers and the log.
     pub runtime: S,
-    /// After how long a call to Africa's Talking is over one way or the other, in milliseconds.
+    /// After how long a send request has surely ended, in milliseconds.
     pub call_over_after_ms: i64,
 }
 
 impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
-    /// Records a batch of reports, side by side: they commute. Returns the message ids of what goes
-    /// back into the queue.
+    /// Records a batch of reports concurrently, because their order does not matter. Returns the
+    /// message ids of the records that go back to the queue.
     pub async fn handle(&self, records: &[Record]) -> Vec<String> {
         let dispositions = join_all(records.iter().map(|record| self.take(record))).await;
         let now_ms = self.runtime.now_ms();
@@ -46,7 +46,7 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
         return_for_retry(&self.reports, &undone, &self.runtime).await
     }
 
-    /// When the record comes back (in milliseconds since 1970), if it has to.
+    /// Returns when the record is retried (in milliseconds since 1970), if it has to be.
     async fn take(&self, record: &Record) -> Option<i64> {
         let report: DeliveryReport = match decode(&record.body) {
             Ok(report) => report,
@@ -73,8 +73,8 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
                 at_id: Redacted::new(&report.id),
             });
         }
-        // First the report, on the condition that the row is still as it was read: whoever of the
-        // sender and the recorder writes second finds what the other wrote.
+        // The report is written first, on the condition that the row has not changed. So the second
+        // writer of sender and recorder sees what the first one wrote.
         let sms_key = Key::Sms(report.id.clone());
         let sms = ledger::change(
             &self.ledger,
@@ -102,8 +102,8 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
                 self.runtime.record(ended);
             }
         } else if let Some(number_hash) = &sms.number_hash {
-            // It is unmatched yet. If it could settle an unknown outcome, the report comes back when
-            // the answer to the send cannot come any more; else it has left its queue.
+            // It is unmatched yet. If it could settle an unknown outcome, the record is retried
+            // when no response to a send request can come any more.
             let over_ms = self.call_over_after_ms;
             back_at_ms =
                 matching::settle(&self.ledger, number_hash, &sms_key, over_ms, &self.runtime)
@@ -111,7 +111,7 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
         }
         self.runtime.record(LogEvent::ReportRecorded {
             at_id: Redacted::new(&report.id),
-            message: sms.message.as_ref().map(Redacted::new),
+            medic_id: sms.message.as_ref().map(Redacted::new),
             status,
         });
         Ok(back_at_ms)
@@ -133,14 +133,14 @@ fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
         )
 }
 
-/// How a message ended, if these reports have just raised its status to a final one.
+/// The event of a final status, if these reports have just raised the status to it.
 pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<LogEvent> {
     if row.status == before || row.status < Status::Failed {
         return None;
     }
     let mut networks = sms.reports.iter().rev().map(|report| &report.network_code);
-    Some(LogEvent::Ended {
-        message: Redacted::new(&row.id),
+    Some(LogEvent::FinalStatusRecorded {
+        medic_id: Redacted::new(&row.id),
         at_id: Redacted::new(&sms.id),
         status: row.status,
         reason: row
@@ -151,7 +151,7 @@ pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<LogEvent>
     })
 }
 
-/// The message's row, its status joined with everything that was reported of the SMS.
+/// The message's row, with its status joined with all reports on the SMS.
 pub fn raised_by_reports(row: MessageRow, sms: &SmsRow) -> MessageRow {
     sms.reports
         .iter()

@@ -1,4 +1,4 @@
-//! Settling unknown outcomes by delivery reports: reading what there is, deciding, writing it down.
+//! Settles unknown outcomes by delivery reports: reads the rows, decides, and writes the match.
 
 use crate::domain::correlation::{Ownership, ownership};
 use crate::domain::delivery::SmsRow;
@@ -9,13 +9,14 @@ use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime};
 
-/// So many rows to one number are looked at. A number with more that are unsettled proves nothing.
+/// At most this many rows to one number are read. With more unsettled rows, no match is certain.
 const ROWS_CHECKED: usize = 50;
 
-/// Adopts every unclaimed SMS to this number that can only be one message's. If another one could be,
-/// once no answer to a send can claim it any more: until when to wait, in milliseconds since 1970.
+/// Matches every unmatched SMS to this number that only one message can have sent. If one more may
+/// match when no response to a send request can claim it any more, returns that time, in
+/// milliseconds since 1970.
 ///
-/// `known` is a row to this number that the caller knows of: the index may not yet.
+/// `known` is a row to this number that the caller knows, because the index may lag behind.
 ///
 /// # Errors
 /// When the ledger does not answer.
@@ -26,7 +27,7 @@ pub async fn settle(
     call_over_after_ms: i64,
     runtime: &impl Runtime,
 ) -> Result<Option<i64>, LedgerError> {
-    // Each adoption changes what the others are decided upon, and leaves one SMS less.
+    // Each match changes the rows for the next decision, and leaves one unmatched SMS less.
     for _ in 0..ROWS_CHECKED {
         match check(store, number_hash, known, call_over_after_ms, runtime).await? {
             Check::Matched => {}
@@ -55,7 +56,7 @@ async fn check(
     if !keys.contains(known) {
         keys.push(known.clone());
     }
-    // The index only names candidates.
+    // The index is eventually consistent, so the rows are read again.
     let rows = ledger::read(store, &keys).await?;
     let (messages, unclaimed) = rows.unsettled();
     let now_ms = runtime.now_ms();
@@ -78,7 +79,7 @@ async fn check(
                 {
                     ended.into_iter().for_each(|ended| runtime.record(ended));
                     runtime.record(LogEvent::ReportMatched {
-                        message: Redacted::new(&message.id),
+                        medic_id: Redacted::new(&message.id),
                         at_id: Redacted::new(&sms.id),
                     });
                     return Ok(Check::Matched);
@@ -89,8 +90,8 @@ async fn check(
     Ok(Check::Pending(pending))
 }
 
-/// Writes the message's row and the row of the SMS in one transaction, if both are still unsettled;
-/// and how the message ended, if it did.
+/// Writes the rows of the message and of the SMS in one transaction, if both are still unsettled.
+/// Returns the event of a final status, if there is one.
 async fn match_report(
     store: &impl LedgerStore,
     runtime: &impl Runtime,

@@ -59,7 +59,7 @@ impl Rows {
         (messages, unclaimed)
     }
 
-    /// The write that makes of what was read this row; none, if it is that already.
+    /// The write of this row, or `None` if it has not changed.
     fn write(&self, row: Row, now_ms: i64) -> Option<Write> {
         let read = self.0.get(&row.key());
         if read.is_some_and(|(before, _)| *before == row) {
@@ -106,14 +106,13 @@ pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, Ledger
 
 /// Changes rows, all together or none.
 ///
-/// `step` is given what the rows at `keys` are now and returns what some of them shall be, along
-/// with a result. It is called again whenever another writer was faster, and must therefore be pure.
-/// Rows that it returns unchanged are not written; a message that is written remembers what was
-/// changed.
+/// `step` gets the rows at `keys` and returns the new rows and a result. It must be pure, because
+/// it is called again whenever another writer was faster. Unchanged rows are not written. A message
+/// row that is written gets the change into its history.
 ///
 /// # Errors
-/// When the ledger does not answer, and when others change the rows again and again. The change may
-/// have taken effect all the same.
+/// When the ledger does not answer, or when others change the rows again and again. The change may
+/// have taken effect.
 pub async fn change<T>(
     store: &impl LedgerStore,
     runtime: &impl Runtime,

@@ -1,11 +1,11 @@
-//! What of each log event is counted or measured.
+//! The metrics of each log event.
 
 use super::LogEvent;
 use crate::domain::status::Status;
 use crate::log::metrics::{Dimension, Measure, Metric};
 
 impl LogEvent {
-    /// What of it is counted or measured.
+    /// The values that this event adds to metrics; empty if it adds none.
     pub fn measures(&self) -> Vec<Measure> {
         use Metric as M;
         let one = |metric| vec![Measure::one(metric)];
@@ -14,15 +14,15 @@ impl LogEvent {
             Self::ReportQueued { .. } => one(M::ReportsReceived),
             Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => one(M::KeyRefused),
             Self::CallbackRefused { .. }
-            | Self::KeyOutOfReach { .. }
+            | Self::KeyUnavailable { .. }
             | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
             Self::ReportRecorded { .. } => one(M::ReportsRecorded),
             Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
-            Self::Ended {
+            Self::FinalStatusRecorded {
                 status, network, ..
             } => vec![failure(*status != Status::Delivered, network)],
             Self::SendFailed { .. } => vec![failure(true, "none")],
-            Self::Answered { code, .. } => {
+            Self::SendAnswered { code, .. } => {
                 vec![Measure::one(M::Answers).by(Dimension::Code, code.as_str())]
             }
             Self::SendAccepted {
@@ -76,7 +76,7 @@ impl LogEvent {
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
             | Self::CircuitClosed
-            | Self::IdTakenBack { .. }
+            | Self::AtIdReassigned { .. }
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
             | Self::OfferUnreadable
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn an_acceptance_tells_its_cost_its_segments_and_its_whole_wait() {
         let accepted = |cost| LogEvent::SendAccepted {
-            message: Redacted::new(&"m"),
+            medic_id: Redacted::new(&"m"),
             at_id: None,
             attempt: 1,
             status: Status::Sent,
@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_all_of_a_hundred_and_a_delivery_none_of_it() {
-        let ended = |status| LogEvent::Ended {
-            message: Redacted::new(&"m"),
+        let ended = |status| LogEvent::FinalStatusRecorded {
+            medic_id: Redacted::new(&"m"),
             at_id: Redacted::new(&"a"),
             status,
             reason: None,
@@ -192,19 +192,19 @@ mod tests {
                 updates: 1,
                 offers: 0,
             },
-            LogEvent::MessageOffered { message: some() },
+            LogEvent::MessageOffered { medic_id: some() },
             LogEvent::MedicRefusedCredentials { cause: some() },
             LogEvent::MedicUnavailable { cause: some() },
             LogEvent::StatusesUnreported { oldest_s: 1 },
             LogEvent::AwaitingFinalReport { messages: 1 },
-            LogEvent::Answered {
-                message: some(),
+            LogEvent::SendAnswered {
+                medic_id: some(),
                 attempt: 1,
                 code: AnswerCode::NO_ANSWER,
                 took_ms: 1,
             },
             LogEvent::SendAccepted {
-                message: some(),
+                medic_id: some(),
                 at_id: None,
                 attempt: 1,
                 status: Status::Sent,
@@ -213,7 +213,7 @@ mod tests {
                 since_offer_ms: 1,
             },
             LogEvent::SendFailed {
-                message: some(),
+                medic_id: some(),
                 attempt: 1,
                 reason: FailureReason::new("expired"),
             },
@@ -221,7 +221,7 @@ mod tests {
                 cause: AccountFailure::InsufficientBalance,
             },
             LogEvent::RecipientLimitExceeded {
-                message: some(),
+                medic_id: some(),
                 reason: "recipient limit",
             },
             LogEvent::BalanceRead {
@@ -229,7 +229,7 @@ mod tests {
             },
             LogEvent::ReportRecorded {
                 at_id: some(),
-                message: None,
+                medic_id: None,
                 status: None,
             },
             LogEvent::UnknownReportStatus { at_id: some() },
@@ -238,7 +238,7 @@ mod tests {
                 oldest_s: 700,
             },
             LogEvent::DeadLettered {
-                message_id: some(),
+                sqs_message_id: some(),
                 id: None,
                 reason: some(),
             },

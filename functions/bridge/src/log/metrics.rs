@@ -1,11 +1,11 @@
-//! Every metric that there is, as CloudWatch's embedded metric format carries it. The template's
-//! alarms and dashboard are held against this list by a test.
+//! Every metric, in CloudWatch's embedded metric format. A test compares the template's alarms and
+//! dashboard with this list.
 //!
-//! Each metric, with each value of its dimensions, costs money for every hour in which it is seen:
-//! one is here only if an alarm, the dashboard or a question of the runbook needs it. What can be read
-//! from another one's statistics is no metric of its own: the number of samples of
-//! [`Metric::CallbackToMedic`] is how many messages Medic has stored, that of
-//! [`Metric::OfferToAfricasTalking`] how many Africa's Talking has accepted.
+//! CloudWatch charges for each metric, with each value of its dimensions, in every hour that has a
+//! sample. So a metric is here only if an alarm, the dashboard or the runbook needs it. Some counts
+//! are the number of samples of another metric: [`Metric::CallbackToMedic`] has one for each
+//! message that Medic stored, [`Metric::OfferToAfricasTalking`] one for each message that Africa's
+//! Talking accepted.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use serde_json::{Map, Number, Value, json};
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "cht-africastalking";
 
-/// The dimension that every metric has: several stacks share an account.
+/// The dimension of every metric, because several stacks can share an AWS account.
 pub const STACK: &str = "stack";
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What is counted or measured.
+        /// A metric.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Metric {
             $($(#[$doc])* $name,)*
@@ -40,74 +40,76 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// SMS that came in and are in the queue to Medic.
+    /// Incoming SMS that were put into the queue to Medic.
     IncomingReceived,
-    /// Delivery reports that came in and are in the queue to the ledger.
+    /// Delivery reports that were put into the queue to the recorder.
     ReportsReceived,
-    /// Calls without a valid key. Africa's Talking with an old key is among them, or nobody but a
-    /// passer-by.
+    /// Calls without a valid key. They can come from strangers, or from Africa's Talking with an
+    /// old key.
     KeyRefused,
-    /// Calls with a valid key that were not taken.
+    /// Calls that got an error although their key was valid or could not be checked.
     CallbacksRefused,
-    /// From the callback to Medic's own word that it has the message; one sample a message.
+    /// Milliseconds from the callback to Medic's confirmation that it stored the SMS; one sample a
+    /// message.
     CallbackToMedic,
-    /// Answered POSTs to Medic. There is one a minute at least: what the poll asks.
+    /// POSTs that Medic answered with success. The poll alone makes one a minute.
     PostsAnswered,
-    /// Messages that Medic wants sent, put into the queue to Africa's Talking.
+    /// Outgoing messages that were put into the queue to Africa's Talking.
     MessagesOffered,
-    /// Statuses that were reported to Medic.
+    /// Statuses in POSTs that Medic answered with success.
     StatusesReported,
-    /// Medic refuses the user, or is not where `MedicUrl` says.
+    /// Refusals of Medic that a person must fix: the user's credentials, or the address in
+    /// `MedicUrl`.
     MedicRefused,
-    /// POSTs that Medic did not take, through no fault that only a person can fix.
+    /// POSTs that failed for a reason that ends by itself, such as a restart of Medic.
     MedicUnavailable,
-    /// How long the ledger has had the oldest status that has not been reported to Medic.
+    /// Seconds for which the oldest unreported status has been in the ledger.
     OldestUnreported,
-    /// Messages that were offered one to two days ago, accepted by Africa's Talking, and of which no
-    /// final report has come. Counted once an hour, and left out when there are none.
+    /// Messages without a final delivery report that Medic offered one to two days ago and Africa's
+    /// Talking accepted. Counted once an hour; no sample when there are none.
     NoFinalReportAfterADay,
-    /// From Medic's first offer to Africa's Talking's acceptance, all waiting included; one sample an
-    /// acceptance.
+    /// Milliseconds from Medic's first offer to Africa's Talking's acceptance, with all waits; one
+    /// sample an acceptance.
     OfferToAfricasTalking,
-    /// Africa's Talking's answers to a send, by their code.
+    /// Africa's Talking's responses to send requests, by code.
     Answers,
-    /// What Africa's Talking charged.
+    /// The price that Africa's Talking charged, in units of the currency.
     Cost,
-    /// SMS of 160 or 70 characters that a message was split into, by our own count.
+    /// Segments of accepted messages, by our own count.
     Segments,
-    /// Each refusal of the whole account by Africa's Talking: the circuit breaker is open.
+    /// How often the circuit breaker opened, or stayed open after a probe.
     CircuitOpened,
-    /// One recipient got more than the recipient limit lets through.
+    /// How often the recipient limit stopped a message and raised its alarm.
     RecipientLimitExceeded,
     /// The account's balance, in its currency.
     Balance,
-    /// 100 for a message that failed, 0 for one that was delivered: its average is the failure rate,
-    /// its number of samples how many messages ended.
+    /// 100 for a message that failed, 0 for one that was delivered. The average is the failure rate
+    /// in percent, the number of samples the number of messages with a final status.
     FailureRate,
-    /// Delivery reports that are in the ledger.
+    /// Delivery reports that were written into the ledger.
     ReportsRecorded,
-    /// Delivery reports with a status that is not known here.
+    /// Delivery reports with a status that this version does not know.
     UnknownReportStatuses,
-    /// How long ago the oldest message came into its queue that was just returned to it.
+    /// Age in seconds of the oldest queue message that was just returned for retry.
     OldestWaiting,
-    /// What was dead-lettered, to be looked at by a person.
+    /// Messages that went to a dead-letter queue.
     DeadLettered,
-    /// Faults in the log that no other alarm tells of: crashes, settings that cannot be read, rows and
-    /// batches that cannot be read, a status that Medic refuses.
+    /// Faults without an alarm of their own: panics, unreadable configuration, rows or batches, and
+    /// statuses that Medic refused.
     Faults,
 }
 
-/// By what a metric is divided, beside the stack. The values come from lists in this program and
-/// never from outside.
+/// A dimension of a metric, beside the stack. Its values come from lists in this program, never
+/// from outside, because each value costs money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
-    /// The function that counts.
+    /// The function that writes the line.
     Function,
-    /// The code of Africa's Talking's answer.
+    /// The code of Africa's Talking's response.
     Code,
-    /// The mobile network.
+    /// The network of the recipient, from the delivery report.
     Network,
-    /// The currency.
+    /// The currency of the price.
     Currency,
 }
 
@@ -124,8 +126,8 @@ impl Dimension {
 }
 
 impl Metric {
-    /// Its unit, by CloudWatch's name. Money has none there, and counts need none: it would be a part
-    /// of every line.
+    /// Its unit, by CloudWatch's name. CloudWatch has no unit for money. Counts have none, to keep
+    /// lines short.
     pub fn unit(self) -> Option<&'static str> {
         match self {
             Self::CallbackToMedic | Self::OfferToAfricasTalking => Some("Milliseconds"),
@@ -135,7 +137,8 @@ impl Metric {
         }
     }
 
-    /// How it can be asked for, beside the stack: as a whole, by a dimension, or both.
+    /// The sets of dimensions under which CloudWatch keeps it, beside the stack. `None` is the
+    /// metric without a further dimension.
     pub fn dimensions(self) -> &'static [Option<Dimension>] {
         match self {
             Self::DeadLettered | Self::OldestWaiting => &[Some(Dimension::Function)],
@@ -156,12 +159,12 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// One more.
+    /// A count of one.
     pub fn one(metric: Metric) -> Self {
         Self::of(metric, 1)
     }
 
-    /// So many, in the metric's unit.
+    /// This value, in the metric's unit.
     pub fn of(metric: Metric, value: impl Into<Number>) -> Self {
         Self {
             metric,
@@ -175,7 +178,7 @@ impl Measure {
         Self::of(metric, units(micros))
     }
 
-    /// The same, for one value of a dimension.
+    /// The same value, under one value of a dimension.
     #[must_use]
     pub fn by(mut self, dimension: Dimension, value: &'static str) -> Self {
         self.by = Some((dimension, value));
@@ -195,8 +198,8 @@ fn units(micros: i64) -> Number {
         .unwrap_or_else(|_| 0.into())
 }
 
-/// Adds the measures to a line of the log, which has the fields `stack` and `function` already.
-/// A line has one value for each dimension.
+/// Adds the measures to a log line, which must have the fields `stack` and `function`. A line can
+/// have one value for each dimension.
 pub fn embed(line: &mut Map<String, Value>, measures: Vec<Measure>, now_ms: i64) {
     let mut directives: BTreeMap<&[Option<Dimension>], Vec<Value>> = BTreeMap::new();
     for measure in measures {

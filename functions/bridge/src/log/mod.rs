@@ -1,7 +1,8 @@
-//! What is logged and counted. Every line is one of these log events, so that nothing personal can get
-//! into a log: no field of them holds a number, a text or a key.
+//! What the functions log and count. Every line is one of these log events. No field of an event can
+//! hold a phone number, a text or a key, so that no log line can show one.
 
 mod measures;
+mod messages;
 pub mod metrics;
 
 use std::fmt;
@@ -17,18 +18,18 @@ use crate::wire::africastalking::answer_code::AnswerCode;
 
 /// Where log events go.
 pub trait EventLog {
-    /// Keeps the log event. Cannot fail: nothing is ever left undone for a log line.
+    /// Writes the log event. Does not fail: no work is left undone because a line cannot be written.
     fn record(&self, event: LogEvent);
 }
 
-/// Something that may be shown: an identifier in its loggable form, or the text of one of our own
+/// A value without personal data: an identifier in its redacted form, or the text of one of our own
 /// errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Redacted(String);
 
 impl Redacted {
-    /// What the value's `Display` shows. The types of this crate that hold personal data show
-    /// nothing of it there.
+    /// Takes what the value's `Display` shows. The types of this crate that hold personal data redact
+    /// it there.
     pub fn new(value: &impl fmt::Display) -> Self {
         Self(value.to_string())
     }
@@ -48,11 +49,11 @@ pub enum Callback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// The story of a message.
+    /// A usual step in the life of a message.
     Info,
-    /// It will be tried again by itself.
+    /// A failure that ends without anybody's help.
     Warn,
-    /// Somebody has to do something.
+    /// A person has to act.
     Error,
 }
 
@@ -63,7 +64,8 @@ impl Level {
     }
 }
 
-/// One thing that happened.
+/// One thing that happened. The fields of outgoing messages are `medic_id`, Medic's id of the message,
+/// and `at_id`, Africa's Talking's id of the SMS. An incoming SMS has one `id` in all its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 #[allow(
@@ -85,7 +87,7 @@ pub enum LogEvent {
         callback: Callback,
         advice: &'static str,
     },
-    KeyOutOfReach {
+    KeyUnavailable {
         callback: Callback,
         error: Redacted,
     },
@@ -102,22 +104,22 @@ pub enum LogEvent {
     // The recorder.
     ReportRecorded {
         at_id: Redacted,
-        message: Option<Redacted>,
+        medic_id: Option<Redacted>,
         status: Option<Status>,
     },
     UnknownReportStatus {
         at_id: Redacted,
     },
     ReportMatched {
-        message: Redacted,
+        medic_id: Redacted,
         at_id: Redacted,
     },
     ReportMatchAmbiguous {
         at_id: Redacted,
     },
-    /// The first final word on a message, or a delivery after a failure.
-    Ended {
-        message: Redacted,
+    /// The first final status of a message, or a delivery after a failure.
+    FinalStatusRecorded {
+        medic_id: Redacted,
         at_id: Redacted,
         status: Status,
         /// Why it failed, if it did.
@@ -126,56 +128,56 @@ pub enum LogEvent {
     },
 
     // The sender.
-    Answered {
-        message: Redacted,
+    SendAnswered {
+        medic_id: Redacted,
         attempt: u32,
         code: AnswerCode,
         took_ms: i64,
     },
     SendAccepted {
-        message: Redacted,
+        medic_id: Redacted,
         at_id: Option<Redacted>,
         attempt: u32,
         status: Status,
         #[serde(serialize_with = "as_text")]
         cost: Option<Cost>,
         segments: u32,
-        /// Since Medic first offered it.
+        /// Milliseconds since Medic first offered the message.
         since_offer_ms: i64,
     },
     SendFailed {
-        message: Redacted,
+        medic_id: Redacted,
         attempt: u32,
         reason: FailureReason,
     },
     SendPostponed {
-        message: Redacted,
+        medic_id: Redacted,
         attempt: u32,
         reason: FailureReason,
     },
     SendOutcomeUnknown {
-        message: Redacted,
+        medic_id: Redacted,
         attempt: u32,
         reason: FailureReason,
     },
     CircuitOpened {
         cause: AccountFailure,
     },
-    /// A half-open probe has not ended the hold, or a message was under way when it began.
+    /// A half-open probe failed, or a message that was in flight when the circuit opened.
     CircuitStillOpen {
         cause: AccountFailure,
     },
     CircuitClosed,
     RecipientLimitExceeded {
-        message: Redacted,
+        medic_id: Redacted,
         reason: &'static str,
     },
-    IdTakenBack {
-        message: Redacted,
+    AtIdReassigned {
+        medic_id: Redacted,
         at_id: Redacted,
     },
     AcceptanceQueued {
-        message: Redacted,
+        medic_id: Redacted,
     },
     BalanceRead {
         balance: Balance,
@@ -192,25 +194,25 @@ pub enum LogEvent {
     },
     MessageStored {
         id: Redacted,
-        /// Since its callback.
+        /// Milliseconds since the callback that brought it.
         since_callback_ms: i64,
     },
     MessageOffered {
-        message: Redacted,
+        medic_id: Redacted,
     },
     OfferUnreadable,
     StatusReported {
-        message: Redacted,
+        medic_id: Redacted,
         status: Status,
     },
     /// Medic failed on it; it is reported again after an hour.
     StatusSetAside {
-        message: Redacted,
+        medic_id: Redacted,
         status: Status,
     },
     /// Medic fails on it again and again while it takes others.
     StatusRefused {
-        message: Redacted,
+        medic_id: Redacted,
         status: Status,
     },
     /// Medic failed on this message; it is tried again after an hour, and nothing waits behind it.
@@ -239,17 +241,18 @@ pub enum LogEvent {
         messages: u64,
     },
 
-    // All that read a queue.
+    // Every function that reads a queue.
     DeadLettered {
-        /// SQS's id.
-        message_id: Redacted,
-        /// Africa's Talking's or Medic's id, if it can be read.
+        /// SQS's id of the queue message.
+        sqs_message_id: Redacted,
+        /// The id of the SMS or of Medic's message, if it can be read.
         id: Option<Redacted>,
         reason: Redacted,
     },
-    /// Some of a batch has to wait on, and has waited for long already.
+    /// Records of a batch went back to the queue, and the oldest has waited for long already.
     ReturnedForRetry {
         records: usize,
+        /// Seconds since the oldest came into the queue.
         oldest_s: i64,
     },
     LedgerFailed {
@@ -275,7 +278,7 @@ pub enum LogEvent {
     },
 }
 
-/// An amount as it is read.
+/// The amount as text, with its currency.
 fn as_text<S: Serializer>(amount: &Option<Cost>, serializer: S) -> Result<S::Ok, S::Error> {
     match amount {
         Some(amount) => serializer.collect_str(amount),
@@ -300,12 +303,12 @@ impl LogEvent {
             | Self::Panicked { .. }
             | Self::BatchUnreadable => Level::Error,
             Self::KeyRefused { .. }
-            | Self::KeyOutOfReach { .. }
+            | Self::KeyUnavailable { .. }
             | Self::CallbackRefused { .. }
             | Self::CallbackNotQueued { .. }
             | Self::UnknownReportStatus { .. }
             | Self::ReportMatchAmbiguous { .. }
-            | Self::IdTakenBack { .. }
+            | Self::AtIdReassigned { .. }
             | Self::SendFailed { .. }
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
@@ -325,8 +328,8 @@ impl LogEvent {
             | Self::ReportQueued { .. }
             | Self::ReportRecorded { .. }
             | Self::ReportMatched { .. }
-            | Self::Ended { .. }
-            | Self::Answered { .. }
+            | Self::FinalStatusRecorded { .. }
+            | Self::SendAnswered { .. }
             | Self::SendAccepted { .. }
             | Self::BalanceRead { .. }
             | Self::AwaitingFinalReport { .. }
@@ -338,13 +341,14 @@ impl LogEvent {
         }
     }
 
-    /// The log event as one line of JSON, with what is counted in CloudWatch's embedded metric format. Only
-    /// what is unusual says its level.
+    /// The log event as one line of JSON, with its metrics in CloudWatch's embedded metric format. The
+    /// line has a `level` only if that is not [`Level::Info`].
     pub fn to_line(&self, origin: &Origin, now_ms: i64) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             #[serde(skip_serializing_if = "Level::is_usual")]
             level: Level,
+            message: &'static str,
             #[serde(flatten)]
             origin: &'a Origin,
             #[serde(flatten)]
@@ -352,6 +356,7 @@ impl LogEvent {
         }
         let line = Line {
             level: self.level(),
+            message: self.message(),
             origin,
             event: self,
         };
@@ -365,13 +370,31 @@ impl LogEvent {
     }
 }
 
-/// Whose line it is.
+/// Which function writes a line, and for which invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Origin {
-    /// The stack's name.
+    /// The name of the stack.
     pub stack: String,
-    /// The function's, without the stack's.
+    /// The name of the function, without that of the stack.
     pub function: &'static str,
+    /// The invocation that runs now. Before the first one and between two there is none.
+    #[serde(flatten)]
+    pub invocation: Option<Invocation>,
+}
+
+/// An invocation of a Lambda function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Invocation {
+    /// Lambda's id of it, as in Lambda's own `START` and `REPORT` lines.
+    pub request_id: String,
+    /// Whether it is the first one of its process.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cold_start: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]
@@ -381,9 +404,14 @@ mod tests {
 
     /// The log event's line, read again.
     pub fn line(event: &LogEvent) -> Value {
+        line_in(event, None)
+    }
+
+    fn line_in(event: &LogEvent, invocation: Option<Invocation>) -> Value {
         let origin = Origin {
             stack: "bridge".to_owned(),
             function: "outbound-sender",
+            invocation,
         };
         serde_json::from_str(&event.to_line(&origin, 5)).unwrap()
     }
@@ -394,12 +422,31 @@ mod tests {
             callback: Callback::DeliveryReport,
         });
         assert_eq!(line["event"], "key_refused");
+        assert_eq!(line["message"], "A callback came without a valid key.");
         assert_eq!(line["level"], "warn");
         assert_eq!(line["stack"], "bridge");
         assert_eq!(line["function"], "outbound-sender");
         assert_eq!(line["callback"], "delivery_report");
         assert_eq!(line["KeyRefused"], 1);
         assert_eq!(line["_aws"]["Timestamp"], 5);
+    }
+
+    #[test]
+    fn a_line_names_its_invocation_and_says_when_that_is_the_first_of_its_process() {
+        let event = LogEvent::CircuitClosed;
+        let invocation = |cold_start| Invocation {
+            request_id: "8476a536".to_owned(),
+            cold_start,
+        };
+        let first = line_in(&event, Some(invocation(true)));
+        assert_eq!(first["request_id"], "8476a536");
+        assert_eq!(first["cold_start"], true);
+        let later = line_in(&event, Some(invocation(false)));
+        assert_eq!(later["request_id"], "8476a536");
+        assert_eq!(later.get("cold_start"), None);
+        let outside = line(&event);
+        assert_eq!(outside.get("request_id"), None);
+        assert_eq!(outside.get("cold_start"), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Dead-lettering what cannot be processed, with its reason; and returning records to their queue.
+//! Sends records that cannot be processed to the dead-letter queue, with the reason, and returns
+//! others for retry.
 
 use crate::domain::backoff::{Wait, longest_wait_ms, whole_seconds};
 use crate::log::{LogEvent, Redacted};
@@ -9,23 +10,23 @@ use crate::wire::queue_messages::{DeadLetter, encode, id_in};
 /// to Medic: the others are those of quarantined messages.
 pub const MEDIC_GROUP: &str = "medic";
 
-/// What waits for longer than this is worth a line, in milliseconds.
+/// A record that waits for longer than this is logged, in milliseconds.
 const OLD_MS: i64 = 10 * 60 * 1000;
 
-/// A queue for what was dead-lettered.
+/// A dead-letter queue.
 #[derive(Debug)]
 pub struct DeadLetterQueue<Q> {
-    /// The dead-letter queue.
+    /// The queue itself.
     pub queue: Q,
     /// Whether it is a FIFO queue, as that of a FIFO queue must be.
     pub is_fifo: bool,
 }
 
 impl<Q: Queue> DeadLetterQueue<Q> {
-    /// Dead-letters a record of a queue. It may be put back.
+    /// Dead-letters a record of a queue. It may be redriven.
     ///
-    /// The deduplication id is made of the record's own id, which is new each time that something is
-    /// put back: with one that stays the same, FIFO deduplication would swallow the second dead letter.
+    /// The deduplication id comes from the record's id, which is new after each redrive. With a
+    /// constant one, FIFO deduplication would drop a second dead letter of the same message.
     ///
     /// # Errors
     /// When the queue does not take it: the record must then be returned for retry.
@@ -39,7 +40,7 @@ impl<Q: Queue> DeadLetterQueue<Q> {
         self.send(&record.body, reason, true, id, runtime).await
     }
 
-    /// Dead-letters the body of a callback that names no message, so that somebody can look at it.
+    /// Dead-letters the body of a callback without an id, so that a person can read it.
     ///
     /// # Errors
     /// When the queue does not take it.
@@ -69,7 +70,8 @@ impl<Q: Queue> DeadLetterQueue<Q> {
         };
         let message = NewMessage {
             body: encode(&dead_letter),
-            // Each in a group of its own: whoever looks at one would hide all of its group behind it.
+            // Each has a group of its own, because a receive of one message blocks the rest of its
+            // group.
             fifo: self.is_fifo.then(|| Fifo {
                 group: deduplication_id.clone(),
                 deduplication_id,
@@ -79,7 +81,7 @@ impl<Q: Queue> DeadLetterQueue<Q> {
     }
 }
 
-/// Dead-letters a record and says so in the log. Whether it is dead-lettered.
+/// Dead-letters a record and logs it. Returns whether the queue took it.
 pub async fn dead_letter_or_return(
     lot: &DeadLetterQueue<impl Queue>,
     record: &Record,
@@ -95,7 +97,7 @@ pub async fn dead_letter_or_return(
     match lot.dead_letter(record, reason, runtime).await {
         Ok(()) => {
             runtime.record(LogEvent::DeadLettered {
-                message_id: Redacted::new(&record.message_id),
+                sqs_message_id: Redacted::new(&record.message_id),
                 id: id_in(&record.body),
                 reason: Redacted::new(&category),
             });
@@ -110,11 +112,10 @@ pub async fn dead_letter_or_return(
     }
 }
 
-/// Returns records to their queue: the last act of an invocation. Each waits as said, and a little
+/// Returns records to their queue at the end of an invocation. Each waits as given, and a little
 /// more at random.
 ///
-/// A wait that cannot be set is no reason to fail: the record then comes back when the visibility
-/// time-out of its queue is over.
+/// If a wait cannot be set, the record comes back after the visibility timeout of its queue.
 pub async fn return_for_retry(
     queue: &impl Queue,
     records: &[(&Record, Wait)],
@@ -126,8 +127,7 @@ pub async fn return_for_retry(
     change_visibilities(queue, waits.collect(), runtime).await
 }
 
-/// Returns records that have to come again together: all wait as long as the one that waits
-/// longest.
+/// Returns records that must be retried together. All wait as long as the longest wait among them.
 pub async fn return_together(
     queue: &impl Queue,
     records: &[(&Record, Wait)],
@@ -164,8 +164,8 @@ async fn change_visibilities(
         .collect()
 }
 
-/// Notes how long the oldest has waited, if that is long. SQS's own metric leaves out, of a queue that is
-/// no FIFO queue, what was received a few times, which is just what waits.
+/// Logs the age of the oldest record if it is high. SQS's own metric for standard queues leaves out
+/// messages that were received a few times, which are those that wait.
 fn note_age(waits: &[(&Record, i32)], runtime: &impl Runtime) {
     let sent_at_ms = waits.iter().map(|(record, _)| record.sent_at_ms).min();
     let age_ms = runtime
@@ -179,7 +179,7 @@ fn note_age(waits: &[(&Record, i32)], runtime: &impl Runtime) {
     }
 }
 
-/// Notes the first error, if there is one.
+/// Logs the first error, if there is one.
 pub fn log_queue_errors(results: &[Result<(), QueueError>], runtime: &impl Runtime) {
     if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
         runtime.record(LogEvent::QueueFailed {
@@ -267,7 +267,7 @@ mod tests {
         };
         assert_eq!(said_of(&[500_000, 30_000, 60_001]), [oldest]);
         assert!(said_of(&[60_001, 600_000]).is_empty());
-        // Without a time of sending nobody knows.
+        // Without the time of sending the age is unknown.
         assert!(said_of(&[i64::MAX]).is_empty());
         assert!(said_of(&[]).is_empty());
     }

@@ -1,4 +1,4 @@
-//! A secret that is kept for some minutes.
+//! A secret that is cached for some minutes.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use crate::ports::{SecretError, SecretStore};
 
-/// How long a secret is believed without asking again, in milliseconds: what was taken out of it works
-/// no longer than this while the store answers.
+/// How long a cached secret is used without reading it again, in milliseconds. While the store
+/// answers, a removed key works no longer than this.
 pub const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
 
-/// The store is not asked more often than this by itself, in milliseconds, whether it answers or not.
+/// The shortest time between two reads of the store, in milliseconds, whether it answers or not.
 const READ_AGAIN_MS: i64 = 5_000;
 
-/// A secret, parsed, as it was when it was read last. While the store does not answer, it serves on.
+/// A parsed secret, as it was read last. It stays in use while the store does not answer.
 pub struct SecretCache<K, T> {
     store: K,
     parse: fn(&str) -> T,
@@ -57,7 +57,7 @@ impl<K: SecretStore, T> SecretCache<K, T> {
     /// The secret, read again if it is too old.
     ///
     /// # Errors
-    /// When it is not known and cannot be read.
+    /// When it was never read and cannot be read.
     pub async fn get(&self, now_ms: i64) -> Result<Rc<T>, SecretError> {
         if !self.is_fresh(now_ms) {
             self.read_again(now_ms).await;
@@ -70,7 +70,7 @@ impl<K: SecretStore, T> SecretCache<K, T> {
         }
     }
 
-    /// Reads it, unless it was tried a few seconds ago: what is not in it may have been added.
+    /// Reads it again, unless that was tried a few seconds ago.
     pub async fn read_again(&self, now_ms: i64) {
         let tried_at_ms = self.kept.borrow().tried_at_ms;
         // A clock that jumped back is no reason never to read again.
@@ -97,7 +97,8 @@ impl<K: SecretStore, T> SecretCache<K, T> {
         self.kept.borrow().error.clone()
     }
 
-    /// It was refused: it is read again before the next use, for somebody may have corrected it.
+    /// Drops a secret that was refused. It is read again before the next use, because somebody may
+    /// have corrected it.
     pub fn forget(&self) {
         *self.kept.borrow_mut() = Kept::default();
     }

@@ -13,7 +13,7 @@ pub const MEDIC_USERNAME: &str = "medic_username";
 /// That user's password.
 pub const MEDIC_PASSWORD: &str = "medic_password";
 
-/// The credentials, read when they are needed, and kept.
+/// The credentials, read when they are needed, and cached.
 #[derive(Debug)]
 pub struct OutsideCredentials<K, C> {
     /// The secret's fields, if it is JSON.
@@ -31,13 +31,13 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
         }
     }
 
-    /// Reads them ahead of the first use. An error shows then.
+    /// Reads them before the first use. That use sees an error again.
     pub async fn warm(&self) {
         let _ = self.secret.get(self.clock.now_ms()).await;
     }
 
-    /// They were refused: they are read again before the next use, for somebody may have corrected
-    /// them.
+    /// Drops credentials that were refused. They are read again before the next use, because
+    /// somebody may have corrected them.
     pub fn forget(&self) {
         self.secret.forget();
     }
@@ -72,7 +72,7 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
 }
 
 fn unreadable(error: &SecretError) -> CredentialsError {
-    // So AWS says that a secret has no value, as this one has not before it is filled in.
+    // AWS answers so for a secret without a value, which this one is until somebody fills it in.
     if error.0 == "ResourceNotFoundException" {
         CredentialsError::Unusable("it is not filled in".to_owned())
     } else {

@@ -1,5 +1,5 @@
-//! The key in the callback URLs: the only gate, since Africa's Talking signs nothing and publishes
-//! no addresses.
+//! The key in the callback URLs. It is the only protection of the callbacks, because Africa's
+//! Talking signs nothing and publishes no addresses.
 
 use std::rc::Rc;
 
@@ -23,11 +23,11 @@ pub enum KeyCheck {
     Wrong,
     /// The secret has no key at all.
     NotConfigured,
-    /// The secret cannot be read, so that nobody knows.
+    /// The secret cannot be read, so that the key cannot be checked.
     OutOfReach(SecretError),
 }
 
-/// The keys, read from their secret when they are needed, and kept.
+/// The keys, read from their secret when they are needed, and cached.
 #[derive(Debug)]
 pub struct IncomingKeys<K>(SecretCache<K, Keys>);
 
@@ -53,7 +53,7 @@ impl std::fmt::Debug for KeySecret {
 }
 
 impl KeySecret {
-    /// Reads the secret's text. Whatever it is, it says something, if only that there is no key.
+    /// Parses the secret's text. Never fails: a text without a key gives no key.
     pub fn read(secret: &str) -> Self {
         let Ok(Value::Object(fields)) = parse_lenient(secret.as_bytes()) else {
             return Self {
@@ -127,13 +127,13 @@ impl<K: SecretStore> IncomingKeys<K> {
         Self(SecretCache::new(store, Keys::read))
     }
 
-    /// Reads the keys ahead of the first request. An error shows at that request.
+    /// Reads the keys before the first request. That request sees an error again.
     pub async fn warm(&self, now_ms: i64) {
         let _ = self.0.get(now_ms).await;
     }
 
-    /// Whether the key is right, by what is known; asks the store when that is too old, and, not more
-    /// often than every five seconds, when the key is not among those known.
+    /// Whether the key is right. Reads the secret again when the cached one is too old, and, at
+    /// most every five seconds, when the key is not in it.
     pub async fn check(&self, presented: Option<&str>, now_ms: i64) -> KeyCheck {
         let presented = presented.unwrap_or_default();
         if let Ok(keys) = self.0.get(now_ms).await {
@@ -144,7 +144,7 @@ impl<K: SecretStore> IncomingKeys<K> {
                 return KeyCheck::Wrong;
             }
         }
-        // It may be a new one.
+        // A key that is not cached may be a new one.
         self.0.read_again(now_ms).await;
         let keys = self.0.get(now_ms).await;
         match (keys, self.0.error()) {

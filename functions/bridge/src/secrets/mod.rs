@@ -1,5 +1,5 @@
-//! The secrets of the deployment: read when they are needed, kept for some minutes, and read again
-//! when they are refused.
+//! The secrets of the deployment: read when they are needed, cached for some minutes, and read
+//! again when they are refused.
 
 mod cache;
 pub mod credentials;

@@ -20,7 +20,7 @@ impl<K: SecretStore, C: Clock> NumberHash<K, C> {
         }
     }
 
-    /// Reads the key ahead of the first use. An error shows then.
+    /// Reads the key before the first use. That use sees an error again.
     pub async fn warm(&self) {
         self.keys.warm(self.clock.now_ms()).await;
     }

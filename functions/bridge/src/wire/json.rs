@@ -1,30 +1,31 @@
-//! JSON at the borders: read leniently, written so that every queue and server takes it.
+//! JSON from and to other systems: read leniently, written so that every queue and server accepts
+//! it.
 
 use serde::Serialize;
 use serde_json::Value;
 
 /// Reads JSON from outside.
 ///
-/// Bytes that are no UTF-8, and escapes of lone UTF-16 surrogates, become U+FFFD: JavaScript writes
-/// such escapes happily, and one of them must not make a whole answer or event unreadable.
+/// Invalid UTF-8 and escapes of lone UTF-16 surrogates become U+FFFD. JavaScript writes such
+/// escapes, and one of them must not make a whole response or event unreadable.
 ///
 /// # Errors
-/// When it is no JSON all the same.
+/// When it is no JSON even so.
 pub fn parse_lenient(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(bytes).or_else(|_| {
         serde_json::from_str(&replace_lone_surrogates(&String::from_utf8_lossy(bytes)))
     })
 }
 
-/// The most values, and names of fields, that an answer may have. A good one has some hundreds; in
-/// memory each can take hundreds of times the bytes that it has in JSON, so that a megabyte of small
-/// ones is more than a function has.
+/// The largest number of values and field names in a response. A good response has some hundreds.
+/// In memory each can take hundreds of times its bytes in JSON, so that a megabyte of small ones
+/// needs more memory than a function has.
 const MAX_VALUES_OF_AN_ANSWER: usize = 10_000;
 
-/// Reads what a server answered, as [`parse_lenient`] does.
+/// Reads the response of a server, as [`parse_lenient`] does.
 ///
 /// # Errors
-/// When it is no JSON, or has more values than any good answer.
+/// When it is no JSON, or has more values than any good response.
 pub fn parse_answer(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     if values(bytes) > MAX_VALUES_OF_AN_ANSWER {
         return Err(serde::de::Error::custom("more values than any answer has"));

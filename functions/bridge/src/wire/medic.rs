@@ -1,4 +1,4 @@
-//! Medic's gateway API on the wire: what is posted to `/api/sms`, and what the answer means.
+//! Medic's gateway API: the request to `/api/sms`, and what the response means.
 //!
 //! All of it was observed on the API of cht-core 5.2.0.
 
@@ -14,7 +14,7 @@ use crate::ports::Response;
 use crate::wire::json::{parse_answer, to_ascii};
 use crate::wire::queue_messages::IncomingSms;
 
-/// One status to tell Medic.
+/// One status to report to Medic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// Medic's id of the message.
@@ -25,17 +25,17 @@ pub struct Update {
     pub reason: Option<FailureReason>,
 }
 
-/// What one POST carries.
+/// The content of one POST.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// Messages that came in.
+    /// Incoming SMS.
     pub messages: Vec<IncomingSms>,
-    /// Statuses of messages that Medic wanted sent.
+    /// Statuses of outgoing messages.
     pub updates: Vec<Update>,
 }
 
 impl Payload {
-    /// How many things it carries.
+    /// The number of messages and statuses.
     pub fn len(&self) -> usize {
         self.messages.len() + self.updates.len()
     }
@@ -106,44 +106,44 @@ impl Payload {
     }
 }
 
-/// A message that Medic wants sent, as it offers it.
+/// An outgoing message, as Medic offers it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Medic's id for it.
     pub id: MedicMessageId,
-    /// To whom: a number if Medic could make one of it, anything otherwise.
+    /// The recipient: a normalised number, or any text that Medic could not normalise.
     pub to: String,
     /// The text.
     pub content: String,
 }
 
-/// What Medic's answer to a POST means.
+/// What Medic's response to a POST means.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Everything was taken; this is to be sent.
+    /// Medic took everything, and offers these messages.
     Taken {
         /// The messages offered, each id once.
         offers: Vec<Offer>,
-        /// How many entries of the answer had no id to speak of.
+        /// How many offers had no usable id.
         unreadable: usize,
     },
     /// Medic's own error (500, or another with which its database failed), with its answer. It has ended
     /// its work. Of the messages those are stored that could be, or none of them, if it failed before it
     /// stored the first; what came after them was not done.
     Poison(String),
-    /// Nothing was done, and why.
+    /// Medic did nothing, and why.
     Refused(Refusal),
-    /// Medic may still be working on it.
+    /// Medic may still be processing it.
     InDoubt(String),
 }
 
-/// A clear refusal: nothing of the POST was done.
+/// A refusal, after which nothing of the POST was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No connection came about.
+    /// There was no connection.
     #[error("Medic cannot be reached")]
     Unreachable,
-    /// HTTP 503 or 425: it starts or upgrades.
+    /// HTTP 503 or 425: Medic starts or upgrades.
     #[error("Medic is not ready (HTTP {0})")]
     NotReady(u16),
     /// HTTP 401 or 403: user name, password or permission are wrong.
@@ -156,7 +156,7 @@ pub enum Refusal {
     /// HTTP 404 or a redirect: this is not where the API is.
     #[error("there is no gateway API at this address (HTTP {0})")]
     WrongAddress(u16),
-    /// HTTP 400, 413 and every other 4xx: it does not like what was posted.
+    /// HTTP 400, 413 and every other 4xx: the request itself was refused.
     #[error("Medic refuses the request (HTTP {0})")]
     Request(u16),
 }
@@ -199,14 +199,14 @@ impl Reply {
                 Self::Poison(String::from_utf8_lossy(&body).chars().take(500).collect())
             }
             (300..=399 | 404, _) => Self::Refused(Refusal::WrongAddress(status)),
-            // 408 is a time-out: somebody may still be working.
+            // 408 is a time-out. Medic may still be processing the request.
             (400..=407 | 409..=499, _) => Self::Refused(Refusal::Request(status)),
             _ => Self::InDoubt(format!("HTTP {status}")),
         }
     }
 }
 
-/// Whether it is Medic itself that answers, and not a server in front of it.
+/// Whether Medic itself answers, and not a server in front of it.
 fn is_medics_own(answer: &Value, status: u16) -> bool {
     answer.get("code").and_then(Value::as_u64) == Some(u64::from(status))
 }

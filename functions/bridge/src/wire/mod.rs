@@ -1,4 +1,4 @@
-//! What others write on the wire, and what is written to them: read and written here only.
+//! The formats of other systems and of the queues. They are read and written here only.
 
 pub mod africastalking;
 pub mod json;

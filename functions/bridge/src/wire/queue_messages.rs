@@ -1,4 +1,4 @@
-//! What the queues carry: versioned JSON, all of it ASCII.
+//! The messages in the queues: versioned JSON in ASCII.
 //!
 //! A later version of the functions reads what an earlier one wrote (`tests/golden` holds a message
 //! of each kind and version): during an upgrade both are in the queues.
@@ -22,7 +22,7 @@ pub enum ExchangeMessage {
     Incoming(IncomingSms),
     /// The minute's poll.
     Poll,
-    /// There was more to do than one invocation does.
+    /// A wake-up for work that did not fit into one invocation.
     Continue,
     /// An SMS on which Medic fails, in quarantine or back from it.
     Quarantined(QuarantinedSms),
@@ -38,7 +38,7 @@ pub struct QuarantinedSms {
     pub quarantine: Quarantine,
 }
 
-/// An SMS that came in, normalised.
+/// An incoming SMS, normalised.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncomingSms {
     /// Africa's Talking's id for it, unchanged.
@@ -47,8 +47,8 @@ pub struct IncomingSms {
     pub from: String,
     /// The text, as Medic gets it; never empty.
     pub content: String,
-    /// When it was sent by Africa's Talking's word, in milliseconds since 1970; when we got it, if
-    /// that cannot be read.
+    /// When it was sent, by Africa's Talking's `date`, in milliseconds since 1970. If that cannot
+    /// be read, when the callback came.
     pub sent_at_ms: i64,
     /// When the callback came, in milliseconds since 1970.
     pub received_at_ms: i64,
@@ -60,16 +60,16 @@ pub struct IncomingSms {
 pub enum OutboxMessage {
     /// An SMS to send.
     Send(OutgoingSms),
-    /// An answer of Africa's Talking that could not be recorded at once.
+    /// An acceptance that could not be recorded at once.
     Accepted(AcceptedSms),
 }
 
-/// A message that Medic wants sent, as it offered it.
+/// An outgoing message, as Medic offered it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutgoingSms {
     /// Medic's id for it.
     pub id: MedicMessageId,
-    /// To whom, as Medic wrote it: it may be no number at all.
+    /// The recipient, as Medic wrote it. It may be no phone number.
     pub to: String,
     /// The text.
     pub content: String,
@@ -77,14 +77,14 @@ pub struct OutgoingSms {
     pub first_offered_ms: i64,
 }
 
-/// What Africa's Talking said when it accepted a message.
+/// Africa's Talking's acceptance of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedSms {
     /// Medic's id for the message.
     pub id: MedicMessageId,
     /// When Medic first offered it, in milliseconds since 1970.
     pub first_offered_ms: i64,
-    /// When the call began that it accepted, in milliseconds since 1970.
+    /// When the accepted send request began, in milliseconds since 1970.
     pub called_at_ms: i64,
     /// Its number of segments by our own count.
     pub segments: u32,
@@ -94,15 +94,14 @@ pub struct AcceptedSms {
 
 /// A message of the `reports` queue: a delivery report.
 ///
-/// It holds no phone number: all that is ever done with the number is to compare it, and a hash
-/// under a key of this deployment serves for that.
+/// It holds a keyed hash instead of the phone number, because the number is only compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryReport {
     /// Africa's Talking's id of the SMS that it is about.
     pub id: AtMessageId,
-    /// Africa's Talking's word for the status, known to us or not.
+    /// Africa's Talking's name of the status, also if this version does not know it.
     pub status: String,
-    /// Its word for the reason of a failure.
+    /// Africa's Talking's reason of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
     /// The operator's code.
@@ -115,13 +114,13 @@ pub struct DeliveryReport {
     pub received_at_ms: i64,
 }
 
-/// What could not be processed, with the reason.
+/// A dead-lettered message, with the reason.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Why, in words; with the answer of the other side where there was one.
+    /// Why it cannot be processed, with the response of the other side if there was one.
     pub reason: String,
-    /// Whether it may be put back into the queue that it was dead-lettered from. A callback that names no
-    /// message may not: there is nothing to make of it.
+    /// Whether it may be redriven. A callback without an id may not, because it can never be
+    /// processed.
     pub retryable: bool,
     /// When it was dead-lettered, in milliseconds since 1970.
     pub dead_lettered_at_ms: i64,
@@ -129,7 +128,7 @@ pub struct DeadLetter {
     pub body: String,
 }
 
-/// What has personal data in it shows nothing of it.
+/// `Debug` of these types shows no personal data.
 macro_rules! redact {
     ($($name:ident: $shown:ident),*) => {$(
         impl std::fmt::Debug for $name {
@@ -155,7 +154,7 @@ struct Versioned<'a, T> {
     message: &'a T,
 }
 
-/// Why a body cannot be read. Says nothing of what is in it.
+/// Why a body cannot be read. Holds nothing of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableMessage {
     /// No JSON, or without a version.
@@ -174,8 +173,7 @@ pub enum UnreadableMessage {
     },
 }
 
-/// Whose message this is: the id of Africa's Talking or Medic that a body carries, if it can be read,
-/// as it may be shown.
+/// The id of Africa's Talking or Medic in a body, redacted, if it can be read.
 pub fn id_in(body: &str) -> Option<Redacted> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
     let id = AtMessageId::new(body.get("id")?.as_str()?).ok()?;
@@ -193,7 +191,7 @@ pub fn encode(message: &impl Serialize) -> String {
 /// Reads a message from a queue.
 ///
 /// # Errors
-/// When the body is not what this queue carries: it is dead-lettered then, never dropped.
+/// When the body is not of this type. The caller dead-letters it and never drops it.
 pub fn decode<T: DeserializeOwned>(body: &str) -> Result<T, UnreadableMessage> {
     let Version { v } = serde_json::from_str(body).map_err(|_| UnreadableMessage::NotJson)?;
     if v != VERSION {

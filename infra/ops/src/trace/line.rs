@@ -1,4 +1,4 @@
-//! Putting what rows remember into one order.
+//! Merges the history of a message with the reports on it.
 
 use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::MessageRow;
@@ -12,16 +12,16 @@ use super::sentences;
 pub struct Moment {
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What, in words.
+    /// What, in a sentence.
     pub what: String,
 }
 
-/// The life of a message: what its row remembers, and the reports on it in the order in which they
-/// came, each with what it changed.
+/// The history of a message in order of time, with the reports on it. Each report says whether it
+/// changed the status.
 pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
     let mut moments = vec![Moment {
         at_ms: row.first_offered_ms,
-        what: "Medic offered it".to_owned(),
+        what: "Medic offered the message.".to_owned(),
     }];
     let mut attempt = 0;
     for event in &row.history {
@@ -34,7 +34,7 @@ pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
         });
     }
     moments.extend(reports(row, sms));
-    // What happened in the same millisecond stays in the order in which it was written down.
+    // The sort is stable: steps of one millisecond stay in the order of the row.
     moments.sort_by_key(|moment| moment.at_ms);
     moments
 }
@@ -47,23 +47,23 @@ fn reports(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
         .into_iter()
         .map(|report| {
             let effect = match report.meaning() {
-                None => "; nobody knows this word, and it changes nothing".to_owned(),
+                None => "; this status is unknown and changes nothing".to_owned(),
                 Some((status, _)) if status > known => {
                     known = status;
                     String::new()
                 }
-                Some(_) => format!("; it changes nothing, {} is known", known.medic_name()),
+                Some(_) => format!("; the status stays {}", known.medic_name()),
             };
             Moment {
                 at_ms: report.received_at_ms,
-                what: format!("{}{effect}", sentences::report(report)),
+                what: format!("{}{effect}.", sentences::report(report)),
             }
         })
         .collect()
 }
 
-/// The status by the word of Africa's Talking's answer: to what it rose in the write that noted the
-/// answer, if no report can have had a part in that.
+/// The status that Africa's Talking's response gave the message. `UNSENT` if a report came before the
+/// write that recorded the response, because the status may be the report's then.
 fn first_status(row: &MessageRow, first_report_ms: Option<i64>) -> Status {
     let is_acceptance = |what: &What| matches!(what, What::Accepted { .. });
     let accepted = row.history.iter().find(|event| is_acceptance(&event.what));
@@ -133,13 +133,13 @@ mod tests {
         assert_eq!(
             line,
             [
-                "1 Medic offered it",
-                "2 Africa's Talking is called, attempt 1",
-                "3 Africa's Talking has it as ATXid_1, no price named, 0 segments",
-                "5 delivery report from network 63902: Success",
-                "6 its status rises to DELIVERED",
-                "7 delivery report from network 63902: Sent; it changes nothing, DELIVERED is known",
-                "8 delivery report from network 63902: Teleported; nobody knows this word, and it changes nothing",
+                "1 Medic offered the message.",
+                "2 A send request goes to Africa's Talking (attempt 1).",
+                "3 Africa's Talking accepted the message (ATXid_1, no price named, 0 segments).",
+                "5 Delivery report from network 63902: Success.",
+                "6 The status rose (DELIVERED).",
+                "7 Delivery report from network 63902: Sent; the status stays DELIVERED.",
+                "8 Delivery report from network 63902: Teleported; this status is unknown and changes nothing.",
             ]
         );
     }

@@ -1,65 +1,65 @@
-//! The words of a time line.
+//! The words of a time line. The sentences come from the log.
 
 use bridge::domain::delivery::Report;
+use bridge::domain::ids::AtMessageId;
 use bridge::domain::message::history::What;
 use bridge::domain::message::{FailureReason, MessageRow, Sending};
 
 use crate::terminal::format_time;
 
-/// What happened. `attempt` counts the calls until then.
+/// A step in the history of a message: its sentence, as the log has it, with what the row knows of
+/// it. `attempt` counts the send requests until then.
 ///
-/// An answer of Africa's Talking shows no network: it names one only in delivery reports and in SMS that
-/// come in, not in its answer to a send.
+/// An acceptance shows no network, because Africa's Talking names it only in callbacks.
 pub fn event(what: &What, row: &MessageRow, attempt: u32) -> String {
+    let message = what.message();
+    let details = details(what, row, attempt);
+    if details.is_empty() {
+        return message.to_owned();
+    }
+    format!("{} ({details}).", message.trim_end_matches('.'))
+}
+
+fn details(what: &What, row: &MessageRow, attempt: u32) -> String {
     match what {
-        What::Called => format!("Africa's Talking is called, attempt {attempt}"),
+        What::Called => format!("attempt {attempt}"),
         What::Waiting { reason, until_ms } => {
             let until = format_time(*until_ms);
-            format!(
-                "not sent: {}; not tried again before {until}",
-                reason.as_str()
+            format!("{}, not before {until}", reason.as_str())
+        }
+        What::OutcomeUnknown { reason } => reason
+            .as_ref()
+            .map_or(
+                "the function ended during the request",
+                FailureReason::as_str,
             )
-        }
-        What::OutcomeUnknown { reason } => format!(
-            "nobody knows whether it was sent ({}); a delivery report is waited for",
-            reason
-                .as_ref()
-                .map_or("the call has left no trace", FailureReason::as_str)
-        ),
-        What::Accepted { at_id } => {
-            let charge = row.charges.iter().find(|charge| charge.at_id == *at_id);
-            let cost = charge.and_then(|charge| charge.cost.as_ref());
-            let parts = charge
-                .and_then(|charge| charge.parts)
-                .unwrap_or(row.segments);
-            format!(
-                "Africa's Talking has it{}, {}, {parts} segment{}",
-                at_id
-                    .as_ref()
-                    .map_or(String::new(), |id| format!(" as {}", id.as_str())),
-                cost.map_or("no price named".to_owned(), ToString::to_string),
-                if parts == 1 { "" } else { "s" }
-            )
-        }
-        What::Matched { at_id } => {
-            format!(
-                "a delivery report has shown that it was sent, as {}",
-                at_id.as_str()
-            )
-        }
-        What::Lost { at_id } => {
-            format!("{} turned out to be another message's", at_id.as_str())
-        }
+            .to_owned(),
+        What::Accepted { at_id } => acceptance(at_id.as_ref(), row),
+        What::Matched { at_id } | What::Lost { at_id } => at_id.as_str().to_owned(),
         What::Rose { status, reason } => {
             let reason = reason
                 .as_ref()
-                .map_or(String::new(), |reason| format!(": {}", reason.as_str()));
-            format!("its status rises to {}{reason}", status.medic_name())
+                .map_or(String::new(), |reason| format!(", {}", reason.as_str()));
+            format!("{}{reason}", status.medic_name())
         }
-        What::Reported { status } => format!("Medic was told {}", status.medic_name()),
-        What::Refused { status } => format!("Medic refused {}", status.medic_name()),
-        What::ToBeReportedAgain => "Medic is to be told its status again".to_owned(),
+        What::Reported { status } | What::Refused { status } => status.medic_name().to_owned(),
+        What::ToBeReportedAgain => String::new(),
     }
+}
+
+fn acceptance(at_id: Option<&AtMessageId>, row: &MessageRow) -> String {
+    let mut charges = row.charges.iter();
+    let charge = charges.find(|charge| charge.at_id.as_ref() == at_id);
+    let cost = charge.and_then(|charge| charge.cost.as_ref());
+    let segments = charge
+        .and_then(|charge| charge.parts)
+        .unwrap_or(row.segments);
+    format!(
+        "{}{}, {segments} segment{}",
+        at_id.map_or(String::new(), |id| format!("{}, ", id.as_str())),
+        cost.map_or("no price named".to_owned(), ToString::to_string),
+        if segments == 1 { "" } else { "s" }
+    )
 }
 
 /// A delivery report.
@@ -68,26 +68,26 @@ pub fn report(report: &Report) -> String {
     let reason = reason.map_or(String::new(), |reason| format!(", {}", reason.as_str()));
     let network = report.network_code.as_ref();
     let network = network.map_or(String::new(), |code| format!(" from network {code}"));
-    format!("delivery report{network}: {}{reason}", report.status)
+    format!("Delivery report{network}: {}{reason}", report.status)
 }
 
-/// How it stands now.
+/// What the row says now: whether the message was sent, and whether Medic has its status.
 pub fn now(row: &MessageRow) -> Vec<String> {
     let sending = match &row.sending {
-        Sending::Queued => "nothing was tried yet: it is in the queue to phones".to_owned(),
+        Sending::Queued => "it waits in the queue to be sent".to_owned(),
         Sending::Waiting { reason, until_ms } => format!(
-            "it waits in the queue to phones until {}: {}",
+            "it waits in the queue for a retry at {}: {}",
             format_time(*until_ms),
             reason.as_str()
         ),
         Sending::Calling { since_ms, .. } => {
             format!(
-                "Africa's Talking is being called since {}",
+                "a send request is in flight since {}",
                 format_time(*since_ms)
             )
         }
-        Sending::Unknown { .. } => "nobody knows whether it was sent".to_owned(),
-        Sending::Accepted => "Africa's Talking has it".to_owned(),
+        Sending::Unknown { .. } => "it is unknown whether it was sent".to_owned(),
+        Sending::Accepted => "Africa's Talking accepted it".to_owned(),
         Sending::Failed => "it will not be sent".to_owned(),
     };
     let reason = row.failure_reason.as_ref();
@@ -98,17 +98,17 @@ pub fn now(row: &MessageRow) -> Vec<String> {
     )];
     lines.push(match (&row.refusal, row.reported) {
         (Some(refusal), _) if row.is_refused() => format!(
-            "Medic fails on that status ({}); it is reported again once an hour, and `cargo ops dead-letters redrive {}` has it \
-             told at the next poll",
+            "Medic fails on that status ({}). It is reported again once an hour; `cargo ops dead-letters redrive {}` has it \
+             reported at the next poll",
             refusal.answer.as_str(),
             row.id.as_str()
         ),
-        (_, Some(reported)) if reported == row.status => "Medic knows".to_owned(),
+        (_, Some(reported)) if reported == row.status => "Medic has that status".to_owned(),
         (_, Some(reported)) => format!(
-            "Medic knows {}, and is told at the next poll",
+            "Medic has {}; the next poll reports the new one",
             reported.medic_name()
         ),
-        (_, None) => "Medic has not been told, and is at the next poll".to_owned(),
+        (_, None) => "Medic has no status yet; the next poll reports it".to_owned(),
     });
     lines
 }

@@ -55,14 +55,14 @@ fn the_life_of_an_sms_is_shown_by_each_of_its_names_and_without_its_number() -> 
         for name in [id.as_str(), &at_id, &number] {
             let reported = system.ops(&["trace", name]).await?.well()?;
             let steps = [
-                "Medic offered it",
-                "Africa's Talking is called, attempt 1",
-                "Africa's Talking has it as ATXid_",
+                "Medic offered the message.",
+                "A send request goes to Africa's Talking (attempt 1).",
+                "Africa's Talking accepted the message (ATXid_",
                 "KES 0.8",
-                "delivery report from network",
-                "its status rises to DELIVERED",
-                "Medic was told DELIVERED",
-                "Medic knows",
+                "Delivery report from network",
+                "The status rose (DELIVERED).",
+                "Medic took the status (DELIVERED).",
+                "Medic has that status",
             ];
             let mut rest = reported.as_str();
             for step in steps {

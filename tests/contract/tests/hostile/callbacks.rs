@@ -93,6 +93,7 @@ impl EventLog for &Runtime {
         let origin = Origin {
             stack: "hostile".to_owned(),
             function: "hostile",
+            invocation: None,
         };
         self.0.borrow_mut().push(event.to_line(&origin, 0));
     }

@@ -289,7 +289,7 @@ fn a_function_starts_without_the_secret_and_answers_5xx_until_it_can_read_it() -
             ensure!(function.is_alive()?);
             until("the reason in the log", || {
                 let log = function.log().join("\n");
-                log.contains("key_out_of_reach") && log.contains("AccessDenied")
+                log.contains("key_unavailable") && log.contains("AccessDenied")
             })
             .await?;
         }

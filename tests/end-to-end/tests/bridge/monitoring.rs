@@ -17,7 +17,7 @@ async fn lines_of(bridge: &Bridge, id: &str) -> anyhow::Result<Vec<Value>> {
     for function in FUNCTIONS {
         let log = bridge.log(function).await?;
         let has_id = |line: &Value| {
-            ["id", "message", "at_id"]
+            ["id", "medic_id", "at_id"]
                 .iter()
                 .any(|name| line[name] == id)
         };
@@ -74,6 +74,16 @@ fn an_sms_that_comes_in_can_be_followed_by_its_id_and_its_latency_is_measured() 
         let lines = reported(bridge, &id, &expected).await?;
         let stored = the(&lines, "message_stored")?;
         ensure!(stored["stack"] == "bridge", "{stored}");
+        ensure!(
+            stored["message"] == "Medic stored the incoming SMS.",
+            "{stored}"
+        );
+        ensure!(
+            stored["request_id"]
+                .as_str()
+                .is_some_and(|id| !id.is_empty()),
+            "{stored}"
+        );
         let latency_ms = stored["CallbackToMedic"].as_i64().context("no latency")?;
         ensure!(
             latency_ms >= 0 && stored["since_callback_ms"] == latency_ms,
@@ -92,10 +102,10 @@ fn an_sms_that_goes_out_can_be_followed_by_its_two_ids_through_four_functions() 
         let id = deliver(bridge).await?;
         let expected = [
             "medic-exchange message_offered",
-            "outbound-sender answered",
+            "outbound-sender send_answered",
             "outbound-sender send_accepted",
             "report-recorder report_recorded",
-            "report-recorder ended",
+            "report-recorder final_status_recorded",
             "medic-exchange status_reported",
         ];
         let lines = reported(bridge, &id, &expected).await?;
@@ -108,7 +118,7 @@ fn an_sms_that_goes_out_can_be_followed_by_its_two_ids_through_four_functions() 
         ensure!(accepted["currency"] == "KES", "{accepted}");
         let waited_ms = accepted["OfferToAfricasTalking"].as_i64();
         ensure!(waited_ms.is_some_and(|ms| ms >= 0), "{accepted}");
-        let ended = the(&lines, "ended")?;
+        let ended = the(&lines, "final_status_recorded")?;
         ensure!(ended["FailureRate"] == 0, "{ended}");
 
         // Africa's Talking's id leads on to the reports.

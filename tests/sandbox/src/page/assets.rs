@@ -57,36 +57,3 @@ fn file(content_type: &'static str, content: &'static str) -> impl IntoResponse 
     ];
     (headers, content)
 }
-
-#[cfg(test)]
-mod tests {
-    /// An event of the log, as its lines name it: the variant in the words of the source.
-    fn event(variant: &str) -> String {
-        let mut name = String::new();
-        for letter in variant.chars() {
-            if letter.is_uppercase() && !name.is_empty() {
-                name.push('_');
-            }
-            name.push(letter.to_ascii_lowercase());
-        }
-        name
-    }
-
-    #[test]
-    fn every_event_of_the_log_has_a_sentence() {
-        let source = include_str!("../../../../functions/bridge/src/log/mod.rs");
-        let words = include_str!("../../page/words.js");
-        let entries = source.split_once("pub enum LogEvent {").unwrap().1;
-        let entries = entries.split_once("\n}\n").unwrap().0;
-        let events: Vec<String> = entries
-            .lines()
-            .filter_map(|line| line.strip_prefix("    "))
-            .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
-            .map(|line| event(line.trim_end_matches([' ', '{', ','])))
-            .collect();
-        assert!(events.len() > 30, "{events:?}");
-        for event in events {
-            assert!(words.contains(&format!("\n  {event}: ")), "{event}");
-        }
-    }
-}

@@ -13,7 +13,7 @@ const METRICS: &str = "_aws";
 pub(super) struct PageEvent {
     pub at_ms: u64,
     pub function: &'static str,
-    /// `event`, `level` and what belongs to the event.
+    /// `event`, `message`, `level` and the fields of the event.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }

@@ -388,7 +388,7 @@ impl<'a> MessageRow<'a> {
 
     fn reason(&self) -> Option<&'a str> {
         match self.sending() {
-            Some("unknown") => Some("nobody knows whether it was sent"),
+            Some("unknown") => Some("it is unknown whether it was sent"),
             _ => self
                 .at("/sending/reason")
                 .or_else(|| self.text("failure_reason")),

@@ -1,4 +1,4 @@
-//! What in the table waits for longer than it should.
+//! The queries of the monitors.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::types::Select;
 use super::{AttributeValue, LedgerTable, failed, number};
 use crate::ports::{Key, LedgerBacklog, LedgerError, LedgerStore, Runtime};
 
-/// The sparse index of messages of which nobody has heard the end.
+/// The sparse index of messages without a final report.
 const AWAITING_FINAL_REPORT_INDEX: &str = "awaiting_final_report";
 
-/// So many rows are looked at for the one that has waited longest.
+/// The number of rows that are read to find the oldest one.
 const ROWS_CHECKED: usize = 25;
 
 impl<S: Runtime> LedgerBacklog for LedgerTable<S> {
@@ -21,7 +21,7 @@ impl<S: Runtime> LedgerBacklog for LedgerTable<S> {
         }
         let keys: Vec<Key> = candidates.into_iter().map(Key::Message).collect();
         let rows = self.read_some(&keys).await?;
-        // The index may not know yet what was told a moment ago.
+        // The index may lag behind a status that was just reported.
         let unreported = rows.iter().filter(|row| row.contains_key("unreported"));
         Ok(unreported
             .filter_map(|row| match row.get("changed_at_ms")? {

@@ -1,6 +1,7 @@
-//! What happened to a message, in order, for people who ask what became of it.
+//! The history of a message, for `cargo ops trace`.
 //!
-//! It is made of what each write changes, so that no step can forget it, and is a part of that write.
+//! It follows from what each write of the row changes, and is a part of that write, so that no
+//! transition can leave it out.
 
 mod line;
 
@@ -10,13 +11,13 @@ use crate::domain::ids::AtMessageId;
 use crate::domain::message::{FailureReason, MessageRow, Sending};
 use crate::domain::status::Status;
 
-/// So many events are kept: a message that is tried for ten days has hundreds.
+/// The number of events that are kept. A message that is retried for ten days has hundreds.
 const EVENTS_KEPT: usize = 32;
 
-/// Of those, so many are the first ones; the others are the last ones.
+/// How many of them are the first events. The others are the last ones.
 const FIRST_EVENTS_KEPT: usize = 8;
 
-/// Something that happened.
+/// A step in the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "line::Stored", into = "String")]
 pub struct Event {
@@ -32,16 +33,16 @@ pub struct Event {
 pub enum What {
     /// Africa's Talking is being called.
     Called,
-    /// It surely was not sent, and is tried again.
+    /// It surely was not sent, and will be retried.
     Waiting {
         /// Why it was not sent.
         reason: FailureReason,
         /// Not before this time, in milliseconds since 1970.
         until_ms: i64,
     },
-    /// Nobody knows whether it was sent.
+    /// It is unknown whether it was sent.
     OutcomeUnknown {
-        /// What came instead of an answer, if the call lived to see it.
+        /// Why it is unknown; `None` if the function ended during the call.
         #[serde(default)]
         reason: Option<FailureReason>,
     },
@@ -79,12 +80,12 @@ pub enum What {
         /// The status.
         status: Status,
     },
-    /// Somebody had Medic be told its status again.
+    /// An operator had its status reported again.
     ToBeReportedAgain,
 }
 
 impl MessageRow {
-    /// The row with what the write of it changes added to its history.
+    /// The row with the steps from `before` to it added to its history.
     #[must_use]
     pub fn remembering(mut self, before: Option<&Self>, now_ms: i64) -> Self {
         let happened = match before {
@@ -104,7 +105,7 @@ impl MessageRow {
     }
 }
 
-/// What lies between two states of a row.
+/// The steps between two states of a row.
 fn changes(before: &MessageRow, after: &MessageRow) -> Vec<What> {
     let mut changes = Vec::new();
     let charges = after.charges.iter();

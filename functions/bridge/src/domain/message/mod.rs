@@ -1,7 +1,7 @@
-//! A message that Medic wants sent: its row in the ledger, and every step that the row can take.
+//! An outgoing message: its row in the ledger, and every transition of the row.
 //!
-//! Each step is a pure function from a row to the next one. The shell reads a row, takes a step and
-//! writes the result on the condition that the row has not changed meanwhile.
+//! Each transition is a pure function from a row to the next one. A handler reads a row, applies a
+//! transition and writes the result on the condition that the row has not changed meanwhile.
 
 pub mod history;
 mod transitions;
@@ -57,11 +57,11 @@ impl fmt::Debug for FailureReason {
     }
 }
 
-/// So many digits can be a phone number.
+/// This many digits can be a phone number.
 const DIGITS_OF_A_NUMBER: usize = 7;
 
-/// A text from outside, as it may be shown: when it has so many digits that a phone number could be in
-/// it, however that is written, every digit is masked.
+/// A text from outside, redacted: if it has so many digits that it can hold a phone number, every
+/// digit is masked.
 pub fn without_number(text: &str) -> Cow<'_, str> {
     if text.chars().filter(char::is_ascii_digit).count() < DIGITS_OF_A_NUMBER {
         return text.into();
@@ -69,7 +69,7 @@ pub fn without_number(text: &str) -> Cow<'_, str> {
     text.replace(|c: char| c.is_ascii_digit(), "…").into()
 }
 
-/// The reason of a message of which nobody knows whether it was sent.
+/// The failure reason of a message whose outcome stays unknown.
 const OUTCOME_UNKNOWN: &str = "outcome unknown";
 
 /// Who holds the right to call Africa's Talking for a message: new for each invocation and message.
@@ -80,9 +80,9 @@ pub struct ClaimToken(pub String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Sending {
-    /// Nothing was tried yet.
+    /// No call was made yet.
     Queued,
-    /// It surely was not sent, and is tried again.
+    /// It surely was not sent, and will be retried.
     Waiting {
         /// Why it was not sent.
         reason: FailureReason,
@@ -96,12 +96,12 @@ pub enum Sending {
         /// When it was claimed, in milliseconds since 1970.
         since_ms: i64,
     },
-    /// Nobody knows whether Africa's Talking has it.
+    /// It is unknown whether Africa's Talking accepted it.
     Unknown {
         /// When the wait for a matching report begins, in milliseconds since 1970.
         since_ms: i64,
     },
-    /// Africa's Talking has it.
+    /// Africa's Talking accepted it.
     Accepted,
     /// It will not be sent.
     Failed,
@@ -162,16 +162,16 @@ pub struct MessageRow {
     /// A keyed hash of the number that it goes to, from the first call on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number_hash: Option<String>,
-    /// When those calls began, in milliseconds since 1970, of which nobody knows the outcome still.
+    /// When the calls of unknown outcome began, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_calls: Vec<i64>,
     /// How often Africa's Talking was called for it.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub attempts: u32,
-    /// After how many of them nobody knew whether it was sent.
+    /// How many of them had an unknown outcome.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub unknown_outcomes: u32,
-    /// After how many of them it surely was not sent, through no fault of the account.
+    /// How many of them surely did not send it, for a reason that is not the account's.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub not_sent: u32,
     /// The highest status it has reached.
@@ -179,7 +179,7 @@ pub struct MessageRow {
     /// Why it failed, when that is its status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
-    /// The status that Medic was last told.
+    /// The status that Medic took last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Status>,
     /// Medic's failure on a status, which is set aside.
@@ -197,13 +197,13 @@ pub struct MessageRow {
     /// Its number of parts by our own count.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub segments: u32,
-    /// As whom it is sent, from the first call on; none leaves the choice to Africa's Talking.
+    /// The sender id, from the first call on. With `None`, Africa's Talking uses its default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender_id: Option<String>,
     /// What Africa's Talking charged for each attempt that it accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charges: Vec<Charge>,
-    /// What came instead of an answer in the last call of which nobody knows the outcome.
+    /// Why the outcome of the last call is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_outcome_reason: Option<FailureReason>,
     /// What happened to it. The first versions have it as `history`, in another form; a row with `log`
@@ -217,18 +217,18 @@ pub struct MessageRow {
     pub history: Vec<Event>,
 }
 
-/// Whether this is what is read where nothing is written.
+/// Whether this is the default, which is not stored.
 fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What Africa's Talking said when it accepted a message.
+/// Africa's Talking's acceptance of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acceptance {
     /// Its id for the SMS; none when it gave `None`, and its reports can then not be followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_id: Option<AtMessageId>,
-    /// How far the SMS has come by its word.
+    /// The status in the response.
     pub status: Status,
     /// What it cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,7 +247,7 @@ pub enum UnknownOutcomePolicy {
     Hold,
 }
 
-/// The text is no policy.
+/// The text is not the name of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must be `resend-once` or `hold`")]
 pub struct NotAPolicy;
@@ -278,25 +278,25 @@ pub struct SendingRules {
     pub call_over_after_ms: i64,
 }
 
-/// What to do with a copy of a message that came out of the `outbox`.
+/// What to do with a copy of a message from the `outbox`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Write this row; if that succeeds, the claim is ours: call Africa's Talking.
     Call(MessageRow),
     /// The claim is ours already: call Africa's Talking.
     CallNow(MessageRow),
-    /// Write this row and look again.
+    /// Write this row and decide again.
     Write(MessageRow),
-    /// Look whether a delivery report shows that it was sent, and then look again.
+    /// Search for a matching report, and decide again.
     CheckForMatchingReport,
     /// Let the copy wait until this time, in milliseconds since 1970.
     WaitUntil(i64),
-    /// Nothing is left to do: the copy can go.
+    /// Delete the copy, because nothing is left to do.
     Done,
 }
 
 impl MessageRow {
-    /// However a row begins, it begins so: nothing tried, `Unsent`, nothing told.
+    /// A new row: no calls, `Unsent`, nothing reported.
     pub fn new(id: MedicMessageId, first_offered_ms: i64) -> Self {
         Self {
             id,
@@ -328,7 +328,7 @@ impl MessageRow {
         self.reported != Some(self.status)
     }
 
-    /// Whether Africa's Talking has it, and has reported no end of it.
+    /// Whether Africa's Talking accepted it and no final report has come.
     pub fn awaits_final_report(&self) -> bool {
         self.sending == Sending::Accepted && self.status < Status::Failed
     }

@@ -252,7 +252,7 @@ fn an_answer_in_hand_outweighs_every_guess() {
     let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent), 0);
     assert_eq!(known.sending, Sending::Accepted);
     assert_eq!(known.at_ids.len(), 1);
-    // Medic was told FAILED; only a delivery can undo that.
+    // FAILED was reported to Medic. Only a delivery can override that.
     assert_eq!(known.status, Status::Failed);
 }
 

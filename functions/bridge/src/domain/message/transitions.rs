@@ -1,4 +1,4 @@
-//! Every step that the row of a message can take.
+//! Every transition of a message's row.
 
 use super::{
     Acceptance, CHARGES_KEPT, Charge, ClaimToken, FailureReason, MessageRow, NextStep,
@@ -10,7 +10,7 @@ use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
 
 impl MessageRow {
-    /// The row after Medic was told a status with success.
+    /// The row after Medic took a status.
     #[must_use]
     pub fn after_reporting(mut self, reported: Status) -> Self {
         self.reported = Some(reported);
@@ -58,7 +58,7 @@ impl MessageRow {
         self
     }
 
-    /// The row with its status to be reported once more, whatever Medic was told or has refused.
+    /// The row with its status to be reported again, whatever Medic took or refused before.
     #[must_use]
     pub fn to_be_reported_again(mut self) -> Self {
         self.reported = None;
@@ -77,8 +77,8 @@ impl MessageRow {
         self
     }
 
-    /// What a copy of the message has to do now. `checked` says whether evidence for an unknown
-    /// outcome was looked for just now.
+    /// Decides what to do with a copy of the message. `checked` says whether matching reports were
+    /// just searched.
     pub fn next_step(
         self,
         claim: &ClaimToken,
@@ -102,8 +102,8 @@ impl MessageRow {
                 if now_ms < over_ms {
                     NextStep::WaitUntil(over_ms)
                 } else {
-                    // While the ledger was away nothing could be learned. An answer in hand waits in
-                    // its queue by a hundredth of its age, and comes first.
+                    // While the ledger failed, no report could be recorded. An acceptance waits in
+                    // the queue by a hundredth of its age, and comes first.
                     let late_ms = now_ms.saturating_sub(over_ms);
                     let since_ms = now_ms.saturating_add(late_ms / 50);
                     NextStep::Write(self.unknown(since_ms))
@@ -128,8 +128,8 @@ impl MessageRow {
         }
     }
 
-    /// The row after Africa's Talking accepted it in the call that began then, in whatever state the
-    /// row is by now: an answer in hand outweighs every guess.
+    /// The row after Africa's Talking accepted the message in the call that began at this time. It
+    /// applies in every state, because a response outweighs every assumption.
     #[must_use]
     pub fn after_acceptance(mut self, acceptance: &Acceptance, called_at_ms: i64) -> Self {
         self.sending = Sending::Accepted;
@@ -145,7 +145,7 @@ impl MessageRow {
         self.raised(acceptance.status, None)
     }
 
-    /// Notes what an attempt cost; once, however often its answer is written down.
+    /// Adds the charge of an attempt, once, however often its response is recorded.
     fn charge(&mut self, acceptance: &Acceptance, called_at_ms: i64) {
         let known = self.charges.iter().any(|charge| {
             charge.at_id == acceptance.at_id
@@ -161,7 +161,7 @@ impl MessageRow {
         }
     }
 
-    /// When those of its calls began that could still turn out to have sent it.
+    /// When its calls of unknown outcome began, in milliseconds since 1970.
     pub fn unsettled_calls(&self) -> impl Iterator<Item = i64> + '_ {
         self.open_calls.iter().copied().chain(self.called_at_ms())
     }
@@ -183,14 +183,15 @@ impl MessageRow {
             self.at_ids.push(at_id.clone());
         }
         match &self.sending {
-            // Another call is under way: its own outcome will settle it.
+            // Another call is in flight, and its own outcome will settle the message.
             Sending::Calling { since_ms, .. } if *since_ms != called_at_ms => self,
             _ => self.with_sending(Sending::Accepted),
         }
     }
 
-    /// The row after the sender of another message has shown that this SMS, matched here, is that
-    /// message's. Its status cannot go back; nothing else of it is known any more.
+    /// The row after a response showed that its matched SMS belongs to another message. Without
+    /// another SMS the message fails as `outcome unknown`. A delivery stays, because a status never
+    /// falls.
     #[must_use]
     pub fn after_losing(mut self, at_id: &AtMessageId) -> Self {
         self.at_ids.retain(|id| id != at_id);
@@ -201,7 +202,7 @@ impl MessageRow {
         }
     }
 
-    /// The row of a message that was claimed and then not even tried.
+    /// The row of a message that was claimed, and for which no request was sent.
     #[must_use]
     pub fn after_no_call(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
         if self.is_claimed_by(claim) {
@@ -216,7 +217,7 @@ impl MessageRow {
         }
     }
 
-    /// The row after a final refusal; only the call that holds the claim may say so.
+    /// The row after a final refusal. Without the claim it stays as it is.
     #[must_use]
     pub fn after_final_refusal(self, claim: &ClaimToken, reason: FailureReason) -> Self {
         if !self.is_claimed_by(claim) {
@@ -228,7 +229,7 @@ impl MessageRow {
         }
     }
 
-    /// The row after a call that surely sent nothing; only the call that holds the claim may say so.
+    /// The row after a call that surely sent nothing. Without the claim it stays as it is.
     #[must_use]
     pub fn after_not_sent(
         mut self,
@@ -244,8 +245,8 @@ impl MessageRow {
         }
     }
 
-    /// The row after a call that met trouble of the whole account: nothing was sent, and the message
-    /// is not to blame.
+    /// The row after a call that failed for the whole account. Nothing was sent, and it does not
+    /// count against the message.
     #[must_use]
     pub fn after_account_failure(
         self,
@@ -261,8 +262,8 @@ impl MessageRow {
         }
     }
 
-    /// The row after a call of which nobody knows what it did. The wait for a matching report begins now and
-    /// not with the claim: the claim may be long past, and the call a moment ago.
+    /// The row after a call of unknown outcome. The wait for a matching report begins now, because
+    /// the claim may be much older than the call.
     #[must_use]
     pub fn after_unknown_outcome(self, claim: &ClaimToken, now_ms: i64) -> Self {
         if self.is_claimed_by(claim) {
@@ -272,7 +273,7 @@ impl MessageRow {
         }
     }
 
-    /// The row of which nobody knows the outcome, with what came instead of an answer.
+    /// The row of an unknown outcome, with the reason why it is unknown.
     #[must_use]
     pub fn with_unknown_outcome_reason(mut self, reason: &FailureReason) -> Self {
         if matches!(self.sending, Sending::Unknown { .. }) {
@@ -331,8 +332,8 @@ impl MessageRow {
             .raised(Status::Failed, Some(reason))
     }
 
-    /// The row after a call that leaves the sending like this; unless a report has shown meanwhile that
-    /// an earlier one had sent it.
+    /// The row after a call that leaves the sending in this state, unless a report showed meanwhile
+    /// that an earlier call had sent the message.
     fn unless_sent(self, sending: Sending) -> Self {
         let is_sent = !self.at_ids.is_empty();
         self.with_sending(if is_sent { Sending::Accepted } else { sending })

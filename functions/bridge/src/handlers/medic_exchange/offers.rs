@@ -97,7 +97,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             return;
         }
         self.runtime.record(LogEvent::MessageOffered {
-            message: Redacted::new(&sms.id),
+            medic_id: Redacted::new(&sms.id),
         });
         reports.offered.insert(sms.id.clone());
         reports.wanted.push(sms.id.clone());

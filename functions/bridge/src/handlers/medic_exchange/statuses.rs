@@ -149,7 +149,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             reports.reported.insert(reported);
             reports.wanted.retain(|id| *id != update.id);
             self.runtime.record(LogEvent::StatusReported {
-                message: Redacted::new(&update.id),
+                medic_id: Redacted::new(&update.id),
                 status: update.status,
             });
         }
@@ -195,13 +195,13 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             (vec![Row::Message(row)], Some(says))
         })
         .await;
-        let message = Redacted::new(&status.id);
+        let medic_id = Redacted::new(&status.id);
         match written {
             Ok(Some((status, before, times))) => {
                 let alarms = before < FAILURES_TO_ALARM && times >= FAILURES_TO_ALARM;
                 self.runtime.record(match alarms {
-                    true => LogEvent::StatusRefused { message, status },
-                    false => LogEvent::StatusSetAside { message, status },
+                    true => LogEvent::StatusRefused { medic_id, status },
+                    false => LogEvent::StatusSetAside { medic_id, status },
                 });
             }
             Ok(None) => {}

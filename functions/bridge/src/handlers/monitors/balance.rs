@@ -11,17 +11,18 @@ use crate::ports::{
     AfricasTalkingAccount, CredentialsError, Key, LedgerError, LedgerStore, Response, Row, Runtime,
 };
 
-/// Asks for the balance once an hour while anything is sent, for the whole stack: the ledger's row of
-/// the account says when it was asked for last.
+/// Reads the balance once an hour for the whole stack, while anything is sent. The account's row in
+/// the ledger says when it was read last.
 #[derive(Debug, Default)]
 pub struct BalanceMonitor {
-    /// What this process knows of that, so that it need not read the row each time.
+    /// When the balance was read last, as far as this process knows, so that it need not read the
+    /// row each time.
     asked_ms: Cell<Option<i64>>,
 }
 
 impl BalanceMonitor {
-    /// Asks, if it is due and the invocation does not end (at `deadline_ms`, in milliseconds since
-    /// 1970) before it can be answered.
+    /// Reads the balance if that is due and the invocation does not end too soon (at `deadline_ms`,
+    /// in milliseconds since 1970).
     pub async fn check(
         &self,
         ledger: &impl LedgerStore,

@@ -1,4 +1,4 @@
-//! What in the ledger should have gone on by now.
+//! Monitors the ledger for statuses and messages that wait for too long.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -10,25 +10,25 @@ use crate::ports::{LedgerBacklog, LedgerError, Runtime};
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Under load an invocation follows another at once: one look in so long serves, and no poll misses its
-/// own.
+/// The shortest time between two checks, in milliseconds, because under load one invocation follows
+/// another at once. Shorter than the minute between two polls, so that each poll checks.
 const CHECK_INTERVAL_MS: i64 = 30_000;
 
-/// A status that has not been reported to Medic for so long has missed two polls.
+/// A status that is unreported for this long has missed two polls.
 const LATE_MS: i64 = 2 * 60 * 1000;
 
-/// Looks after a round with Medic for a status that has not been reported to Medic, and once an hour for
-/// messages of which nobody has heard the end.
+/// Checks after an exchange with Medic for unreported statuses, and once an hour for messages
+/// without a final report.
 #[derive(Debug, Default)]
 pub struct LedgerMonitor {
-    /// When this process has last looked.
+    /// When this process checked last.
     looked_ms: Cell<Option<i64>>,
-    /// When this process has last counted those. One that begins anew counts anew.
+    /// When this process counted messages without a final report last. A new process counts anew.
     counted_ms: Cell<Option<i64>>,
 }
 
 impl LedgerMonitor {
-    /// Looks, unless the invocation ends too soon (at `deadline_ms`, in milliseconds since 1970).
+    /// Checks, unless the invocation ends too soon (at `deadline_ms`, in milliseconds since 1970).
     pub async fn check(
         &self,
         ledger: &impl LedgerBacklog,
@@ -88,13 +88,13 @@ impl LedgerMonitor {
     }
 }
 
-/// Whether so much time is over since then, if there was a time.
+/// Whether this much time has passed since then. Also true if there was no such time.
 fn is_over(since_ms: Option<i64>, interval_ms: i64, now_ms: i64) -> bool {
     since_ms.is_none_or(|since_ms| now_ms.saturating_sub(since_ms) >= interval_ms)
 }
 
-/// Between one and two days ago: an older message is counted no more, or those of networks that never
-/// report would add up for months.
+/// Between one and two days ago. Older messages are not counted, because those of networks that
+/// never report would add up for months.
 fn offered_a_day_ago(now_ms: i64) -> Range<i64> {
     now_ms.saturating_sub(2 * DAY_MS)..now_ms.saturating_sub(DAY_MS)
 }

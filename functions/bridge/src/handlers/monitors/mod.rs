@@ -1,7 +1,7 @@
-//! What no single event shows: how much credit is left, and what should have happened by now.
+//! Monitors what no single event shows: the credit that is left, and steps that are late.
 //!
-//! Looked at when the work of an invocation is done, and only when there is time for it: nothing is
-//! late or lost when a look fails.
+//! They run after the work of an invocation, if there is time left. Nothing is late or lost when a
+//! check fails.
 
 mod balance;
 mod ledger;
@@ -9,6 +9,6 @@ mod ledger;
 pub use balance::BalanceMonitor;
 pub use ledger::LedgerMonitor;
 
-/// A look takes a few calls of some seconds each at the most; with less time than this before the end
-/// of the invocation it is left to the next one, in milliseconds.
+/// A check takes a few calls of some seconds each at the most. With less time than this before the
+/// end of the invocation, in milliseconds, the next one does it.
 const TIME_FOR_A_CHECK_MS: i64 = 25_000;

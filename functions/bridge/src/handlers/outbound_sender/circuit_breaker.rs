@@ -1,4 +1,4 @@
-//! Holding and resuming: trouble that is the whole account's.
+//! Opens and closes the circuit breaker of the account.
 
 use std::cell::Cell;
 
@@ -9,31 +9,31 @@ use crate::log::LogEvent;
 use crate::ports::{AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Runtime};
 use crate::wire::africastalking::send_response::Outcome;
 
-/// What a call shows of Africa's Talking and the account.
+/// What a send request shows of Africa's Talking and the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// It takes messages, or refuses this one for its own sake.
+    /// It accepts messages, or refuses this one for a reason of its own.
     Works,
     /// It answers.
     Answers,
-    /// It does not answer, or with an error of its own.
+    /// It does not answer, or with a server error.
     NoAnswer,
-    /// Nothing: it was not reached, or not called.
+    /// Nothing, because there was no connection or no request.
     Nothing,
 }
 
-/// The calls of a batch, which go on side by side: how many ended how.
+/// Counts how the concurrent send requests of a batch ended.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// With an answer that can be read.
+    /// Requests with a readable response.
     pub(super) answered: Cell<u32>,
-    /// Without one.
+    /// Requests without one.
     pub(super) unanswered: Cell<u32>,
 }
 
 impl Calls {
-    /// Notes what a call shows that began when so many had been answered. What others show meanwhile
-    /// outweighs that it has no answer.
+    /// Counts the end of a request. `answered_before` is the number of responses when it began. A
+    /// response to another request since then outweighs that this one has none.
     pub(super) fn note(&self, signal: Signal, answered_before: u32) -> Signal {
         match signal {
             Signal::Works | Signal::Answers => {
@@ -48,7 +48,7 @@ impl Calls {
 }
 
 impl Signal {
-    /// What an answer shows that says this of its message.
+    /// What an outcome shows of the account.
     pub(super) fn of_answer(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Accepted(_) | Outcome::Refused(_) => Self::Works,
@@ -57,7 +57,7 @@ impl Signal {
         }
     }
 
-    /// Whether it is an answer that can be read.
+    /// Whether the response was readable.
     fn is_answer(self) -> bool {
         matches!(self, Self::Works | Self::Answers)
     }
@@ -71,7 +71,7 @@ where
     H: KeyedHash,
     S: Runtime,
 {
-    /// Holds sending for the whole account; when the next probe is due.
+    /// Opens the circuit for the whole account. Returns when the next probe is due.
     pub(super) async fn open_circuit(&self, cause: AccountFailure) -> Result<i64, LedgerError> {
         let now_ms = self.runtime.now_ms();
         let open_circuit = self
@@ -80,9 +80,9 @@ where
         Ok(open_circuit.map_or(now_ms, |open_circuit| open_circuit.next_probe_ms))
     }
 
-    /// Notes what a call shows of the account, which was like this when its message was claimed: the
-    /// row is written only if that is news, or others of the batch have called in vain since. When it
-    /// cannot be written, other calls will show it.
+    /// Records what a request shows of the account. `account` is its row at the time of the claim.
+    /// The row is written only if it changes, or if other requests of the batch had no response
+    /// since. If the write fails, later requests will show the same.
     pub(super) async fn record_signal(
         &self,
         signal: Signal,
@@ -102,7 +102,8 @@ where
             Signal::Nothing => row.clone(),
         };
         let counted = signal.is_answer() && calls.unanswered.get() > 0;
-        // That a probe has not ended the hold is said, and nothing written.
+        // A probe goes on in any case, so that a failed one is logged although the row stays as it
+        // is.
         if !probing && !counted && step(account) == *account {
             return;
         }
@@ -111,7 +112,8 @@ where
             .ok();
     }
 
-    /// Changes the account's row, and says what that does to sending. The hold that there is then.
+    /// Changes the account's row and logs whether the circuit opens or closes. Returns the open
+    /// circuit, if it is open then.
     async fn change_account(
         &self,
         step: impl Fn(&AccountRow) -> AccountRow,

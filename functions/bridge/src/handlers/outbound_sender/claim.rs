@@ -1,4 +1,4 @@
-//! Claiming a message: who may call Africa's Talking for it, and whether anybody may.
+//! Claims a message, so that only one invocation sends it.
 
 use std::ops::ControlFlow;
 
@@ -15,37 +15,37 @@ use crate::ports::{AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Que
 use crate::retry::{LEDGER_ERRORS, retry};
 use crate::wire::queue_messages::OutgoingSms;
 
-/// So much of a text's hash is enough to tell the texts of one recipient apart.
+/// This many characters of a hash are enough to tell the texts of one recipient apart.
 const TEXT_HASH_DIGITS: usize = 16;
 
-/// What of a message is kept: what can be compared, and not what it was.
+/// The keyed hashes that the ledger keeps instead of number and text.
 pub(super) struct Hashes {
     number: String,
     text: String,
-    /// As whom it is sent.
+    /// The sender id.
     sender_id: Option<String>,
 }
 
-/// What a copy of a message may do.
+/// What to do with a copy of a message.
 pub(super) enum Claim {
     /// Send it.
     Ours {
         /// The row as it is written.
         row: Box<MessageRow>,
-        /// The account's, as it is known with that: if the circuit breaker is open, this is the one message that
-        /// tries whether the trouble is over.
+        /// The account's row after the claim. If the circuit breaker is open, this message is its
+        /// probe.
         account: AccountRow,
     },
-    /// Come again, not before this time.
+    /// Retry it, not before this time.
     Wait(i64),
-    /// Nothing: it is settled.
+    /// Delete it, because the message is settled.
     Done,
 }
 
-/// What one look at the ledger says.
+/// The result of one attempt to claim.
 enum Check {
     Claim(Claim),
-    /// The row came nearer to its end: look again.
+    /// The row changed, so that the next attempt decides.
     Changed(MessageRow),
     /// The recipient limit has stopped it.
     OverLimit {
@@ -53,7 +53,7 @@ enum Check {
         reason: &'static str,
         alarm: bool,
     },
-    /// Its outcome is unknown, and nobody has looked for a matching report yet.
+    /// Its outcome is unknown, and matching reports were not searched yet.
     Unknown,
 }
 
@@ -65,8 +65,8 @@ where
     H: KeyedHash,
     S: Runtime,
 {
-    /// The keyed hashes of the number and the text. Without them nothing can be counted or matched,
-    /// and nothing is sent.
+    /// The keyed hashes of number and text. Nothing is sent without them, because the recipient
+    /// limit and the matching of reports need them.
     pub(super) async fn hashes_of(&self, sms: &OutgoingSms, to: &PhoneNumber) -> Option<Hashes> {
         let number = self.hashes.hash(to.as_str()).await;
         let text = self.hashes.hash(&sms.content).await;
@@ -89,8 +89,8 @@ where
         }
     }
 
-    /// Claims the message, or finds out that there is nothing to claim. Tried again when the ledger
-    /// does not answer: a claim that took effect all the same is recognised by its token.
+    /// Claims the message, or says why it cannot. Retries while the ledger does not answer: its
+    /// token shows a claim that took effect although the response was lost.
     pub(super) async fn claim(
         &self,
         sms: &OutgoingSms,
@@ -115,7 +115,7 @@ where
                     self.note_failure(sms, row.attempts, &FailureReason::new(reason));
                     if alarm {
                         self.runtime.record(LogEvent::RecipientLimitExceeded {
-                            message: Redacted::new(&sms.id),
+                            medic_id: Redacted::new(&sms.id),
                             reason,
                         });
                     }
@@ -132,8 +132,8 @@ where
         }
     }
 
-    /// Adopts what evidence there is. Until when to wait for more: a report is there, and an answer
-    /// to the send could still claim it.
+    /// Matches reports with the message. Returns until when to wait if there is a report that the
+    /// response to another send request may still claim.
     async fn matching_report_pending(
         &self,
         sms: &OutgoingSms,
@@ -184,9 +184,9 @@ where
         .await
     }
 
-    /// Whether the account and the recipient limit let a claim through. What says so is written with the claim
-    /// in one transaction: one message at a time probes an account whose circuit is open, in the whole stack, and each
-    /// message is counted once.
+    /// Checks the circuit breaker and the recipient limit. Their rows are written in one
+    /// transaction with the claim. So an open circuit has one probe at a time in the whole stack,
+    /// and each message is counted once.
     fn permit(
         &self,
         rows: &Rows,

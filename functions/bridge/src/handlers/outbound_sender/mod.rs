@@ -1,5 +1,5 @@
-//! `outbound-sender`: claims a message in the ledger, sends it with Africa's Talking, records what
-//! became of it.
+//! `outbound-sender`: claims a message in the ledger, sends it with Africa's Talking, and records
+//! the outcome.
 
 mod circuit_breaker;
 mod claim;
@@ -30,44 +30,44 @@ use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, decode};
 use circuit_breaker::{Calls, Signal};
 use claim::Claim;
 
-/// How long before the end of the invocation an answer in hand is no longer tried on the ledger but
-/// put into the queue, in milliseconds: a try that began just before may take a read and a write of
-/// six seconds each, and the queue another six.
+/// How long before the end of the invocation a response that the ledger does not take is put into
+/// the queue instead, in milliseconds. An attempt that began just before may take a read and a
+/// write of six seconds each, and the queue another six.
 const QUEUE_INSTEAD_MS: i64 = 25_000;
 
-/// The handler, with all that it needs.
+/// The handler and its ports.
 #[derive(Debug)]
 pub struct OutboundSender<L, Q, A, H, S> {
-    /// What is known of every message.
+    /// The ledger with the rows of messages.
     pub ledger: L,
-    /// The queue that the records come from.
+    /// The queue of the records.
     pub outbox: Q,
-    /// Where it puts what cannot be processed.
+    /// The queue for records that cannot be processed.
     pub dead_letters: DeadLetterQueue<Q>,
-    /// Who sends.
+    /// The API that sends.
     pub africas_talking: A,
     /// Hashes of numbers and texts.
     pub hashes: H,
-    /// Time, chance and a log.
+    /// The clock, the random numbers and the log.
     pub runtime: S,
     /// The rules of sending.
     pub rules: SendingRules,
-    /// What one recipient may get.
+    /// The limits for one recipient.
     pub recipient_limit: RecipientLimits,
-    /// As whom to send.
+    /// The sender ids.
     pub sender_ids: Rc<SenderIds>,
-    /// The time-out of a call to Africa's Talking, in milliseconds.
+    /// The time-out of a send request, in milliseconds.
     pub call_timeout_ms: i64,
 }
 
-/// What happens to a record.
+/// What to do with a record.
 enum Disposition {
-    /// It can go.
+    /// It is done, so that the queue can delete it.
     Done,
-    /// It comes back, not before this time.
+    /// It is retried, not before this time.
     Wait(i64),
-    /// It is an answer in hand, and comes back before the message is sent again: that waits longer, the
-    /// longer the ledger was away.
+    /// It is an acceptance that the ledger did not take. It is retried before the message is sent
+    /// again, which waits longer the longer the ledger fails.
     Brief,
 }
 
@@ -79,8 +79,8 @@ where
     H: KeyedHash,
     S: Runtime,
 {
-    /// Works off a batch side by side; it must be over at `deadline_ms` (milliseconds since 1970).
-    /// Returns the message ids of what goes back into the queue.
+    /// Processes the records of a batch concurrently, and ends before `deadline_ms` (milliseconds
+    /// since 1970). Returns the message ids of the records that go back to the queue.
     pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
         let calls = Calls::default();
         let takes = records
@@ -142,7 +142,7 @@ where
         });
     }
 
-    /// Sends the message, if that is due; `calls` are those of its batch.
+    /// Sends the message if that is due. `calls` counts the send requests of the batch.
     async fn send(
         &self,
         sms: &OutgoingSms,
@@ -187,7 +187,7 @@ where
         }
     }
 
-    /// Calls Africa's Talking: what became of the message, and what that shows.
+    /// Sends the request. Returns the outcome, and what it shows of the account.
     async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> (Outcome, Signal) {
         let began_ms = self.runtime.now_ms();
         let response = self
@@ -214,8 +214,8 @@ where
             }
             Err(error) => return (self.without_credentials(&error), Signal::Nothing),
         };
-        self.runtime.record(LogEvent::Answered {
-            message: Redacted::new(&sms.id),
+        self.runtime.record(LogEvent::SendAnswered {
+            medic_id: Redacted::new(&sms.id),
             attempt,
             code,
             took_ms: self.runtime.now_ms().saturating_sub(began_ms),
@@ -223,7 +223,7 @@ where
         (outcome, signal)
     }
 
-    /// Nothing was called.
+    /// The outcome without credentials, when no request was sent.
     fn without_credentials(&self, error: &CredentialsError) -> Outcome {
         self.runtime.record(LogEvent::CredentialsUnavailable {
             error: Redacted::new(error),
@@ -247,7 +247,7 @@ where
         Ok(Disposition::Done)
     }
 
-    /// Tried again when the ledger does not answer.
+    /// Changes the message's row. Retries while the ledger does not answer.
     async fn change(
         &self,
         sms: &OutgoingSms,
@@ -282,7 +282,8 @@ where
         .await
     }
 
-    /// Whether a call and all that can follow it fit into what is left of the invocation.
+    /// Whether the rest of the invocation is long enough for a send request and the writes after
+    /// it.
     fn has_time_to_call(&self, deadline_ms: i64) -> bool {
         let needed_ms = self.call_timeout_ms.saturating_add(QUEUE_INSTEAD_MS);
         self.runtime.now_ms().saturating_add(needed_ms) <= deadline_ms
@@ -294,7 +295,7 @@ where
 
     fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {
         self.runtime.record(LogEvent::SendFailed {
-            message: Redacted::new(&sms.id),
+            medic_id: Redacted::new(&sms.id),
             attempt,
             reason: reason.clone(),
         });
@@ -308,7 +309,7 @@ fn not_sent(reason: &str) -> Outcome {
     }
 }
 
-/// To whom the message goes, if it can go anywhere at all.
+/// The recipient, or why there is none.
 fn recipient(sms: &OutgoingSms) -> Result<PhoneNumber, FailureReason> {
     let to = PhoneNumber::parse(&sms.to)
         .map_err(|error| FailureReason::new(&format!("the recipient {error}")))?;

@@ -1,4 +1,4 @@
-//! What became of a call: written down, so that it is known whatever happens next.
+//! Records the outcome of a send request, so that no later failure can lose it.
 
 use std::ops::ControlFlow;
 
@@ -18,14 +18,14 @@ use crate::retry::{UNTIL_THE_DEADLINE, retry};
 use crate::wire::africastalking::send_response::Outcome;
 use crate::wire::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};
 
-/// What is kept for the last acts of the invocation, in milliseconds.
+/// The time that is left for the last steps of the invocation, in milliseconds.
 const LAST_ACTS_MS: i64 = 3_000;
 
-/// What came of writing an acceptance down.
+/// The result of writing an acceptance.
 enum Recorded {
-    /// It is written; and how the message ended, if reports of it had come before.
+    /// It is written. The event is the final status, if an earlier report had one.
     Done(Option<LogEvent>),
-    /// Nothing is: another message has matched the id.
+    /// Nothing is written, because this other message has matched the id.
     MatchedTo(MedicMessageId),
 }
 
@@ -81,7 +81,7 @@ where
                 let tries = row.not_sent.saturating_add(1);
                 let until_ms = now_ms.saturating_add(wait_ms(tries, at_least_ms, &self.runtime));
                 self.runtime.record(LogEvent::SendPostponed {
-                    message: Redacted::new(&sms.id),
+                    medic_id: Redacted::new(&sms.id),
                     attempt: row.attempts,
                     reason: reason.clone(),
                 });
@@ -92,7 +92,7 @@ where
             }
             Outcome::Unknown(reason) => {
                 self.runtime.record(LogEvent::SendOutcomeUnknown {
-                    message: Redacted::new(&sms.id),
+                    medic_id: Redacted::new(&sms.id),
                     attempt: row.attempts,
                     reason: reason.clone(),
                 });
@@ -109,8 +109,8 @@ where
         }
     }
 
-    /// An answer in hand is never dropped: it is tried on the ledger until the invocation nears its
-    /// end, and then put into the queue.
+    /// Never drops an acceptance: retries the write until the invocation nears its end, and then
+    /// puts the acceptance into the queue.
     async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline_ms: i64) -> Disposition {
         let recorded = self
             .retry_until_deadline(deadline_ms, async || self.record_acceptance(accepted).await)
@@ -137,18 +137,18 @@ where
             return self.wait_a_little();
         }
         self.runtime.record(LogEvent::AcceptanceQueued {
-            message: Redacted::new(&accepted.id),
+            medic_id: Redacted::new(&accepted.id),
         });
         Disposition::Done
     }
 
-    /// Whether no more than so many milliseconds are left of the invocation.
+    /// Whether the invocation has no more than this many milliseconds left.
     fn is_near(&self, deadline_ms: i64, left_ms: i64) -> bool {
         deadline_ms.saturating_sub(self.runtime.now_ms()) <= left_ms
     }
 
-    /// Does something with the ledger, again and again until the invocation nears its end: what came
-    /// of a call would otherwise be forgotten, and the message sent again.
+    /// Retries a step with the ledger until the invocation nears its end. Without it the outcome
+    /// would be lost and the message sent again.
     pub(super) async fn retry_until_deadline<T>(
         &self,
         deadline_ms: i64,
@@ -168,9 +168,9 @@ where
         .await
     }
 
-    /// Writes the message's row and the row that leads from Africa's Talking's id to it in one
-    /// transaction, with all that was reported of that id before. An id that another message had
-    /// matched by a matching report is taken back from it: an answer outweighs evidence.
+    /// Writes the rows of the message and of the SMS in one transaction, with all earlier reports
+    /// on that SMS. If another message had matched the SMS by a report, it loses it, because a
+    /// response outweighs a match.
     pub(super) async fn record_acceptance(
         &self,
         accepted: &AcceptedSms,
@@ -188,15 +188,16 @@ where
             }
         }
         if let (Some(rival), Some(at_id)) = (&rival, &accepted.acceptance.at_id) {
-            self.runtime.record(LogEvent::IdTakenBack {
-                message: Redacted::new(rival),
+            self.runtime.record(LogEvent::AtIdReassigned {
+                medic_id: Redacted::new(rival),
                 at_id: Redacted::new(at_id),
             });
         }
         Ok(())
     }
 
-    /// Writes it, unless the id is found matched by another message than `rival`: that one then.
+    /// Writes the acceptance, unless a message other than `rival` has matched the id. Returns that
+    /// message then.
     async fn try_to_record(
         &self,
         accepted: &AcceptedSms,
@@ -244,7 +245,7 @@ where
 
     fn note_acceptance(&self, row: &MessageRow, acceptance: &Acceptance) {
         self.runtime.record(LogEvent::SendAccepted {
-            message: Redacted::new(&row.id),
+            medic_id: Redacted::new(&row.id),
             at_id: acceptance.at_id.as_ref().map(Redacted::new),
             attempt: row.attempts,
             status: acceptance.status,

@@ -12,11 +12,10 @@ use crate::wire::africastalking::form::BadField;
 use crate::wire::africastalking::form::Fields;
 use crate::wire::queue_messages::{DeliveryReport, encode};
 
-/// Words from outside are kept up to this many characters.
+/// Status and reason are cut to this many characters, because they come from outside.
 const MAX_WORD: usize = 64;
 
-/// Reads the callback. The number goes no further than this: a hash of it under a key of this
-/// deployment is kept in its place.
+/// Reads the callback. The result holds a keyed hash of the phone number instead of the number.
 pub fn read(fields: &Fields, number_hash_key: &str, now_ms: i64) -> Result<Accepted, BadField> {
     // Compared with the id in the answer to a send, where white space would make another of it.
     let id = AtMessageId::new(fields.get("id").unwrap_or_default().trim()).map_err(bad_id)?;

@@ -1,10 +1,10 @@
-//! A request as API Gateway hands it over (HTTP API, payload format 2.0), and the answer to it.
+//! A request from API Gateway (HTTP API, payload format 2.0), and the response to it.
 //!
-//! [`lambda_http`] makes the request of the event. Its conversion panics on some events: a body that is
-//! announced as base64 and is none; some characters in the query, the path or the host; an address that
-//! is too long. And an event that does not deserialize would end the invocation with an error. Anybody
-//! on the internet can cause either. So only the fields that are read here go into the conversion, each
-//! of them made safe before, and the body, decoded here, is put into the request that comes out.
+//! [`lambda_http`] converts the event to a request. Its conversion panics on some events: a body
+//! that is announced as base64 and is none; some characters in the query, the path or the host; an
+//! address that is too long. An event that does not deserialize would end the invocation with an
+//! error. Anybody on the internet can cause either. So this module passes only sanitized fields to
+//! the conversion, and decodes the body itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,8 @@ use crate::wire::json::parse_lenient;
 /// request's first line and headers together, and an address of more than 65,534 is none.
 const MAX_ADDRESS_BYTES: usize = 30_000;
 
-/// What an address cannot hold as it is. A percent sign stays: what API Gateway hands over is encoded.
+/// Characters that a URI must encode. A percent sign stays, because API Gateway sends encoded
+/// paths.
 const NOT_IN_AN_ADDRESS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -36,20 +37,20 @@ const NOT_IN_AN_ADDRESS: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A path cannot hold the beginning of a query either.
+/// In a path, the beginning of a query must be encoded, too.
 const NOT_IN_A_PATH: &AsciiSet = &NOT_IN_AN_ADDRESS.add(b'?');
 
 /// Why a body cannot be read: an extension of the request, whose body is empty then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnreadableBody {
-    /// It is announced as base64 and is none.
+    /// It is announced as base64 and is not base64.
     Base64,
     /// It has a `content-encoding`.
     ContentEncoding,
 }
 
 impl UnreadableBody {
-    /// The reason, for the answer.
+    /// The reason, for the response.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Base64 => "the body is no base64",
@@ -58,8 +59,8 @@ impl UnreadableBody {
     }
 }
 
-/// The request in an event of an HTTP API. Never fails: what is missing, or is something else than it
-/// should be, is empty.
+/// The request in an event of an HTTP API. Never fails: a field that is missing or has a wrong type
+/// is empty.
 pub fn request(event: &[u8]) -> Request {
     let event = parse_lenient(event).unwrap_or_default();
     let text = |pointer: &str| {
@@ -68,11 +69,11 @@ pub fn request(event: &[u8]) -> Request {
     };
     let mut safe = ApiGatewayV2httpRequest::default();
     let method = text("/requestContext/http/method").to_ascii_uppercase();
-    // `TRACE` stands for what is no method: only POST is served.
+    // `TRACE` stands for an invalid method. Only POST is served.
     safe.request_context.http.method =
         Method::from_bytes(method.as_bytes()).unwrap_or(Method::TRACE);
     let path = address(text("/rawPath").trim_start_matches('/'), NOT_IN_A_PATH);
-    // Without its slash, a path would be read as a part of the host.
+    // Without its slash, the path would become a part of the host.
     safe.raw_path = Some(format!("/{path}"));
     safe.raw_query_string = Some(address(text("/rawQueryString"), NOT_IN_AN_ADDRESS));
     safe.headers = headers(&event);
@@ -84,7 +85,7 @@ pub fn request(event: &[u8]) -> Request {
     request
 }
 
-/// A path or a query as an address can hold it; nothing, if it is too long.
+/// A path or a query, encoded for a URI; empty if it is too long.
 fn address(text: &str, not_in_it: &'static AsciiSet) -> String {
     if text.len() > MAX_ADDRESS_BYTES {
         return String::new();
@@ -96,7 +97,7 @@ fn address(text: &str, not_in_it: &'static AsciiSet) -> String {
     encoded
 }
 
-/// The headers that say what the body is.
+/// The headers that describe the body.
 fn headers(event: &Value) -> HeaderMap {
     let Some(all) = event.get("headers").and_then(Value::as_object) else {
         return HeaderMap::new();
@@ -105,7 +106,7 @@ fn headers(event: &Value) -> HeaderMap {
         let mut named = all.iter();
         let (_, value) = named.find(|(key, _)| key.eq_ignore_ascii_case(name.as_str()))?;
         let value = value.as_str()?.trim().to_lowercase();
-        // What is no header still says that there is one.
+        // An invalid value still shows that the header is there.
         let value = HeaderValue::from_str(&value);
         Some((name, value.unwrap_or(HeaderValue::from_static("?"))))
     };
@@ -131,7 +132,7 @@ fn body(event: &Value, headers: &HeaderMap) -> Result<Body, UnreadableBody> {
     Ok(Body::Text(body.to_owned()))
 }
 
-/// An answer: a status, and a sentence for a person who looks, with nothing of the request in it.
+/// A response: a status, and a sentence for people. It holds nothing of the request.
 pub fn response(status: StatusCode, sentence: &str) -> Response<String> {
     let mut response = Response::new(sentence.to_owned());
     *response.status_mut() = status;
@@ -142,7 +143,7 @@ pub fn response(status: StatusCode, sentence: &str) -> Response<String> {
     response
 }
 
-/// An answer as API Gateway takes it.
+/// The response in API Gateway's format.
 pub fn response_event(response: Response<String>) -> ApiGatewayV2httpResponse {
     let (parts, body) = response.into_parts();
     let mut event = ApiGatewayV2httpResponse::default();

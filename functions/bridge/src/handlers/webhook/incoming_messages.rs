@@ -1,4 +1,4 @@
-//! An SMS that came in, from the callback's fields.
+//! An incoming SMS, from the callback's fields.
 
 use super::Accepted;
 use crate::digest::sha256_hex;
@@ -19,7 +19,7 @@ pub fn read(fields: &Fields, now_ms: i64) -> Result<Accepted, BadField> {
         field: "from",
         problem: "is missing or empty",
     })?;
-    // Medic drops a message without content, with a 200; one of a single space it stores.
+    // Medic answers 200 to a message without content and drops it. It stores one of a single space.
     let content = fields.get("text").unwrap_or(" ").to_owned();
     let sms = IncomingSms {
         id,
@@ -33,8 +33,8 @@ pub fn read(fields: &Fields, now_ms: i64) -> Result<Accepted, BadField> {
     };
     Ok(Accepted {
         message: NewMessage {
-            // The same for each repeat of a callback: what comes again within five minutes, the
-            // queue swallows; what comes later, Medic recognises by its id.
+            // The same for each repeat of a callback: the queue drops a repeat within five minutes,
+            // and Medic recognises a later one by its id.
             fifo: Some(Fifo {
                 group: MEDIC_GROUP.to_owned(),
                 deduplication_id: sha256_hex(sms.id.as_str().as_bytes()),

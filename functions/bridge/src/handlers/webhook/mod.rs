@@ -1,7 +1,7 @@
 //! `incoming-messages` and `delivery-reports`: the two callbacks of Africa's Talking.
 //!
-//! Both check the key, read the fields, put what they say into a queue, and answer 200 only when the
-//! queue holds it. Africa's Talking reads the status of the answer and not its body.
+//! Both check the key, read the fields, put a message into a queue, and answer 200 only when the
+//! queue has stored it. Africa's Talking reads the status of the response and ignores its body.
 
 mod delivery_reports;
 mod http;
@@ -25,29 +25,29 @@ pub use lambda_http::Request;
 /// The largest body that is read, in bytes. The longest SMS is far below.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A callback, as one of the two functions serves it.
+/// The handler of one of the two callbacks.
 #[derive(Debug)]
 pub struct CallbackHandler<Q, K, S> {
-    /// Which of the two.
+    /// Which callback it serves.
     pub callback: Callback,
-    /// Where what comes goes.
+    /// The queue for accepted callbacks.
     pub queue: Q,
-    /// Where a callback is kept that names no message.
+    /// The dead-letter queue for callbacks without an id.
     pub dead_letters: DeadLetterQueue<Q>,
-    /// Who may call.
+    /// The keys that a caller may use.
     pub keys: IncomingKeys<K>,
-    /// Time, chance and a log.
+    /// The clock, the random numbers and the log.
     pub runtime: S,
 }
 
-/// What a good callback becomes.
+/// An accepted callback: its queue message and its log event.
 struct Accepted {
     message: NewMessage,
     event: LogEvent,
 }
 
 impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
-    /// Serves one request.
+    /// Serves one request. The status is 200 only when the callback is in a queue.
     pub async fn handle(&self, request: &Request) -> Response<String> {
         let path = request.raw_http_path().trim_end_matches('/');
         if !path.ends_with(self.path()) {
@@ -121,7 +121,7 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
                 ))
             }
             KeyCheck::OutOfReach(error) => {
-                self.runtime.record(LogEvent::KeyOutOfReach {
+                self.runtime.record(LogEvent::KeyUnavailable {
                     callback,
                     error: Redacted::new(&error),
                 });
@@ -149,7 +149,7 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         }
     }
 
-    /// A callback that names no message cannot be processed, now or ever: it is kept to be looked at.
+    /// Dead-letters a callback without an id. It cannot be processed, but a person can read it.
     async fn keep_bad_callback(&self, body: &[u8], bad: &BadField) -> Response<String> {
         let reason = format!("{} {}", bad.field, bad.problem);
         let text = String::from_utf8_lossy(body);

@@ -1,10 +1,10 @@
-//! The code of an answer to a send, as far as answers are told apart in what is counted.
+//! The code of a response to a send request, for metrics.
 
 use serde::Serialize;
 
 use crate::wire::africastalking::send_response::code_in;
 
-/// One of a short list: what comes from outside is counted by nothing else.
+/// A code from a short list. Values from outside are never used as dimensions of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct AnswerCode(&'static str);
@@ -28,13 +28,13 @@ const STATUS_CODES: [(u64, &str); 14] = [
 ];
 
 impl AnswerCode {
-    /// No connection came about.
+    /// There was no connection.
     pub const NO_CONNECTION: Self = Self("no_connection");
-    /// The request was written, and no whole answer came.
+    /// The request was sent, and there was no complete response.
     pub const NO_ANSWER: Self = Self("no_answer");
 
-    /// The code of an HTTP answer: the recipient's `statusCode` where there is one, and the HTTP
-    /// status otherwise.
+    /// The code of an HTTP response: the recipient's `statusCode` if there is one, else the HTTP
+    /// status.
     pub fn of_answer(http_status: u16, body: &[u8]) -> Self {
         match (http_status, code_in(body)) {
             (200..=299 | 400..=499, Some(code)) => Self::of_status_code(code),
@@ -62,7 +62,7 @@ impl AnswerCode {
         Self(known.map_or("other", |(_, label)| label))
     }
 
-    /// The word for it.
+    /// The code as text.
     pub fn as_str(self) -> &'static str {
         self.0
     }

@@ -11,11 +11,11 @@ use crate::wire::json::parse_lenient;
 pub struct BadField {
     /// The field's name.
     pub field: &'static str,
-    /// What is wrong with it, without what is in it.
+    /// What is wrong with it. Never holds the field's value.
     pub problem: &'static str,
 }
 
-/// The fields, by name. Which there are and in what order is nothing to rely on.
+/// The fields by name. Their order and number differ between callbacks.
 pub struct Fields(HashMap<String, String>);
 
 impl Fields {

@@ -1,4 +1,4 @@
-//! Africa's Talking on the wire.
+//! Africa's Talking's formats: its callbacks and its responses.
 
 pub mod answer_code;
 pub mod date;

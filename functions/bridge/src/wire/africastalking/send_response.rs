@@ -1,4 +1,4 @@
-//! What Africa's Talking's answer to a send means.
+//! What Africa's Talking's response to a send request means.
 //!
 //! An HTTP 201 also comes when nothing was sent, and Africa's Talking documents an HTTP 409 with the
 //! usual body, so the recipient's `statusCode` decides where there is one, and neither the HTTP status
@@ -13,23 +13,23 @@ use crate::domain::message::{Acceptance, FailureReason};
 use crate::domain::status::Status;
 use crate::wire::json::parse_answer;
 
-/// What became of a send.
+/// The outcome of a send request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Africa's Talking has it.
+    /// Africa's Talking accepted the message.
     Accepted(Acceptance),
     /// It will never be sent to this recipient.
     Refused(FailureReason),
-    /// The trouble is the whole account's; the message itself is fine.
+    /// The whole account fails. The message itself is fine.
     AccountFailure(AccountFailure),
-    /// It surely was not sent, and may be tried again.
+    /// It surely was not sent, and may be retried.
     NotSent {
         /// Why.
         reason: FailureReason,
-        /// The shortest wait before the next try, in milliseconds.
+        /// The shortest wait before the retry, in milliseconds.
         at_least_ms: i64,
     },
-    /// Nobody knows whether it was sent.
+    /// It is unknown whether it was sent.
     Unknown(FailureReason),
 }
 
@@ -37,23 +37,23 @@ pub enum Outcome {
 /// 8 am and 8 pm: half an hour is short beside the night, and few tries.
 const DO_NOT_DISTURB_WAIT_MS: i64 = 30 * 60 * 1000;
 
-/// We were too fast.
+/// The wait after a rate limit, in milliseconds.
 const TOO_FAST_WAIT_MS: i64 = 30_000;
 
 impl Outcome {
-    /// Reads an HTTP answer.
+    /// Reads the HTTP response.
     pub fn of_answer(http_status: u16, body: &[u8]) -> Self {
         match http_status {
             200..=299 => of_body(body),
             400..=499 if code_in(body).is_some() => match of_body(body) {
-                // It says both.
+                // An acceptance with such an HTTP status contradicts itself.
                 Outcome::Accepted(_) => Self::unknown(&format!("HTTP {http_status}")),
                 refused => refused,
             },
             300..=399 | 404 | 405 => Self::AccountFailure(AccountFailure::WrongAddress),
             401 | 403 => Self::AccountFailure(AccountFailure::CredentialsRefused),
             429 => Self::not_sent("HTTP 429", TOO_FAST_WAIT_MS),
-            // A time-out of theirs, like every 5xx: the SMS may be on its way.
+            // A time-out of Africa's Talking, like every 5xx. The SMS may be on its way.
             408 => Self::unknown("HTTP 408"),
             400..=499 => Self::not_sent(&format!("HTTP {http_status}"), 0),
             _ => Self::unknown(&format!("HTTP {http_status}")),
@@ -106,7 +106,7 @@ pub(super) fn code_in(body: &[u8]) -> Option<u64> {
     }
 }
 
-/// Old answers have no `statusCode`; their `status` has the names.
+/// Old responses have no `statusCode`. Their `status` has its name.
 fn code_of(recipient: &Value) -> Option<u64> {
     let by_name = || code_of_name(&text(recipient, "status")?);
     recipient
@@ -138,8 +138,8 @@ fn of_recipient(recipient: &Value) -> Outcome {
         Some(101) => accepted(Status::Sent),
         Some(102) => accepted(Status::Unsent),
         Some(code) if is_rejection(code) => of_rejection(code, &name),
-        // A code that nobody has seen. With an id, Africa's Talking has taken it, and its reports
-        // will tell the rest; without one, nobody knows.
+        // An undocumented code. With an id, Africa's Talking accepted the message, and delivery
+        // reports will follow. Without an id, the outcome is unknown.
         _ if at_id.is_some() => accepted(Status::Unsent),
         // What old answers say of what they charge nothing for and give no id.
         None if is_one_of(&name, &["Could Not Send", "Failed"]) => Outcome::not_sent(&name, 0),
