@@ -93,6 +93,7 @@ fn each_failure_has_its_alarm_and_alarms_beyond_these_cost_money() {
         ("MedicRefusedAlarm", own("MedicRefused")),
         ("NoPollAlarm", own("PostsAnswered")),
         ("OutboxLateAlarm", waiting("outbound-sender")),
+        ("QuarantineAlarm", waiting("medic-exchange")),
         (
             "OutboxDeadLetterAlarm",
             dead_letter("OutboxDeadLetterQueue"),
