@@ -134,7 +134,7 @@ async fn weights(subjects: &[Subject]) -> anyhow::Result<String> {
         "| function | cold CPU, ms | floor | Node.js | warm CPU, ms | floor | Node.js | first call at 128 MB, ms | floor | Node.js | memory, MiB | zip, MB |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
-    for (name, weights) in measured {
+    for (name, weights) in &measured {
         let three = |value: &dyn Fn(&Weight) -> f64, digits: usize| {
             let cells = (0..3).map(|who| match weights.get(who).map(value) {
                 Some(value) if value.is_finite() => format!("{value:.digits$}"),
@@ -154,7 +154,90 @@ async fn weights(subjects: &[Subject]) -> anyhow::Result<String> {
             ours.zip_mb.unwrap_or(f64::NAN),
         );
     }
+    text.push('\n');
+    text.push_str(&targets(&measured));
     Ok(text)
+}
+
+/// What is asked of a function beside the floor and Node.js.
+struct Target {
+    what: &'static str,
+    target: &'static str,
+    /// Whether only the webhooks are held to it.
+    of_webhooks: bool,
+    measured: fn(&[Weight]) -> Option<f64>,
+}
+
+const TARGETS: [Target; 7] = [
+    Target {
+        what: "cold CPU, times that of the floor",
+        target: "at most 2",
+        of_webhooks: false,
+        measured: |weights| Some(weights.first()?.cold_cpu_ms / weights.get(1)?.cold_cpu_ms),
+    },
+    Target {
+        what: "Node.js's cold CPU, times ours",
+        target: "at least 25",
+        of_webhooks: false,
+        measured: |weights| Some(weights.get(2)?.cold_cpu_ms / weights.first()?.cold_cpu_ms),
+    },
+    Target {
+        what: "warm CPU, times that of the floor",
+        target: "at most 3",
+        of_webhooks: true,
+        measured: |weights| Some(weights.first()?.warm_cpu_ms / weights.get(1)?.warm_cpu_ms),
+    },
+    Target {
+        what: "Node.js's warm CPU, times ours",
+        target: "at least 6",
+        of_webhooks: true,
+        measured: |weights| Some(weights.get(2)?.warm_cpu_ms / weights.first()?.warm_cpu_ms),
+    },
+    Target {
+        what: "first call at 128 MB, ms",
+        target: "at most 20",
+        of_webhooks: false,
+        measured: |weights| weights.first()?.first_at_share_ms,
+    },
+    Target {
+        what: "memory, MiB",
+        target: "at most 10",
+        of_webhooks: false,
+        measured: |weights| Some(weights.first()?.memory_mib),
+    },
+    Target {
+        what: "zip, MB",
+        target: "at most 3.5",
+        of_webhooks: false,
+        measured: |weights| weights.first()?.zip_mb,
+    },
+];
+
+fn targets(measured: &[(&str, Vec<Weight>)]) -> String {
+    let names: Vec<String> = measured
+        .iter()
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    let mut text = format!("| figure | target | {} |\n|---|---|", names.join(" | "));
+    text.push_str(&"---|".repeat(names.len()));
+    text.push('\n');
+    for target in &TARGETS {
+        let cells = measured.iter().map(|(name, weights)| {
+            let is_webhook = matches!(*name, "incoming-messages" | "delivery-reports");
+            let value = (target.measured)(weights).filter(|_| is_webhook || !target.of_webhooks);
+            value.map_or_else(String::new, |value| format!("{value:.1}"))
+        });
+        let cells: Vec<String> = cells.collect();
+        // Writing into a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            target.what,
+            target.target,
+            cells.join(" | ")
+        );
+    }
+    text
 }
 
 async fn through(programs: &Path) -> anyhow::Result<String> {

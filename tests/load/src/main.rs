@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Parser};
-use load::bench::{budget, instructions, size};
+use load::bench::{budget, instructions, memory, size};
 use load::cost::{self, Sample};
 use load::drive::{self, options::Options};
 use load::lambda::programs;
@@ -28,7 +28,7 @@ enum Command {
         #[arg(long)]
         items: bool,
     },
-    /// Holds the size of each function, and the instructions of a call by valgrind, to a budget
+    /// Holds the size and memory of each function, and its instructions by valgrind, to a budget
     Budget(Programs),
 }
 
@@ -81,17 +81,29 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let programs = programs.folder()?;
             let sizes = size::measure(&programs)?;
             let counts = instructions::measure(&programs).await?;
-            for ((name, megabytes), (_, thousands)) in sizes.iter().zip(&counts) {
-                println!(
-                    "{name:20} {megabytes:.2} MB zipped, {thousands:>5.0} thousand instructions a call"
-                );
+            let memory = memory::measure(&programs).await?;
+            let measured = [
+                (&size::BUDGET, &sizes, "MB zipped"),
+                (&memory::BUDGET, &memory, "MiB of memory at most"),
+                (
+                    &instructions::COLD_BUDGET,
+                    &counts.cold,
+                    "thousand instructions at a cold start",
+                ),
+                (
+                    &instructions::BUDGET,
+                    &counts.warm,
+                    "thousand instructions a later call",
+                ),
+            ];
+            for (_, figures, unit) in &measured {
+                for (name, figure) in *figures {
+                    println!("{name:20} {figure:>8.2} {unit}");
+                }
             }
-            budget::check(&size::BUDGET, &sizes, "MB zipped")?;
-            budget::check(
-                &instructions::BUDGET,
-                &counts,
-                "thousand instructions a call",
-            )?;
+            for (budget, figures, unit) in measured {
+                budget::check(budget, figures, unit)?;
+            }
         }
     }
     Ok(())
