@@ -19,11 +19,11 @@ const CALLS: u64 = 50;
 
 /// MiB of each function at most, in the `release` profile.
 pub const BUDGET: Budget = [
-    ("incoming-messages", 1.0),
-    ("delivery-reports", 1.0),
-    ("report-recorder", 1.0),
-    ("outbound-sender", 1.0),
-    ("medic-exchange", 1.0),
+    ("incoming-messages", 6.7),
+    ("delivery-reports", 6.5),
+    ("report-recorder", 7.4),
+    ("outbound-sender", 7.9),
+    ("medic-exchange", 7.6),
 ];
 
 /// The most memory that each function has had after some calls, in MiB.
