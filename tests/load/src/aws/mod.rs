@@ -120,6 +120,21 @@ impl Aws {
         Ok(())
     }
 
+    /// A message in flight, alone in its queue: what an invocation is given that nobody else woke.
+    ///
+    /// # Errors
+    /// When there is no such queue, or SQS would refuse the message.
+    pub fn in_flight(&self, queue: &str, body: &str) -> anyhow::Result<Received> {
+        if let Some(queue) = locked(&self.queues).get_mut(queue) {
+            queue.take_all();
+        }
+        self.send(queue, body)?;
+        let mut queues = locked(&self.queues);
+        let queue = queues.get_mut(queue).context("no such queue")?;
+        let (mut batch, _) = queue.receive(model_now_ms(), 1, |at| at);
+        batch.pop().context("the queue hands out nothing")
+    }
+
     /// Takes a batch out of a queue for an invocation, if one may begin.
     pub fn poll(&self, mapping: &Mutex<EventSourceMapping>, queue: &str) -> Vec<Received> {
         let mut queues = locked(&self.queues);

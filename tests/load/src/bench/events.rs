@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use anyhow::ensure;
 use models::lambda;
-use models::sqs::Received;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::aws::{GROUP, INCOMING_KEY, is_fifo, now_ms};
+use crate::aws::{Aws, INCOMING_KEY, now_ms};
 use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
 
 /// The form of a callback.
@@ -60,22 +60,17 @@ pub fn report_form(n: u64, status: &str) -> String {
     ])
 }
 
-/// The n-th event of a function, as Lambda hands it over.
-pub fn event(function: &str, n: u64) -> String {
+/// The n-th event of a function, as Lambda hands it over; a queue's message is in flight in `aws`.
+///
+/// # Errors
+/// When the queue refuses the message.
+pub fn event(aws: &Aws, function: &str, n: u64) -> anyhow::Result<String> {
     let query = format!("key={INCOMING_KEY}");
     let form_type = "application/x-www-form-urlencoded; charset=utf-8";
     let webhook = |path, form: String| front::event(path, &query, form_type, form.as_bytes());
-    let queue = |queue, body: serde_json::Value| {
-        let message = Received {
-            message_id: n.to_string(),
-            receipt_handle: n.to_string(),
-            body: body.to_string(),
-            group: is_fifo(queue).then(|| GROUP.to_owned()),
-            sequence_number: n,
-            receive_count: 1,
-            sent_at_ms: now_ms().cast_signed(),
-        };
-        lambda::event(queue, &[message])
+    let queue = |queue, body: Value| {
+        let message = aws.in_flight(queue, &body.to_string())?;
+        anyhow::Ok(lambda::event(queue, &[message]))
     };
     let event = match function {
         "incoming-messages" => webhook(INCOMING_PATH, incoming_form(n)),
@@ -86,14 +81,14 @@ pub fn event(function: &str, n: u64) -> String {
                 "v": 1, "id": at_id(n), "status": "Success", "network_code": "63902",
                 "number_hash": "0".repeat(64), "received_at_ms": now_ms(),
             }),
-        ),
+        )?,
         "outbound-sender" => queue(
             "outbox",
             json!({
                 "v": 1, "kind": "send", "id": medic_id(n), "to": number(n), "first_offered_ms": now_ms(),
                 "content": format!("Please come to the clinic, your number is {n}"),
             }),
-        ),
+        )?,
         _ => queue(
             "exchange.fifo",
             json!({
@@ -101,9 +96,24 @@ pub fn event(function: &str, n: u64) -> String {
                 "from": number(n), "content": "My child has a fever since Monday, what shall I do?",
                 "sent_at_ms": now_ms(), "received_at_ms": now_ms(),
             }),
-        ),
+        )?,
     };
-    event.to_string()
+    Ok(event.to_string())
+}
+
+/// Whether a function did what it should: a webhook answered 200, a worker returned nothing to its
+/// queue.
+///
+/// # Errors
+/// With the answer, if not.
+pub fn succeeded(answer: &Value) -> anyhow::Result<()> {
+    let status = answer.get("statusCode").and_then(Value::as_u64);
+    let failures = answer.get("batchItemFailures").and_then(Value::as_array);
+    ensure!(
+        status.is_none_or(|status| status == 200) && failures.is_none_or(Vec::is_empty),
+        "the function answered {answer}"
+    );
+    Ok(())
 }
 
 /// The median; of an even count the greater of the two in the middle, of nothing not a number.

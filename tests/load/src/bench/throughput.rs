@@ -80,7 +80,7 @@ pub async fn webhooks(
         let (name, function) = functions
             .get(usize::try_from(n % 2)?)
             .context("two functions")?;
-        let (event, function) = (event(name, u64::from(n)), Arc::clone(function));
+        let (event, function) = (event(&aws, name, u64::from(n))?, Arc::clone(function));
         calls.push(tokio::spawn(async move { function.invoke(event).await }));
     }
     let mut took = Vec::new();
@@ -302,7 +302,7 @@ pub async fn webhooks_at_most(
     let mut calls = Vec::new();
     for n in 0..count {
         let place = Arc::clone(&room).acquire_owned().await?;
-        let (event, function) = (event(name, u64::from(n)), Arc::clone(&function));
+        let (event, function) = (event(&aws, name, u64::from(n))?, Arc::clone(&function));
         calls.push(tokio::spawn(async move {
             let ended = function.invoke(event).await;
             drop(place);

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use sandbox::stack::FUNCTIONS;
 use sandbox::tools::repository;
 use serde_json::json;
 
-use super::events::{event, median};
+use super::events::{event, median, succeeded};
 use super::size::megabytes;
 use crate::aws::{Aws, Call};
 use crate::lambda::programs::Environments;
@@ -114,22 +114,15 @@ impl Bench {
 
     async fn call(&mut self, function: &str, started: &Function) -> anyhow::Result<f64> {
         let before = started.times_asked();
-        let ended = started.invoke(event(function, self.next)).await?;
+        let ended = started
+            .invoke(event(&self.aws, function, self.next)?)
+            .await?;
         self.next += 1;
         let answer = ended
             .answer
             .map_err(|error| anyhow::anyhow!("{function} failed: {error}"))?;
-        let status = answer.get("statusCode").and_then(serde_json::Value::as_u64);
-        let failures = answer
-            .get("batchItemFailures")
-            .and_then(serde_json::Value::as_array);
-        let is_good =
-            status.is_none_or(|status| status == 200) && failures.is_none_or(Vec::is_empty);
-        ensure!(
-            is_good,
-            "{function} answered {answer}, and logged last: {}",
-            started.last_log()
-        );
+        succeeded(&answer)
+            .with_context(|| format!("{function} logged last: {}", started.last_log()))?;
         started.asked(before + 1).await;
         Ok(ended.took.as_secs_f64() * 1000.0)
     }
