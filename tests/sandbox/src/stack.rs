@@ -21,6 +21,7 @@ mod wait;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -37,8 +38,10 @@ use crate::tools::{self, Tool, repository};
 
 /// Everything in one emulator is this stack.
 const STACK_NAME: &str = "bridge";
-/// The one message group of the exchange's queue.
+/// The main message group of the exchange's queue.
 const EXCHANGE_GROUP: &str = "medic";
+/// The message group of an SMS whose quarantine is ended by [`Stack::end_quarantine`].
+const QUARANTINE_GROUP: &str = "quarantine-sandbox";
 
 /// Where everything is that this crate writes.
 pub(crate) fn work_folder() -> PathBuf {
@@ -181,6 +184,52 @@ impl Stack {
         self.aws.send(queue, &body, Some(EXCHANGE_GROUP)).await
     }
 
+    /// The SMS with this id, as it waits in quarantine, if it does. It has a message group of its own.
+    ///
+    /// # Errors
+    /// When the emulator does not tell.
+    pub async fn quarantined(&self, id: &str) -> anyhow::Result<Option<Value>> {
+        let waiting = self.aws.look_into(&self.outputs.exchange_queue_url).await?;
+        let mut quarantined = waiting.iter().filter(|message| {
+            let group = message.group.as_deref();
+            group.is_some_and(|group| group.starts_with("quarantine-"))
+        });
+        Ok(quarantined.find_map(|message| {
+            let sms: Value = serde_json::from_str(&message.body).ok()?;
+            (text(&sms, "kind") == "quarantined" && text(&sms, "id") == id).then_some(sms)
+        }))
+    }
+
+    /// Lets the hour of an SMS in quarantine be over, and Medic have failed on it so often. The time of
+    /// the functions cannot be moved, so a message whose time is over takes the place of the one that
+    /// waits. Polls that wait in the same queue are lost.
+    ///
+    /// # Errors
+    /// When it is not in quarantine, or another SMS waits for Medic, which would be lost.
+    pub async fn end_quarantine(&self, id: &str, failures: u32) -> anyhow::Result<()> {
+        let mut sms = self.quarantined(id).await?;
+        let quarantine = sms.as_mut().and_then(|sms| sms.get_mut("quarantine"));
+        let quarantine = quarantine.and_then(Value::as_object_mut);
+        let quarantine = quarantine.context("this SMS is not in quarantine")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let now_ms = u64::try_from(now.as_millis())?;
+        quarantine.insert("until_ms".to_owned(), now_ms.into());
+        quarantine.insert("failures".to_owned(), failures.into());
+        let queue = &self.outputs.exchange_queue_url;
+        for message in self.aws.look_into(queue).await? {
+            let waiting: Value = serde_json::from_str(&message.body)?;
+            let is_sms = waiting.get("from").is_some();
+            ensure!(
+                !is_sms || text(&waiting, "id") == id,
+                "another SMS waits for Medic: {}",
+                text(&waiting, "id")
+            );
+        }
+        self.aws.purge(queue).await?;
+        let body = sms.unwrap_or_default().to_string();
+        self.aws.send(queue, &body, Some(QUARANTINE_GROUP)).await
+    }
+
     /// What a resource of the template is called.
     ///
     /// # Errors
@@ -254,6 +303,11 @@ impl Outputs {
             ledger_table: output("LedgerTable")?,
         })
     }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    let text = value.get(name).and_then(Value::as_str);
+    text.unwrap_or_default()
 }
 
 /// The emulator tells HTTP APIs apart by a host name `<id>.execute-api.…` that nobody can resolve;

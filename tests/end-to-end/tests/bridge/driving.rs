@@ -238,6 +238,14 @@ impl Bridge {
         .await
     }
 
+    /// Waits until an incoming message is in quarantine. Gives it as it waits in the queue.
+    pub async fn until_quarantined(&self, id: &str) -> anyhow::Result<Value> {
+        found("the message in quarantine", async || {
+            self.stack.quarantined(id).await
+        })
+        .await
+    }
+
     /// Waits until the first message of a queue with this in its body was returned for retry and has still to
     /// wait for so many seconds.
     pub async fn until_waiting(

@@ -166,12 +166,17 @@ fn a_medic_that_starts_or_answers_with_a_page_of_html_is_not_believed() -> anyho
 }
 
 #[test]
-fn one_message_that_medic_refuses_for_ever_is_dead_lettered_with_its_answer_and_holds_up_no_other()
+fn one_message_that_medic_refuses_for_ever_is_quarantined_then_dead_lettered_and_holds_up_no_other()
 -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
+        let good = format!("{MARK} good");
+        // Medic stores: a message may be suspected, whatever the stack was used for before.
+        let before = bridge.sms(&bridge.number(), &good).await?;
+        bridge.stored(&before).await?;
         let poison = format!("{MARK} sumu {}", id());
         let only_it = Scope::Matching(poison.clone());
         bridge.medic.fault(Fault::PoisonMessage, only_it).await;
+        let quarantined_before = bridge.count_of(EXCHANGE, "quarantined").await?;
         let phones = [
             bridge.number(),
             bridge.number(),
@@ -179,7 +184,6 @@ fn one_message_that_medic_refuses_for_ever_is_dead_lettered_with_its_answer_and_
             bridge.number(),
             bridge.number(),
         ];
-        let good = format!("{MARK} good");
         let sms: Vec<(&str, &str)> = phones
             .iter()
             .enumerate()
@@ -192,16 +196,64 @@ fn one_message_that_medic_refuses_for_ever_is_dead_lettered_with_its_answer_and_
             .collect();
         let mut ids = while_medic_is_away(bridge, &sms).await?;
         let poisoned = ids.remove(2);
-        until_stored(bridge, &ids).await?;
-
+        bridge.pass_time()?;
+        for id in &ids {
+            bridge.stored(id).await?;
+        }
+        let quarantined = bridge.until_quarantined(&poisoned).await?;
+        ensure!(quarantined["quarantine"]["failures"] == 1);
+        bridge
+            .until_logged(EXCHANGE, "quarantined", quarantined_before + 1)
+            .await?;
+        // Nothing waits behind it, and it stays where it is for its hour, also when SQS hands it out.
         let dead_letter_queue = &bridge.stack.outputs().exchange_dead_letter_queue_url;
+        ids.push(bridge.sms(&phones[2], &good).await?);
+        bridge.pass_time()?;
+        for id in &ids {
+            bridge.stored(id).await?;
+            let copies = bridge.copies_in_medic(id);
+            ensure!(copies.len() == 1, "{copies:?}");
+        }
+        ensure!(bridge.stack.quarantined(&poisoned).await?.is_some());
+        ensure!(
+            bridge
+                .stack
+                .aws()
+                .look_into(dead_letter_queue)
+                .await?
+                .iter()
+                .all(|message| !message.body.contains(&poisoned))
+        );
+
+        // Others were stored since, as after each of its hours.
+        let dead_lettered_before = bridge.count_of(EXCHANGE, "dead_lettered").await?;
+        bridge.stack.end_quarantine(&poisoned, 4).await?;
         let dead_letter = bridge.dead_letter(dead_letter_queue, &poisoned).await?;
         let reason = dead_letter["reason"].as_str().unwrap();
         ensure!(reason.contains("Server error"), "{reason}");
         ensure!(dead_letter["retryable"] == true, "{dead_letter}");
         ensure!(bridge.copies_in_medic(&poisoned).is_empty());
         // Somebody has to look at it.
-        bridge.until_logged(EXCHANGE, "dead_lettered", 1).await
+        bridge
+            .until_logged(EXCHANGE, "dead_lettered", dead_lettered_before + 1)
+            .await
+    })
+}
+
+#[test]
+fn a_message_in_quarantine_is_stored_once_when_medic_takes_it() -> anyhow::Result<()> {
+    on_a_stack_of_its_own(async |bridge| {
+        let good = format!("{MARK} good");
+        let before = bridge.sms(&bridge.number(), &good).await?;
+        bridge.stored(&before).await?;
+        let poison = format!("{MARK} sumu {}", id());
+        let only_it = Scope::Matching(poison.clone());
+        bridge.medic.fault(Fault::PoisonMessage, only_it).await;
+        let poisoned = bridge.sms(&bridge.number(), &poison).await?;
+        bridge.until_quarantined(&poisoned).await?;
+        bridge.medic.clear_fault(Fault::PoisonMessage).await;
+        bridge.stack.end_quarantine(&poisoned, 1).await?;
+        until_stored(bridge, &[poisoned]).await
     })
 }
 
@@ -314,23 +366,39 @@ fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() ->
 #[test]
 fn a_full_disk_dead_letters_nothing_and_loses_nothing() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
+        let before = bridge
+            .sms(&bridge.number(), &format!("{MARK} room"))
+            .await?;
+        bridge.stored(&before).await?;
         bridge
             .medic
             .fault(Fault::FullDisk, Scope::UntilCleared)
             .await;
+        let text = format!("{MARK} full disk");
+        let quarantined = bridge.sms(&bridge.number(), &text).await?;
+        // A Medic that stores nothing and answers an empty POST looks as if this one were poison.
+        bridge.until_quarantined(&quarantined).await?;
         let mut ids = Vec::new();
         for _ in 0..3 {
-            ids.push(
-                bridge
-                    .sms(&bridge.number(), &format!("{MARK} full disk"))
-                    .await?,
-            );
+            ids.push(bridge.sms(&bridge.number(), &text).await?);
         }
+        // Nothing was newly stored since: no other is suspected, and the tries are brief.
         let queue = exchange_queue(bridge);
-        bridge.until_waiting(queue, &ids[0], 1..=6).await?;
-        bridge.pass_time()?;
-        bridge.until_waiting(queue, &ids[0], 7..=12).await?;
+        for _ in 0..3 {
+            bridge.until_waiting(queue, &ids[0], 15..=24).await?;
+            bridge.pass_time()?;
+        }
+        for id in &ids {
+            ensure!(bridge.stack.quarantined(id).await?.is_none());
+            ensure!(bridge.copies_in_medic(id).is_empty());
+        }
         bridge.medic.clear_fault(Fault::FullDisk).await;
+        bridge.pass_time()?;
+        for id in &ids {
+            bridge.stored(id).await?;
+        }
+        bridge.stack.end_quarantine(&quarantined, 1).await?;
+        ids.push(quarantined);
         until_stored(bridge, &ids).await?;
         let dead_letter_queue = &bridge.stack.outputs().exchange_dead_letter_queue_url;
         let dead_letter = bridge.stack.aws().look_into(dead_letter_queue).await?;

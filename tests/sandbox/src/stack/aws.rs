@@ -39,6 +39,8 @@ pub struct QueueMessage {
 pub struct WaitingMessage {
     /// Its text.
     pub body: String,
+    /// Its message group, in a FIFO queue.
+    pub group: Option<String>,
     /// How often it was received.
     pub receives: u64,
     /// When it can be received, in seconds since 1970, by the queues' clock.
@@ -250,6 +252,16 @@ impl Aws {
         Ok(())
     }
 
+    /// Empties a queue of everything, also of what somebody has received.
+    ///
+    /// # Errors
+    /// When SQS refuses.
+    pub async fn purge(&self, queue: &str) -> anyhow::Result<()> {
+        let input = json!({ "QueueUrl": queue });
+        self.call("sqs", "AmazonSQS.PurgeQueue", &input).await?;
+        Ok(())
+    }
+
     /// How many messages a queue holds.
     ///
     /// # Errors
@@ -451,6 +463,7 @@ fn waiting_message(message: &Value) -> WaitingMessage {
     let number = |name: &str| message.get(name).and_then(Value::as_u64);
     WaitingMessage {
         body: text_at(message, "Body"),
+        group: Some(text_at(message, "MessageGroupId")).filter(|group| !group.is_empty()),
         receives: number("ReceiveCount").unwrap_or_default(),
         visible_at_s: number("VisibleAt").unwrap_or_default(),
     }
