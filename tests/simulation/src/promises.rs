@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bridge::domain::exchange::QUARANTINE_MS;
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
-use bridge::queue::dead_letter::MEDIC_GROUP;
+use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, IncomingSms, decode};
 use models::medic::{MessageState, Outgoing};
 

@@ -8,7 +8,7 @@ use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
 use bridge::handlers::webhook::Request;
 use bridge::ports::NewMessage;
-use bridge::queue::dead_letter::MEDIC_GROUP;
+use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, encode};
 
 use crate::africas_talking::{self, Verdict, text_for};

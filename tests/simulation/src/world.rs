@@ -9,7 +9,7 @@ use bridge::domain::message::{Sending, SendingRules, UnknownOutcomePolicy};
 use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::ports::{Fifo, NewMessage};
-use bridge::queue::dead_letter::MEDIC_GROUP;
+use bridge::wire::queue_messages::MEDIC_GROUP;
 use serde_json::Value;
 
 use crate::africas_talking::AfricasTalkingModel;

@@ -16,7 +16,7 @@ const IN: Function = Function::IncomingMessages;
 
 /// An event of API Gateway as the functions read it.
 fn read(event: &Value) -> Request {
-    bridge::handlers::webhook::request(event.to_string().as_bytes())
+    bridge::wire::api_gateway::request(event.to_string().as_bytes())
 }
 
 /// A request with a key, and with what `change` makes of it.

@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::system::System;
-use crate::handlers::webhook::{request, response_event};
 use crate::log::{EventLog, LogEvent};
 use crate::ports::Record;
+use crate::wire::api_gateway::{request, response_event};
 use crate::wire::json::parse_lenient;
 
 /// Serves an HTTP API for as long as Lambda lets this process live. Every event gets a response, also

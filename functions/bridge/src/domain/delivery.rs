@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::failure_reason::FailureReason;
 use super::ids::{AtMessageId, MedicMessageId};
-use super::message::FailureReason;
+use super::message::MessageRow;
 use super::status::{Status, reported_status};
 
 /// How many different reports of one SMS are kept. Eight statuses are known, and some come with a
@@ -89,6 +90,14 @@ impl SmsRow {
         self.message.get_or_insert_with(|| message.clone());
         self
     }
+}
+
+/// The message's row, with its status joined with all reports on the SMS.
+pub fn raised_by_reports(row: MessageRow, sms: &SmsRow) -> MessageRow {
+    sms.reports
+        .iter()
+        .filter_map(Report::meaning)
+        .fold(row, |row, (status, reason)| row.raised(status, reason))
 }
 
 #[cfg(test)]

@@ -91,6 +91,10 @@ identifier! {
     /// The id that Medic gave a message which it wants sent: a UUID.
     MedicMessageId
 }
+identifier! {
+    /// An id of any of these kinds, where it does not matter which.
+    AnyId
+}
 
 /// With fewer letters than this, an identifier can hold a phone number.
 const LETTERS_OF_AN_ID: usize = 4;

@@ -3,15 +3,15 @@
 use futures_util::future::join_all;
 
 use crate::domain::backoff::Wait;
-use crate::domain::delivery::{Report, SmsRow};
-use crate::domain::message::MessageRow;
-use crate::domain::network;
-use crate::domain::status::{Status, reported_status};
+use crate::domain::delivery::{Report, SmsRow, raised_by_reports};
+use crate::domain::status::reported_status;
 use crate::ledger::matching;
 use crate::ledger::{self, Rows};
+use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Queue, Record, Row, Runtime};
-use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return, return_for_retry};
+use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::queue::retry_later::return_for_retry;
 use crate::wire::queue_messages::{DeliveryReport, decode};
 
 /// The handler and its ports.
@@ -131,30 +131,4 @@ fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
             },
             report.number_hash.clone(),
         )
-}
-
-/// The event of a final status, if these reports have just raised the status to it.
-pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<LogEvent> {
-    if row.status == before || row.status < Status::Failed {
-        return None;
-    }
-    let mut networks = sms.reports.iter().rev().map(|report| &report.network_code);
-    Some(LogEvent::FinalStatusRecorded {
-        medic_id: Redacted::new(&row.id),
-        at_id: Redacted::new(&sms.id),
-        status: row.status,
-        reason: row
-            .failure_reason
-            .clone()
-            .filter(|_| row.status == Status::Failed),
-        network: network::label(networks.find_map(Option::as_deref)),
-    })
-}
-
-/// The message's row, with its status joined with all reports on the SMS.
-pub fn raised_by_reports(row: MessageRow, sms: &SmsRow) -> MessageRow {
-    sms.reports
-        .iter()
-        .filter_map(Report::meaning)
-        .fold(row, |row, (status, reason)| row.raised(status, reason))
 }

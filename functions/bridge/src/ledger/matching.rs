@@ -1,11 +1,11 @@
 //! Settles unknown outcomes by delivery reports: reads the rows, decides, and writes the match.
 
 use crate::domain::correlation::{Ownership, ownership};
-use crate::domain::delivery::SmsRow;
+use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
-use crate::handlers::report_recorder::{ended, raised_by_reports};
 use crate::ledger;
+use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime};
 

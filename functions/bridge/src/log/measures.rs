@@ -103,7 +103,7 @@ mod tests {
     use crate::domain::balance::Balance;
     use crate::domain::circuit_breaker::AccountFailure;
     use crate::domain::cost::Cost;
-    use crate::domain::message::FailureReason;
+    use crate::domain::failure_reason::FailureReason;
     use crate::wire::africastalking::answer_code::AnswerCode;
     use serde_json::Value;
 
@@ -225,7 +225,7 @@ mod tests {
                 reason: "recipient limit",
             },
             LogEvent::BalanceRead {
-                balance: Balance::of_answer(br#"{"UserData":{"balance":"KES 1"}}"#).unwrap(),
+                balance: Balance::parse("KES 1").unwrap(),
             },
             LogEvent::ReportRecorded {
                 at_id: some(),

@@ -1,38 +1,26 @@
 //! What the functions log and count. Every line is one of these log events. No field of an event can
 //! hold a phone number, a text or a key, so that no log line can show one.
 
+pub mod final_status;
 mod measures;
 mod messages;
 pub mod metrics;
-
-use std::fmt;
 
 use serde::{Serialize, Serializer};
 
 use crate::domain::balance::Balance;
 use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::cost::Cost;
-use crate::domain::message::FailureReason;
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::status::Status;
 use crate::wire::africastalking::answer_code::AnswerCode;
+
+pub use crate::domain::redacted::Redacted;
 
 /// Where log events go.
 pub trait EventLog {
     /// Writes the log event. Does not fail: no work is left undone because a line cannot be written.
     fn record(&self, event: LogEvent);
-}
-
-/// A value without personal data: an identifier in its redacted form, or the text of one of our own
-/// errors.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Redacted(String);
-
-impl Redacted {
-    /// Takes what the value's `Display` shows. The types of this crate that hold personal data redact
-    /// it there.
-    pub fn new(value: &impl fmt::Display) -> Self {
-        Self(value.to_string())
-    }
 }
 
 /// Which callback of Africa's Talking.

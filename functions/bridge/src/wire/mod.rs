@@ -1,6 +1,8 @@
 //! The formats of other systems and of the queues. They are read and written here only.
 
 pub mod africastalking;
+pub mod api_gateway;
+pub mod http_response;
 pub mod json;
 pub mod medic;
 pub mod queue_messages;

@@ -6,10 +6,15 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::domain::exchange::Quarantine;
-use crate::domain::ids::{AtMessageId, IncomingId, MedicMessageId};
-use crate::domain::message::{Acceptance, FailureReason};
-use crate::log::Redacted;
+use crate::domain::failure_reason::FailureReason;
+use crate::domain::ids::{AnyId, AtMessageId, IncomingId, MedicMessageId};
+use crate::domain::message::Acceptance;
+use crate::domain::redacted::Redacted;
 use crate::wire::json::to_ascii;
+
+/// The main message group of the `exchange` queue. A record of it in hand, held, is the right to POST
+/// to Medic: the others are those of quarantined messages.
+pub const MEDIC_GROUP: &str = "medic";
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -176,7 +181,7 @@ pub enum UnreadableMessage {
 /// The id of Africa's Talking or Medic in a body, redacted, if it can be read.
 pub fn id_in(body: &str) -> Option<Redacted> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
-    let id = AtMessageId::new(body.get("id")?.as_str()?).ok()?;
+    let id = AnyId::new(body.get("id")?.as_str()?).ok()?;
     Some(Redacted::new(&id))
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName,
 };
-use bridge::domain::message::without_number;
+use bridge::domain::failure_reason::without_number;
 use bridge::wire::queue_messages::{
     DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, QuarantinedSms, decode,
 };

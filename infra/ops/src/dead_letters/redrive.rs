@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::ports::{Fifo, NewMessage, Queue as _};
-use bridge::queue::dead_letter::MEDIC_GROUP;
+use bridge::wire::queue_messages::MEDIC_GROUP;
 
 use super::queue::{self, A_CALL, Item, SourceQueue, reserve};
 use super::{Chosen, not_there, out_of_sight, refused_status};

@@ -1,7 +1,7 @@
 //! Africa's Talking: whether it takes our key and user name, and how much credit is left.
 
 use bridge::adapters::africas_talking::AfricasTalkingServer;
-use bridge::domain::balance::Balance;
+use bridge::wire::africastalking::balance;
 
 use super::setup::Credentials;
 use super::{Finding, Http, ask};
@@ -58,7 +58,7 @@ fn low_balance(stack: &Stack) -> Option<i64> {
 }
 
 fn balance(body: &[u8], username: &str, low: Option<i64>) -> Finding {
-    let Some(balance) = Balance::of_answer(body) else {
+    let Some(balance) = balance::read(body) else {
         return Finding::unknown(CHECK, "it takes the key, and its balance cannot be read");
     };
     if balance.micros() <= 0 {

@@ -1,9 +1,10 @@
 //! The words of a time line. The sentences come from the log.
 
 use bridge::domain::delivery::Report;
+use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::ids::AtMessageId;
 use bridge::domain::message::history::What;
-use bridge::domain::message::{FailureReason, MessageRow, Sending};
+use bridge::domain::message::{MessageRow, Sending};
 
 use crate::terminal::format_time;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bridge::domain::message::{Acceptance, FailureReason};
+use bridge::domain::failure_reason::FailureReason;
+use bridge::domain::message::Acceptance;
 use bridge::ports::Response;
 use bridge::wire::africastalking::send_response::Outcome;
 use bridge::wire::medic::{Offer, Reply};

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bridge::domain::balance::Balance;
 use bridge::ports::{AfricasTalkingAccount as _, CredentialsError, SecretError};
+use bridge::wire::africastalking::balance;
 use sandbox::{africastalking, medic};
 use serde_json::json;
 
@@ -260,6 +260,6 @@ fn the_balance_of_the_stand_in_can_be_read() {
         };
         let (status, body) = answer(api.user().await.unwrap());
         assert_eq!(status, 200);
-        assert!(Balance::of_answer(body.as_bytes()).is_some(), "{body}");
+        assert!(balance::read(body.as_bytes()).is_some(), "{body}");
     });
 }

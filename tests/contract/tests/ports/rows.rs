@@ -3,9 +3,10 @@
 use bridge::domain::circuit_breaker::{AccountFailure, AccountRow, OpenCircuit, Pause};
 use bridge::domain::cost::Cost;
 use bridge::domain::delivery::{Report, SmsRow};
+use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
 use bridge::domain::message::history::{Event, What};
-use bridge::domain::message::{Charge, ClaimToken, FailureReason, MessageRow, Refusal, Sending};
+use bridge::domain::message::{Charge, ClaimToken, MessageRow, Refusal, Sending};
 use bridge::domain::recipient_limit::{LimitCheck, RecipientLimits, RecipientRow};
 use bridge::domain::status::Status;
 use bridge::ports::Row;

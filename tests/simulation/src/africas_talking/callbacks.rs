@@ -185,5 +185,5 @@ pub fn request(function: Function, key: &str, body: &str) -> Request {
         "body": body,
         "isBase64Encoded": false,
     });
-    bridge::handlers::webhook::request(event.to_string().as_bytes())
+    bridge::wire::api_gateway::request(event.to_string().as_bytes())
 }

@@ -7,8 +7,9 @@ mod line;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
-use crate::domain::message::{FailureReason, MessageRow, Sending};
+use crate::domain::message::{MessageRow, Sending};
 use crate::domain::status::Status;
 
 /// The number of events that are kept. A message that is retried for ten days has hundreds.

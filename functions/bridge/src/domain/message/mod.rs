@@ -6,68 +6,15 @@
 pub mod history;
 mod transitions;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
+use super::failure_reason::FailureReason;
 use super::ids::{AtMessageId, MedicMessageId};
 use super::status::Status;
 use crate::domain::message::history::Event;
-
-/// Why a message failed: a short word or phrase for Medic and for people, never with personal data.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub struct FailureReason(String);
-
-impl FailureReason {
-    /// The reason, shortened to 100 characters, without control characters and without a phone number:
-    /// reasons come from outside, and are shown.
-    pub fn new(reason: &str) -> Self {
-        let masked = without_number(reason);
-        let short = masked.trim().chars().filter(|c| !c.is_control()).take(100);
-        let kept: String = short.collect();
-        // A reason that is read again is cut no further.
-        Self(kept.trim().to_owned())
-    }
-
-    /// The text of it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for FailureReason {
-    fn from(reason: String) -> Self {
-        Self::new(&reason)
-    }
-}
-
-impl From<FailureReason> for String {
-    fn from(reason: FailureReason) -> Self {
-        reason.0
-    }
-}
-
-impl fmt::Debug for FailureReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// This many digits can be a phone number.
-const DIGITS_OF_A_NUMBER: usize = 7;
-
-/// A text from outside, redacted: if it has so many digits that it can hold a phone number, every
-/// digit is masked.
-pub fn without_number(text: &str) -> Cow<'_, str> {
-    if text.chars().filter(char::is_ascii_digit).count() < DIGITS_OF_A_NUMBER {
-        return text.into();
-    }
-    text.replace(|c: char| c.is_ascii_digit(), "…").into()
-}
 
 /// The failure reason of a message whose outcome stays unknown.
 const OUTCOME_UNKNOWN: &str = "outcome unknown";

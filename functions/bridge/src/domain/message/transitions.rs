@@ -1,11 +1,12 @@
 //! Every transition of a message's row.
 
 use super::{
-    Acceptance, CHARGES_KEPT, Charge, ClaimToken, FailureReason, MessageRow, NextStep,
-    OUTCOME_UNKNOWN, Refusal, Sending, SendingRules, UnknownOutcomePolicy,
+    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Refusal,
+    Sending, SendingRules, UnknownOutcomePolicy,
 };
 use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::exchange::QUARANTINE_MS;
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
 

@@ -4,7 +4,7 @@ use crate::domain::exchange::Quarantine;
 use crate::domain::ids::IncomingId;
 use crate::domain::isolation::Candidate;
 use crate::ports::Record;
-use crate::queue::dead_letter::MEDIC_GROUP;
+use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, IncomingSms, UnreadableMessage, decode};
 
 /// A poll that waited longer than this has been overtaken by another: the queue holds one a minute

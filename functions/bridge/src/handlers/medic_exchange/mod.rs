@@ -23,10 +23,11 @@ use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::exchange::ExchangeRow;
 use crate::domain::isolation::{Isolation, PostEnd, Step};
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, Record, Runtime};
-use crate::queue::dead_letter::{
-    DeadLetterQueue, MEDIC_GROUP, dead_letter_or_return, log_queue_errors, return_together,
-};
+use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::queue::log_queue_errors;
+use crate::queue::retry_later::return_together;
 use crate::wire::medic::Payload;
+use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
 use statuses::Reports;

@@ -6,7 +6,7 @@ use crate::domain::message::{MessageRow, Sending};
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, NewMessage, Queue, Row, Runtime};
-use crate::queue::dead_letter::log_queue_errors;
+use crate::queue::log_queue_errors;
 use crate::wire::medic::Offer;
 use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, encode};
 

@@ -9,7 +9,9 @@ use crate::domain::exchange::Quarantine;
 use crate::domain::ids::IncomingId;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, QueueError, Record, Runtime};
-use crate::queue::dead_letter::{MEDIC_GROUP, dead_letter_or_return, log_queue_errors};
+use crate::queue::dead_letter::dead_letter_or_return;
+use crate::queue::log_queue_errors;
+use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, QuarantinedSms, decode, encode};
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {

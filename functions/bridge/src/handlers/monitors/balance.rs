@@ -3,13 +3,13 @@
 use std::cell::Cell;
 
 use super::TIME_FOR_A_CHECK_MS;
-use crate::domain::balance::Balance;
 use crate::domain::circuit_breaker::BALANCE_INTERVAL_MS;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
     AfricasTalkingAccount, CredentialsError, Key, LedgerError, LedgerStore, Response, Row, Runtime,
 };
+use crate::wire::africastalking::balance;
 
 /// Reads the balance once an hour for the whole stack, while anything is sent. The account's row in
 /// the ledger says when it was read last.
@@ -71,7 +71,7 @@ fn event(answer: Result<Response, CredentialsError>) -> LogEvent {
         Ok(Response::Answer {
             status: 200..=299,
             body,
-        }) => match Balance::of_answer(&body) {
+        }) => match balance::read(&body) {
             Some(balance) => return LogEvent::BalanceRead { balance },
             None => Redacted::new(&"the answer has no balance"),
         },

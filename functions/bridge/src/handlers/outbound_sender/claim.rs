@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use super::OutboundSender;
 use crate::domain::circuit_breaker::{AccountRow, Permission};
-use crate::domain::message::{ClaimToken, FailureReason, MessageRow, NextStep, Sending};
+use crate::domain::failure_reason::FailureReason;
+use crate::domain::message::{ClaimToken, MessageRow, NextStep, Sending};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::recipient_limit::{LimitCheck, RecipientRow};
 use crate::domain::segments::segments;

@@ -12,7 +12,8 @@ use futures_util::future::join_all;
 
 use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
 use crate::domain::circuit_breaker::AccountFailure;
-use crate::domain::message::{ClaimToken, FailureReason, MessageRow, SendingRules};
+use crate::domain::failure_reason::FailureReason;
+use crate::domain::message::{ClaimToken, MessageRow, SendingRules};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::recipient_limit::RecipientLimits;
 use crate::domain::sender_ids::SenderIds;
@@ -22,7 +23,8 @@ use crate::ports::{
     AfricasTalking, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Queue, Record,
     Response, Row, Runtime, Sms,
 };
-use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return, return_for_retry};
+use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::queue::retry_later::return_for_retry;
 use crate::retry::{LEDGER_ERRORS, retry};
 use crate::wire::africastalking::answer_code::AnswerCode;
 use crate::wire::africastalking::send_response::Outcome;

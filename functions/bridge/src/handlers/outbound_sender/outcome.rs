@@ -4,16 +4,16 @@ use std::ops::ControlFlow;
 
 use super::{Disposition, OutboundSender, QUEUE_INSTEAD_MS};
 use crate::domain::backoff::wait_ms;
-use crate::domain::delivery::SmsRow;
+use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
-use crate::handlers::report_recorder::{ended, raised_by_reports};
 use crate::ledger;
+use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
     AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue, Row, Runtime,
 };
-use crate::queue::dead_letter::log_queue_errors;
+use crate::queue::log_queue_errors;
 use crate::retry::{UNTIL_THE_DEADLINE, retry};
 use crate::wire::africastalking::send_response::Outcome;
 use crate::wire::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};

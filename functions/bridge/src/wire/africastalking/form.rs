@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::domain::ids::IdError;
 use crate::wire::json::parse_lenient;
 
 /// What is wrong with a callback, by the name of the field.
@@ -13,6 +14,19 @@ pub struct BadField {
     pub field: &'static str,
     /// What is wrong with it. Never holds the field's value.
     pub problem: &'static str,
+}
+
+impl BadField {
+    /// What is wrong with the field `id`.
+    pub fn id(error: IdError) -> Self {
+        Self {
+            field: "id",
+            problem: match error {
+                IdError::Empty => "is missing or empty",
+                IdError::TooLong => "is too long",
+            },
+        }
+    }
 }
 
 /// The fields by name. Their order and number differ between callbacks.

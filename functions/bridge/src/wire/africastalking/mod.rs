@@ -1,6 +1,9 @@
 //! Africa's Talking's formats: its callbacks and its responses.
 
 pub mod answer_code;
+pub mod balance;
 pub mod date;
+pub mod delivery_report;
 pub mod form;
+pub mod incoming_message;
 pub mod send_response;

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::cost::Cost;
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
-use crate::domain::message::{Acceptance, FailureReason};
+use crate::domain::message::Acceptance;
 use crate::domain::status::Status;
 use crate::wire::json::parse_answer;
 

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::{Event, What};
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
-use crate::domain::message::FailureReason;
 use crate::domain::status::Status;
 
 /// What there can be in a row: a line, or the map that an event was in the first versions.

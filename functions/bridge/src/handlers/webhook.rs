@@ -3,23 +3,22 @@
 //! Both check the key, read the fields, put a message into a queue, and answer 200 only when the
 //! queue has stored it. Africa's Talking reads the status of the response and ignores its body.
 
-mod delivery_reports;
-mod http;
-mod incoming_messages;
-
 use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::http::{HeaderValue, Method, StatusCode};
 use lambda_http::{RequestExt as _, Response};
 
+use crate::digest::sha256_hex;
 use crate::log::{Callback, LogEvent, Redacted};
-use crate::ports::{NewMessage, Queue, Runtime, SecretStore};
+use crate::ports::{Fifo, NewMessage, Queue, Runtime, SecretStore};
 use crate::queue::dead_letter::DeadLetterQueue;
 use crate::secrets::{IncomingKeys, KeyCheck};
 use crate::wire::africastalking::form::{BadField, Fields};
+use crate::wire::africastalking::{delivery_report, incoming_message};
+use crate::wire::api_gateway::{UnreadableBody, response};
+use crate::wire::queue_messages::{
+    DeliveryReport, ExchangeMessage, IncomingSms, MEDIC_GROUP, encode,
+};
 
-use http::{UnreadableBody, response};
-
-pub use http::{request, response_event};
 pub use lambda_http::Request;
 
 /// The largest body that is read, in bytes. The longest SMS is far below.
@@ -44,6 +43,37 @@ pub struct CallbackHandler<Q, K, S> {
 struct Accepted {
     message: NewMessage,
     event: LogEvent,
+}
+
+impl Accepted {
+    fn incoming(sms: IncomingSms) -> Self {
+        Self {
+            event: LogEvent::IncomingQueued {
+                id: Redacted::new(&sms.id),
+            },
+            message: NewMessage {
+                // The same for each repeat of a callback: the queue drops a repeat within five minutes,
+                // and Medic recognises a later one by its id.
+                fifo: Some(Fifo {
+                    group: MEDIC_GROUP.to_owned(),
+                    deduplication_id: sha256_hex(sms.id.as_str().as_bytes()),
+                }),
+                body: encode(&ExchangeMessage::Incoming(sms)),
+            },
+        }
+    }
+
+    fn report(report: DeliveryReport) -> Self {
+        Self {
+            event: LogEvent::ReportQueued {
+                at_id: Redacted::new(&report.id),
+            },
+            message: NewMessage {
+                body: encode(&report),
+                fifo: None,
+            },
+        }
+    }
 }
 
 impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
@@ -75,9 +105,11 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         let accepted = Fields::read(content_type, body).and_then(|fields| {
             let now_ms = self.runtime.now_ms();
             match self.callback {
-                Callback::IncomingMessage => incoming_messages::read(&fields, now_ms),
+                Callback::IncomingMessage => {
+                    incoming_message::read(&fields, now_ms).map(Accepted::incoming)
+                }
                 Callback::DeliveryReport => {
-                    delivery_reports::read(&fields, &number_hash_key, now_ms)
+                    delivery_report::read(&fields, &number_hash_key, now_ms).map(Accepted::report)
                 }
             }
         });

@@ -1,0 +1,25 @@
+//! The event that a message has its final status.
+
+use super::{LogEvent, Redacted};
+use crate::domain::delivery::SmsRow;
+use crate::domain::message::MessageRow;
+use crate::domain::network;
+use crate::domain::status::Status;
+
+/// The event of a final status, if these reports have just raised the status to it.
+pub fn ended(before: Status, row: &MessageRow, sms: &SmsRow) -> Option<LogEvent> {
+    if row.status == before || row.status < Status::Failed {
+        return None;
+    }
+    let mut networks = sms.reports.iter().rev().map(|report| &report.network_code);
+    Some(LogEvent::FinalStatusRecorded {
+        medic_id: Redacted::new(&row.id),
+        at_id: Redacted::new(&sms.id),
+        status: row.status,
+        reason: row
+            .failure_reason
+            .clone()
+            .filter(|_| row.status == Status::Failed),
+        network: network::label(networks.find_map(Option::as_deref)),
+    })
+}

@@ -1,0 +1,161 @@
+//! Returns records to their queue for retry, each with a visibility timeout that grows.
+
+use super::log_queue_errors;
+use crate::domain::backoff::{Wait, longest_wait_ms, whole_seconds};
+use crate::log::LogEvent;
+use crate::ports::{Queue, Record, Runtime};
+
+/// A record that waits for longer than this is logged, in milliseconds.
+const OLD_MS: i64 = 10 * 60 * 1000;
+
+/// Returns records to their queue at the end of an invocation. Each waits as given, and a little
+/// more at random.
+///
+/// If a wait cannot be set, the record comes back after the visibility timeout of its queue.
+pub async fn return_for_retry(
+    queue: &impl Queue,
+    records: &[(&Record, Wait)],
+    runtime: &impl Runtime,
+) -> Vec<String> {
+    let waits = records
+        .iter()
+        .filter_map(|one| Some((one.0, longest_seconds(std::slice::from_ref(one), runtime)?)));
+    change_visibilities(queue, waits.collect(), runtime).await
+}
+
+/// Returns records that must be retried together. All wait as long as the longest wait among them.
+pub async fn return_together(
+    queue: &impl Queue,
+    records: &[(&Record, Wait)],
+    runtime: &impl Runtime,
+) -> Vec<String> {
+    let Some(seconds) = longest_seconds(records, runtime) else {
+        return Vec::new();
+    };
+    let waits = records.iter().map(|(record, _)| (*record, seconds));
+    change_visibilities(queue, waits.collect(), runtime).await
+}
+
+fn longest_seconds(records: &[(&Record, Wait)], runtime: &impl Runtime) -> Option<i32> {
+    let now_ms = runtime.now_ms();
+    let waits = records.iter().map(|(record, wait)| {
+        let age_ms = now_ms.saturating_sub(record.sent_at_ms);
+        (*wait, record.receive_count, age_ms)
+    });
+    longest_wait_ms(waits, runtime).map(whole_seconds)
+}
+
+async fn change_visibilities(
+    queue: &impl Queue,
+    waits: Vec<(&Record, i32)>,
+    runtime: &impl Runtime,
+) -> Vec<String> {
+    if !waits.is_empty() {
+        note_age(&waits, runtime);
+        log_queue_errors(&queue.change_visibility(&waits).await, runtime);
+    }
+    waits
+        .iter()
+        .map(|(record, _)| record.message_id.clone())
+        .collect()
+}
+
+/// Logs the age of the oldest record if it is high. SQS's own metric for standard queues leaves out
+/// messages that were received a few times, which are those that wait.
+fn note_age(waits: &[(&Record, i32)], runtime: &impl Runtime) {
+    let sent_at_ms = waits.iter().map(|(record, _)| record.sent_at_ms).min();
+    let age_ms = runtime
+        .now_ms()
+        .saturating_sub(sent_at_ms.unwrap_or(i64::MAX));
+    if age_ms >= OLD_MS {
+        runtime.record(LogEvent::ReturnedForRetry {
+            records: waits.len(),
+            oldest_s: age_ms / 1000,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::EventLog;
+    use crate::ports::{Clock, NewMessage, QueueError, RandomSource};
+    use futures_util::FutureExt;
+    use std::cell::RefCell;
+
+    struct Kind;
+
+    impl Queue for Kind {
+        async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+            vec![Ok(()); messages.len()]
+        }
+
+        async fn change_visibility(
+            &self,
+            records: &[(&Record, i32)],
+        ) -> Vec<Result<(), QueueError>> {
+            vec![Ok(()); records.len()]
+        }
+    }
+
+    /// A clock that stands at eleven minutes, and a log.
+    #[derive(Default)]
+    struct Around(RefCell<Vec<LogEvent>>);
+
+    impl Clock for Around {
+        fn now_ms(&self) -> i64 {
+            660_000
+        }
+
+        async fn pause(&self, _: u64) {}
+    }
+
+    impl RandomSource for Around {
+        fn up_to(&self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    impl EventLog for Around {
+        fn record(&self, event: LogEvent) {
+            self.0.borrow_mut().push(event);
+        }
+    }
+
+    fn said_of(sent_at_ms: &[i64]) -> Vec<LogEvent> {
+        let records: Vec<Record> = sent_at_ms
+            .iter()
+            .map(|sent_at_ms| Record {
+                message_id: sent_at_ms.to_string(),
+                receipt_handle: String::new(),
+                body: String::new(),
+                receive_count: 5,
+                sent_at_ms: *sent_at_ms,
+                group: None,
+            })
+            .collect();
+        let waits: Vec<_> = records
+            .iter()
+            .map(|record| (record, Wait::Growing { at_least_ms: 0 }))
+            .collect();
+        let around = Around::default();
+        let returned_for_retry = return_for_retry(&Kind, &waits, &around)
+            .now_or_never()
+            .unwrap();
+        assert_eq!(returned_for_retry.len(), records.len());
+        around.0.into_inner()
+    }
+
+    #[test]
+    fn what_is_returned_after_a_long_wait_logs_the_age_of_the_oldest() {
+        let oldest = LogEvent::ReturnedForRetry {
+            records: 3,
+            oldest_s: 630,
+        };
+        assert_eq!(said_of(&[500_000, 30_000, 60_001]), [oldest]);
+        assert!(said_of(&[60_001, 600_000]).is_empty());
+        // Without the time of sending the age is unknown.
+        assert!(said_of(&[i64::MAX]).is_empty());
+        assert!(said_of(&[]).is_empty());
+    }
+}
