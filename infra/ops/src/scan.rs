@@ -32,12 +32,12 @@ pub async fn scan(
         .set_expression_attribute_values(values);
     let mut pages = scan.into_paginator().send();
     let mut progress = Progress::begin(terminal, "rows of the ledger looked at");
-    let (mut looked_at, mut unreadable) = (0_usize, 0_usize);
+    let (mut scanned_rows, mut unreadable) = (0_usize, 0_usize);
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| Failure::call("read the ledger", &error))?;
         let scanned = usize::try_from(page.scanned_count).unwrap_or_default();
-        looked_at = looked_at.saturating_add(scanned);
-        progress.at(looked_at);
+        scanned_rows = scanned_rows.saturating_add(scanned);
+        progress.at(scanned_rows);
         for item in page.items.unwrap_or_default() {
             match row(item) {
                 Ok((row, _)) => each(row),

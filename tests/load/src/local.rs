@@ -19,7 +19,7 @@ use crate::meter::{Charge, Usage};
 use crate::serving::{self, Served};
 
 /// How soon it is looked again whether something has come about.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How everything outside answers.
 #[derive(Clone, Debug, Default)]
@@ -205,7 +205,7 @@ impl Local {
                 }
             }
             if !worked {
-                tokio::time::sleep(mapping::LOOK_AGAIN).await;
+                tokio::time::sleep(mapping::CHECK_INTERVAL).await;
             }
         }
     }
@@ -222,7 +222,7 @@ impl Local {
     ) -> anyhow::Result<()> {
         let waiting = async {
             while !condition(self) {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
         };
         let waited = tokio::time::timeout(time_limit, waiting).await;

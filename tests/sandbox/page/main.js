@@ -12,10 +12,10 @@ import { changed, choose, html, listen, onNews, onRender, things, ui } from "./s
 const ANNOUNCED_EVERY_MS = 4000;
 
 function Notices() {
-  const look = things.look.get("look");
+  const emulator = things.look.get("emulator");
   return html`<div class="notices" role="alert">
     ${ui.connected !== false ? null : html`<p class="notice">No connection to the sandbox. Is it still running? Trying again.</p>`}
-    ${look?.error ? html`<p class="notice">The emulator of AWS does not answer: ${look.error}</p>` : null}
+    ${emulator?.error ? html`<p class="notice">The emulator of AWS does not answer: ${emulator.error}</p>` : null}
     ${ui.error ? html`<p class="notice">That did not work: ${ui.error} <button type="button" onClick=${() => choose({ error: null })}>Close</button></p>` : null}
   </div>`;
 }

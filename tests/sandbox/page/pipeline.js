@@ -170,7 +170,7 @@ function status(box) {
   return "";
 }
 
-function look(box) {
+function dialogOf(box) {
   if (box.kind === "queue") return { type: "queue", queue: box.queue };
   if (box.kind === "ledger") return { type: "ledger" };
   if (box.kind === "function") return { type: "function", name: box.id };
@@ -180,7 +180,7 @@ function look(box) {
 function Box({ box, g }) {
   const { x, y, w, h } = g.box(box.id);
   const words = status(box);
-  const dialog = look(box);
+  const dialog = dialogOf(box);
   const style = { left: `${x - w / 2}px`, top: `${y - h / 2}px`, width: `${w}px`, height: `${h}px` };
   const inside = html`<span class="title">${box.title ?? box.id}</span>
     ${box.kind === "queue" || (box.kind === "ledger" && words) ? null : html`<span class="about">${box.about}</span>`}

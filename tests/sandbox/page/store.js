@@ -10,7 +10,7 @@ export const html = htm.bind(h);
 export const LISTED_AT_MOST = 40;
 const LINES_AT_MOST = 200;
 
-const KINDS = ["account", "end", "incoming", "landed", "look", "outgoing", "queue", "report", "row"];
+const KINDS = ["account", "end", "incoming", "landed", "emulator", "outgoing", "queue", "report", "row"];
 
 /** Things by kind and key, newest last. */
 export const things = {};
@@ -108,8 +108,8 @@ export async function act(method, path, body) {
       body: isText ? body : body && JSON.stringify(body),
     });
     if (!answer.ok) {
-      const told = await answer.json().catch(() => ({}));
-      throw new Error(told.error ?? `the sandbox answered ${answer.status}`);
+      const answered = await answer.json().catch(() => ({}));
+      throw new Error(answered.error ?? `the sandbox answered ${answer.status}`);
     }
     choose({ error: null });
     return true;

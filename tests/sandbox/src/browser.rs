@@ -109,7 +109,7 @@ impl Browser {
             http,
             profile,
         };
-        browser.look_through(view).await?;
+        browser.check_all(view).await?;
         Ok(browser)
     }
 
@@ -117,7 +117,7 @@ impl Browser {
     ///
     /// # Errors
     /// When the browser refuses.
-    pub async fn look_through(&self, view: View) -> anyhow::Result<()> {
+    pub async fn check_all(&self, view: View) -> anyhow::Result<()> {
         let metrics = json!({
             "width": view.width, "height": view.height,
             "deviceScaleFactor": 1, "mobile": false,

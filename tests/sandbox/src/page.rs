@@ -39,7 +39,7 @@ use crate::{africastalking, medic};
 /// Between two looks at the emulator, at least: it has other things to do.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Between two looks, at most: the emulator does not tell when something changes in it.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is shown: a deployed stack and what is at its two ends.
 #[derive(Clone, Debug)]
@@ -143,13 +143,13 @@ async fn follow(shared: Shared) {
                 .map(drop)
                 .map_err(|error| anyhow::anyhow!("{error:#}")),
         );
-        things.push(("look".to_owned(), as_json(&observe)));
+        things.push(("emulator".to_owned(), as_json(&observe)));
         feed.show(things, entries.unwrap_or_default());
         tokio::time::sleep(PAUSE).await;
         tokio::select! {
             () = phones.next() => {}
             () = medic.next() => {}
-            () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
         }
     }
 }

@@ -89,12 +89,12 @@ struct Player {
 impl Player {
     async fn take(&self, name: &str) -> anyhow::Result<()> {
         for (view, observe) in VIEWS {
-            self.browser.look_through(observe).await?;
+            self.browser.check_all(observe).await?;
             self.browser.run(&format!("return {DRAWN}")).await?;
             let file = folder().join(format!("{name}-{view}.png"));
             self.browser.screenshot(&file).await?;
         }
-        self.browser.look_through(View::LAPTOP).await
+        self.browser.check_all(View::LAPTOP).await
     }
 
     async fn send(&self, text: &str) -> anyhow::Result<()> {

@@ -189,7 +189,7 @@ impl Stack {
     /// # Errors
     /// When the emulator does not tell.
     pub async fn quarantined(&self, id: &str) -> anyhow::Result<Option<Value>> {
-        let waiting = self.aws.look_into(&self.outputs.exchange_queue_url).await?;
+        let waiting = self.aws.peek(&self.outputs.exchange_queue_url).await?;
         let mut quarantined = waiting.iter().filter(|message| {
             let group = message.group.as_deref();
             group.is_some_and(|group| group.starts_with("quarantine-"))
@@ -216,7 +216,7 @@ impl Stack {
         quarantine.insert("until_ms".to_owned(), now_ms.into());
         quarantine.insert("failures".to_owned(), failures.into());
         let queue = &self.outputs.exchange_queue_url;
-        for message in self.aws.look_into(queue).await? {
+        for message in self.aws.peek(queue).await? {
             let waiting: Value = serde_json::from_str(&message.body)?;
             let is_sms = waiting.get("from").is_some();
             ensure!(

@@ -101,7 +101,7 @@ struct Environment {
 #[derive(Default)]
 pub struct Lambda {
     mappings: BTreeMap<Function, EventSourceMapping>,
-    look_at_ms: BTreeMap<Function, i64>,
+    poll_at_ms: BTreeMap<Function, i64>,
     idle: BTreeMap<Function, Vec<Rc<Environment>>>,
     /// Mappings that are switched off, for tests that look at a queue.
     pub off: Vec<Function>,
@@ -138,16 +138,16 @@ pub fn check(world: &Rc<World>, queue: QueueName) {
     };
     let at_ms = at_ms.max(world.now_ms()) + world.random.between(1, 120);
     let mut lambda = world.lambda.borrow_mut();
-    let known = lambda.look_at_ms.get(&function);
+    let known = lambda.poll_at_ms.get(&function);
     if known.is_some_and(|known| *known <= at_ms) {
         return;
     }
-    lambda.look_at_ms.insert(function, at_ms);
+    lambda.poll_at_ms.insert(function, at_ms);
     drop(lambda);
     world.at_time(at_ms, move |world| {
         let mut lambda = world.lambda.borrow_mut();
-        if lambda.look_at_ms.get(&function) == Some(&at_ms) {
-            lambda.look_at_ms.remove(&function);
+        if lambda.poll_at_ms.get(&function) == Some(&at_ms) {
+            lambda.poll_at_ms.remove(&function);
             drop(lambda);
             receive(world, function);
         }

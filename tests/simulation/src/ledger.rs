@@ -6,7 +6,7 @@ use bridge::ports::{Key, LedgerError, Row, Version, Write, Written};
 use models::dynamodb::{Change, Entry, Item, Put, Table, Units, WriteError};
 
 /// The index of what Medic was not told.
-const UNTOLD: &str = "unreported";
+const UNREPORTED: &str = "unreported";
 
 /// The index of what waits to be matched, by number.
 const UNSETTLED: &str = "unsettled";
@@ -45,7 +45,7 @@ impl Item for StoredRow {
         if let Row::Message(row) = &self.row
             && row.is_unreported()
         {
-            entries.push(entry(UNTOLD, "", row.first_offered_ms));
+            entries.push(entry(UNREPORTED, "", row.first_offered_ms));
         }
         let number_hash = match &self.row {
             Row::Message(row) if row.unsettled_calls().next().is_some() => &row.number_hash,
@@ -118,7 +118,7 @@ impl LedgerModel {
     /// What the index names that has not been reported to Medic, those offered first first; as the rows
     /// were when the index learned of them. And the read units.
     pub fn unreported(&self, limit: usize) -> (Vec<MessageRow>, f64) {
-        let (named, units) = self.table.query(UNTOLD, "", i64::MIN..=i64::MAX, limit);
+        let (named, units) = self.table.query(UNREPORTED, "", i64::MIN..=i64::MAX, limit);
         let rows = named.into_iter().filter_map(|stored| match &stored.row {
             Row::Message(row) => Some(row.clone()),
             _ => None,

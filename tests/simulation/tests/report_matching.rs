@@ -64,7 +64,7 @@ fn an_unknown_message_to_another_number_does_not_stand_in_the_way() {
 }
 
 #[test]
-fn another_applications_report_beside_ours_adopts_nothing() {
+fn another_applications_report_beside_ours_matches_nothing() {
     let scenario = Scenario::default();
     unknown(&scenario, "out-1", PHONE, true);
     scenario.report("out-1", "Success");

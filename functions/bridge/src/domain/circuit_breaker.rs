@@ -256,7 +256,7 @@ mod tests {
         let mut intervals = Vec::new();
         for _ in 0..9 {
             let Permission::WaitUntil(until) = row.permission(now, false) else {
-                panic!("held")
+                panic!("it may not call")
             };
             intervals.push((until - now) / 60_000);
             now = until;

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn another_applications_report_beside_ours_adopts_nothing() {
+    fn another_applications_report_beside_ours_matches_nothing() {
         let (ours, other) = (sms("x", 10_000), sms("y", 11_000));
         let messages = [message("a", &[1_000])];
         let unclaimed = [ours.clone(), other];

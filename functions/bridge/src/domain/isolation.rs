@@ -24,7 +24,7 @@ const STATUS_FAILURES_BESIDE_OTHERS: u32 = 60;
 
 /// A message that ended alone in doubt is suspected when it was in doubt so often in a row: once with
 /// whatever was beside it, and once alone after Medic had answered.
-const DOUBTS_TO_CANDIDATE: u32 = 2;
+const IN_DOUBT_TO_QUARANTINE: u32 = 2;
 
 /// Why what never got an answer is suspected.
 const NO_ANSWER: &str = "Medic never answered a POST that brought it alone";
@@ -333,7 +333,7 @@ impl Isolation {
                 .unwrap_or(0);
             let enough = match one.quarantine {
                 Some(_) => 1,
-                None => DOUBTS_TO_CANDIDATE,
+                None => IN_DOUBT_TO_QUARANTINE,
             };
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
@@ -355,7 +355,7 @@ impl Isolation {
                 doubtful.push((2, !one.is_new, one));
             } else if seen.insert(&one.sender) && !self.kept.contains(&one.id) {
                 match self.memory.posts_in_doubt.get(&one.id) {
-                    Some(posts_in_doubt) if *posts_in_doubt >= DOUBTS_TO_CANDIDATE => {
+                    Some(posts_in_doubt) if *posts_in_doubt >= IN_DOUBT_TO_QUARANTINE => {
                         doubtful.push((1, !one.is_new, one));
                     }
                     _ => good.push(one),

@@ -157,8 +157,8 @@ async fn calls_with(config: &str, credentials: &str, key_id: &str) -> anyhow::Re
         ("HOME", home.to_str().context("no path")?),
         ("AWS_ENDPOINT_URL", aws.url.as_str()),
         // A profile that is named outweighs them.
-        ("AWS_ACCESS_KEY_ID", "nobody"),
-        ("AWS_SECRET_ACCESS_KEY", "nobody"),
+        ("AWS_ACCESS_KEY_ID", "none"),
+        ("AWS_SECRET_ACCESS_KEY", "none"),
     ];
     let output = ops_with(&environment, &["callbacks", "--profile", "clinic"], "").await?;
     ensure!(

@@ -69,8 +69,8 @@ fn a_profile_of_the_aws_cli_is_used_as_it_is() -> anyhow::Result<()> {
             ("AWS_CONFIG_FILE", config.as_str()),
             ("AWS_SHARED_CREDENTIALS_FILE", &keys),
             // A profile that is named outweighs them.
-            ("AWS_ACCESS_KEY_ID", "nobody"),
-            ("AWS_SECRET_ACCESS_KEY", "nobody"),
+            ("AWS_ACCESS_KEY_ID", "none"),
+            ("AWS_SECRET_ACCESS_KEY", "none"),
         ];
         let output = ops_with(&environment, &["callbacks", "--profile", "clinic"], "").await?;
         ensure!(output.status == 0, "{output:?}");
@@ -130,7 +130,7 @@ async fn user(system: &System, name: &str, actions: &str) -> anyhow::Result<[(St
 #[test]
 fn who_is_not_allowed_hears_so_and_changes_nothing() -> anyhow::Result<()> {
     on_the_system(async |system| {
-        let nobody = user(system, "nobody", r#""sts:GetCallerIdentity""#).await?;
+        let nobody = user(system, "without-rights", r#""sts:GetCallerIdentity""#).await?;
         let nobody = nobody
             .each_ref()
             .map(|(name, value)| (name.as_str(), value.as_str()));

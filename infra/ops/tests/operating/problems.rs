@@ -23,7 +23,7 @@ fn a_wrong_key_of_africas_talking_is_found_and_replaced() -> anyhow::Result<()> 
         // The key that was right is believed for five minutes, unless it is refused.
         let refusal = africastalking::Fault::Http401;
         system.phones.fault(refusal, Scope::Next(1)).await;
-        let id = system.send(&system.number(), "held").await?;
+        let id = system.send(&system.number(), "waits").await?;
         system
             .found("sending held", async || {
                 let (verdict, what) = system.doctor("sending").await?;

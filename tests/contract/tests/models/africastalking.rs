@@ -14,7 +14,7 @@ const PHONE: &str = "+254700000001";
 const OTHER: &str = "+254700000002";
 
 /// Nobody listens there: what is posted is seen by the stand-in alone.
-const NOBODY: &str = "http://127.0.0.1:1/";
+const UNASSIGNED: &str = "http://127.0.0.1:1/";
 
 in_process_and_over_http! {
     a_send_is_answered_with_201_and_what_became_of_the_recipient
@@ -57,7 +57,7 @@ impl Bench {
 
     async fn over_http() -> Self {
         let config = Config {
-            reports_callback: Some(NOBODY.to_owned()),
+            reports_callback: Some(UNASSIGNED.to_owned()),
             callback_attempts: 1,
             ..Config::default()
         };
@@ -205,7 +205,7 @@ async fn every_part_is_paid(bench: Bench) {
 }
 
 async fn a_201_comes_also_when_nothing_was_sent(bench: Bench) {
-    bench.set(Fault::NobodySent, Scope::Next(1));
+    bench.set(Fault::UnknownId, Scope::Next(1));
     let data = bench.send(sms(PHONE)).await;
     assert_eq!(data, json!({"Message": "Sent to 0/1", "Recipients": []}));
     assert_eq!(bench.accepted(), 0);
@@ -216,7 +216,7 @@ async fn an_unregistered_sender_gets_a_201_without_recipients(bench: Bench) {
         ("username", "sandbox"),
         ("to", PHONE),
         ("message", "x"),
-        ("from", "NOBODY"),
+        ("from", "UNASSIGNED"),
     ];
     let data = bench.send(request(&fields)).await;
     assert_eq!(
@@ -476,7 +476,7 @@ async fn an_incoming_message_has_the_fields_seen(bench: Bench) {
             at_ms: 1_610_611_815_000,
         }),
         Bench::OverHttp(stand_in) => {
-            stand_in.set_callbacks(NOBODY, NOBODY);
+            stand_in.set_callbacks(UNASSIGNED, UNASSIGNED);
             // Also from an alphanumeric sender, and an empty text.
             stand_in.sms_from_phone("MTN", "").await.unwrap();
             stand_in.callbacks().remove(0).form

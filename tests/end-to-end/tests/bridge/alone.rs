@@ -127,8 +127,8 @@ impl Alone {
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "")
             .env("AWS_ENDPOINT_URL", format!("http://{address}"))
             .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "nobody")
-            .env("AWS_SECRET_ACCESS_KEY", "nobody")
+            .env("AWS_ACCESS_KEY_ID", "none")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
             .env("INCOMING_KEY_SECRET_ARN", "the-key")
             .env(
                 "EXCHANGE_QUEUE_URL",

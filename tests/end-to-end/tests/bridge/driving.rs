@@ -226,7 +226,7 @@ impl Bridge {
     /// Waits until something was dead-lettered in this queue with this in its body. Gives it.
     pub async fn dead_letter(&self, queue: &str, text: &str) -> anyhow::Result<Value> {
         found("something dead-lettered", async || {
-            let dead_letter = self.stack.aws().look_into(queue).await?;
+            let dead_letter = self.stack.aws().peek(queue).await?;
             let mut dead_letter = dead_letter
                 .iter()
                 .filter_map(|message| serde_json::from_str::<Value>(&message.body).ok());
@@ -269,7 +269,7 @@ impl Bridge {
     /// How often the first message of a queue with this in its body was received, and how many
     /// seconds it has still to wait: because it was returned for retry, or because somebody has it.
     pub async fn waiting(&self, queue: &str, text: &str) -> anyhow::Result<(u64, u64)> {
-        let messages = self.stack.aws().look_into(queue).await?;
+        let messages = self.stack.aws().peek(queue).await?;
         let mut messages = messages.iter();
         let first = messages.find(|message| message.body.contains(text));
         let first = first.context("there is no such message")?;

@@ -219,7 +219,7 @@ fn one_message_that_medic_refuses_for_ever_is_quarantined_then_dead_lettered_and
             bridge
                 .stack
                 .aws()
-                .look_into(dead_letter_queue)
+                .peek(dead_letter_queue)
                 .await?
                 .iter()
                 .all(|message| !message.body.contains(&poisoned))
@@ -401,7 +401,7 @@ fn a_full_disk_dead_letters_nothing_and_loses_nothing() -> anyhow::Result<()> {
         ids.push(quarantined);
         until_stored(bridge, &ids).await?;
         let dead_letter_queue = &bridge.stack.outputs().exchange_dead_letter_queue_url;
-        let dead_letter = bridge.stack.aws().look_into(dead_letter_queue).await?;
+        let dead_letter = bridge.stack.aws().peek(dead_letter_queue).await?;
         let ours = |body: &str| ids.iter().any(|id| body.contains(id.as_str()));
         ensure!(
             !dead_letter.iter().any(|message| ours(&message.body)),

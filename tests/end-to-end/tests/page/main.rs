@@ -230,7 +230,7 @@ fn it_can_be_read_in_both_schemes_on_a_laptop_and_on_a_phone() -> anyhow::Result
             .await?;
         for view in [View::LAPTOP, View::PHONE] {
             for dark in [false, true] {
-                page.browser.look_through(View { dark, ..view }).await?;
+                page.browser.check_all(View { dark, ..view }).await?;
                 page.browser.until("isDrawn()").await?;
                 let low = page.browser.run(LOW_CONTRASTS).await?;
                 ensure!(low == json!([]), "too little contrast: {low:#}");

@@ -18,10 +18,10 @@ use options::Options;
 use target::Target;
 
 /// How often it is looked where everything is.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often Medic is asked what it wants sent while the last statuses are awaited, in looks.
-const LOOKS_A_POLL: u32 = 5;
+const CHECKS_A_POLL: u32 = 5;
 
 /// How long the answer to a callback may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
@@ -215,13 +215,13 @@ async fn follow(
             break;
         }
         looks += 1;
-        if looks % LOOKS_A_POLL == 0 {
+        if looks % CHECKS_A_POLL == 0 {
             target.poll().await?;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
     // What was told twice shows a moment later.
-    tokio::time::sleep(LOOK_AGAIN).await;
+    tokio::time::sleep(CHECK_INTERVAL).await;
     target.check(&mut outcome.messages).await?;
     progress.finish();
     Ok(())

@@ -12,7 +12,7 @@ use crate::aws::{Aws, is_fifo, locked};
 use crate::meter::Charge;
 
 /// How soon a mapping looks again at a queue whose messages are all hidden.
-pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Pollers that end when they are dropped.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Mapping {
                     let changed = aws.changed.notified();
                     if !one_batch(&aws, queue, &function, &mapping).await {
                         // What is returned for retry is visible later, and nobody says so.
-                        let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
+                        let _ = tokio::time::timeout(CHECK_INTERVAL, changed).await;
                     }
                 }
             })

@@ -42,7 +42,7 @@ named_faults! {
             "The SMS is accepted, and the 201 has no body.";
         NoRecipients, "no-recipients",
             "201 with no recipients and the message InvalidSenderId (seen); nothing is accepted.";
-        NobodySent, "nobody-sent",
+        UnknownId, "unknown-id",
             "201 with no recipients and the message Sent to 0/1; nothing is accepted.";
         Html, "html",
             "The 201 holds an HTML page; nothing is accepted.";
@@ -302,7 +302,7 @@ impl Fault {
             Self::AcceptedTruncated => Some(Instead::Truncated),
             Self::AcceptedEmpty => Some(Instead::Empty),
             Self::NoRecipients => no_recipients("InvalidSenderId"),
-            Self::NobodySent => no_recipients("Sent to 0/1"),
+            Self::UnknownId => no_recipients("Sent to 0/1"),
             Self::OutOfCreditEmpty => no_recipients("InsufficientBalance"),
             Self::OutOfCreditHttp => text(402, "InsufficientBalance"),
             _ => None,

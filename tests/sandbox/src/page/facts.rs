@@ -98,7 +98,7 @@ pub(super) struct Inside {
 impl Inside {
     /// Looks. All queues are read at one moment.
     pub(super) async fn observe(system: &System) -> anyhow::Result<Self> {
-        let mut found = system.stack.aws().look_into_all().await?;
+        let mut found = system.stack.aws().peek_all().await?;
         let ahead_ms = i64::try_from(system.queue_clock.ahead().as_millis())?;
         let mut queues = BTreeMap::new();
         for queue in Queue::ALL {

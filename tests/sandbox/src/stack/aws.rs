@@ -214,7 +214,7 @@ impl Aws {
     ///
     /// # Errors
     /// When the emulator does not tell.
-    pub async fn look_into(&self, queue: &str) -> anyhow::Result<Vec<WaitingMessage>> {
+    pub async fn peek(&self, queue: &str) -> anyhow::Result<Vec<WaitingMessage>> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("QueueUrl", queue)
             .finish();
@@ -226,7 +226,7 @@ impl Aws {
     ///
     /// # Errors
     /// When the emulator does not tell.
-    pub async fn look_into_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
+    pub async fn peek_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
         self.observe("").await
     }
 

@@ -21,7 +21,7 @@ pub(super) const ARTIFACTS_BUCKET: &str = "artifacts";
 
 /// It needs about a second; a machine that is busy with something else may take its time.
 const START_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Between asking for a free port and the emulator's taking it, somebody else may have taken it.
 const PORTS_TO_TRY: u32 = 5;
 /// For the process group to be gone after it was killed.
@@ -123,7 +123,7 @@ impl Emulator {
                 "the emulator does not come up; its log is {}",
                 self.log_file.display()
             );
-            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 
@@ -133,7 +133,7 @@ impl Emulator {
     /// Always: with where its log is.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
         while self.process.try_wait()?.is_none() {
-            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
         bail!(
             "the emulator has ended by itself; its log is {}",
@@ -177,7 +177,7 @@ impl Drop for Emulator {
                 let _ = self.process.wait();
                 break;
             }
-            std::thread::sleep(LOOK_AGAIN_AFTER);
+            std::thread::sleep(CHECK_INTERVAL);
         }
         let _ = fs::remove_dir_all(&self.folder);
     }

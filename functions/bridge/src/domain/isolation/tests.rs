@@ -369,7 +369,7 @@ fn a_post_of_statuses_that_ends_in_doubt_is_halved_until_one_is_left() {
 }
 
 #[test]
-fn the_first_doubt_sets_no_status_aside() {
+fn a_status_is_not_set_aside_at_the_first_doubt() {
     let mut isolation = Isolation::begin(ExchangeRow::default(), Vec::new(), false);
     isolation.after(&failing(&["hang"]), &PostEnd::InDoubt, 1);
     assert_eq!(isolation.next(1), Step::End);

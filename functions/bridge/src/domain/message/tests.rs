@@ -279,12 +279,12 @@ fn a_status_that_failed_is_set_aside_for_an_hour_and_waits_all_the_same() {
 
 #[test]
 fn a_status_that_fails_counts_when_something_was_taken_since_the_last_time() {
-    let mut aside = row();
+    let mut refused = row();
     for (progress, times) in [(3, 1), (3, 1), (4, 2), (9, 3), (9, 3)] {
-        aside = aside.after_refusal(Status::Unsent, "500", 7, progress);
-        assert_eq!(aside.times_set_aside(), times, "{progress}");
+        refused = refused.after_refusal(Status::Unsent, "500", 7, progress);
+        assert_eq!(refused.times_set_aside(), times, "{progress}");
     }
-    let other = aside.after_refusal(Status::Sent, "500", 7, 20);
+    let other = refused.after_refusal(Status::Sent, "500", 7, 20);
     assert_eq!(other.refusal.unwrap().times, 1);
 }
 

@@ -22,7 +22,7 @@ const LATE_MS: i64 = 2 * 60 * 1000;
 #[derive(Debug, Default)]
 pub struct LedgerMonitor {
     /// When this process checked last.
-    looked_ms: Cell<Option<i64>>,
+    checked_ms: Cell<Option<i64>>,
     /// When this process counted messages without a final report last. A new process counts anew.
     counted_ms: Cell<Option<i64>>,
 }
@@ -36,11 +36,11 @@ impl LedgerMonitor {
         deadline_ms: i64,
     ) {
         let now_ms = runtime.now_ms();
-        let is_due = is_over(self.looked_ms.get(), CHECK_INTERVAL_MS, now_ms);
+        let is_due = is_over(self.checked_ms.get(), CHECK_INTERVAL_MS, now_ms);
         if !is_due || now_ms.saturating_add(TIME_FOR_A_CHECK_MS) > deadline_ms {
             return;
         }
-        self.looked_ms.set(Some(now_ms));
+        self.checked_ms.set(Some(now_ms));
         let checked = async {
             self.check_for_unreported(ledger, runtime).await?;
             self.count_awaiting_final_report(ledger, runtime).await

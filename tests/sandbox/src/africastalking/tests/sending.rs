@@ -87,7 +87,7 @@ async fn only_an_international_number_is_valid() {
 #[tokio::test]
 async fn a_sender_that_is_not_registered_gets_a_201_with_no_recipients() {
     let stand_in = stand_in().await;
-    for sender in ["NOBODY", ""] {
+    for sender in ["UNASSIGNED", ""] {
         let fields = [
             ("username", "sandbox"),
             ("to", PHONE),

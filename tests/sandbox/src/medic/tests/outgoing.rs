@@ -49,7 +49,7 @@ async fn an_offer_has_id_recipient_and_content_as_medic_has_them() {
 #[tokio::test]
 async fn an_update_for_an_unknown_id_is_answered_200_and_lost() {
     let stand_in = stand_in().await;
-    offered(post(&stand_in, &[], &[update("nobody", "SENT"), json!({})])).await;
+    offered(post(&stand_in, &[], &[update("none", "SENT"), json!({})])).await;
     assert!(stand_in.all_outgoing().is_empty());
 }
 
