@@ -1,11 +1,11 @@
-//! The rooms of the library `bridge` import only the rooms below them, so that there are no circles.
+//! Each room of the library `bridge` imports only the rooms that it may, so that there are no circles.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Each room (a folder or file at the top of `bridge/src`), after all rooms that it may import.
-/// Decisions are at the top; the handlers and the adapters do not know each other.
+/// Each room (a folder or file at the top of `bridge/src`), listed after all rooms that it may import.
+/// Decisions come first; the handlers and the adapters do not know each other.
 const ROOMS: &[(&str, &[&str])] = &[
     ("digest", &[]),
     ("domain", &["digest"]),
@@ -71,7 +71,7 @@ fn names_after<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a s
 }
 
 #[test]
-fn each_room_imports_only_the_rooms_below_it() {
+fn each_room_imports_only_the_rooms_that_it_may() {
     let parts = parts(&source());
     let known: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
     for room in parts.keys() {

@@ -63,13 +63,13 @@ impl Accepted {
         }
     }
 
-    fn report(report: DeliveryReport) -> Self {
+    fn report(report: &DeliveryReport) -> Self {
         Self {
             event: LogEvent::ReportQueued {
                 at_id: Redacted::new(&report.id),
             },
             message: NewMessage {
-                body: encode(&report),
+                body: encode(report),
                 fifo: None,
             },
         }
@@ -109,7 +109,8 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
                     incoming_message::read(&fields, now_ms).map(Accepted::incoming)
                 }
                 Callback::DeliveryReport => {
-                    delivery_report::read(&fields, &number_hash_key, now_ms).map(Accepted::report)
+                    delivery_report::read(&fields, &number_hash_key, now_ms)
+                        .map(|report| Accepted::report(&report))
                 }
             }
         });
