@@ -21,7 +21,7 @@ mod wait;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -42,6 +42,8 @@ const STACK_NAME: &str = "bridge";
 const EXCHANGE_GROUP: &str = "medic";
 /// The message group of an SMS whose quarantine is ended by [`Stack::end_quarantine`].
 const QUARANTINE_GROUP: &str = "quarantine-sandbox";
+/// How long other SMS that wait for Medic may take, before the quarantine of one is ended.
+const OTHERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Where everything is that this crate writes.
 pub(crate) fn work_folder() -> PathBuf {
@@ -207,6 +209,20 @@ impl Stack {
     /// # Errors
     /// When it is not in quarantine, or another SMS waits for Medic, which would be lost.
     pub async fn end_quarantine(&self, id: &str, failures: u32) -> anyhow::Result<()> {
+        let queue = &self.outputs.exchange_queue_url;
+        // One that Medic has just stored is in the queue until the function has ended.
+        eventually("no other SMS for Medic", OTHERS_WITHIN, async || {
+            for message in self.aws.peek(queue).await? {
+                let waiting: Value = serde_json::from_str(&message.body)?;
+                let other = text(&waiting, "id");
+                ensure!(
+                    waiting.get("from").is_none() || other == id,
+                    "{other} waits, too"
+                );
+            }
+            Ok(Some(()))
+        })
+        .await?;
         let mut sms = self.quarantined(id).await?;
         let quarantine = sms.as_mut().and_then(|sms| sms.get_mut("quarantine"));
         let quarantine = quarantine.and_then(Value::as_object_mut);
@@ -215,16 +231,6 @@ impl Stack {
         let now_ms = u64::try_from(now.as_millis())?;
         quarantine.insert("until_ms".to_owned(), now_ms.into());
         quarantine.insert("failures".to_owned(), failures.into());
-        let queue = &self.outputs.exchange_queue_url;
-        for message in self.aws.peek(queue).await? {
-            let waiting: Value = serde_json::from_str(&message.body)?;
-            let is_sms = waiting.get("from").is_some();
-            ensure!(
-                !is_sms || text(&waiting, "id") == id,
-                "another SMS waits for Medic: {}",
-                text(&waiting, "id")
-            );
-        }
         self.aws.purge(queue).await?;
         let body = sms.unwrap_or_default().to_string();
         self.aws.send(queue, &body, Some(QUARANTINE_GROUP)).await

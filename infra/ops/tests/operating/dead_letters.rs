@@ -352,7 +352,10 @@ fn a_status_that_medic_refused_is_listed_and_reported_again() -> anyhow::Result<
             .await?;
         ensure!(refused["of"] == "statuses", "{refused}");
         let reported = system.ops(&["trace", &sms]).await?.well()?;
-        ensure!(reported.contains("Medic refuses that status"), "{reported}");
+        ensure!(
+            reported.contains("Medic fails on that status"),
+            "{reported}"
+        );
 
         system.medic.clear_faults().await;
         system

@@ -144,7 +144,7 @@ fn medic_is_reported_again_what_it_has_lost() -> anyhow::Result<()> {
         }
         let reported = system.ops(&["trace", &id]).await?.well()?;
         ensure!(
-            reported.contains("Medic is to be told its status again"),
+            reported.contains("The status will be reported to Medic again"),
             "{reported}"
         );
         Ok(())

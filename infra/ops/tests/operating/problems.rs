@@ -149,34 +149,48 @@ fn no_credit_is_found_and_what_waited_is_sent_when_there_is_some() -> anyhow::Re
 }
 
 #[test]
-fn a_poison_message_is_found_shown_and_put_back() -> anyhow::Result<()> {
+fn a_poison_message_is_found_in_quarantine_then_dead_lettered_shown_and_put_back()
+-> anyhow::Result<()> {
     on_the_system(async |system| {
+        let good = async || {
+            let phone = system.number();
+            let sent = system.phones.sms_from_phone(&phone, "good").await?;
+            system.until_stored(&sent.id).await
+        };
+        // Medic stores: a message may be suspected, whatever happened here before.
+        good().await?;
         let poison = format!("{MARK} sumu");
         let only_it = Scope::Matching(poison.clone());
         system
             .medic
             .fault(medic::Fault::PoisonMessage, only_it)
             .await;
-        // It is poison only beside one that Medic takes.
-        system
-            .medic
-            .fault(medic::Fault::Down, Scope::UntilCleared)
-            .await;
         let phone = system.number();
         let poisoned = system.phones.sms_from_phone(&phone, &poison).await?.id;
-        let good = system
-            .phones
-            .sms_from_phone(&system.number(), "good")
-            .await?
-            .id;
-        system.medic.clear_fault(medic::Fault::Down).await;
-        system.until_stored(&good).await?;
+        system
+            .found("the SMS in quarantine", async || {
+                system.stack.quarantined(&poisoned).await
+            })
+            .await?;
+        let (verdict, what) = system.doctor("quarantine").await?;
+        ensure!(
+            verdict == "note" && what.contains("1 SMS on which Medic fails"),
+            "{verdict}: {what}"
+        );
+        let reported = system.ops(&["trace", &poisoned]).await?.well()?;
+        ensure!(reported.contains("waits in quarantine"), "{reported}");
+
+        // It fails an hour later, and the hours after that; others are stored meanwhile.
+        good().await?;
+        system.stack.end_quarantine(&poisoned, 4).await?;
         system
             .found("what is in the dead-letter queues", async || {
                 let (verdict, _) = system.doctor("dead-lettered for Medic").await?;
                 Ok((verdict == "wrong").then_some(()))
             })
             .await?;
+        let (verdict, what) = system.doctor("quarantine").await?;
+        ensure!(verdict == "fine", "{what}");
 
         let list = system
             .ops(&["dead-letters", "list", "--json"])

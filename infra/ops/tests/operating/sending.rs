@@ -30,7 +30,10 @@ fn a_pause_stops_sending_until_somebody_resumes_it_and_nothing_else() -> anyhow:
         }
         ensure!(system.phones.phone(&number).is_empty());
         let reported = system.ops(&["trace", &id]).await?.well()?;
-        ensure!(reported.contains("nothing was tried yet"), "{reported}");
+        ensure!(
+            reported.contains("it waits in the queue to be sent"),
+            "{reported}"
+        );
 
         let output = system.ops(&["resume"]).await?.well()?;
         ensure!(output.contains("Sending goes on"), "{output}");
