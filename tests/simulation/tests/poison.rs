@@ -9,6 +9,7 @@ use simulation::promises::{dead_letters, ever_quarantined};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario, THIRD_PHONE};
 use simulation::world::QueueName;
 
+#[expect(clippy::expect_used, reason = "a test ends when an SMS is missing")]
 fn place(scenario: &Scenario, id: &str) -> usize {
     let stored = scenario.stored();
     let place = stored.iter().position(|stored| stored == id);
