@@ -263,6 +263,15 @@ function waits() {
       canSkip: true,
     });
   }
+  const quarantined = Object.values(things.row.get("exchange")?.quarantined ?? {});
+  if (quarantined.length > 0) {
+    found.push({
+      key: "quarantine",
+      what: `${quarantined.length} SMS in quarantine`,
+      how: `Retried ${until(Math.min(...quarantined.map((one) => one.until_ms)))}; nothing waits behind.`,
+      why: "Medic fails on it, and takes others",
+    });
+  }
   const circuit = things.row.get("account")?.open_circuit;
   if (circuit) {
     found.push({

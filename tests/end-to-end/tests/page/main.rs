@@ -84,7 +84,7 @@ fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
         })
         .await?;
         page.browser
-            .until("find('[data-now=exchange]', 'Medic cannot be reached', 'tried again')")
+            .until("find('[data-now=exchange]', 'Medic cannot be reached', 'retried')")
             .await?;
         page.browser
             .until("find('[data-box=exchange]', '5 wait')")

@@ -36,7 +36,7 @@ pub struct Account {
     pub stored_once: u64,
     pub stored_twice: u64,
     pub on_their_way: u64,
-    pub dead_letter: u64,
+    pub dead_lettered: u64,
     pub lost: u64,
 }
 
