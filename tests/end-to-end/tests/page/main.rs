@@ -36,7 +36,7 @@ fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone(
             .await?;
         // Medic would be asked, and told, within a minute.
         let reply = "find('.bubble:not(.sent)', 'we have received your message', 'delivered')";
-        let is_known = format!("find('[data-box=ledger]', 'to tell Medic') || {reply}");
+        let is_known = format!("find('[data-box=ledger]', 'to report to Medic') || {reply}");
         page.browser.until(&is_known).await?;
         page.browser.click(".settings button").await?;
         page.browser.until(reply).await?;
