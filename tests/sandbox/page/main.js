@@ -12,7 +12,7 @@ import { changed, choose, html, listen, onNews, onRender, things, ui } from "./s
 const ANNOUNCED_EVERY_MS = 4000;
 
 function Notices() {
-  const emulator = things.look.get("emulator");
+  const emulator = things.emulator.get("emulator");
   return html`<div class="notices" role="alert">
     ${ui.connected !== false ? null : html`<p class="notice">No connection to the sandbox. Is it still running? Trying again.</p>`}
     ${emulator?.error ? html`<p class="notice">The emulator of AWS does not answer: ${emulator.error}</p>` : null}
