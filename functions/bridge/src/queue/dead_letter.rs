@@ -74,7 +74,7 @@ impl<Q: Queue> DeadLetterQueue<Q> {
 
 /// Dead-letters a record and logs it. Returns whether the queue took it.
 pub async fn dead_letter_or_return(
-    lot: &DeadLetterQueue<impl Queue>,
+    queue: &DeadLetterQueue<impl Queue>,
     record: &Record,
     category: &str,
     answer: &str,
@@ -85,7 +85,7 @@ pub async fn dead_letter_or_return(
     } else {
         format!("{category}: {answer}")
     };
-    match lot.dead_letter(record, reason, runtime).await {
+    match queue.dead_letter(record, reason, runtime).await {
         Ok(()) => {
             runtime.record(LogEvent::DeadLettered {
                 sqs_message_id: Redacted::new(&record.message_id),

@@ -12,8 +12,8 @@ use crate::domain::message::Acceptance;
 use crate::domain::redacted::Redacted;
 use crate::wire::json::to_ascii;
 
-/// The main message group of the `exchange` queue. A record of it in hand, held, is the right to POST
-/// to Medic: the others are those of quarantined messages.
+/// The main message group of the `exchange` queue. A record of it whose visibility was extended is
+/// the right to POST to Medic. The other groups are those of quarantined messages.
 pub const MEDIC_GROUP: &str = "medic";
 
 /// The version that is written.

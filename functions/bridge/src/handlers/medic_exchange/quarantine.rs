@@ -58,8 +58,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             return;
         };
         let category = "Medic refuses this message while it takes others";
-        let (lot, around) = (&self.dead_letters, &self.runtime);
-        if dead_letter_or_return(lot, message.record, category, answer, around).await {
+        let (dead_letters, runtime) = (&self.dead_letters, &self.runtime);
+        if dead_letter_or_return(dead_letters, message.record, category, answer, runtime).await {
             round.batch.mark_gone(id);
             round.isolation.dead_lettered(id);
         } else {
