@@ -18,3 +18,4 @@ pub mod redacted;
 pub mod segments;
 pub mod sender_ids;
 pub mod status;
+pub mod time;
