@@ -188,6 +188,8 @@ pub struct MedicExchangeConfig {
     pub dead_letter_queue_url: String,
     /// The queue for outgoing messages.
     pub outbox_queue_url: String,
+    /// The queue for delivery reports, which the function only monitors.
+    pub reports_queue_url: String,
     /// The ledger.
     pub ledger: LedgerConfig,
     /// The secret with Medic's user and password.
@@ -210,6 +212,7 @@ impl MedicExchangeConfig {
             exchange_queue_url: required("EXCHANGE_QUEUE_URL")?,
             dead_letter_queue_url: required("EXCHANGE_DEAD_LETTER_QUEUE_URL")?,
             outbox_queue_url: required("OUTBOX_QUEUE_URL")?,
+            reports_queue_url: required("REPORTS_QUEUE_URL")?,
             ledger: LedgerConfig::from_env()?,
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN")?,
             medic_url: required("MEDIC_URL")?,

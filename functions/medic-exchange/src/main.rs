@@ -9,8 +9,10 @@ use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::config::MedicExchangeConfig;
+use bridge::domain::time::Timestamp;
 use bridge::handlers::medic_exchange::MedicExchange;
-use bridge::handlers::monitors::LedgerMonitor;
+use bridge::handlers::monitors::{LedgerMonitor, QueueMonitor};
+use bridge::log::WorkQueue;
 use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::OutsideCredentials;
 
@@ -36,13 +38,16 @@ async fn serve(system: &System) -> Result<(), Error> {
     let sqs = aws.sqs();
     let exchange = SqsQueue::new(sqs.clone(), config.exchange_queue_url.clone());
     let outbox = SqsQueue::new(sqs.clone(), config.outbox_queue_url);
+    let reports = SqsQueue::new(sqs.clone(), config.reports_queue_url);
     let dead_letters = SqsQueue::new(sqs, config.dead_letter_queue_url);
     tokio::join!(
         credentials.warm(),
         aws.connect(&config.exchange_queue_url),
         ledger.warm()
     );
-    let monitor = LedgerMonitor::default();
+    let ledger_monitor = LedgerMonitor::default();
+    let queue_monitor = QueueMonitor::default();
+    let monitored = [(WorkQueue::Outbox, &outbox), (WorkQueue::Reports, &reports)];
     serve_queue(system, async |records, deadline_ms| {
         let handler = MedicExchange {
             ledger: &ledger,
@@ -57,8 +62,13 @@ async fn serve(system: &System) -> Result<(), Error> {
             post_timeout_ms: config.post_timeout_ms,
             grace_ms: config.grace_ms,
         };
-        let undone = handler.handle(&records, deadline_ms).await;
-        monitor.check(&ledger, &system, deadline_ms).await;
+        // The queues are checked while the round begins, because it puts messages into one of them.
+        let deadline = Timestamp::from_millis(deadline_ms);
+        let (undone, ()) = tokio::join!(
+            handler.handle(&records, deadline_ms),
+            queue_monitor.check(&monitored, &system, deadline)
+        );
+        ledger_monitor.check(&ledger, &system, deadline_ms).await;
         Ok(undone)
     })
     .await

@@ -12,6 +12,8 @@ pub enum Call {
     Send,
     /// Changing visibility.
     ChangeVisibility,
+    /// Asking a queue how many messages it has.
+    Depth,
     /// Reading rows.
     Read,
     /// Writing rows.
@@ -140,7 +142,7 @@ impl Faults {
             return disposition;
         }
         let is_out = match call {
-            Call::Send | Call::ChangeVisibility => self.queues_out.get(),
+            Call::Send | Call::ChangeVisibility | Call::Depth => self.queues_out.get(),
             Call::Read | Call::Write | Call::Unreported | Call::Unsettled => self.ledger_out.get(),
             Call::Secret => self.secrets_out.get(),
             Call::Post | Call::Sms => false,

@@ -11,8 +11,8 @@ use bridge::domain::message::MessageRow;
 use bridge::log::{EventLog, Invocation, LogEvent, Origin};
 use bridge::ports::{
     AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
-    NewMessage, Queue, QueueError, Record, Response, Row, SecretError, SecretStore, Sms, Version,
-    Write, Written,
+    NewMessage, Queue, QueueBacklog, QueueDepth, QueueError, Record, Response, Row, SecretError,
+    SecretStore, Sms, Version, Write, Written,
 };
 
 use crate::executor::TaskId;
@@ -171,6 +171,19 @@ impl Queue for SimQueue {
             lambda::check(world, self.name);
         }
         results
+    }
+}
+
+impl QueueBacklog for SimQueue {
+    async fn depth(&self) -> Result<QueueDepth, QueueError> {
+        let world = &self.ctx.world;
+        let depth = self.ctx.call(Call::Depth, || {
+            let queue = world.queue(self.name).borrow();
+            queue.depth(world.now_ms())
+        });
+        depth
+            .await
+            .ok_or_else(|| QueueError::of_server("no answer"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use bridge::ports::{Fifo, NewMessage, QueueError, Record};
+use bridge::ports::{Fifo, NewMessage, QueueDepth, QueueError, Record};
 pub use models::sqs::{BATCH, Message};
 use models::sqs::{Outgoing, Queue, Received, SqsError};
 
@@ -68,6 +68,15 @@ impl QueueModel {
     ) -> (Vec<Record>, Vec<Message>) {
         let (received, dead) = self.0.receive(now_ms, limit, by_chance(random));
         (received.into_iter().map(record).collect(), dead)
+    }
+
+    /// How many messages there are.
+    pub fn depth(&self, now_ms: i64) -> QueueDepth {
+        let number = |count: usize| count.try_into().unwrap_or(u64::MAX);
+        QueueDepth {
+            visible: number(self.0.visible_messages(now_ms)),
+            in_flight: number(self.0.in_flight(now_ms)),
+        }
     }
 
     /// Changes the visibility of a message that is in flight under this receipt.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName,
+    SendMessageBatchRequestEntry,
 };
 
 use super::aws::describe;
 use super::system::Real;
-use crate::ports::{NewMessage, Queue, QueueError, Record};
+use crate::ports::{NewMessage, Queue, QueueBacklog, QueueDepth, QueueError, Record};
 use crate::retry::{FAILED_ENTRIES, retry};
 
 /// The largest number of entries in one call.
@@ -202,6 +203,34 @@ impl Queue for SqsQueue {
             hidden.extend(self.change_some_visibilities(some).await);
         }
         hidden
+    }
+}
+
+impl QueueBacklog for SqsQueue {
+    async fn depth(&self) -> Result<QueueDepth, QueueError> {
+        const VISIBLE: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessages;
+        const IN_FLIGHT: QueueAttributeName =
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(VISIBLE)
+            .attribute_names(IN_FLIGHT)
+            .send()
+            .await
+            .map_err(|error| of_call(&error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let number = |name| {
+            let number = attributes
+                .get(&name)
+                .and_then(|text: &String| text.parse().ok());
+            number.ok_or_else(|| QueueError::of_server("an answer without the number of messages"))
+        };
+        Ok(QueueDepth {
+            visible: number(VISIBLE)?,
+            in_flight: number(IN_FLIGHT)?,
+        })
     }
 }
 

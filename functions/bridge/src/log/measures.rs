@@ -65,6 +65,7 @@ impl LogEvent {
             Self::AwaitingFinalReport { messages } => {
                 vec![Measure::of(M::NoFinalReportAfterADay, *messages)]
             }
+            Self::QueueStalled { .. } => one(M::QueueStalled),
             Self::DeadLettered { .. } => one(M::DeadLettered),
             Self::StatusRefused { .. }
             | Self::RowUnreadable { .. }
@@ -98,7 +99,7 @@ fn failure(failed: bool, network: &'static str) -> Measure {
 #[cfg(test)]
 mod tests {
     use super::super::tests::line;
-    use super::super::{Callback, Redacted};
+    use super::super::{Callback, Redacted, WorkQueue};
     use super::*;
     use crate::domain::balance::Balance;
     use crate::domain::circuit_breaker::AccountFailure;
@@ -241,6 +242,11 @@ mod tests {
                 sqs_message_id: some(),
                 id: None,
                 reason: some(),
+            },
+            LogEvent::QueueStalled {
+                queue: WorkQueue::Outbox,
+                messages: 1,
+                since_s: 600,
             },
             LogEvent::BatchUnreadable,
         ]

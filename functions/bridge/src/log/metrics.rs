@@ -92,6 +92,8 @@ metrics! {
     UnknownReportStatuses,
     /// Age in seconds of the oldest queue message that was just returned for retry.
     OldestWaiting,
+    /// Checks that found messages in a queue which nobody has received for ten minutes.
+    QueueStalled,
     /// Messages that went to a dead-letter queue.
     DeadLettered,
     /// Faults without an alarm of their own: panics, unreadable configuration, rows or batches, and

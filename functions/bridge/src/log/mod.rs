@@ -33,6 +33,16 @@ pub enum Callback {
     DeliveryReport,
 }
 
+/// A queue that `medic-exchange` monitors for the function that reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkQueue {
+    /// Messages for Africa's Talking, which `outbound-sender` reads.
+    Outbox,
+    /// Delivery reports, which `report-recorder` reads.
+    Reports,
+}
+
 /// How urgent a log event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -228,6 +238,12 @@ pub enum LogEvent {
     AwaitingFinalReport {
         messages: u64,
     },
+    /// Messages have been waiting in a queue, and nobody has received any for this long.
+    QueueStalled {
+        queue: WorkQueue,
+        messages: u64,
+        since_s: u64,
+    },
 
     // Every function that reads a queue.
     DeadLettered {
@@ -287,6 +303,7 @@ impl LogEvent {
             | Self::RowUnreadable { .. }
             | Self::DeadLettered { .. }
             | Self::CredentialsUnavailable { .. }
+            | Self::QueueStalled { .. }
             | Self::CannotRun { .. }
             | Self::Panicked { .. }
             | Self::BatchUnreadable => Level::Error,

@@ -14,7 +14,7 @@ pub use africastalking::{AfricasTalking, AfricasTalkingAccount, Sms};
 pub use clock::{Clock, Runtime};
 pub use ledger::{Key, LedgerBacklog, LedgerError, LedgerStore, Row, Version, Write, Written};
 pub use medic::Medic;
-pub use queue::{Fifo, NewMessage, Queue, QueueError, Record};
+pub use queue::{Fifo, NewMessage, Queue, QueueBacklog, QueueDepth, QueueError, Record};
 pub use secrets::{CredentialsError, KeyedHash, SecretError, SecretStore};
 
 pub use crate::domain::backoff::RandomSource;

@@ -56,6 +56,25 @@ impl QueueError {
     }
 }
 
+/// How many messages a queue has. SQS counts approximately, and can be a minute late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Messages that a consumer could receive now.
+    pub visible: u64,
+    /// Messages that a consumer has received, and that are not deleted or visible again.
+    pub in_flight: u64,
+}
+
+/// What a monitor needs of a queue.
+#[allow(async_fn_in_trait)]
+pub trait QueueBacklog {
+    /// The number of messages in the queue now.
+    ///
+    /// # Errors
+    /// When the queue does not answer.
+    async fn depth(&self) -> Result<QueueDepth, QueueError>;
+}
+
 /// A queue.
 #[allow(async_fn_in_trait)]
 pub trait Queue {

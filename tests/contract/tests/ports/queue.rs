@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bridge::domain::ids::IncomingId;
-use bridge::ports::{Fifo, NewMessage, Queue, Record};
+use bridge::ports::{Fifo, NewMessage, Queue, QueueBacklog, QueueDepth, Record};
 use bridge::wire::queue_messages::{ExchangeMessage, IncomingSms, decode, encode};
 
 use crate::emulator_differences::{
@@ -14,7 +14,7 @@ use crate::rows::STRANGE;
 
 /// A queue to be tried, empty. Its visibility time-out is half a minute.
 pub trait Bench {
-    type Queue: Queue;
+    type Queue: Queue + QueueBacklog;
 
     /// The queue, as one more sender gets it.
     fn queue(&self) -> Self::Queue;
@@ -50,6 +50,7 @@ mod standard {
         nothing_is_hidden_longer_than_twelve_hours
         one_message_that_is_refused_does_not_take_the_others_along
         nothing_to_send_and_nothing_to_hide_is_nothing
+        the_depth_tells_messages_that_nobody_has_received_from_those_in_flight
     }
 }
 
@@ -67,6 +68,7 @@ mod fifo {
         a_message_without_a_group_is_refused
         an_id_of_more_than_128_characters_is_refused
         one_message_that_is_refused_does_not_take_the_others_along_in_a_fifo_queue
+        a_message_behind_one_in_flight_is_none_in_flight_itself
     }
 }
 
@@ -411,4 +413,34 @@ async fn an_id_of_more_than_128_characters_is_refused(bench: impl Bench) {
         assert!(bench.queue().send(too_long).await[0].is_err());
         assert!(drain(&bench).await.is_empty());
     }
+}
+
+async fn depth(bench: &impl Bench) -> (u64, u64) {
+    let QueueDepth { visible, in_flight } = bench.queue().depth().await.unwrap();
+    (visible, in_flight)
+}
+
+async fn the_depth_tells_messages_that_nobody_has_received_from_those_in_flight(bench: impl Bench) {
+    assert_eq!(depth(&bench).await, (0, 0));
+    send(&bench, ["a", "b", "c"].map(plain).to_vec()).await;
+    assert_eq!(depth(&bench).await, (3, 0));
+    let received = bench.receive(1).await;
+    assert_eq!(depth(&bench).await, (2, 1));
+    // A message that waits for its retry is in flight.
+    let waits = [(&received[0], 600)];
+    assert_eq!(bench.queue().change_visibility(&waits).await, [Ok(())]);
+    bench.pass(VISIBILITY + Duration::from_secs(1)).await;
+    assert_eq!(depth(&bench).await, (2, 1));
+    bench.pass(Duration::from_secs(600)).await;
+    assert_eq!(depth(&bench).await, (3, 0));
+    let received = bench.receive(1).await;
+    bench.delete(&received[0]).await;
+    assert_eq!(depth(&bench).await, (2, 0));
+}
+
+async fn a_message_behind_one_in_flight_is_none_in_flight_itself(bench: impl Bench) {
+    send(&bench, vec![grouped("a", "1"), grouped("b", "2")]).await;
+    let received = bench.receive(1).await;
+    assert_eq!(bodies(&received), ["a"]);
+    assert_eq!(depth(&bench).await, (1, 1));
 }

@@ -73,7 +73,7 @@ fn each_function_gets_the_variables_that_it_reads_and_no_others() {
             "MedicExchange",
             "CREDENTIALS_SECRET_ARN EXCHANGE_DEAD_LETTER_QUEUE_URL EXCHANGE_QUEUE_URL \
              LEDGER_RETENTION_DAYS LEDGER_TABLE MEDIC_TIMEOUT_SECONDS MEDIC_URL \
-             MEDIC_GRACE_SECONDS OUTBOX_QUEUE_URL",
+             MEDIC_GRACE_SECONDS OUTBOX_QUEUE_URL REPORTS_QUEUE_URL",
         ),
     ];
     for (stem, names) in expected {

@@ -7,16 +7,20 @@ use bridge::log::metrics::{self, Dimension, Metric};
 use sandbox::tools;
 use serde_json::{Value, json};
 
-use crate::{CONSUMERS, function, number, of_type, properties, short};
+use crate::{CONSUMERS, TEMPLATE, function, number, of_type, properties, short};
 
 /// More metrics than this on a dashboard cost money.
 const FREE_METRICS_OF_A_DASHBOARD: usize = 50;
 
 /// What is asked of AWS's own metrics.
-const OF_AWS: [(&str, &str, &str); 3] = [
+const OF_AWS: [(&str, &str, &str); 7] = [
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName"),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
+    ("AWS/ApiGateway", "4xx", "ApiId"),
     ("AWS/ApiGateway", "5xx", "ApiId"),
+    ("AWS/Lambda", "Errors", "FunctionName"),
+    ("AWS/Lambda", "Invocations", "FunctionName"),
+    ("AWS/Lambda", "Throttles", "FunctionName"),
 ];
 
 /// One of the code's metrics.
@@ -79,8 +83,30 @@ fn each_failure_has_its_alarm_and_alarms_beyond_these_cost_money() {
     let dead_letter = |queue: &str| {
         format!("AWS/SQS ApproximateNumberOfMessagesVisible QueueName={queue}.QueueName")
     };
+    let lambda =
+        |metric: &str, stem: &str| format!("AWS/Lambda {metric} FunctionName={stem}Function");
     let expected = BTreeMap::from([
         ("BalanceLowAlarm", own("Balance")),
+        (
+            "ClientErrorsAlarm",
+            "AWS/ApiGateway 4xx ApiId=HttpApi".to_owned(),
+        ),
+        ("ExchangeErrorsAlarm", lambda("Errors", "MedicExchange")),
+        (
+            "ExchangeNotRunningAlarm",
+            lambda("Invocations", "MedicExchange"),
+        ),
+        ("QueueStalledAlarm", own("QueueStalled")),
+        ("RecorderErrorsAlarm", lambda("Errors", "ReportRecorder")),
+        (
+            "RecorderThrottledAlarm",
+            lambda("Throttles", "ReportRecorder"),
+        ),
+        ("SenderErrorsAlarm", lambda("Errors", "OutboundSender")),
+        (
+            "SenderThrottledAlarm",
+            lambda("Throttles", "OutboundSender"),
+        ),
         (
             "ExchangeDeadLetterAlarm",
             dead_letter("ExchangeDeadLetterQueue"),
@@ -132,7 +158,7 @@ fn silence_is_an_alarm_only_where_there_must_be_a_sound() {
     for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
         let expected = match name {
             // Every minute something is asked, and answered.
-            "NoPollAlarm" => "breaching",
+            "NoPollAlarm" | "ExchangeNotRunningAlarm" => "breaching",
             // What was dead-lettered, or owed, a while ago still is.
             "ExchangeDeadLetterAlarm"
             | "ReportsDeadLetterAlarm"
@@ -169,6 +195,102 @@ fn a_failure_that_is_tried_now_and_then_keeps_its_alarm_up_between_two_tries() {
     assert!(minutes("ReportsLateAlarm") > 18);
     assert!(minutes("CircuitOpenAlarm") > 75);
     assert!(minutes("OutboxLateAlarm") > 75);
+}
+
+/// Whether the alarm is raised by a single such event within a period.
+fn is_raised_by_one(alarm: &Value) -> bool {
+    alarm["Statistic"] == "Sum"
+        && alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        && number(&alarm["Threshold"]) == 0
+        && alarm.get("DatapointsToAlarm").map_or_else(
+            || number(&alarm["EvaluationPeriods"]) == 1,
+            |datapoints| number(datapoints) == 1,
+        )
+}
+
+#[test]
+fn a_function_that_dies_or_cannot_start_raises_an_alarm_that_needs_no_line_of_its_log() {
+    // A worker, by what Lambda counts; a webhook, by what its caller gets from API Gateway.
+    for (queue, stem, _) in CONSUMERS {
+        let name = match stem {
+            "MedicExchange" => "ExchangeErrorsAlarm",
+            "OutboundSender" => "SenderErrorsAlarm",
+            _ => "RecorderErrorsAlarm",
+        };
+        let expected = format!("AWS/Lambda Errors FunctionName={stem}Function");
+        assert_eq!(monitored()[name], expected);
+        let alarm = properties(name);
+        assert!(is_raised_by_one(alarm), "{name}");
+        let notice_s = number(&alarm["Period"]);
+        assert!(notice_s <= 900, "{name} is noticed after {notice_s} s");
+        // Its batch comes again after the visibility time-out, and it dies again.
+        let kept_up_s = notice_s * number(&alarm["EvaluationPeriods"]);
+        assert!(kept_up_s > 2 * number(&properties(queue)["VisibilityTimeout"]));
+    }
+    assert!(is_raised_by_one(properties("WebhookErrorsAlarm")));
+    let served: BTreeSet<_> = of_type("AWS::ApiGatewayV2::Integration")
+        .into_values()
+        .map(|integration| {
+            assert_eq!(short(&integration["ApiId"]), "HttpApi");
+            short(&integration["IntegrationUri"])
+        })
+        .collect();
+    let webhooks = [
+        "DeliveryReportsFunction.Arn",
+        "IncomingMessagesFunction.Arn",
+    ];
+    assert!(served.iter().eq(webhooks));
+    assert_eq!(
+        of_type("AWS::Lambda::Function").len(),
+        CONSUMERS.len() + webhooks.len()
+    );
+}
+
+#[test]
+fn a_worker_that_is_throttled_for_ten_minutes_raises_an_alarm_and_a_short_burst_does_not() {
+    for name in ["SenderThrottledAlarm", "RecorderThrottledAlarm"] {
+        let alarm = properties(name);
+        assert_eq!(number(&alarm["Threshold"]), 0, "{name}");
+        let period_s = number(&alarm["Period"]);
+        assert_eq!(period_s * number(&alarm["DatapointsToAlarm"]), 600);
+        assert_eq!(period_s * number(&alarm["EvaluationPeriods"]), 900);
+    }
+}
+
+#[test]
+fn an_exchange_that_is_not_run_is_noticed_within_a_quarter_of_an_hour_and_one_that_waits_is_not() {
+    let alarm = properties("ExchangeNotRunningAlarm");
+    assert_eq!(alarm["ComparisonOperator"], "LessThanThreshold");
+    assert_eq!(number(&alarm["Threshold"]), 1);
+    let silence_s = number(&alarm["Period"]) * number(&alarm["EvaluationPeriods"]);
+    assert_eq!(silence_s, 900);
+    // After a POST in doubt it waits for the time-out, the grace time and a margin, and a fifth more
+    // by chance. After a crash its batch is locked for the visibility time-out.
+    let most = |name: &str| number(&TEMPLATE["Parameters"][name]["MaxValue"]);
+    let in_doubt_s = most("MedicTimeoutSeconds") + most("MedicGraceSeconds") + 5;
+    assert!(in_doubt_s * 12 / 10 < silence_s);
+    assert!(number(&properties("ExchangeQueue")["VisibilityTimeout"]) < silence_s);
+}
+
+#[test]
+fn a_queue_that_nobody_reads_keeps_its_alarm_up_between_two_checks() {
+    let alarm = properties("QueueStalledAlarm");
+    assert!(number(&alarm["Period"]) <= 60);
+    assert_eq!(number(&alarm["DatapointsToAlarm"]), 1);
+    let kept_up_s = number(&alarm["Period"]) * number(&alarm["EvaluationPeriods"]);
+    assert!(kept_up_s >= 900);
+}
+
+#[test]
+fn a_flood_of_refused_calls_raises_an_alarm_and_a_scanner_does_not() {
+    let alarm = properties("ClientErrorsAlarm");
+    assert_eq!(alarm["Statistic"], "Sum");
+    assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
+    let (threshold, period_s) = (number(&alarm["Threshold"]), number(&alarm["Period"]));
+    assert!((500..=2_000).contains(&threshold) && period_s == 300);
+    // What the stage's limits refuse of a flood of twice their rate.
+    let rate = number(&properties("HttpApiStage")["DefaultRouteSettings"]["ThrottlingRateLimit"]);
+    assert!(rate * period_s > threshold);
 }
 
 /// The dashboard's body, with the names of resources in the place of what they become.

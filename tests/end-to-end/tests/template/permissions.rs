@@ -87,6 +87,8 @@ fn medic_exchange_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:SendMessage ExchangeQueue.Arn",
             "sqs:SendMessage ExchangeDeadLetterQueue.Arn",
             "sqs:SendMessage OutboxQueue.Arn",
+            "sqs:GetQueueAttributes OutboxQueue.Arn",
+            "sqs:GetQueueAttributes ReportsQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
             "dynamodb:Query ${Ledger.Arn}/index/unreported",

@@ -10,6 +10,7 @@ pub fn call(queue: &mut Queue, action: &str, input: &Value, now_ms: i64) -> Opti
     let answered = match action {
         "SendMessage" => send(queue, input, now_ms),
         "ChangeMessageVisibility" => change_visibility(queue, input, now_ms),
+        "GetQueueAttributes" => Ok(attributes(queue, input, now_ms)),
         "SendMessageBatch" => {
             return Some(batch(queue, input, |queue, one| send(queue, one, now_ms)));
         }
@@ -95,6 +96,25 @@ fn change_visibility(queue: &mut Queue, input: &Value, now_ms: i64) -> Result<Va
     Ok(json!({}))
 }
 
+/// Those that are asked for and that the model knows; numbers are text.
+fn attributes(queue: &Queue, input: &Value, now_ms: i64) -> Value {
+    let numbers = [
+        (
+            "ApproximateNumberOfMessages",
+            queue.visible_messages(now_ms),
+        ),
+        (
+            "ApproximateNumberOfMessagesNotVisible",
+            queue.in_flight(now_ms),
+        ),
+    ];
+    let names = input.get("AttributeNames").and_then(Value::as_array);
+    let is_asked_for = |name: &str| names.is_some_and(|names| names.iter().any(|it| it == name));
+    let asked_for = numbers.into_iter().filter(|(name, _)| is_asked_for(name));
+    let attributes = asked_for.map(|(name, number)| (name.to_owned(), number.to_string().into()));
+    json!({ "Attributes": Value::Object(attributes.collect()) })
+}
+
 /// The MD5 of a body, as SQS tells it.
 #[must_use]
 pub fn md5(body: &str) -> String {
@@ -122,6 +142,30 @@ mod tests {
         let (status, answer) = call(&mut queue, "SendMessage", &json!({}), 0).unwrap();
         assert_eq!(status, 400);
         assert_eq!(answer["__type"], "com.amazonaws.sqs#InvalidParameterValue");
+    }
+
+    #[test]
+    fn the_numbers_of_messages_are_told_as_text_and_only_when_they_are_asked_for() {
+        let mut queue = Queue::standard("outbox", 30_000);
+        for body in ["a", "b", "c"] {
+            let input = json!({ "MessageBody": body });
+            call(&mut queue, "SendMessage", &input, 0).unwrap();
+        }
+        queue.receive(0, 1, |at| at);
+        let visible = "ApproximateNumberOfMessages";
+        let in_flight = "ApproximateNumberOfMessagesNotVisible";
+        for (asked_for, expected) in [
+            (json!([visible]), json!({ visible: "2" })),
+            (
+                json!([visible, in_flight]),
+                json!({ visible: "2", in_flight: "1" }),
+            ),
+            (json!([]), json!({})),
+        ] {
+            let input = json!({ "AttributeNames": asked_for });
+            let (status, answer) = call(&mut queue, "GetQueueAttributes", &input, 0).unwrap();
+            assert_eq!((status, &answer["Attributes"]), (200, &expected));
+        }
     }
 
     #[test]

@@ -368,6 +368,12 @@ impl Queue {
         good
     }
 
+    /// How many messages could be received now, also those behind a message group's lock.
+    #[must_use]
+    pub fn visible_messages(&self, now_ms: i64) -> usize {
+        self.messages.len() - self.in_flight(now_ms)
+    }
+
     /// How many messages are in flight.
     #[must_use]
     pub fn in_flight(&self, now_ms: i64) -> usize {
