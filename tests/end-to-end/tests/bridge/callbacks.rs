@@ -225,6 +225,33 @@ fn hostile_requests_are_turned_down_and_nothing_breaks() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_slash_at_the_end_of_a_callback_url_is_no_other_path() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let key = form(&[("key", &bridge.generated_key)]);
+        let id = id();
+        let phone = bridge.number();
+        let sms = form(&[
+            ("id", &id),
+            ("from", &phone),
+            ("text", "a slash"),
+            ("to", "20880"),
+        ]);
+        let report = form(&[("id", "ATXid_slash"), ("status", "Sent")]);
+        for (callback, body) in [
+            (Callback::IncomingMessages, sms),
+            (Callback::DeliveryReports, report),
+        ] {
+            let url = format!("{}/?{key}", bridge.url(callback));
+            let request = bridge.request_to(&url).header("content-type", FORM);
+            let answer = answer(request.body(body)).await?;
+            ensure!(answer.status == 200, "{callback:?}: {answer:?}");
+        }
+        bridge.stored(&id).await?;
+        Ok(())
+    })
+}
+
+#[test]
 fn nothing_is_served_at_other_paths_and_by_other_methods() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let key = bridge.generated_key.as_str();

@@ -38,11 +38,23 @@ fn the_pollers_leave_a_new_account_two_executions_for_the_webhooks() {
 }
 
 #[test]
-fn no_function_reserves_executions_which_a_new_account_does_not_have() {
+fn no_function_reserves_executions_which_a_new_account_does_not_have_unless_it_is_asked_for() {
+    let if_asked_for = json!({
+        "Fn::If": [
+            "WebhooksHaveReservedConcurrency",
+            { "Ref": "WebhookReservedConcurrency" },
+            { "Ref": "AWS::NoValue" },
+        ]
+    });
     for (name, function) in of_type("AWS::Lambda::Function") {
         let reserved = function.get("ReservedConcurrentExecutions");
-        assert!(reserved.is_none(), "{name}");
+        // A worker is bounded by its mapping; whatever it reserved, the webhooks would lack.
+        let is_webhook = matches!(name, "IncomingMessagesFunction" | "DeliveryReportsFunction");
+        let expected = is_webhook.then_some(&if_asked_for);
+        assert_eq!(reserved, expected, "{name}");
     }
+    let parameter = &TEMPLATE["Parameters"]["WebhookReservedConcurrency"];
+    assert_eq!(parameter["Default"], 0);
 }
 
 #[test]

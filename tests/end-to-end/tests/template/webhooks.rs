@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::{number, of_type, properties, short};
+use crate::{TEMPLATE, number, of_type, properties, resources, short};
 
 #[test]
 fn only_the_two_callback_paths_reach_a_function_and_only_as_post() {
@@ -20,17 +20,18 @@ fn only_the_two_callback_paths_reach_a_function_and_only_as_post() {
             (short(&route["RouteKey"]), function)
         })
         .collect();
-    let expected = BTreeSet::from([
-        (
-            "POST /api/v1/sms/africastalking/incoming-messages".to_owned(),
-            "IncomingMessagesFunction.Arn".to_owned(),
-        ),
-        (
-            "POST /api/v1/sms/africastalking/delivery-reports".to_owned(),
-            "DeliveryReportsFunction.Arn".to_owned(),
-        ),
-    ]);
-    assert_eq!(routes, expected);
+    // Each with and without a slash at its end.
+    let paths = [
+        ("incoming-messages", "IncomingMessagesFunction.Arn"),
+        ("incoming-messages/", "IncomingMessagesFunction.Arn"),
+        ("delivery-reports", "DeliveryReportsFunction.Arn"),
+        ("delivery-reports/", "DeliveryReportsFunction.Arn"),
+    ];
+    let expected = paths.map(|(path, function)| {
+        let route = format!("POST /api/v1/sms/africastalking/{path}");
+        (route, function.to_owned())
+    });
+    assert_eq!(routes, BTreeSet::from(expected));
     for (name, integration) in of_type("AWS::ApiGatewayV2::Integration") {
         assert_eq!(integration["IntegrationType"], "AWS_PROXY", "{name}");
         assert_eq!(integration["PayloadFormatVersion"], "2.0", "{name}");
@@ -51,7 +52,8 @@ fn only_this_api_may_call_the_webhooks_and_only_by_their_own_paths() {
         assert_eq!(short(&permission["FunctionName"]), function);
         assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
         assert_eq!(permission["Action"], "lambda:InvokeFunction");
-        let source = format!("{api}/*/POST/api/v1/sms/africastalking/{path}");
+        // With and without a slash at its end.
+        let source = format!("{api}/*/POST/api/v1/sms/africastalking/{path}*");
         assert_eq!(short(&permission["SourceArn"]), source);
     }
 }
@@ -98,4 +100,40 @@ fn the_stage_stops_a_flood_and_not_a_campaigns_reports() {
     let rate = number(&limits["ThrottlingRateLimit"]);
     assert!((100..=2000).contains(&rate));
     assert!(number(&limits["ThrottlingBurstLimit"]) >= rate);
+}
+
+#[test]
+fn a_domain_of_ones_own_takes_the_place_of_the_default_address_everywhere() {
+    let switched_off = json!({ "Fn::If": ["HasDomain", true, false] });
+    assert_eq!(
+        properties("HttpApi")["DisableExecuteApiEndpoint"],
+        switched_off
+    );
+    for (output, path) in [
+        ("IncomingMessagesCallbackUrl", "incoming-messages"),
+        ("DeliveryReportsCallbackUrl", "delivery-reports"),
+    ] {
+        let path = format!("/api/v1/sms/africastalking/{path}?key=");
+        let own = json!({ "Fn::Sub": format!("https://${{DomainName}}{path}") });
+        let default = json!({ "Fn::Sub": format!("${{HttpApi.ApiEndpoint}}{path}") });
+        let expected = json!({ "Fn::If": ["HasDomain", own, default] });
+        assert_eq!(TEMPLATE["Outputs"][output]["Value"], expected, "{output}");
+    }
+    for name in ["CallbackDomain", "CallbackDomainMapping"] {
+        assert_eq!(resources()[name]["Condition"], "HasDomain", "{name}");
+    }
+    let domain = properties("CallbackDomain");
+    assert_eq!(short(&domain["DomainName"]), "DomainName");
+    let configuration = &domain["DomainNameConfigurations"][0];
+    assert_eq!(short(&configuration["CertificateArn"]), "CertificateArn");
+    assert_eq!(configuration["SecurityPolicy"], "TLS_1_2");
+    let mapping = properties("CallbackDomainMapping");
+    // All paths of the stage, as without the domain.
+    assert!(mapping.get("ApiMappingKey").is_none());
+    let to = ["ApiId", "DomainName", "Stage"].map(|name| short(&mapping[name]));
+    assert_eq!(to, ["HttpApi", "CallbackDomain", "HttpApiStage"]);
+    let rule = &TEMPLATE["Rules"]["ADomainNeedsItsCertificate"];
+    let is_set = |name: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": name }, ""] }] });
+    assert_eq!(rule["RuleCondition"], is_set("DomainName"));
+    assert_eq!(rule["Assertions"][0]["Assert"], is_set("CertificateArn"));
 }
