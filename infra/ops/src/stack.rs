@@ -57,6 +57,10 @@ pub struct Stack {
     pub sqs: aws_sdk_sqs::Client,
     /// DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Lambda.
+    pub lambda: aws_sdk_lambda::Client,
+    /// CloudWatch Logs.
+    pub logs: aws_sdk_cloudwatchlogs::Client,
     cloudformation: aws_sdk_cloudformation::Client,
     secrets_manager: aws_sdk_secretsmanager::Client,
     outputs: BTreeMap<String, String>,
@@ -95,6 +99,8 @@ impl Stack {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&access.config),
             sqs: aws_sdk_sqs::Client::new(&access.config),
             dynamodb: aws_sdk_dynamodb::Client::new(&access.config),
+            lambda: aws_sdk_lambda::Client::new(&access.config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&access.config),
             secrets_manager: aws_sdk_secretsmanager::Client::new(&access.config),
             access: access.clone(),
             cloudformation,
@@ -215,14 +221,25 @@ impl Stack {
     /// When the stack does not say where it is.
     pub fn callback_url(&self, output: &str) -> Result<String, Failure> {
         let url = self.output(output)?;
-        let endpoint = self.access.config.endpoint_url();
-        let (Some(endpoint), Some((_, rest))) = (endpoint, url.split_once("://")) else {
-            return Ok(url.to_owned());
-        };
+        Ok(reachable(url, self.access.config.endpoint_url()))
+    }
+}
+
+/// An address of an HTTP API, as it is reached at this endpoint of an emulator. With AWS, and with a
+/// host name of one's own, it is the address itself.
+fn reachable(url: &str, endpoint: Option<&str>) -> String {
+    let of_api = || {
+        let (_, rest) = url.split_once("://")?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let api = host.split('.').next().unwrap_or_default();
-        let endpoint = endpoint.trim_end_matches('/');
-        Ok(format!("{endpoint}/_aws/execute-api/{api}/{path}"))
+        let (api, rest) = host.split_once('.')?;
+        rest.starts_with("execute-api.").then_some((api, path))
+    };
+    match (endpoint, of_api()) {
+        (Some(endpoint), Some((api, path))) => {
+            let endpoint = endpoint.trim_end_matches('/');
+            format!("{endpoint}/_aws/execute-api/{api}/{path}")
+        }
+        _ => url.to_owned(),
     }
 }
 
@@ -268,6 +285,18 @@ fn stack_name_in(samconfig: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_address_of_an_emulators_api_is_reached_by_another_one() {
+        let api = "https://a1b2.execute-api.us-east-1.amazonaws.com/api/v1/x?key=";
+        let own = "https://sms.example.org/api/v1/x?key=";
+        let emulator = Some("http://127.0.0.1:4566/");
+        let by_path = "http://127.0.0.1:4566/_aws/execute-api/a1b2/api/v1/x?key=";
+        assert_eq!(reachable(api, emulator), by_path);
+        assert_eq!(reachable(own, emulator), own);
+        assert_eq!(reachable(api, None), api);
+        assert_eq!(reachable(own, None), own);
+    }
 
     #[test]
     fn the_name_that_sam_was_given_is_the_name() {

@@ -37,6 +37,10 @@ const SECRET_CALLS_A_MONTH: f64 = POLLS_A_MONTH / 5.0;
 /// yet: half a read unit each.
 const BACKLOG_READS_A_MONTH: f64 = (POLLS_A_MONTH + POLLS_A_MONTH / 60.0) / 2.0;
 
+/// With each poll, two queues are asked how many messages they have. Once a minute at the most, so that
+/// the polls that are counted, which follow each other at once, have none.
+const DEPTH_CHECKS_A_MONTH: f64 = 2.0 * POLLS_A_MONTH;
+
 /// So many polls are counted for an idle month.
 const POLLS_COUNTED: u32 = 11;
 
@@ -315,6 +319,11 @@ fn idle_month(poll: &Usage) -> anyhow::Result<Usage> {
         Charge::ReadUnit,
         "medic-exchange: its looks at the backlog",
         BACKLOG_READS_A_MONTH,
+    );
+    count(
+        Charge::StandardQueueRequest,
+        "medic-exchange: its checks of the queues",
+        DEPTH_CHECKS_A_MONTH,
     );
     count(
         Charge::FifoQueueRequest,

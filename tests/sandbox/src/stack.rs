@@ -317,14 +317,17 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 }
 
 /// The emulator tells HTTP APIs apart by a host name `<id>.execute-api.…` that nobody can resolve;
-/// this is its other way, by the path.
+/// this is its other way, by the path. A host name of one's own is left as it is.
 fn reachable(aws: &Aws, url: &str) -> anyhow::Result<String> {
     let parts = url.split_once("://").and_then(|(_, rest)| {
         let (host, path) = rest.split_once('/')?;
-        Some((host.split_once('.')?.0, path))
+        let (api, rest) = host.split_once('.')?;
+        Some((api, rest.starts_with("execute-api."), path))
     });
-    let (api, path) = parts.with_context(|| format!("{url} is not the URL of an HTTP API"))?;
-    Ok(format!("{}/_aws/execute-api/{api}/{path}", aws.url()))
+    match parts.with_context(|| format!("{url} is not the URL of an HTTP API"))? {
+        (api, true, path) => Ok(format!("{}/_aws/execute-api/{api}/{path}", aws.url())),
+        (_, false, _) => Ok(url.to_owned()),
+    }
 }
 
 async fn sam_deploy(

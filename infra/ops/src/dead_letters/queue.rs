@@ -140,7 +140,7 @@ enum Content {
 
 impl Item {
     #[cfg(test)]
-    pub(super) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
+    pub(crate) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
         Self {
             queue: SourceQueue::Exchange,
             message_id: message_id.to_owned(),

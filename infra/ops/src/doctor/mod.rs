@@ -3,9 +3,14 @@
 
 mod africas_talking;
 mod callbacks;
+mod concurrency;
+mod event_sources;
 mod flow;
 mod medic;
+mod processor;
+mod refusals;
 mod setup;
+mod swapped;
 
 use std::time::Duration;
 
@@ -185,6 +190,13 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
     let resources = stack.resources().await;
     let credentials = setup::credentials(stack).await;
     let keys = setup::keys(stack).await;
+    let (quota, event_sources, processors, refusals, swapped) = join!(
+        concurrency::quota(stack),
+        event_sources::examine(stack, &resources),
+        processor::examine(stack, &http, &resources),
+        refusals::examine(stack, &resources),
+        swapped::examine(stack),
+    );
     let (medic, phones, calls, queues, dead_letters, alarms, ledger) = join!(
         medic::examine(stack, &http, &credentials),
         africas_talking::examine(stack, &http, &credentials),
@@ -197,7 +209,12 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
     let mut findings = setup::stack(stack, &resources);
     findings.extend(credentials.findings);
     findings.extend(keys.findings);
-    for part in [medic, phones, calls, queues, dead_letters, alarms, ledger] {
+    findings.push(quota);
+    for part in [event_sources, processors, medic, phones, calls] {
+        findings.extend(part);
+    }
+    findings.extend([refusals, swapped]);
+    for part in [queues, dead_letters, alarms, ledger] {
         findings.extend(part);
     }
     findings.push(setup::clock(&stack.access.clock));

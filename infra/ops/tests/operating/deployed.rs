@@ -83,6 +83,18 @@ pub fn on_the_system(test: impl AsyncFnOnce(&System) -> anyhow::Result<()>) -> a
     })
 }
 
+/// Runs a test on a system that nobody has before or after it: of what happened to it, something
+/// stays in the metrics and the logs.
+pub fn on_a_system_of_its_own(
+    test: impl AsyncFnOnce(&System) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    RUNTIME.block_on(async {
+        let system = System::deploy().await?;
+        system.put_in_order().await?;
+        test(&system).await
+    })
+}
+
 /// Runs a test that needs no system.
 pub fn alone(test: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     RUNTIME.block_on(test)

@@ -17,6 +17,10 @@ fn a_sound_system_is_found_sound_and_nothing_secret_is_shown() -> anyhow::Result
         }
         for check in [
             "stack",
+            "concurrency quota",
+            "event sources",
+            "processor",
+            "callback URLs",
             "Medic",
             "outgoing SMS",
             "incoming callback",

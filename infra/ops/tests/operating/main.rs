@@ -16,3 +16,4 @@ mod keys;
 mod looking;
 mod problems;
 mod sending;
+mod workers;

@@ -152,10 +152,16 @@ impl Bridge {
 
     /// Deploys the stack once more, with one parameter changed.
     pub async fn update(&self, parameter: &'static str, value: &str) -> anyhow::Result<()> {
-        let mut parameters = self.parameters.clone();
-        parameters.push((parameter, value.to_owned()));
-        Stack::deploy(&self.emulator, &borrowed(&parameters)).await?;
+        self.update_all(&[(parameter, value)]).await?;
         Ok(())
+    }
+
+    /// Deploys the stack once more, with some parameters changed.
+    pub async fn update_all(&self, changed: &[(&'static str, &str)]) -> anyhow::Result<Stack> {
+        let mut parameters = self.parameters.clone();
+        let changed = changed.iter();
+        parameters.extend(changed.map(|(name, value)| (*name, (*value).to_owned())));
+        Stack::deploy(&self.emulator, &borrowed(&parameters)).await
     }
 
     /// A phone number that no other test uses on this stack.

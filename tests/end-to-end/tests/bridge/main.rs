@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod alarms;
 mod alone;
 mod callbacks;
 mod deployed;

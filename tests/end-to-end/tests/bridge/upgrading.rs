@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sandbox::faults::Scope;
 use sandbox::medic::{Fault, MessageState};
 
 use crate::deployed::{Bridge, MARK, on_a_stack_of_its_own, run};
-use crate::driving::found;
+use crate::driving::{FORM, answer, form, found};
 
 /// What holds messages, keys or addresses: were one of these made anew, what is in it would be gone.
 const LASTING: [&str; 10] = [
@@ -84,6 +84,40 @@ fn what_was_sent_is_still_known_when_the_stack_is_removed() -> anyhow::Result<()
         .await?;
         let row = bridge.row(&format!("message#{id}")).await?;
         ensure!(row.is_some_and(|row| row["status"] == "delivered"));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stack_gets_a_host_name_of_its_own_and_the_webhooks_answer_to_it() -> anyhow::Result<()> {
+    const DOMAIN: &str = "sms.example.org";
+    const CERTIFICATE: &str = "arn:aws:acm:us-east-1:123456789012:certificate/of-that-name";
+    run(async {
+        let bridge = Bridge::deploy().await?;
+        // The name without its certificate is refused.
+        let alone = [("DomainName", DOMAIN)];
+        ensure!(bridge.update_all(&alone).await.is_err());
+        let domain = [("DomainName", DOMAIN), ("CertificateArn", CERTIFICATE)];
+        let stack = bridge.update_all(&domain).await?;
+        let (incoming, reports) = stack.callback_urls().await?;
+        for (url, fields) in [
+            (
+                incoming,
+                [("id", "a"), ("from", "+254700000010"), ("text", MARK)],
+            ),
+            (reports, [("id", "ATXid_a"), ("status", "Sent"), ("x", "")]),
+        ] {
+            let path = url.strip_prefix(&format!("https://{DOMAIN}"));
+            let path = path.with_context(|| format!("{url} has another name"))?;
+            // Nobody has the name in their DNS.
+            let request = bridge
+                .request_to(&format!("{}{path}", bridge.emulator.url()))
+                .header("host", DOMAIN)
+                .header("content-type", FORM);
+            let answer = answer(request.body(form(&fields))).await?;
+            ensure!(answer.status == 200, "{path}: {answer:?}");
+        }
+        bridge.stored("a").await?;
         Ok(())
     })
 }

@@ -20,6 +20,9 @@ pub const ACCESS_KEY: &str = "test";
 /// CloudFormation's name and version.
 const CLOUDFORMATION: (&str, &str) = ("cloudformation", "2010-05-15");
 
+/// CloudWatch's name and version.
+const CLOUDWATCH: (&str, &str) = ("monitoring", "2010-08-01");
+
 /// Longer than SQS's longest wait for a message.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 
@@ -125,6 +128,62 @@ impl Aws {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).with_context(|| format!("{target} did not answer with JSON"))
+    }
+
+    /// Calls one operation of Lambda, which goes by method and path. An input that is null is none.
+    ///
+    /// # Errors
+    /// With Lambda's answer, when it refuses.
+    pub async fn lambda(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        input: &Value,
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}/2015-03-31/{path}", self.url);
+        let mut request = self.signed(self.http.request(method, url), "lambda");
+        if !input.is_null() {
+            request = request
+                .header("content-type", "application/json")
+                .body(input.to_string());
+        }
+        let text = successful(path, request.send().await?).await?;
+        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
+    }
+
+    /// Gives CloudWatch one value of a metric of AWS's own or of ours, with this dimension.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn put_metric(
+        &self,
+        (namespace, metric): (&str, &str),
+        (dimension, of): (&str, &str),
+        value: u32,
+    ) -> anyhow::Result<()> {
+        let value = value.to_string();
+        let parameters = [
+            ("Namespace", namespace),
+            ("MetricData.member.1.MetricName", metric),
+            ("MetricData.member.1.Value", &value),
+            ("MetricData.member.1.Dimensions.member.1.Name", dimension),
+            ("MetricData.member.1.Dimensions.member.1.Value", of),
+        ];
+        let (service, version) = CLOUDWATCH;
+        self.query(service, version, "PutMetricData", &parameters)
+            .await?;
+        Ok(())
+    }
+
+    /// What CloudWatch says of an alarm, as XML.
+    ///
+    /// # Errors
+    /// When the emulator does not tell.
+    pub async fn alarm(&self, name: &str) -> anyhow::Result<String> {
+        let parameters = [("AlarmNames.member.1", name)];
+        let (service, version) = CLOUDWATCH;
+        self.query(service, version, "DescribeAlarms", &parameters)
+            .await
     }
 
     /// Makes a bucket.
