@@ -20,19 +20,19 @@ pub async fn examine(stack: &Stack) -> Finding {
         (
             SourceQueue::Exchange,
             REPORT,
-            "delivery reports came to the URL of incoming messages",
+            "delivery reports at the URL of incoming messages",
         ),
         (
             SourceQueue::Reports,
             INCOMING,
-            "SMS came to the URL of delivery reports",
+            "SMS at the URL of delivery reports",
         ),
     ] {
         match peek(stack, queue).await {
             Ok(peeked) => {
                 let count = count(&peeked.items, fields);
                 if count > 0 {
-                    misplaced.push(format!("{count} {what}"));
+                    misplaced.push(format!("{what}: {count}"));
                 }
             }
             Err(failure) => return Finding::failed(CHECK, &failure),

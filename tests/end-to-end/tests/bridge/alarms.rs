@@ -1,6 +1,7 @@
 //! The alarms that do not depend on a function's own log, raised on the deployed stack.
 
 use anyhow::ensure;
+use serde_json::json;
 
 use crate::deployed::{Bridge, on_the_shared_stack};
 
@@ -57,13 +58,9 @@ async fn state_after(bridge: &Bridge, case: &Case, value: u32) -> anyhow::Result
         .await?;
     let alarm = aws.alarm(&bridge.stack.resource(case.alarm).await?).await?;
     // The emulator adds up the metric of all resources: that it is this one's is for us to check.
-    ensure!(
-        alarm.contains(&format!("<Value>{resource}</Value>")),
-        "{alarm}"
-    );
-    let (_, state) = alarm.split_once("<StateValue>").unwrap_or_default();
-    let (state, _) = state.split_once('<').unwrap_or_default();
-    Ok(state.to_owned())
+    let of_resource = json!([{ "Name": dimension, "Value": resource }]);
+    ensure!(alarm["Dimensions"] == of_resource, "{alarm}");
+    Ok(alarm["StateValue"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]
@@ -106,8 +103,9 @@ fn a_queue_that_nobody_reads_raises_its_alarm() -> anyhow::Result<()> {
         aws.put_metric(metric, ("stack", "bridge"), 1).await?;
         let name = bridge.stack.resource("QueueStalledAlarm").await?;
         let alarm = aws.alarm(&name).await?;
-        ensure!(alarm.contains("<Value>bridge</Value>"), "{alarm}");
-        ensure!(alarm.contains("<StateValue>ALARM</StateValue>"), "{alarm}");
+        let of_stack = json!([{ "Name": "stack", "Value": "bridge" }]);
+        ensure!(alarm["Dimensions"] == of_stack, "{alarm}");
+        ensure!(alarm["StateValue"] == "ALARM", "{alarm}");
         Ok(())
     })
 }

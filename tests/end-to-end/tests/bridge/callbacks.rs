@@ -238,8 +238,8 @@ fn a_slash_at_the_end_of_a_callback_url_is_no_other_path() -> anyhow::Result<()>
         ]);
         let report = form(&[("id", "ATXid_slash"), ("status", "Sent")]);
         for (callback, body) in [
-            (Callback::IncomingMessages, sms),
-            (Callback::DeliveryReports, report),
+            (IncomingMessages, sms),
+            (DeliveryReports, report),
         ] {
             let url = format!("{}/?{key}", bridge.url(callback));
             let request = bridge.request_to(&url).header("content-type", FORM);

@@ -20,8 +20,8 @@ pub const ACCESS_KEY: &str = "test";
 /// CloudFormation's name and version.
 const CLOUDFORMATION: (&str, &str) = ("cloudformation", "2010-05-15");
 
-/// CloudWatch's name and version.
-const CLOUDWATCH: (&str, &str) = ("monitoring", "2010-08-01");
+/// What the operations of CloudWatch's metrics and alarms begin with.
+const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
 
 /// Longer than SQS's longest wait for a message.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
@@ -161,29 +161,27 @@ impl Aws {
         (dimension, of): (&str, &str),
         value: u32,
     ) -> anyhow::Result<()> {
-        let value = value.to_string();
-        let parameters = [
-            ("Namespace", namespace),
-            ("MetricData.member.1.MetricName", metric),
-            ("MetricData.member.1.Value", &value),
-            ("MetricData.member.1.Dimensions.member.1.Name", dimension),
-            ("MetricData.member.1.Dimensions.member.1.Value", of),
-        ];
-        let (service, version) = CLOUDWATCH;
-        self.query(service, version, "PutMetricData", &parameters)
+        let datum = json!({
+            "MetricName": metric,
+            "Value": value,
+            "Dimensions": [{ "Name": dimension, "Value": of }],
+        });
+        let input = json!({ "Namespace": namespace, "MetricData": [datum] });
+        self.call("monitoring", &format!("{CLOUDWATCH}.PutMetricData"), &input)
             .await?;
         Ok(())
     }
 
-    /// What CloudWatch says of an alarm, as XML.
+    /// An alarm, as CloudWatch describes it.
     ///
     /// # Errors
-    /// When the emulator does not tell.
-    pub async fn alarm(&self, name: &str) -> anyhow::Result<String> {
-        let parameters = [("AlarmNames.member.1", name)];
-        let (service, version) = CLOUDWATCH;
-        self.query(service, version, "DescribeAlarms", &parameters)
-            .await
+    /// When there is no such alarm.
+    pub async fn alarm(&self, name: &str) -> anyhow::Result<Value> {
+        let input = json!({ "AlarmNames": [name] });
+        let target = format!("{CLOUDWATCH}.DescribeAlarms");
+        let answer = self.call("monitoring", &target, &input).await?;
+        let alarm = answer.pointer("/MetricAlarms/0").cloned();
+        alarm.with_context(|| format!("there is no alarm {name}"))
     }
 
     /// Makes a bucket.
