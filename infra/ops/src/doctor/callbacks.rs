@@ -14,24 +14,36 @@ const TAKEN: u16 = 413;
 
 /// Calls both, with the key and without.
 pub async fn examine(stack: &Stack, http: &Http, keys: &Keys) -> Vec<Finding> {
+    let unreachable = match stack.parameter("DomainName") {
+        Some(domain) => format!(
+            "look whether {domain} is a CNAME of the stack's output CallbackDomainTarget in your DNS"
+        ),
+        None => "look at the API in this region".to_owned(),
+    };
     let mut findings = Vec::new();
     for (check, output) in [
         ("incoming callback", INCOMING_MESSAGES),
         ("report callback", DELIVERY_REPORTS),
     ] {
         findings.push(match stack.callback_url(output) {
-            Ok(url) => one(check, &url, http, keys.key.as_deref()).await,
+            Ok(url) => one(check, &url, http, keys.key.as_deref(), &unreachable).await,
             Err(failure) => Finding::failed(check, &failure),
         });
     }
     findings
 }
 
-async fn one(check: &'static str, url: &str, http: &Http, key: Option<&str>) -> Finding {
+async fn one(
+    check: &'static str,
+    url: &str,
+    http: &Http,
+    key: Option<&str>,
+    unreachable: &str,
+) -> Finding {
     match call(http, url.trim_end_matches("?key="), String::new()).await {
         Ok(403) => {}
         Ok(status) => return unexpected(check, "without a key", status),
-        Err(problem) => return Finding::wrong(check, problem, "look at the API in this region"),
+        Err(problem) => return Finding::wrong(check, problem, unreachable),
     }
     let Some(key) = key else {
         return Finding::unknown(check, "it refuses without a key; there is none to try");

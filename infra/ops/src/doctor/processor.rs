@@ -4,6 +4,7 @@
 use std::io::Read as _;
 
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
+use aws_sdk_lambda::types::FunctionConfiguration;
 use bridge::adapters::http_client::exchange;
 use bridge::ports::Response;
 use flate2::read::DeflateDecoder;
@@ -62,7 +63,9 @@ pub async fn examine(
 
 /// The processor that Lambda runs the function on.
 fn configured(answer: &GetFunctionOutput) -> String {
-    let architectures = answer.configuration().map(|it| it.architectures());
+    let architectures = answer
+        .configuration()
+        .map(FunctionConfiguration::architectures);
     let first = architectures.and_then(|architectures| architectures.first());
     first.map_or_else(|| USUAL.to_owned(), |first| first.as_str().to_owned())
 }

@@ -109,3 +109,16 @@ fn a_queue_that_nobody_reads_raises_its_alarm() -> anyhow::Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn the_exchange_is_allowed_to_ask_how_many_messages_the_other_queues_have() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        bridge.stack.poll().await?;
+        bridge.until_logged("medic-exchange", "posted", 1).await?;
+        // The emulator enforces the function's role. A refusal would be in the log of the same round.
+        let log = bridge.log("medic-exchange").await?;
+        let failed = log.iter().find(|line| line["event"] == "queue_failed");
+        ensure!(failed.is_none(), "{failed:?}");
+        Ok(())
+    })
+}

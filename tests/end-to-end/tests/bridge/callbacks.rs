@@ -237,10 +237,7 @@ fn a_slash_at_the_end_of_a_callback_url_is_no_other_path() -> anyhow::Result<()>
             ("to", "20880"),
         ]);
         let report = form(&[("id", "ATXid_slash"), ("status", "Sent")]);
-        for (callback, body) in [
-            (IncomingMessages, sms),
-            (DeliveryReports, report),
-        ] {
+        for (callback, body) in [(IncomingMessages, sms), (DeliveryReports, report)] {
             let url = format!("{}/?{key}", bridge.url(callback));
             let request = bridge.request_to(&url).header("content-type", FORM);
             let answer = answer(request.body(body)).await?;
