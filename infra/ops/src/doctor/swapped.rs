@@ -73,7 +73,7 @@ mod tests {
         include_str!("../../../../functions/bridge/tests/payloads/delivery-report-failed.form");
 
     #[test]
-    fn the_two_kinds_are_told_apart_by_their_fields() {
+    fn the_two_kinds_differ_by_their_fields() {
         assert!(has_all(AN_SMS, INCOMING) && !has_all(AN_SMS, REPORT));
         assert!(has_all(A_REPORT, REPORT) && !has_all(A_REPORT, INCOMING));
         for neither in ["", "id=1", "from=MyBank", "status=Sent", "{}"] {

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_messages_are_told_as_text_and_only_when_they_are_asked_for() {
+    fn the_numbers_of_messages_are_text_and_come_only_when_they_are_asked_for() {
         let mut queue = Queue::standard("outbox", 30_000);
         for body in ["a", "b", "c"] {
             let input = json!({ "MessageBody": body });
