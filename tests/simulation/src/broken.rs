@@ -239,7 +239,7 @@ impl LedgerStore for BentLedger {
                 match row {
                     Row::Sms(row) => row.reports.clear(),
                     Row::Message(row) => row.status = Status::Unsent,
-                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) => {}
+                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) | Row::Attempts(_) => {}
                 }
             }
         }

@@ -166,20 +166,15 @@ fn receive(world: &Rc<World>, function: Function) {
         Function::OutboundSender | Function::ReportRecorder => world.random.between(1, 10) as usize,
         _ => BATCH,
     };
-    let (batch, dead) = mapping.poll(
+    let (batch, expired) = mapping.poll(
         &mut world.queue(function.queue()).borrow_mut(),
         limit,
         world.now_ms(),
         queue::by_chance(&world.random),
     );
     drop(lambda);
-    if !dead.is_empty() {
-        world.count(|| "SQS: moved to the dead-letter queue".to_owned());
-        world
-            .dead
-            .borrow_mut()
-            .extend(dead.into_iter().map(|m| m.body));
-    }
+    let expired = expired.into_iter().map(|message| message.body);
+    world.expired.borrow_mut().extend(expired);
     if !batch.is_empty() {
         world.uses_queue(function, function.queue());
         start(world, function, batch);

@@ -151,8 +151,17 @@ fn incoming(world: &World) -> Vec<Breach> {
             found.push(breach(1, &sms.id, "is another text or sender in Medic"));
         }
     }
-    for body in world.dead.borrow().iter() {
-        found.push(breach(1, body, "was moved to a dead-letter queue by SQS"));
+    for body in world.expired.borrow().iter() {
+        if !matches!(
+            decode(body),
+            Ok(ExchangeMessage::Poll | ExchangeMessage::Continue)
+        ) {
+            found.push(breach(
+                1,
+                body,
+                "was dropped by SQS, because it was too old",
+            ));
+        }
     }
     found
 }

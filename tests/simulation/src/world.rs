@@ -114,8 +114,8 @@ pub struct World {
     pub secret: RefCell<String>,
     /// Whether the schedule sends its polls.
     pub polling: Cell<bool>,
-    /// Bodies that SQS moved to a dead-letter queue by itself.
-    pub dead: RefCell<Vec<String>>,
+    /// Bodies that SQS dropped because they were too old.
+    pub expired: RefCell<Vec<String>>,
     /// What was seen in the log or in a queue's attributes and must not be there.
     pub leaks: RefCell<Vec<String>>,
     /// Every line of the log, if steps are written down.
@@ -145,7 +145,7 @@ impl World {
             africas_talking: RefCell::default(),
             secret: RefCell::new(format!("{{\"key\":\"{SECRET_KEY}-1\"}}")),
             polling: Cell::new(true),
-            dead: RefCell::default(),
+            expired: RefCell::default(),
             leaks: RefCell::default(),
             trace: RefCell::default(),
             settled: RefCell::default(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::domain::backoff::{BRIEF_WAIT, Wait};
+use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::{ClaimToken, MessageRow, SendingRules};
@@ -91,20 +91,13 @@ where
             .iter()
             .map(|record| self.take(record, deadline, &calls));
         let dispositions = join_all(takes).await;
-        let now = self.runtime.now();
         let undone: Vec<(&Record, Wait)> = records
             .iter()
             .zip(&dispositions)
             .filter_map(|(record, disposition)| match disposition {
                 Disposition::Done => None,
-                Disposition::Wait(until) => {
-                    let at_least = until.since(now);
-                    Some((record, Wait::Growing { at_least }))
-                }
-                Disposition::Brief => {
-                    let at_least = BRIEF_WAIT;
-                    Some((record, Wait::Brief { at_least }))
-                }
+                Disposition::Wait(until) => Some((record, Wait::Until(*until))),
+                Disposition::Brief => Some((record, Wait::Retry)),
             })
             .collect();
         return_for_retry(&self.outbox, &undone, &self.runtime).await

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Disposition, OutboundSender, QUEUE_INSTEAD};
-use crate::domain::backoff::wait;
+use crate::domain::backoff::backoff;
 use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
@@ -78,7 +78,7 @@ where
             }
             Outcome::NotSent { reason, at_least } => {
                 let tries = row.not_sent.saturating_add(1);
-                let until = now + wait(tries, at_least, &self.runtime);
+                let until = now + backoff(tries).max(at_least);
                 self.runtime.record(LogEvent::SendPostponed {
                     medic_id: Redacted::new(&sms.id),
                     attempt: row.attempts,
