@@ -121,11 +121,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         if records.is_empty() {
             return true;
         }
-        let lifetime = deadline
-            .since(self.runtime.now())
-            .saturating_add(self.grace)
-            .saturating_add(IN_DOUBT_MARGIN);
-        let seconds = whole_seconds(lifetime);
+        let until = deadline + self.grace + IN_DOUBT_MARGIN;
+        let seconds = whole_seconds(until.since(self.runtime.now()));
         let visibilities: Vec<(&Record, i32)> =
             records.iter().map(|record| (*record, seconds)).collect();
         let changed = self.exchange.change_visibility(&visibilities).await;
