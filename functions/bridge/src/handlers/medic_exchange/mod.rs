@@ -135,31 +135,25 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             return true;
         }
         let extended = retry(ILL_QUEUE, &self.runtime, async || {
-            let left = deadline.since(self.runtime.now());
-            let lifetime = left
-                .saturating_add(self.grace)
-                .saturating_add(IN_DOUBT_MARGIN);
-            let seconds = whole_seconds(lifetime);
+            let now = self.runtime.now();
+            let until = deadline + self.grace + IN_DOUBT_MARGIN;
+            let seconds = whole_seconds(until.since(now));
             let visibilities: Vec<(&Record, i32)> =
                 records.iter().map(|record| (*record, seconds)).collect();
             let changed = self.exchange.change_visibility(&visibilities).await;
             log_queue_errors(&changed, &self.runtime);
+            let errors: Vec<&QueueError> = changed
+                .iter()
+                .filter_map(|one| one.as_ref().err())
+                .collect();
             // A queue that is ill may be well again in a moment. One that refuses is right: the batch
             // is somebody else's.
-            let is_refused = |error: &QueueError| error.sender_fault;
-            match changed.iter().filter_map(|one| one.as_ref().err()).next() {
-                None => ControlFlow::Break(Ok(())),
-                Some(_)
-                    if changed
-                        .iter()
-                        .any(|one| one.as_ref().is_err_and(is_refused)) =>
-                {
-                    ControlFlow::Break(Err(()))
-                }
-                Some(_) if left <= self.post_timeout.saturating_add(LAST_ACTS) => {
-                    ControlFlow::Break(Err(()))
-                }
-                Some(_) => ControlFlow::Continue(()),
+            let is_refused = errors.iter().any(|error| error.sender_fault);
+            let is_too_late = deadline.since(now) <= self.post_timeout.saturating_add(LAST_ACTS);
+            match errors.is_empty() {
+                true => ControlFlow::Break(Ok(())),
+                false if is_refused || is_too_late => ControlFlow::Break(Err(())),
+                false => ControlFlow::Continue(()),
             }
         });
         extended.await.is_ok()
