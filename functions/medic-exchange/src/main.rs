@@ -9,7 +9,6 @@ use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
 use bridge::config::MedicExchangeConfig;
-use bridge::domain::time::Timestamp;
 use bridge::handlers::medic_exchange::MedicExchange;
 use bridge::handlers::monitors::{LedgerMonitor, QueueMonitor};
 use bridge::log::WorkQueue;
@@ -26,13 +25,13 @@ async fn main() -> Result<(), Error> {
 async fn serve(system: &System) -> Result<(), Error> {
     let config = MedicExchangeConfig::from_env()?;
     let aws = Aws::from_environment()?;
-    let server = MedicServer::new(&config.medic_url, config.post_timeout_ms)?;
+    let server = MedicServer::new(&config.medic_url, config.post_timeout)?;
     let secret = ManagedSecret::new(aws.secrets_manager(), config.credentials_secret_arn);
     let credentials = OutsideCredentials::new(secret, system);
     let ledger = LedgerTable::new(
         aws.dynamodb(),
         config.ledger.table,
-        config.ledger.retention_ms,
+        config.ledger.retention,
         system,
     );
     let sqs = aws.sqs();
@@ -48,7 +47,7 @@ async fn serve(system: &System) -> Result<(), Error> {
     let ledger_monitor = LedgerMonitor::default();
     let queue_monitor = QueueMonitor::default();
     let monitored = [(WorkQueue::Outbox, &outbox), (WorkQueue::Reports, &reports)];
-    serve_queue(system, async |records, deadline_ms| {
+    serve_queue(system, async |records, deadline| {
         let handler = MedicExchange {
             ledger: &ledger,
             exchange: &exchange,
@@ -59,16 +58,15 @@ async fn serve(system: &System) -> Result<(), Error> {
             },
             medic: MedicApi::open(&server, &credentials)?,
             runtime: system,
-            post_timeout_ms: config.post_timeout_ms,
-            grace_ms: config.grace_ms,
+            post_timeout: config.post_timeout,
+            grace: config.grace,
         };
         // The queues are checked while the round begins, because it puts messages into one of them.
-        let deadline = Timestamp::from_millis(deadline_ms);
         let (undone, ()) = tokio::join!(
-            handler.handle(&records, deadline_ms),
+            handler.handle(&records, deadline),
             queue_monitor.check(&monitored, &system, deadline)
         );
-        ledger_monitor.check(&ledger, &system, deadline_ms).await;
+        ledger_monitor.check(&ledger, &system, deadline).await;
         Ok(undone)
     })
     .await

@@ -35,8 +35,8 @@ impl EventSourceMapping {
         self.in_flight
     }
 
-    /// Takes a batch for an invocation, if one may begin: what it is handed, and what moves to the
-    /// dead-letter queue instead. At most `limit` messages, because a queue often hands out fewer
+    /// Takes a batch for an invocation, if one may begin: what it is handed, and what the queue has
+    /// dropped because it was too old. At most `limit` messages, because a queue often hands out fewer
     /// than it has; `choose` orders them as in [`Queue::receive`]. A FIFO queue hands out nothing of a
     /// message group that is in flight.
     pub fn poll(
@@ -49,11 +49,11 @@ impl EventSourceMapping {
         if !self.may_begin() {
             return (Vec::new(), Vec::new());
         }
-        let (batch, dead) = queue.receive(now_ms, limit.min(self.batch_size), choose);
+        let (batch, expired) = queue.receive(now_ms, limit.min(self.batch_size), choose);
         if !batch.is_empty() {
             self.in_flight += 1;
         }
-        (batch, dead)
+        (batch, expired)
     }
 
     /// Whether one more invocation may begin.

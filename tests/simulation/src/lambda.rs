@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bridge::domain::time::Timestamp;
 use bridge::handlers::medic_exchange::MedicExchange;
 use bridge::handlers::outbound_sender::OutboundSender;
 use bridge::handlers::report_recorder::ReportRecorder;
@@ -165,20 +166,15 @@ fn receive(world: &Rc<World>, function: Function) {
         Function::OutboundSender | Function::ReportRecorder => world.random.between(1, 10) as usize,
         _ => BATCH,
     };
-    let (batch, dead) = mapping.poll(
+    let (batch, expired) = mapping.poll(
         &mut world.queue(function.queue()).borrow_mut(),
         limit,
         world.now_ms(),
         queue::by_chance(&world.random),
     );
     drop(lambda);
-    if !dead.is_empty() {
-        world.count(|| "SQS: moved to the dead-letter queue".to_owned());
-        world
-            .dead
-            .borrow_mut()
-            .extend(dead.into_iter().map(|m| m.body));
-    }
+    let expired = expired.into_iter().map(|message| message.body);
+    world.expired.borrow_mut().extend(expired);
     if !batch.is_empty() {
         world.uses_queue(function, function.queue());
         start(world, function, batch);
@@ -291,10 +287,14 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 dead_letters: dead_letter(QueueName::ExchangeDeadLetter, true),
                 medic: BentMedic::new(ctx),
                 runtime,
-                post_timeout_ms: settings.post_timeout_ms,
-                grace_ms: settings.grace_ms,
+                post_timeout: settings.post_timeout,
+                grace: settings.grace,
             };
-            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+            Box::pin(async move {
+                handler
+                    .handle(&records, Timestamp::from_millis(deadline_ms))
+                    .await
+            })
         }
         Function::OutboundSender => {
             let handler = OutboundSender {
@@ -307,9 +307,13 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 runtime,
                 rules: settings.rules,
                 sender_ids: Rc::clone(&settings.sender_ids),
-                call_timeout_ms: settings.call_timeout_ms,
+                call_timeout: settings.call_timeout,
             };
-            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+            Box::pin(async move {
+                handler
+                    .handle(&records, Timestamp::from_millis(deadline_ms))
+                    .await
+            })
         }
         _ => {
             let handler = ReportRecorder {
@@ -317,7 +321,7 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 reports: BentQueue::new(ctx, QueueName::Reports),
                 dead_letters: dead_letter(QueueName::ReportsDeadLetter, false),
                 runtime,
-                call_over_after_ms: settings.rules.call_over_after_ms,
+                call_over_after: settings.rules.call_over_after,
             };
             Box::pin(async move { handler.handle(&records).await })
         }

@@ -2,14 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Fifo, NewMessage, QueueDepth, QueueError, Record};
 pub use models::sqs::{BATCH, Message};
 use models::sqs::{Outgoing, Queue, Received, SqsError};
 
 use crate::random::Random;
-
-/// So many receives, and the message moves to the dead-letter queue.
-pub const MAX_RECEIVES: u32 = 1_000;
 
 /// A queue.
 pub struct QueueModel(Queue);
@@ -30,12 +28,12 @@ impl DerefMut for QueueModel {
 impl QueueModel {
     /// A standard queue.
     pub fn standard(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::standard(name, visibility_ms).with_max_receives(MAX_RECEIVES))
+        Self(Queue::standard(name, visibility_ms))
     }
 
     /// A FIFO queue with content-based deduplication.
     pub fn fifo(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::fifo(name, visibility_ms).with_max_receives(MAX_RECEIVES))
+        Self(Queue::fifo(name, visibility_ms))
     }
 
     /// Takes a message. `Ok` also when FIFO deduplication swallows it.
@@ -59,15 +57,15 @@ impl QueueModel {
     }
 
     /// Hands out up to so many messages, in an order by chance where there is none; and returns
-    /// those that move to the dead-letter queue.
+    /// those that were dropped because they are too old.
     pub fn receive(
         &mut self,
         now_ms: i64,
         limit: usize,
         random: &Random,
     ) -> (Vec<Record>, Vec<Message>) {
-        let (received, dead) = self.0.receive(now_ms, limit, by_chance(random));
-        (received.into_iter().map(record).collect(), dead)
+        let (received, expired) = self.0.receive(now_ms, limit, by_chance(random));
+        (received.into_iter().map(record).collect(), expired)
     }
 
     /// How many messages there are.
@@ -112,7 +110,7 @@ pub fn record(received: Received) -> Record {
         receipt_handle: received.receipt_handle,
         body: received.body,
         receive_count: received.receive_count,
-        sent_at_ms: received.sent_at_ms,
+        sent_at: Timestamp::from_millis(received.sent_at_ms),
         group: received.group,
     }
 }

@@ -115,7 +115,6 @@ pub struct Queue {
     pub is_fifo: bool,
     /// How long a received message is in flight, unless somebody changes that.
     pub visibility_ms: i64,
-    max_receives: Option<u32>,
     /// AWS's lock of a message group; off only to see what it is good for.
     pub group_lock: bool,
     messages: BTreeMap<u64, Message>,
@@ -139,7 +138,6 @@ impl Queue {
             name: name.to_owned(),
             is_fifo: false,
             visibility_ms,
-            max_receives: None,
             group_lock: true,
             messages: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -157,15 +155,6 @@ impl Queue {
         Self {
             is_fifo: true,
             ..Self::standard(name, visibility_ms)
-        }
-    }
-
-    /// The same with a redrive policy: so many receives, and a message moves to the dead-letter queue.
-    #[must_use]
-    pub fn with_max_receives(self, max_receives: u32) -> Self {
-        Self {
-            max_receives: Some(max_receives),
-            ..self
         }
     }
 
@@ -253,7 +242,7 @@ impl Queue {
         }
     }
 
-    /// Hands out up to so many messages; and returns those that move to the dead-letter queue.
+    /// Hands out up to so many messages; and returns those that were dropped because they are too old.
     ///
     /// Standard: any that are visible, in an order that `choose` decides on by giving a number up to
     /// the one that it is handed. FIFO: of each group, in order, what precedes its first invisible
@@ -264,11 +253,12 @@ impl Queue {
         limit: usize,
         choose: impl Fn(usize) -> usize,
     ) -> (Vec<Received>, Vec<Message>) {
+        let mut expired = Vec::new();
         while let Some((number, oldest)) = self.messages.first_key_value()
             && now_ms - oldest.sent_at_ms >= RETENTION_MS
         {
             let number = *number;
-            self.remove(number);
+            expired.extend(self.remove(number));
         }
         let mut numbers = self.visible(now_ms, limit.min(BATCH));
         if !self.is_fifo {
@@ -278,14 +268,7 @@ impl Queue {
         }
         numbers.truncate(limit.min(BATCH));
         let mut records = Vec::new();
-        let mut dead = Vec::new();
         for number in numbers {
-            let receives = self.messages.get(&number).map(|message| message.receives);
-            let most = self.max_receives.unwrap_or(u32::MAX);
-            if receives.is_some_and(|receives| receives >= most) {
-                dead.extend(self.remove(number));
-                continue;
-            }
             self.receipts += 1;
             if let Some(message) = self.messages.get_mut(&number) {
                 message.receives = message.receives.saturating_add(1);
@@ -303,7 +286,7 @@ impl Queue {
                 });
             }
         }
-        (records, dead)
+        (records, expired)
     }
 
     /// What can be handed out now, in order; of a locked group no more than `limit`.
@@ -473,17 +456,18 @@ mod tests {
     }
 
     #[test]
-    fn a_redrive_policy_moves_what_was_received_too_often() {
-        let mut queue = Queue::standard("q", 0).with_max_receives(2);
+    fn a_message_that_is_too_old_is_dropped_however_often_it_was_received() {
+        let mut queue = Queue::standard("q", 0);
         let message = Outgoing {
             body: "a".to_owned(),
             ..Outgoing::default()
         };
         queue.send(message, 0).unwrap();
-        for _ in 0..2 {
+        for _ in 0..2_000 {
             assert_eq!(queue.receive(0, 10, FIRST).0.len(), 1);
         }
-        let (received, dead) = queue.receive(0, 10, FIRST);
-        assert_eq!((received.len(), dead.len()), (0, 1));
+        assert_eq!(queue.receive(RETENTION_MS - 1, 10, FIRST).0.len(), 1);
+        let (received, expired) = queue.receive(RETENTION_MS, 10, FIRST);
+        assert_eq!((received.len(), expired.len()), (0, 1));
     }
 }

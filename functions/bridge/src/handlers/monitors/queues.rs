@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::TIME_FOR_A_CHECK_MS;
+use super::TIME_FOR_A_CHECK;
 use crate::domain::time::Timestamp;
 use crate::log::{LogEvent, Redacted, WorkQueue};
 use crate::ports::{QueueBacklog, QueueDepth, Runtime};
@@ -52,11 +52,10 @@ impl QueueMonitor {
         runtime: &impl Runtime,
         deadline: Timestamp,
     ) {
-        let now = Timestamp::from_millis(runtime.now_ms());
+        let now = runtime.now();
         let checked = self.checked.get();
         let is_due = checked.is_none_or(|checked| now.since(checked) >= CHECK_INTERVAL);
-        let time_for_a_check = Duration::from_millis(TIME_FOR_A_CHECK_MS.unsigned_abs());
-        if !is_due || now + time_for_a_check > deadline {
+        if !is_due || now + TIME_FOR_A_CHECK > deadline {
             return;
         }
         self.checked.set(Some(now));
@@ -112,6 +111,7 @@ fn after(before: Option<Unread>, depth: QueueDepth, now: Timestamp) -> Option<Un
 mod tests {
     use super::*;
     use crate::domain::backoff::RandomSource;
+    use crate::domain::time::millis;
     use crate::log::EventLog;
     use crate::ports::{Clock, QueueError};
     use futures_util::FutureExt;
@@ -142,16 +142,16 @@ mod tests {
 
     #[derive(Default)]
     struct Around {
-        now_ms: Cell<i64>,
+        now: Cell<Timestamp>,
         log: RefCell<Vec<LogEvent>>,
     }
 
     impl Clock for Around {
-        fn now_ms(&self) -> i64 {
-            self.now_ms.get()
+        fn now(&self) -> Timestamp {
+            self.now.get()
         }
 
-        async fn pause(&self, _: u64) {}
+        async fn pause(&self, _: Duration) {}
     }
 
     impl RandomSource for Around {
@@ -189,7 +189,7 @@ mod tests {
         }
 
         fn check(&self, now_ms: i64, deadline_ms: i64) -> Vec<LogEvent> {
-            self.around.now_ms.set(now_ms);
+            self.around.now.set(Timestamp::from_millis(now_ms));
             let queues = [
                 (WorkQueue::Outbox, &self.outbox),
                 (WorkQueue::Reports, &self.reports),
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn an_invocation_that_is_about_to_end_leaves_it_to_the_next_one() {
         let process = Process::with((1, 0), (0, 0));
-        process.check(0, TIME_FOR_A_CHECK_MS - 1);
+        process.check(0, millis(TIME_FOR_A_CHECK) - 1);
         assert_eq!(process.outbox.asked.get(), 0);
     }
 }
