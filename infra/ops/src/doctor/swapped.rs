@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Finding;
-use crate::dead_letters::{Item, SourceQueue, peek};
+use crate::dead_letters::{DeadLetterItem, SourceQueue, peek};
 use crate::stack::Stack;
 
 const CHECK: &str = "callback URLs";
@@ -50,7 +50,7 @@ pub async fn examine(stack: &Stack) -> Finding {
 }
 
 /// How many callbacks among the dead letters have all of these fields.
-fn count(items: &[Item], fields: [&str; 2]) -> usize {
+fn count(items: &[DeadLetterItem], fields: [&str; 2]) -> usize {
     // A message of our own queues can be retried; a callback that named no message cannot.
     let callbacks = items.iter().filter(|item| !item.retryable);
     callbacks.filter(|item| has_all(&item.body, fields)).count()
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_message_of_our_own_queues_is_no_callback() {
-        let item = |retryable| Item::example("1", A_REPORT, retryable);
+        let item = |retryable| DeadLetterItem::example("1", A_REPORT, retryable);
         assert_eq!(count(&[item(true), item(false), item(false)], REPORT), 2);
     }
 }

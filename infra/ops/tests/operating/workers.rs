@@ -11,7 +11,7 @@ use sandbox::medic::MessageState;
 use sandbox::tools::Tool;
 use serde_json::{Value, json};
 
-use crate::deployed::{System, on_a_system_of_its_own, on_the_system};
+use crate::deployed::{DeployedSystem, on_a_system_of_its_own, on_the_system};
 
 /// A package, in base64, whose program is built for another processor: no more of it than the header.
 fn package_for_arm64() -> anyhow::Result<String> {
@@ -31,7 +31,7 @@ print(base64.b64encode(package.getvalue()).decode())
 }
 
 /// The package of a function, as it is deployed, in base64.
-async fn package_of(system: &System, function: &str) -> anyhow::Result<String> {
+async fn package_of(system: &DeployedSystem, function: &str) -> anyhow::Result<String> {
     let path = format!("functions/{function}");
     let aws = system.stack.aws();
     let answer = aws.lambda(Method::GET, &path, &Value::Null).await?;
@@ -41,7 +41,11 @@ async fn package_of(system: &System, function: &str) -> anyhow::Result<String> {
     Ok(BASE64_STANDARD.encode(package))
 }
 
-async fn deploy_package(system: &System, function: &str, package: &str) -> anyhow::Result<()> {
+async fn deploy_package(
+    system: &DeployedSystem,
+    function: &str,
+    package: &str,
+) -> anyhow::Result<()> {
     let path = format!("functions/{function}/code");
     let input = json!({ "ZipFile": package });
     system

@@ -65,7 +65,7 @@ pub struct OutboundSender<L, Q, A, H, S> {
 }
 
 /// What to do with a record.
-enum Disposition {
+enum SendDisposition {
     /// It is done, so that the queue can delete it.
     Done,
     /// It is retried, not before this time.
@@ -95,23 +95,23 @@ where
             .iter()
             .zip(&dispositions)
             .filter_map(|(record, disposition)| match disposition {
-                Disposition::Done => None,
-                Disposition::Wait(until) => Some((record, Wait::Until(*until))),
-                Disposition::Brief => Some((record, Wait::Retry)),
+                SendDisposition::Done => None,
+                SendDisposition::Wait(until) => Some((record, Wait::Until(*until))),
+                SendDisposition::Brief => Some((record, Wait::Retry)),
             })
             .collect();
         return_for_retry(&self.outbox, &undone, &self.runtime).await
     }
 
-    async fn take(&self, record: &Record, deadline: Timestamp, calls: &Calls) -> Disposition {
+    async fn take(&self, record: &Record, deadline: Timestamp, calls: &Calls) -> SendDisposition {
         let disposition = match decode(&record.body) {
             Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline, calls).await,
             Ok(OutboxMessage::Accepted(accepted)) => {
                 match self.record_acceptance(&accepted).await {
-                    Ok(()) => Ok(Disposition::Done),
+                    Ok(()) => Ok(SendDisposition::Done),
                     Err(error) => {
                         self.log_ledger_error(&error);
-                        Ok(Disposition::Brief)
+                        Ok(SendDisposition::Brief)
                     }
                 }
             }
@@ -121,7 +121,7 @@ where
                     dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
                         .await;
                 Ok(if dead_letters {
-                    Disposition::Done
+                    SendDisposition::Done
                 } else {
                     self.wait_a_little()
                 })
@@ -145,7 +145,7 @@ where
         sms: &OutgoingSms,
         deadline: Timestamp,
         calls: &Calls,
-    ) -> Result<Disposition, LedgerError> {
+    ) -> Result<SendDisposition, LedgerError> {
         if !self.has_time_to_call(deadline) {
             return Ok(self.wait_a_little());
         }
@@ -176,8 +176,8 @@ where
                 }
                 Ok(disposition)
             }
-            Claim::Wait(until) => Ok(Disposition::Wait(until)),
-            Claim::Done => Ok(Disposition::Done),
+            Claim::Wait(until) => Ok(SendDisposition::Wait(until)),
+            Claim::Done => Ok(SendDisposition::Done),
         }
     }
 
@@ -234,11 +234,11 @@ where
         &self,
         sms: &OutgoingSms,
         reason: &FailureReason,
-    ) -> Result<Disposition, LedgerError> {
+    ) -> Result<SendDisposition, LedgerError> {
         self.change(sms, |row| row.unsendable(reason.clone()))
             .await?;
         self.note_failure(sms, 0, reason);
-        Ok(Disposition::Done)
+        Ok(SendDisposition::Done)
     }
 
     /// Changes the message's row. Retries while the ledger does not answer.
@@ -283,8 +283,8 @@ where
         self.runtime.now() + needed <= deadline
     }
 
-    fn wait_a_little(&self) -> Disposition {
-        Disposition::Wait(self.runtime.now())
+    fn wait_a_little(&self) -> SendDisposition {
+        SendDisposition::Wait(self.runtime.now())
     }
 
     fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Disposition, OutboundSender, QUEUE_INSTEAD};
+use super::{OutboundSender, QUEUE_INSTEAD, SendDisposition};
 use crate::domain::backoff::backoff;
 use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::ids::MedicMessageId;
@@ -46,7 +46,7 @@ where
         token: &ClaimToken,
         outcome: Outcome,
         deadline: Timestamp,
-    ) -> Result<Disposition, LedgerError> {
+    ) -> Result<SendDisposition, LedgerError> {
         let now = self.runtime.now();
         match outcome {
             Outcome::Accepted(acceptance) => {
@@ -65,7 +65,7 @@ where
                 let step = |row: MessageRow| row.after_final_refusal(token, reason.clone());
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Done)
+                Ok(SendDisposition::Done)
             }
             Outcome::AccountFailure(cause) => {
                 let until = self
@@ -74,7 +74,7 @@ where
                 let step = |row: MessageRow| row.after_account_failure(token, cause, until);
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(until))
+                Ok(SendDisposition::Wait(until))
             }
             Outcome::NotSent { reason, at_least } => {
                 let tries = row.not_sent.saturating_add(1);
@@ -87,7 +87,7 @@ where
                 let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until);
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(until))
+                Ok(SendDisposition::Wait(until))
             }
             Outcome::Unknown(reason) => {
                 self.runtime.record(LogEvent::SendOutcomeUnknown {
@@ -101,19 +101,23 @@ where
                 };
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(now + self.rules.resend_after))
+                Ok(SendDisposition::Wait(now + self.rules.resend_after))
             }
         }
     }
 
     /// Never drops an acceptance: retries the write until the invocation nears its end, and then
     /// puts the acceptance into the queue.
-    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline: Timestamp) -> Disposition {
+    async fn keep_acceptance(
+        &self,
+        accepted: &AcceptedSms,
+        deadline: Timestamp,
+    ) -> SendDisposition {
         let recorded = self
             .retry_until_deadline(deadline, async || self.record_acceptance(accepted).await)
             .await;
         if recorded.is_ok() {
-            return Disposition::Done;
+            return SendDisposition::Done;
         }
         let queued = retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
             if self.is_near(deadline, LAST_ACTS) {
@@ -136,7 +140,7 @@ where
         self.runtime.record(LogEvent::AcceptanceQueued {
             medic_id: Redacted::new(&accepted.id),
         });
-        Disposition::Done
+        SendDisposition::Done
     }
 
     /// Whether the invocation has no more than this left.
