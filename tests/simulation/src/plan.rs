@@ -8,7 +8,7 @@ use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
 use bridge::wire::queue_messages::{DeadLetter, decode};
 
-use crate::africas_talking::{self, Account, Verdict};
+use crate::africas_talking::{self, Account, SendDecision};
 use crate::broken::Variant;
 use crate::faults::Rates;
 use crate::lambda::{self, Function};
@@ -303,10 +303,10 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
         }
         9 => {
             let cause = *world.random.pick(&[
-                Verdict::Rejected(402),
-                Verdict::Rejected(405),
-                Verdict::NoRecipient("InvalidSenderId"),
-                Verdict::Http(401, false),
+                SendDecision::Rejected(402),
+                SendDecision::Rejected(405),
+                SendDecision::NoRecipient("InvalidSenderId"),
+                SendDecision::Http(401, false),
             ]);
             world.africas_talking.borrow_mut().account = Account::Failing(cause);
             "the account is in trouble"
@@ -314,9 +314,9 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
         10 => {
             let taken = world.random.chance(500_000);
             let sick = *world.random.pick(&[
-                Verdict::Http(503, taken),
-                Verdict::NoAnswer(taken),
-                Verdict::Code500(taken),
+                SendDecision::Http(503, taken),
+                SendDecision::NoAnswer(taken),
+                SendDecision::Code500(taken),
             ]);
             world.africas_talking.borrow_mut().account = Account::Failing(sick);
             "Africa's Talking does not answer"

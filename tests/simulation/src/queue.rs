@@ -4,36 +4,36 @@ use std::ops::{Deref, DerefMut};
 
 use bridge::domain::time::Timestamp;
 use bridge::ports::{Fifo, NewMessage, QueueError, Record};
-pub use models::sqs::{BATCH, Message};
-use models::sqs::{Outgoing, Queue, Received, SqsError};
+pub use models::sqs::{BATCH, QueuedMessage};
+use models::sqs::{MessageToSend, QueueModel, ReceivedMessage, SqsError};
 
 use crate::random::Random;
 
 /// A queue.
-pub struct QueueModel(Queue);
+pub struct QueueInWorld(QueueModel);
 
-impl Deref for QueueModel {
-    type Target = Queue;
-    fn deref(&self) -> &Queue {
+impl Deref for QueueInWorld {
+    type Target = QueueModel;
+    fn deref(&self) -> &QueueModel {
         &self.0
     }
 }
 
-impl DerefMut for QueueModel {
-    fn deref_mut(&mut self) -> &mut Queue {
+impl DerefMut for QueueInWorld {
+    fn deref_mut(&mut self) -> &mut QueueModel {
         &mut self.0
     }
 }
 
-impl QueueModel {
+impl QueueInWorld {
     /// A standard queue.
     pub fn standard(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::standard(name, visibility_ms))
+        Self(QueueModel::standard(name, visibility_ms))
     }
 
     /// A FIFO queue with content-based deduplication.
     pub fn fifo(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::fifo(name, visibility_ms))
+        Self(QueueModel::fifo(name, visibility_ms))
     }
 
     /// Takes a message. `Ok` also when FIFO deduplication swallows it.
@@ -48,7 +48,7 @@ impl QueueModel {
                 deduplication_id,
             }) => (Some(group), Some(deduplication_id)),
         };
-        let message = Outgoing {
+        let message = MessageToSend {
             body: message.body,
             group,
             deduplication_id,
@@ -63,7 +63,7 @@ impl QueueModel {
         now_ms: i64,
         limit: usize,
         random: &Random,
-    ) -> (Vec<Record>, Vec<Message>) {
+    ) -> (Vec<Record>, Vec<QueuedMessage>) {
         let (received, expired) = self.0.receive(now_ms, limit, by_chance(random));
         (received.into_iter().map(record).collect(), expired)
     }
@@ -95,7 +95,7 @@ fn refusal(error: SqsError) -> QueueError {
 }
 
 /// A message as the bridge's port hands it over.
-pub fn record(received: Received) -> Record {
+pub fn record(received: ReceivedMessage) -> Record {
     Record {
         message_id: received.message_id,
         receipt_handle: received.receipt_handle,

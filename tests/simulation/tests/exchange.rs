@@ -2,8 +2,8 @@
 
 use bridge::domain::status::Status;
 use models::medic::MessageState;
-use simulation::africas_talking::Verdict;
-use simulation::faults::{Call, Disposition};
+use simulation::africas_talking::SendDecision;
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::medic::{self, Logged, Mode, PostDisposition};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario, THIRD_PHONE};
@@ -34,9 +34,9 @@ fn an_offered_message_is_in_outbox_before_it_has_a_row() {
     scenario.wants("out-1");
     scenario.faults.script(
         Function::MedicExchange,
-        Call::Write,
+        PortCall::Write,
         0,
-        Disposition::DiesBefore,
+        CallDisposition::DiesBefore,
         1,
     );
     scenario.switch_off(Function::OutboundSender);
@@ -56,9 +56,9 @@ fn what_outbox_does_not_take_is_not_acknowledged() {
     scenario.wants("out-1");
     scenario.faults.script(
         Function::MedicExchange,
-        Call::Send,
+        PortCall::Send,
         0,
-        Disposition::FailsBefore,
+        CallDisposition::FailsBefore,
         1,
     );
     scenario.seconds(30);
@@ -70,7 +70,7 @@ fn what_outbox_does_not_take_is_not_acknowledged() {
 #[test]
 fn a_message_that_is_offered_again_is_reported_again_and_not_sent_again() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(scenario.reported("out-1"), Some(Status::Sent));
@@ -324,9 +324,9 @@ fn the_first_act_extends_the_visibility_for_longer_than_the_invocation_can_live(
     let scenario = Scenario::without_polls();
     scenario.faults.script(
         Function::MedicExchange,
-        Call::Post,
+        PortCall::Post,
         0,
-        Disposition::DiesAfter,
+        CallDisposition::DiesAfter,
         1,
     );
     let began_ms = scenario.now_ms();
@@ -351,9 +351,9 @@ fn nothing_is_posted_for_a_batch_before_its_visibility_is_extended() {
     let ill = |times| {
         scenario.faults.script(
             Function::MedicExchange,
-            Call::ChangeVisibility,
+            PortCall::ChangeVisibility,
             0,
-            Disposition::FailsBefore,
+            CallDisposition::FailsBefore,
             times,
         );
     };
@@ -414,16 +414,16 @@ fn a_restart_of_medic_loses_nothing_and_doubles_nothing() {
 fn nobody_posts_after_an_invocation_that_died_in_doubt_with_nothing_but_polls() {
     let scenario = Scenario::default();
     scenario.wants("out-1");
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.rest(1);
     // The POST with a status hangs in Medic, and its invocation dies before it can say so.
     let hangs_until_ms = scenario.now_ms() + 20 * 60_000;
     scenario.medic.borrow_mut().hangs_until_ms = hangs_until_ms;
     scenario.faults.script(
         Function::MedicExchange,
-        Call::Post,
+        PortCall::Post,
         0,
-        Disposition::DiesAfter,
+        CallDisposition::DiesAfter,
         1,
     );
     scenario.report("out-1", "Success");

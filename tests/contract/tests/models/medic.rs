@@ -5,11 +5,12 @@ use std::cell::{Cell, RefCell};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use models::faults::Scope;
-use models::http::Request;
+use models::http::ServerRequest;
 use models::medic::{
-    Fault, LONGEST_BODY, Medic, MessageState, NewReply, Outgoing, Progress, Reaction, Reply, Step,
+    AutoReply, LONGEST_BODY, MedicFault, MedicModel, MessageState, NewReply, OutgoingMessage,
+    PostProgress, PostStep, Reaction,
 };
-use sandbox::medic::{Config, StandIn};
+use sandbox::medic::{MedicConfig, MedicStandIn};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -18,7 +19,7 @@ use crate::{Got, call, in_process_and_over_http};
 const PHONE: &str = "+254700000001";
 const SERVER_ERROR: &str = r#"{"code":500,"error":"Server error"}"#;
 
-in_process_and_over_http! {
+in_process_and_over_http! { MedicBench:
     a_get_checks_address_and_credentials
     wrong_credentials_are_a_401_or_a_redirect_to_the_login_page
     ten_failed_logins_in_ten_seconds_lock_the_user_name_also_for_the_right_password
@@ -59,9 +60,9 @@ in_process_and_over_http! {
 }
 
 /// Medic, called in one of two ways.
-enum Bench {
-    InProcess(Box<RefCell<Medic>>, Cell<i64>),
-    OverHttp(StandIn),
+enum MedicBench {
+    InProcess(Box<RefCell<MedicModel>>, Cell<i64>),
+    OverHttp(MedicStandIn),
 }
 
 /// A POST that waits in the middle of its work.
@@ -70,19 +71,19 @@ enum Paused {
     OverHttp(JoinHandle<Option<Got>>),
 }
 
-impl Bench {
+impl MedicBench {
     fn in_process() -> Self {
-        let config = Config::default();
-        let medic = Medic::new(&config.user, &config.password);
+        let config = MedicConfig::default();
+        let medic = MedicModel::new(&config.user, &config.password);
         Self::InProcess(Box::new(RefCell::new(medic)), Cell::new(1_700_000_000_000))
     }
 
     async fn over_http() -> Self {
-        Self::OverHttp(StandIn::start(Config::default()).await.unwrap())
+        Self::OverHttp(MedicStandIn::start(MedicConfig::default()).await.unwrap())
     }
 
     /// Changes the model, or looks at it.
-    fn with<R>(&self, change: impl FnOnce(&mut Medic) -> R) -> R {
+    fn with<R>(&self, change: impl FnOnce(&mut MedicModel) -> R) -> R {
         match self {
             Self::InProcess(medic, _) => change(&mut medic.borrow_mut()),
             Self::OverHttp(stand_in) => stand_in.with_model(change),
@@ -90,7 +91,7 @@ impl Bench {
     }
 
     /// What a request gets; nothing if it gets no response.
-    async fn try_call(&self, request: Request) -> Option<Got> {
+    async fn try_call(&self, request: ServerRequest) -> Option<Got> {
         match self {
             Self::OverHttp(stand_in) => call(&stand_in.url(), request).await,
             Self::InProcess(medic, now_ms) => {
@@ -115,14 +116,14 @@ impl Bench {
         };
         loop {
             match medic.borrow_mut().step(post, now_ms.get()) {
-                Progress::Done { .. } => {}
-                Progress::Ended(outcome) => return Got::of(outcome),
+                PostProgress::Done { .. } => {}
+                PostProgress::Ended(outcome) => return Got::of(outcome),
                 other => panic!("{other:?}"),
             }
         }
     }
 
-    async fn call(&self, request: Request) -> Got {
+    async fn call(&self, request: ServerRequest) -> Got {
         self.try_call(request).await.unwrap()
     }
 
@@ -141,7 +142,7 @@ impl Bench {
     }
 
     /// Begins a POST that waits after its check for duplicates, or after reading what it offers.
-    async fn pause(&self, fault: Fault, request: Request) -> Paused {
+    async fn pause(&self, fault: MedicFault, request: ServerRequest) -> Paused {
         match self {
             Self::OverHttp(stand_in) => {
                 let paused = stand_in.paused();
@@ -153,15 +154,15 @@ impl Bench {
             }
             Self::InProcess(medic, now_ms) => {
                 let last = match fault {
-                    Fault::PauseBeforeWriting => Step::Check,
-                    _ => Step::Read,
+                    MedicFault::PauseBeforeWriting => PostStep::Check,
+                    _ => PostStep::Read,
                 };
                 let post = medic.borrow_mut().receive(&request, now_ms.get()).post;
                 let post = post.unwrap();
                 loop {
                     match medic.borrow_mut().step(post, now_ms.get()) {
-                        Progress::Done { step, .. } if step == last => break,
-                        Progress::Done { .. } => {}
+                        PostProgress::Done { step, .. } if step == last => break,
+                        PostProgress::Done { .. } => {}
                         other => panic!("{other:?}"),
                     }
                 }
@@ -184,12 +185,12 @@ impl Bench {
         }
     }
 
-    fn set(&self, fault: Fault, scope: Scope) {
+    fn set(&self, fault: MedicFault, scope: Scope) {
         self.with(|medic| medic.faults.set(fault, scope));
     }
 
     fn wants(&self, id: &str, to: &str, content: &str) {
-        self.with(|medic| medic.send(Outgoing::new(id, to, content, 0)));
+        self.with(|medic| medic.send(OutgoingMessage::new(id, to, content, 0)));
     }
 
     /// Has so many messages sent.
@@ -210,20 +211,20 @@ impl Bench {
     }
 }
 
-fn login(request: Request, user: &str, password: &str) -> Request {
+fn login(request: ServerRequest, user: &str, password: &str) -> ServerRequest {
     let login = STANDARD.encode(format!("{user}:{password}"));
     request.with_header("Authorization", &format!("Basic {login}"))
 }
 
 /// A call with the right credentials, as a gateway makes it.
-fn get(path: &str) -> Request {
-    let config = Config::default();
-    let request = Request::new("GET", path).with_header("Accept", "application/json");
+fn get(path: &str) -> ServerRequest {
+    let config = MedicConfig::default();
+    let request = ServerRequest::new("GET", path).with_header("Accept", "application/json");
     login(request, &config.user, &config.password)
 }
 
-fn raw(body: impl Into<Vec<u8>>) -> Request {
-    let request = Request {
+fn raw(body: impl Into<Vec<u8>>) -> ServerRequest {
+    let request = ServerRequest {
         method: "POST".to_owned(),
         ..get("/api/sms")
     };
@@ -232,7 +233,7 @@ fn raw(body: impl Into<Vec<u8>>) -> Request {
         .with_body(body)
 }
 
-fn post(messages: &[Value], updates: &[Value]) -> Request {
+fn post(messages: &[Value], updates: &[Value]) -> ServerRequest {
     raw(json!({ "messages": messages, "updates": updates }).to_string())
 }
 
@@ -245,12 +246,12 @@ fn update(id: &str, status: &str) -> Value {
 }
 
 /// What the caller of a bench may leave out: the header of this name.
-fn without(mut request: Request, name: &str) -> Request {
+fn without(mut request: ServerRequest, name: &str) -> ServerRequest {
     request.headers.retain(|(other, _)| other != name);
     request
 }
 
-async fn a_get_checks_address_and_credentials(bench: Bench) {
+async fn a_get_checks_address_and_credentials(bench: MedicBench) {
     let got = bench.call(get("/api/sms")).await;
     assert_eq!(
         (got.status, got.body.as_str()),
@@ -258,7 +259,7 @@ async fn a_get_checks_address_and_credentials(bench: Bench) {
     );
 }
 
-async fn wrong_credentials_are_a_401_or_a_redirect_to_the_login_page(bench: Bench) {
+async fn wrong_credentials_are_a_401_or_a_redirect_to_the_login_page(bench: MedicBench) {
     let wrong = || {
         login(
             without(get("/api/sms"), "Authorization"),
@@ -275,7 +276,7 @@ async fn wrong_credentials_are_a_401_or_a_redirect_to_the_login_page(bench: Benc
 }
 
 async fn ten_failed_logins_in_ten_seconds_lock_the_user_name_also_for_the_right_password(
-    bench: Bench,
+    bench: MedicBench,
 ) {
     for _ in 0..10 {
         let wrong = login(without(post(&[], &[]), "Authorization"), "gateway", "wrong");
@@ -286,13 +287,13 @@ async fn ten_failed_logins_in_ten_seconds_lock_the_user_name_also_for_the_right_
     assert_eq!(bench.post(&[], &[]).await.status, 200);
 }
 
-async fn without_the_permission_it_is_a_403(bench: Bench) {
+async fn without_the_permission_it_is_a_403(bench: MedicBench) {
     bench.with(|medic| medic.logins.permitted = false);
     assert_eq!(bench.post(&[message("a", "x")], &[]).await.status, 403);
     assert!(bench.stored().is_empty());
 }
 
-async fn the_content_type_is_exactly_json(bench: Bench) {
+async fn the_content_type_is_exactly_json(bench: MedicBench) {
     for content_type in ["application/json; charset=utf-8", "text/plain"] {
         let request = without(post(&[message("a", "x")], &[]), "Content-Type");
         let request = request.with_header("Content-Type", content_type);
@@ -303,7 +304,7 @@ async fn the_content_type_is_exactly_json(bench: Bench) {
     assert!(bench.stored().is_empty());
 }
 
-async fn null_messages_and_malformed_json_are_a_500_and_null_updates_a_200(bench: Bench) {
+async fn null_messages_and_malformed_json_are_a_500_and_null_updates_a_200(bench: MedicBench) {
     for body in [r#"{"messages":null,"updates":[]}"#, "{"] {
         let got = bench.call(raw(body)).await;
         assert_eq!((got.status, got.body.as_str()), (500, SERVER_ERROR));
@@ -314,7 +315,7 @@ async fn null_messages_and_malformed_json_are_a_500_and_null_updates_a_200(bench
     assert_eq!(bench.stored(), ["a"]);
 }
 
-async fn a_lone_surrogate_is_a_500_every_time(bench: Bench) {
+async fn a_lone_surrogate_is_a_500_every_time(bench: MedicBench) {
     let body = r#"{"messages":[{"id":"a","from":"b","content":"x \ud83d"}],"updates":[]}"#;
     for _ in 0..3 {
         assert_eq!(bench.call(raw(body)).await.status, 500);
@@ -322,14 +323,14 @@ async fn a_lone_surrogate_is_a_500_every_time(bench: Bench) {
     assert!(bench.stored().is_empty());
 }
 
-async fn more_than_32_mib_are_a_413(bench: Bench) {
+async fn more_than_32_mib_are_a_413(bench: MedicBench) {
     let large = "x".repeat(LONGEST_BODY);
     assert_eq!(bench.post(&[message("a", &large)], &[]).await.status, 413);
     assert!(bench.stored().is_empty());
 }
 
-async fn while_medic_starts_a_page_with_200_hides_that_nothing_is_stored(bench: Bench) {
-    bench.set(Fault::Starting, Scope::UntilCleared);
+async fn while_medic_starts_a_page_with_200_hides_that_nothing_is_stored(bench: MedicBench) {
+    bench.set(MedicFault::Starting, Scope::UntilCleared);
     let request = post(&[message("a", "x")], &[]);
     assert_eq!(bench.call(request.clone()).await.status, 503);
     let got = bench.call(without(request, "Accept")).await;
@@ -338,10 +339,10 @@ async fn while_medic_starts_a_page_with_200_hides_that_nothing_is_stored(bench: 
     assert!(bench.stored().is_empty());
 }
 
-async fn a_failing_message_leaves_the_others_stored_and_nothing_else_done(bench: Bench) {
+async fn a_failing_message_leaves_the_others_stored_and_nothing_else_done(bench: MedicBench) {
     let out = bench.want(1);
     let poison = Scope::Matching("poison".to_owned());
-    bench.set(Fault::PoisonMessage, poison);
+    bench.set(MedicFault::PoisonMessage, poison);
     let mut messages: Vec<Value> = (0..9).map(|n| message(&n.to_string(), "x")).collect();
     messages.insert(4, message("bad", "poison"));
     let got = bench.post(&messages, &[update(&out[0], "SENT")]).await;
@@ -350,9 +351,9 @@ async fn a_failing_message_leaves_the_others_stored_and_nothing_else_done(bench:
     assert_eq!(bench.state(&out[0]), MessageState::Pending);
 }
 
-async fn a_failing_update_leaves_the_messages_stored_and_nothing_offered(bench: Bench) {
+async fn a_failing_update_leaves_the_messages_stored_and_nothing_offered(bench: MedicBench) {
     let out = bench.want(3);
-    bench.set(Fault::PoisonUpdate, Scope::Matching(out[0].clone()));
+    bench.set(MedicFault::PoisonUpdate, Scope::Matching(out[0].clone()));
     let updates = [update(&out[0], "SENT"), update(&out[1], "SENT")];
     let got = bench.post(&[message("a", "x")], &updates).await;
     assert_eq!((got.status, got.body.as_str()), (500, SERVER_ERROR));
@@ -369,7 +370,7 @@ async fn a_failing_update_leaves_the_messages_stored_and_nothing_offered(bench: 
     );
 }
 
-async fn a_message_without_id_sender_or_content_is_dropped_with_200(bench: Bench) {
+async fn a_message_without_id_sender_or_content_is_dropped_with_200(bench: MedicBench) {
     let messages = [
         message("", "x"),
         message("a", ""),
@@ -381,7 +382,7 @@ async fn a_message_without_id_sender_or_content_is_dropped_with_200(bench: Bench
     assert_eq!(bench.stored(), ["space"]);
 }
 
-async fn an_id_is_stored_once_in_two_posts_and_twice_in_one(bench: Bench) {
+async fn an_id_is_stored_once_in_two_posts_and_twice_in_one(bench: MedicBench) {
     for _ in 0..2 {
         assert_eq!(bench.post(&[message("a", "x")], &[]).await.status, 200);
     }
@@ -391,21 +392,21 @@ async fn an_id_is_stored_once_in_two_posts_and_twice_in_one(bench: Bench) {
     assert_eq!(bench.stored(), ["a", "b", "b"]);
 }
 
-async fn an_id_in_two_posts_at_once_is_stored_twice(bench: Bench) {
+async fn an_id_in_two_posts_at_once_is_stored_twice(bench: MedicBench) {
     let request = || post(&[message("a", "x")], &[]);
-    let first = bench.pause(Fault::PauseBeforeWriting, request()).await;
-    let second = bench.pause(Fault::PauseBeforeWriting, request()).await;
+    let first = bench.pause(MedicFault::PauseBeforeWriting, request()).await;
+    let second = bench.pause(MedicFault::PauseBeforeWriting, request()).await;
     bench.release(vec![first, second]).await;
     assert_eq!(bench.stored(), ["a", "a"]);
 }
 
-async fn medic_goes_on_when_the_caller_has_hung_up(bench: Bench) {
+async fn medic_goes_on_when_the_caller_has_hung_up(bench: MedicBench) {
     let messages: Vec<Value> = (0..5).map(|n| message(&n.to_string(), "x")).collect();
     let held = bench
-        .pause(Fault::PauseBeforeWriting, post(&messages, &[]))
+        .pause(MedicFault::PauseBeforeWriting, post(&messages, &[]))
         .await;
     match (&bench, held) {
-        (Bench::OverHttp(stand_in), Paused::OverHttp(call)) => {
+        (MedicBench::OverHttp(stand_in), Paused::OverHttp(call)) => {
             call.abort();
             stand_in.release_paused();
             stand_in.until(|stand_in| stand_in.in_flight() == 0).await;
@@ -416,10 +417,10 @@ async fn medic_goes_on_when_the_caller_has_hung_up(bench: Bench) {
     assert_eq!(bench.stored().len(), 5);
 }
 
-async fn incoming_ids_share_their_space_with_references_of_outgoing_messages(bench: Bench) {
-    let out = Outgoing {
+async fn incoming_ids_share_their_space_with_references_of_outgoing_messages(bench: MedicBench) {
+    let out = OutgoingMessage {
         reference: Some("ATXid_1".to_owned()),
-        ..Outgoing::new("out", PHONE, "x", 0)
+        ..OutgoingMessage::new("out", PHONE, "x", 0)
     };
     bench.with(|medic| medic.send(out));
     let messages = [message("ATXid_1", "x"), message("ATXid_2", "x")];
@@ -427,13 +428,13 @@ async fn incoming_ids_share_their_space_with_references_of_outgoing_messages(ben
     assert_eq!(bench.stored(), ["ATXid_2"]);
 }
 
-async fn a_message_is_dated_when_medic_processes_it(bench: Bench) {
+async fn a_message_is_dated_when_medic_processes_it(bench: MedicBench) {
     bench.post(&[message("a", "x")], &[]).await;
     let (stored_ms, posted_ms) = bench.with(|medic| (medic.stored[0].at_ms, medic.posts[0].at_ms));
     assert!(stored_ms >= posted_ms && posted_ms > 1_000_000_000_000);
 }
 
-async fn numbers_and_objects_are_taken_for_texts(bench: Bench) {
+async fn numbers_and_objects_are_taken_for_texts(bench: MedicBench) {
     let messages = [
         json!({"id": 7, "from": PHONE, "content": 8}),
         json!({"id": "object", "from": PHONE, "content": {"a": 1}}),
@@ -444,8 +445,8 @@ async fn numbers_and_objects_are_taken_for_texts(bench: Bench) {
     assert_eq!(bench.stored().len(), 2);
 }
 
-async fn an_automatic_reply_is_in_the_response_to_the_very_post(bench: Bench) {
-    let reply = Reply::with(|stored, _| {
+async fn an_automatic_reply_is_in_the_response_to_the_very_post(bench: MedicBench) {
+    let reply = AutoReply::with(|stored, _| {
         let id = format!("reply-to-{}", stored.id);
         let content = "Thank you".to_owned();
         Some(NewReply { id, content })
@@ -462,7 +463,7 @@ async fn an_automatic_reply_is_in_the_response_to_the_very_post(bench: Bench) {
     );
 }
 
-async fn content_arrives_unchanged(bench: Bench) {
+async fn content_arrives_unchanged(bench: MedicBench) {
     let text = " P#1#é 1 + 1 = 2 & 😀\r\n\0\u{1}\u{fffe}\u{fffd} ";
     bench.post(&[message("a", text)], &[]).await;
     bench
@@ -476,7 +477,7 @@ async fn content_arrives_unchanged(bench: Bench) {
     assert_eq!(bench.with(|medic| medic.stored[0].from.clone()), PHONE);
 }
 
-async fn twenty_five_are_offered_oldest_first_and_again_until_an_update_comes(bench: Bench) {
+async fn twenty_five_are_offered_oldest_first_and_again_until_an_update_comes(bench: MedicBench) {
     let out = bench.want(30);
     for _ in 0..3 {
         assert_eq!(bench.offered(&[], &[]).await, out[..25]);
@@ -488,7 +489,7 @@ async fn twenty_five_are_offered_oldest_first_and_again_until_an_update_comes(be
     assert_eq!(offered[3..], out[4..26]);
 }
 
-async fn unsent_acknowledges_and_brings_the_next_twenty_five(bench: Bench) {
+async fn unsent_acknowledges_and_brings_the_next_twenty_five(bench: MedicBench) {
     bench.want(500);
     let (mut posts, mut drained) = (0, 0);
     let mut updates: Vec<Value> = Vec::new();
@@ -504,11 +505,14 @@ async fn unsent_acknowledges_and_brings_the_next_twenty_five(bench: Bench) {
     assert_eq!((posts, drained), (21, 500));
 }
 
-async fn offering_marks_a_message_over_what_was_reported_meanwhile(bench: Bench) {
+async fn offering_marks_a_message_over_what_was_reported_meanwhile(bench: MedicBench) {
     let out = bench.want(25);
     bench.offered(&[], &[]).await;
     let held = bench
-        .pause(Fault::PauseBeforeMarking, post(&[message("a", "x")], &[]))
+        .pause(
+            MedicFault::PauseBeforeMarking,
+            post(&[message("a", "x")], &[]),
+        )
         .await;
     let updates: Vec<Value> = out.iter().map(|id| update(id, "SENT")).collect();
     assert!(bench.offered(&[], &updates).await.is_empty());
@@ -518,17 +522,21 @@ async fn offering_marks_a_message_over_what_was_reported_meanwhile(bench: Bench)
     assert_eq!(bench.offered(&[], &[]).await, out);
 }
 
-async fn two_pollers_get_the_same(bench: Bench) {
+async fn two_pollers_get_the_same(bench: MedicBench) {
     bench.want(25);
-    let first = bench.pause(Fault::PauseBeforeMarking, post(&[], &[])).await;
-    let second = bench.pause(Fault::PauseBeforeMarking, post(&[], &[])).await;
+    let first = bench
+        .pause(MedicFault::PauseBeforeMarking, post(&[], &[]))
+        .await;
+    let second = bench
+        .pause(MedicFault::PauseBeforeMarking, post(&[], &[]))
+        .await;
     bench.release(vec![first, second]).await;
     let offered = bench.with(|medic| [0, 1].map(|n: usize| medic.posts[n].offered.clone()));
     assert_eq!(offered[0].len(), 25);
     assert_eq!(offered[0], offered[1]);
 }
 
-async fn recipients_that_medic_could_not_normalise_are_offered_raw(bench: Bench) {
+async fn recipients_that_medic_could_not_normalise_are_offered_raw(bench: MedicBench) {
     let raw = [
         "Safaricom",
         "20880",
@@ -548,7 +556,7 @@ async fn recipients_that_medic_could_not_normalise_are_offered_raw(bench: Bench)
     assert_eq!(to, raw);
 }
 
-async fn outgoing_is_empty_unless_the_service_is_exactly_medic_gateway(bench: Bench) {
+async fn outgoing_is_empty_unless_the_service_is_exactly_medic_gateway(bench: MedicBench) {
     bench.want(1);
     let services = [
         (Some("medic-gateway"), 1),
@@ -565,15 +573,15 @@ async fn outgoing_is_empty_unless_the_service_is_exactly_medic_gateway(bench: Be
     }
 }
 
-async fn two_messages_of_a_task_share_one_state(bench: Bench) {
+async fn two_messages_of_a_task_share_one_state(bench: MedicBench) {
     bench.wants("a", PHONE, "x");
-    bench.with(|medic| medic.send_with("a", Outgoing::new("b", PHONE, "y", 0)));
+    bench.with(|medic| medic.send_with("a", OutgoingMessage::new("b", PHONE, "y", 0)));
     assert_eq!(bench.offered(&[], &[]).await, ["a", "b"]);
     assert!(bench.offered(&[], &[update("b", "SENT")]).await.is_empty());
     assert_eq!(bench.state("a"), MessageState::Sent);
 }
 
-async fn an_update_of_a_deleted_message_is_answered_200_and_lost(bench: Bench) {
+async fn an_update_of_a_deleted_message_is_answered_200_and_lost(bench: MedicBench) {
     bench.wants("a", PHONE, "x");
     assert_eq!(bench.offered(&[], &[]).await, ["a"]);
     bench.with(|medic| medic.delete("a"));
@@ -581,7 +589,7 @@ async fn an_update_of_a_deleted_message_is_answered_200_and_lost(bench: Bench) {
     assert!(bench.with(|medic| medic.outgoing("a").is_none()));
 }
 
-async fn the_sixth_equal_message_to_a_number_is_never_offered(bench: Bench) {
+async fn the_sixth_equal_message_to_a_number_is_never_offered(bench: MedicBench) {
     bench.with(|medic| medic.equal_messages_at_most = Some(5));
     for n in 0..6 {
         bench.wants(&n.to_string(), PHONE, "the same");
@@ -592,7 +600,7 @@ async fn the_sixth_equal_message_to_a_number_is_never_offered(bench: Bench) {
     assert_eq!(bench.state("5"), MessageState::Duplicate);
 }
 
-async fn each_status_has_its_state(bench: Bench) {
+async fn each_status_has_its_state(bench: MedicBench) {
     let states = [
         ("UNSENT", MessageState::ReceivedByGateway),
         ("PENDING", MessageState::ForwardedByGateway),
@@ -614,7 +622,7 @@ async fn each_status_has_its_state(bench: Bench) {
     }
 }
 
-async fn the_last_update_wins_whatever_it_is(bench: Bench) {
+async fn the_last_update_wins_whatever_it_is(bench: MedicBench) {
     let out = bench.want(1);
     bench.post(&[], &[update(&out[0], "DELIVERED")]).await;
     bench.post(&[], &[update(&out[0], "SENT")]).await;
@@ -624,11 +632,13 @@ async fn the_last_update_wins_whatever_it_is(bench: Bench) {
     assert_eq!(bench.state(&out[0]), MessageState::Delivered);
 }
 
-async fn an_update_for_an_unknown_id_is_answered_200_and_lost(bench: Bench) {
+async fn an_update_for_an_unknown_id_is_answered_200_and_lost(bench: MedicBench) {
     assert!(bench.offered(&[], &[update("x", "SENT")]).await.is_empty());
 }
 
-async fn a_repeated_update_with_a_reason_is_written_again_and_one_without_is_not(bench: Bench) {
+async fn a_repeated_update_with_a_reason_is_written_again_and_one_without_is_not(
+    bench: MedicBench,
+) {
     let out = bench.want(2);
     let failed = json!({"id": out[0], "status": "FAILED", "reason": "expired"});
     for _ in 0..2 {
@@ -640,13 +650,13 @@ async fn a_repeated_update_with_a_reason_is_written_again_and_one_without_is_not
     assert_eq!(rows, [3, 2]);
 }
 
-async fn a_sick_database_is_a_hang(bench: Bench) {
-    let Bench::InProcess(medic, now_ms) = &bench else {
+async fn a_sick_database_is_a_hang(bench: MedicBench) {
+    let MedicBench::InProcess(medic, now_ms) = &bench else {
         // Over HTTP a caller cannot tell it from this, and its own time-out is all that ends it.
-        bench.set(Fault::Hang, Scope::Next(1));
+        bench.set(MedicFault::Hang, Scope::Next(1));
         let hung = bench.try_call(post(&[], &[]));
-        let is_in_flight = |stand_in: &StandIn| stand_in.in_flight() == 1;
-        let Bench::OverHttp(stand_in) = &bench else {
+        let is_in_flight = |stand_in: &MedicStandIn| stand_in.in_flight() == 1;
+        let MedicBench::OverHttp(stand_in) = &bench else {
             panic!("one or the other")
         };
         tokio::select! {
@@ -660,23 +670,26 @@ async fn a_sick_database_is_a_hang(bench: Bench) {
     medic.hangs_until_ms = until_ms;
     let hung = medic.receive(&post(&[message("a", "x")], &[]), now_ms.get());
     let hung = hung.post.unwrap();
-    assert_eq!(medic.step(hung, now_ms.get()), Progress::Hangs { until_ms });
+    assert_eq!(
+        medic.step(hung, now_ms.get()),
+        PostProgress::Hangs { until_ms }
+    );
     // What comes after the hang is answered after what hung before it.
     let empty = medic.receive(&post(&[], &[]), until_ms).post.unwrap();
-    let done = |progress: &Progress| matches!(progress, Progress::Done { .. });
+    let done = |progress: &PostProgress| matches!(progress, PostProgress::Done { .. });
     assert!(done(&medic.step(empty, until_ms)) && done(&medic.step(empty, until_ms)));
-    assert_eq!(medic.step(empty, until_ms), Progress::Behind);
+    assert_eq!(medic.step(empty, until_ms), PostProgress::Behind);
     while done(&medic.step(hung, until_ms)) {}
     assert_eq!(medic.stored.len(), 1);
     assert!(done(&medic.step(empty, until_ms)));
 }
 
-async fn what_a_proxy_answers_says_nothing_of_the_work(bench: Bench) {
+async fn what_a_proxy_answers_says_nothing_of_the_work(bench: MedicBench) {
     let faults = [
-        (Fault::Proxy502, 502, 0),
-        (Fault::Proxy504Html, 504, 0),
-        (Fault::CommittedProxy502Html, 502, 1),
-        (Fault::CommittedProxy504, 504, 2),
+        (MedicFault::Proxy502, 502, 0),
+        (MedicFault::Proxy504Html, 504, 0),
+        (MedicFault::CommittedProxy502Html, 502, 1),
+        (MedicFault::CommittedProxy504, 504, 2),
     ];
     for (n, (fault, status, stored)) in faults.into_iter().enumerate() {
         bench.set(fault, Scope::Next(1));
@@ -688,7 +701,7 @@ async fn what_a_proxy_answers_says_nothing_of_the_work(bench: Bench) {
 }
 
 async fn the_monitoring_counts_what_was_ever_due_and_what_waits_among_the_last_hundred(
-    bench: Bench,
+    bench: MedicBench,
 ) {
     let out = bench.want(30);
     let updates = [update(&out[0], "UNSENT"), update(&out[1], "DELIVERED")];
@@ -706,7 +719,7 @@ async fn the_monitoring_counts_what_was_ever_due_and_what_waits_among_the_last_h
     );
 }
 
-async fn a_full_disk_fails_what_must_be_written_and_nothing_else(bench: Bench) {
+async fn a_full_disk_fails_what_must_be_written_and_nothing_else(bench: MedicBench) {
     let out = bench.want(2);
     bench
         .offered(&[message("known", "x")], &[update(&out[0], "SENT")])

@@ -14,7 +14,7 @@ use crate::for_both;
 use crate::rows::{medic_id, message, of_every_kind, sms};
 
 /// A ledger to be tried.
-pub trait Bench {
+pub trait LedgerBench {
     type Store: LedgerStore;
     type Around: Runtime;
 
@@ -90,7 +90,7 @@ async fn attempts_of(store: &impl LedgerStore, id: &str) -> Option<u32> {
     }
 }
 
-async fn rows_that_are_not_there_are_left_out(bench: impl Bench) {
+async fn rows_that_are_not_there_are_left_out(bench: impl LedgerBench) {
     let store = bench.store();
     begin(&store, attempts("there", 1)).await;
     let keys = ["absent", "there", "absent too"].map(|id| Key::Message(medic_id(id)));
@@ -107,7 +107,7 @@ async fn rows_that_are_not_there_are_left_out(bench: impl Bench) {
     assert!(store.read(&[]).await.unwrap().is_empty());
 }
 
-async fn a_row_of_every_kind_comes_back_as_it_was_written(bench: impl Bench) {
+async fn a_row_of_every_kind_comes_back_as_it_was_written(bench: impl LedgerBench) {
     let store = bench.store();
     let mut expected = BTreeMap::new();
     for row in of_every_kind() {
@@ -129,7 +129,7 @@ async fn a_row_of_every_kind_comes_back_as_it_was_written(bench: impl Bench) {
     assert_eq!(read, expected);
 }
 
-async fn all_of_many_rows_are_read_and_each_once(bench: impl Bench) {
+async fn all_of_many_rows_are_read_and_each_once(bench: impl LedgerBench) {
     let store = bench.store();
     let ids: Vec<String> = (0..230).map(|number| format!("m-{number:03}")).collect();
     for some in ids.chunks(25) {
@@ -157,7 +157,7 @@ async fn all_of_many_rows_are_read_and_each_once(bench: impl Bench) {
     assert_eq!(read, ids);
 }
 
-async fn a_row_begins_only_where_there_is_none(bench: impl Bench) {
+async fn a_row_begins_only_where_there_is_none(bench: impl LedgerBench) {
     let store = bench.store();
     begin(&store, attempts("m", 1)).await;
     assert_eq!(
@@ -172,7 +172,7 @@ async fn a_row_begins_only_where_there_is_none(bench: impl Bench) {
     assert_eq!(attempts_of(&store, "m").await, Some(1));
 }
 
-async fn a_row_changes_only_from_the_version_that_was_read(bench: impl Bench) {
+async fn a_row_changes_only_from_the_version_that_was_read(bench: impl LedgerBench) {
     let (store, other) = (bench.store(), bench.store());
     let first = begin(&store, attempts("m", 1)).await;
     assert_eq!(
@@ -186,7 +186,7 @@ async fn a_row_changes_only_from_the_version_that_was_read(bench: impl Bench) {
     assert_eq!(attempts_of(&store, "m").await, Some(2));
 }
 
-async fn every_write_makes_another_version(bench: impl Bench) {
+async fn every_write_makes_another_version(bench: impl LedgerBench) {
     let store = bench.store();
     let mut versions = vec![begin(&store, attempts("m", 1)).await];
     for attempt in [1, 2, 1] {
@@ -201,7 +201,7 @@ async fn every_write_makes_another_version(bench: impl Bench) {
     }
 }
 
-async fn a_row_that_is_not_there_has_no_version(bench: impl Bench) {
+async fn a_row_that_is_not_there_has_no_version(bench: impl LedgerBench) {
     let store = bench.store();
     let version = begin(&store, attempts("m", 1)).await;
     assert_eq!(
@@ -211,7 +211,7 @@ async fn a_row_that_is_not_there_has_no_version(bench: impl Bench) {
     assert_eq!(attempts_of(&store, "absent").await, None);
 }
 
-async fn rows_are_written_all_together(bench: impl Bench) {
+async fn rows_are_written_all_together(bench: impl LedgerBench) {
     let store = bench.store();
     let version = begin(&store, attempts("m", 1)).await;
     let mine = sms("ATXid_1").belonging_to(&medic_id("m"));
@@ -240,7 +240,7 @@ async fn rows_are_written_all_together(bench: impl Bench) {
     assert!(rows.len() == 2 && rows.contains(&Row::Sms(mine)) && rows.contains(&account));
 }
 
-async fn a_conflict_in_any_row_leaves_every_row_as_it_was(bench: impl Bench) {
+async fn a_conflict_in_any_row_leaves_every_row_as_it_was(bench: impl LedgerBench) {
     let store = bench.store();
     let stale = begin(&store, attempts("changed", 1)).await;
     update(&store, attempts("changed", 2)).await;
@@ -282,11 +282,11 @@ async fn a_conflict_in_any_row_leaves_every_row_as_it_was(bench: impl Bench) {
     }
 }
 
-async fn nothing_to_write_is_written(bench: impl Bench) {
+async fn nothing_to_write_is_written(bench: impl LedgerBench) {
     assert_eq!(bench.store().write(Vec::new()).await, Ok(Written::Done));
 }
 
-async fn one_row_is_not_written_twice_at_once(bench: impl Bench) {
+async fn one_row_is_not_written_twice_at_once(bench: impl LedgerBench) {
     let store = bench.store();
     let writes = [1, 2].map(|attempt| Write {
         row: attempts("m", attempt),
@@ -296,7 +296,7 @@ async fn one_row_is_not_written_twice_at_once(bench: impl Bench) {
     assert_eq!(attempts_of(&store, "m").await, None);
 }
 
-async fn whoever_reads_next_sees_what_was_written(bench: impl Bench) {
+async fn whoever_reads_next_sees_what_was_written(bench: impl LedgerBench) {
     let (store, other) = (bench.store(), bench.store());
     begin(&store, attempts("m", 0)).await;
     for attempt in 1..20 {
@@ -306,7 +306,7 @@ async fn whoever_reads_next_sees_what_was_written(bench: impl Bench) {
 }
 
 /// Looks until what an index names is what it should.
-async fn eventually_named<B: Bench, T: PartialEq + std::fmt::Debug>(
+async fn eventually_named<B: LedgerBench, T: PartialEq + std::fmt::Debug>(
     bench: &B,
     check: impl AsyncFn() -> Result<T, LedgerError>,
     expected: T,
@@ -322,13 +322,13 @@ async fn eventually_named<B: Bench, T: PartialEq + std::fmt::Debug>(
     panic!("{expected:?} is expected, {named:?} is named");
 }
 
-async fn unreported(bench: &impl Bench, expected: &[&str]) {
+async fn unreported(bench: &impl LedgerBench, expected: &[&str]) {
     let store = bench.store();
     let expected = expected.iter().map(|id| medic_id(id)).collect();
     eventually_named(bench, async || store.unreported(100).await, expected).await;
 }
 
-async fn unsettled(bench: &impl Bench, number_hash: &str, expected: &[Key]) {
+async fn unsettled(bench: &impl LedgerBench, number_hash: &str, expected: &[Key]) {
     let store = bench.store();
     let check = async || {
         let mut keys = store.unsettled(number_hash, 100).await?;
@@ -338,7 +338,7 @@ async fn unsettled(bench: &impl Bench, number_hash: &str, expected: &[Key]) {
     eventually_named(bench, check, expected.to_vec()).await;
 }
 
-async fn an_unreported_message_is_named_until_it_is_reported(bench: impl Bench) {
+async fn an_unreported_message_is_named_until_it_is_reported(bench: impl LedgerBench) {
     let store = bench.store();
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
@@ -362,7 +362,7 @@ async fn an_unreported_message_is_named_until_it_is_reported(bench: impl Bench) 
     unreported(&bench, &[]).await;
 }
 
-async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl Bench) {
+async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl LedgerBench) {
     let store = bench.store();
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
@@ -374,7 +374,7 @@ async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl B
     unreported(&bench, &[]).await;
 }
 
-async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: impl Bench) {
+async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: impl LedgerBench) {
     let store = bench.store();
     let times: [(&str, i64); 6] = [
         ("e", 50),
@@ -412,7 +412,7 @@ async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: 
     }
 }
 
-async fn messages_of_one_moment_are_all_named(bench: impl Bench) {
+async fn messages_of_one_moment_are_all_named(bench: impl LedgerBench) {
     let store = bench.store();
     let ids: Vec<String> = (0..30).map(|number| format!("m-{number:02}")).collect();
     for id in &ids {
@@ -427,7 +427,7 @@ async fn messages_of_one_moment_are_all_named(bench: impl Bench) {
     assert_eq!(store.unreported(7).await.unwrap().len(), 7);
 }
 
-async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl Bench) {
+async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl LedgerBench) {
     let store = bench.store();
     let with = |id: &str, number_hash: &str, open_calls: Vec<i64>, sending: Sending| {
         Row::Message(MessageRow {
@@ -456,7 +456,7 @@ async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl Bench) {
     unsettled(&bench, "hash", &keys[1..]).await;
 }
 
-async fn a_report_that_is_unmatched_is_named_by_its_number(bench: impl Bench) {
+async fn a_report_that_is_unmatched_is_named_by_its_number(bench: impl LedgerBench) {
     let store = bench.store();
     let mut row = sms("ATXid_1");
     row.number_hash = Some("hash".to_owned());
@@ -495,7 +495,7 @@ async fn add_one(store: &impl LedgerStore, runtime: &impl Runtime, ids: &[&str])
 const WRITERS: u32 = 8;
 const CHANGES: u32 = 5;
 
-async fn many_writers_at_once_lose_nothing(bench: impl Bench) {
+async fn many_writers_at_once_lose_nothing(bench: impl LedgerBench) {
     let writers = (0..WRITERS).map(|_| {
         let (store, around) = (bench.store(), bench.runtime());
         async move {
@@ -511,7 +511,7 @@ async fn many_writers_at_once_lose_nothing(bench: impl Bench) {
     );
 }
 
-async fn many_transactions_at_once_lose_nothing(bench: impl Bench) {
+async fn many_transactions_at_once_lose_nothing(bench: impl LedgerBench) {
     let writers = (0..WRITERS).map(|number| {
         let (store, around) = (bench.store(), bench.runtime());
         async move {

@@ -1,8 +1,8 @@
 //! Every transition of a message's row.
 
 use super::{
-    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Refusal,
-    Sending, SendingRules, UnknownOutcomePolicy,
+    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Sending,
+    SendingRules, StatusRefusal, UnknownOutcomePolicy,
 };
 use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::exchange::QUARANTINE;
@@ -50,7 +50,7 @@ impl MessageRow {
             }
             Some(before) => (before.times, before.progress),
         };
-        self.refusal = Some(Refusal {
+        self.refusal = Some(StatusRefusal {
             status,
             answer: FailureReason::new(answer),
             at: Some(now),

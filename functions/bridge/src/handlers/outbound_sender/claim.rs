@@ -45,7 +45,7 @@ pub(super) enum Claim {
 }
 
 /// The result of one attempt to claim.
-enum Check {
+enum ClaimAttempt {
     Claim(Claim),
     /// The row changed, so that the next attempt decides.
     Changed(MessageRow),
@@ -108,12 +108,12 @@ where
                 }
             });
             match check.await? {
-                Check::Changed(row) => {
+                ClaimAttempt::Changed(row) => {
                     if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
                         self.note_failure(sms, row.attempts, reason);
                     }
                 }
-                Check::OverLimit { row, reason, alarm } => {
+                ClaimAttempt::OverLimit { row, reason, alarm } => {
                     self.note_failure(sms, row.attempts, &FailureReason::new(reason));
                     if alarm {
                         self.runtime.record(LogEvent::RecipientLimitExceeded {
@@ -123,13 +123,13 @@ where
                     }
                     return Ok(Claim::Done);
                 }
-                Check::Unknown => {
+                ClaimAttempt::Unknown => {
                     if let Some(until) = self.matching_report_pending(sms, hashes).await? {
                         return Ok(Claim::Wait(until));
                     }
                     checked = true;
                 }
-                Check::Claim(claim) => return Ok(claim),
+                ClaimAttempt::Claim(claim) => return Ok(claim),
             }
         }
     }
@@ -157,7 +157,7 @@ where
         hashes: &Hashes,
         token: &ClaimToken,
         checked: bool,
-    ) -> Result<Check, LedgerError> {
+    ) -> Result<ClaimAttempt, LedgerError> {
         let now = self.runtime.now();
         let recipient_key = Key::Recipient(hashes.number.clone());
         let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
@@ -175,12 +175,17 @@ where
                 NextStep::CallNow(row) => {
                     let account = rows.account();
                     let row = Box::new(row);
-                    (Vec::new(), Check::Claim(Claim::Ours { row, account }))
+                    (
+                        Vec::new(),
+                        ClaimAttempt::Claim(Claim::Ours { row, account }),
+                    )
                 }
-                NextStep::Write(row) => (vec![Row::Message(row.clone())], Check::Changed(row)),
-                NextStep::CheckForMatchingReport => (Vec::new(), Check::Unknown),
-                NextStep::WaitUntil(until) => (Vec::new(), Check::Claim(Claim::Wait(until))),
-                NextStep::Done => (Vec::new(), Check::Claim(Claim::Done)),
+                NextStep::Write(row) => {
+                    (vec![Row::Message(row.clone())], ClaimAttempt::Changed(row))
+                }
+                NextStep::CheckForMatchingReport => (Vec::new(), ClaimAttempt::Unknown),
+                NextStep::WaitUntil(until) => (Vec::new(), ClaimAttempt::Claim(Claim::Wait(until))),
+                NextStep::Done => (Vec::new(), ClaimAttempt::Claim(Claim::Done)),
             }
         })
         .await
@@ -196,7 +201,7 @@ where
         claimed: MessageRow,
         hashes: &Hashes,
         now: Timestamp,
-    ) -> (Vec<Row>, Check) {
+    ) -> (Vec<Row>, ClaimAttempt) {
         let mut writes = vec![Row::Message(claimed.clone())];
         let in_doubt = unclaimed.unknown_outcomes > 0;
         let account = match rows.account().permission(now, in_doubt) {
@@ -206,7 +211,7 @@ where
                 account
             }
             Permission::WaitUntil(until) => {
-                return (Vec::new(), Check::Claim(Claim::Wait(until)));
+                return (Vec::new(), ClaimAttempt::Claim(Claim::Wait(until)));
             }
         };
         if unclaimed.sending == Sending::Queued {
@@ -220,7 +225,7 @@ where
                     let stopped = unclaimed.unsendable(FailureReason::new(reason));
                     return (
                         vec![Row::Message(stopped.clone()), Row::Recipient(row)],
-                        Check::OverLimit {
+                        ClaimAttempt::OverLimit {
                             row: stopped,
                             reason,
                             alarm,
@@ -231,7 +236,7 @@ where
         }
         (
             writes,
-            Check::Claim(Claim::Ours {
+            ClaimAttempt::Claim(Claim::Ours {
                 row: Box::new(claimed),
                 account,
             }),
