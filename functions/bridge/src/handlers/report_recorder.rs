@@ -73,7 +73,6 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
     }
 
     /// Records the report. Returns until when to wait, if it could still settle an unknown outcome.
-
     async fn record(&self, report: &DeliveryReport) -> Result<Option<Timestamp>, LedgerError> {
         let status = reported_status(&report.status);
         if status.is_none() {
