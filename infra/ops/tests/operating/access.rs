@@ -30,8 +30,8 @@ const STACK: &str = "<DescribeStacksResponse><DescribeStacksResult><Stacks><memb
     <StackName>bridge</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
     <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>\
     <member><OutputKey>IncomingKeySecretArn</OutputKey><OutputValue>arn:key</OutputValue></member>\
-    <member><OutputKey>IncomingMessagesCallbackUrl</OutputKey><OutputValue>https://api/incoming?key=</OutputValue></member>\
-    <member><OutputKey>DeliveryReportsCallbackUrl</OutputKey><OutputValue>https://api/reports?key=</OutputValue></member>\
+    <member><OutputKey>IncomingMessagesCallbackUrl</OutputKey><OutputValue>https://api.execute-api.af-south-1.amazonaws.com/incoming?key=</OutputValue></member>\
+    <member><OutputKey>DeliveryReportsCallbackUrl</OutputKey><OutputValue>https://api.execute-api.af-south-1.amazonaws.com/reports?key=</OutputValue></member>\
     </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
 
 /// The credentials of a role.
