@@ -15,6 +15,7 @@ mod aws;
 mod emulator;
 mod functions;
 mod queue_clock;
+mod replacement;
 pub mod template;
 mod wait;
 
@@ -32,6 +33,7 @@ pub use aws::{Aws, LogLine, QueueDepth, QueueMessage, WaitingMessage};
 pub use emulator::Emulator;
 pub use functions::{FUNCTIONS, compile, program};
 pub use queue_clock::QueueClock;
+pub use replacement::Replaced;
 pub use wait::eventually;
 
 use crate::tools::{self, Tool, repository};

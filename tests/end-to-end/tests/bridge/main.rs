@@ -14,6 +14,7 @@
 
 mod alone;
 mod callbacks;
+mod deaths;
 mod deployed;
 mod driving;
 mod failures;

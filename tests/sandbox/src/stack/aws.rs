@@ -127,6 +127,56 @@ impl Aws {
         serde_json::from_str(&text).with_context(|| format!("{target} did not answer with JSON"))
     }
 
+    /// Calls one operation of a service that has a path for each: Lambda. Without an input it reads,
+    /// with one it writes.
+    ///
+    /// # Errors
+    /// With the service's answer, when it refuses.
+    pub async fn rest(
+        &self,
+        service: &str,
+        path: &str,
+        input: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let request = match input {
+            None => self.http.get(url),
+            Some(input) => self
+                .http
+                .put(url)
+                .header("content-type", "application/json")
+                .body(input.to_string()),
+        };
+        let answer = self.signed(request, service).send().await?;
+        let text = successful(path, answer).await?;
+        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
+    }
+
+    /// Adds up one of AWS's own metrics, of one resource, since the emulator was started.
+    ///
+    /// # Errors
+    /// When CloudWatch refuses.
+    pub async fn metric_sum(
+        &self,
+        namespace: &str,
+        metric: &str,
+        (dimension, value): (&str, &str),
+    ) -> anyhow::Result<f64> {
+        let input = json!({
+            "Namespace": namespace,
+            "MetricName": metric,
+            "Dimensions": [{ "Name": dimension, "Value": value }],
+            "Statistics": ["Sum"],
+            "Period": 60,
+        });
+        let target = "GraniteServiceVersion20100801.GetMetricStatistics";
+        let answer = self.call("monitoring", target, &input).await?;
+        let points = answer.get("Datapoints").and_then(Value::as_array);
+        let points = points.context("CloudWatch has answered without data points")?;
+        let sums = points.iter().filter_map(|point| point.get("Sum"));
+        Ok(sums.filter_map(Value::as_f64).sum())
+    }
+
     /// Makes a bucket.
     ///
     /// # Errors

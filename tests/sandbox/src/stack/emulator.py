@@ -23,7 +23,7 @@ sys.argv = ["ministack"]
 
 from ministack.app import main  # noqa: E402  (it may take a second, and the watch is to stand before)
 from ministack.core import iam_actions  # noqa: E402
-from ministack.services import sqs  # noqa: E402
+from ministack.services import lambda_svc, sqs  # noqa: E402
 from ministack.services.cloudformation import provisioners  # noqa: E402
 
 # Where the emulator differs from AWS: it asks for permissions such as `sqs:SendMessageBatch`, which do not exist. On AWS
@@ -56,6 +56,24 @@ class QueueClock:
 
 
 sqs.time = QueueClock()
+
+# AWS counts every invocation in the metrics of AWS/Lambda. The emulator does not count those of an event source mapping.
+run_batch = lambda_svc._run_sqs_batch
+
+
+def run_and_count_batch(mapping, function, *batch):
+    # Batches of one mapping may run side by side, and each writes its result into the mapping.
+    own = dict(mapping)
+    begin = time.time()
+    run_batch(own, function, *batch)
+    result = own["LastProcessingResult"]
+    mapping["LastProcessingResult"] = result
+    name = function["config"]["FunctionName"]
+    duration_ms = (time.time() - begin) * 1000
+    lambda_svc._emit_lambda_metrics(name, duration_ms=duration_ms, error=result == "FAILED", throttle=False)
+
+
+lambda_svc._run_sqs_batch = run_and_count_batch
 
 # CloudFormation's saved queries of Logs Insights, which the emulator does not have: nothing in a running system uses
 # them, a person does.

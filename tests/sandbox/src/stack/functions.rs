@@ -123,7 +123,7 @@ fn built_program(message: &Value, names: &[&str]) -> Option<(String, PathBuf)> {
 
 /// Puts a program into a folder as its `bootstrap`, without its debug information, unless it is
 /// already there.
-fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
+pub(super) fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
     let source = fs::metadata(program)?;
     let changed = source.modified()?.duration_since(UNIX_EPOCH)?;
     let stamp = format!("{} {}", changed.as_nanos(), source.len());
