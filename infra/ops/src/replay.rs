@@ -1,4 +1,4 @@
-//! `replay-reports`: has Medic be told the current status of messages again.
+//! `replay-reports`: reports the current status of messages to Medic again.
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::ports::{Clock as _, Row};
@@ -11,7 +11,7 @@ use crate::terminal::{Progress, Terminal};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Marks them as not told. The exchange tells them at its next polls.
+/// Marks messages as not reported to Medic. The exchange reports them at its next polls.
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or does not know one of the ids.

@@ -1,4 +1,4 @@
-//! What is in a dead-letter queue: looked at, returned for retry, deleted.
+//! Receives the messages of a dead-letter queue, releases them and deletes them.
 
 use std::borrow::Cow;
 
@@ -17,38 +17,37 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::masked;
 
-/// So many are looked at in one go.
+/// How many messages one command receives of a queue.
 const READ_AT_MOST: usize = 5_000;
 
-/// So many in one call.
+/// As many entries as SQS takes in one call.
 pub(super) const A_CALL: usize = 10;
 
-/// So many are asked for at once: as many as SQS gives.
+/// As many messages as SQS gives in one call.
 const A_RECEIVE: i32 = 10;
 
-/// How long something is hidden from others while a list of it is made, in seconds. It comes back by
-/// itself when the command dies.
+/// The visibility timeout while messages are listed, in seconds. When the command dies, they are visible
+/// again after it.
 const PEEK_S: i32 = 60;
 
-/// How long it is hidden while it is put back or thrown away, in seconds.
+/// The visibility timeout while messages are redriven or discarded, in seconds.
 pub(super) const WORK_S: i32 = 900;
 
-/// One of the three dead-letter queues, and the queue that it belongs to.
+/// A work queue that has a dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceQueue {
-    /// Of what was for Medic.
+    /// To Medic.
     Exchange,
-    /// Of delivery reports.
+    /// Delivery reports, to the ledger.
     Reports,
-    /// Of what was for phones.
+    /// To phones.
     Outbox,
 }
 
 impl SourceQueue {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Exchange, Self::Reports, Self::Outbox];
 
-    /// As the command line names it.
+    /// The kind that the command line has for it.
     pub fn of(self) -> DeadLetterKind {
         match self {
             Self::Exchange => DeadLetterKind::Exchange,
@@ -57,7 +56,7 @@ impl SourceQueue {
         }
     }
 
-    /// The output with its address.
+    /// The stack's output with the URL of the dead-letter queue.
     pub fn dead_letter_output(self) -> &'static str {
         match self {
             Self::Exchange => "ExchangeDeadLetterQueueUrl",
@@ -66,7 +65,7 @@ impl SourceQueue {
         }
     }
 
-    /// The output with the address of the queue that it belongs to.
+    /// The stack's output with the URL of the work queue.
     pub fn home_output(self) -> &'static str {
         match self {
             Self::Exchange => "ExchangeQueueUrl",
@@ -75,7 +74,7 @@ impl SourceQueue {
         }
     }
 
-    /// Its name.
+    /// The word for it in lists.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exchange => "exchange",
@@ -85,36 +84,34 @@ impl SourceQueue {
     }
 }
 
-/// Something that was dead-lettered, ours to work on for a while.
+/// A dead-lettered message that was received. Nobody else receives it until its visibility timeout ends.
 #[derive(Clone)]
 pub struct Item {
-    /// Where it is.
     pub queue: SourceQueue,
     /// SQS's id for it.
     pub message_id: String,
     /// When it was put there, in milliseconds since 1970.
     pub dead_lettered_at_ms: i64,
-    /// Whether it can be put back.
+    /// Whether it can be redriven.
     pub retryable: bool,
-    /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
-    /// SQS shows the first ten.
+    /// Whether SQS itself moved it here. All such messages are in one message group, and SQS gives only the
+    /// first ten of a group.
     pub by_sqs: bool,
-    /// What was dead-lettered, as it came.
+    /// The body that it had in the work queue.
     pub body: String,
-    /// Why it is here, with the other side's answer as it came.
+    /// Why it was dead-lettered, with the unredacted answer of Medic or Africa's Talking.
     reason: String,
     receipt_handle: String,
 }
 
-/// What one look has brought.
+/// What was received of a dead-letter queue.
 pub struct Peeked {
-    /// What was seen.
     pub items: Vec<Item>,
-    /// How many more are there that could not be seen.
+    /// How many more messages the queue holds, which could not be received.
     pub out_of_sight: usize,
 }
 
-/// What an item holds, as far as it can be read.
+/// What a message contains, as far as it can be read.
 enum Content {
     Incoming {
         id: String,
@@ -223,7 +220,7 @@ impl Item {
         }
     }
 
-    /// Those of whom nothing may overtake anything: one sender's messages.
+    /// The sender of an SMS. The order of one sender's SMS must be kept.
     pub fn sender(&self) -> Option<String> {
         match self.content() {
             Content::Incoming { from, .. } => Some(from),
@@ -231,7 +228,7 @@ impl Item {
         }
     }
 
-    /// Whether it is about this id or number.
+    /// Whether it contains this id or number.
     pub fn is_about(&self, word: &str) -> bool {
         match self.content() {
             Content::Incoming { id, from, .. } => id == word || from == word,
@@ -241,7 +238,7 @@ impl Item {
         }
     }
 
-    /// What it is, in words.
+    /// Describes it in words.
     pub fn what(&self, reveal: bool) -> String {
         let number = |number: &str| {
             if reveal {
@@ -277,7 +274,7 @@ impl Item {
         }
     }
 
-    /// Why it is here. The other side's answer can hold a phone number.
+    /// Why it was dead-lettered. Redacted unless `reveal`, because an answer can contain a phone number.
     pub fn reason(&self, reveal: bool) -> Cow<'_, str> {
         if reveal {
             self.reason.as_str().into()
@@ -286,7 +283,6 @@ impl Item {
         }
     }
 
-    /// For a program.
     pub fn to_json(&self, reveal: bool) -> Value {
         json!({
             "id": self.message_id,
@@ -299,7 +295,7 @@ impl Item {
     }
 }
 
-/// Everything that can be seen of a dead-letter queue. It is returned for retry at once: nobody else has to wait for
+/// Receives all that it can of a dead-letter queue, and releases it at once, so that nobody has to wait for
 /// it.
 ///
 /// # Errors
@@ -310,8 +306,8 @@ pub async fn peek(stack: &Stack, queue: SourceQueue) -> Result<Peeked, Failure> 
     Ok(peeked)
 }
 
-/// The same, hidden from others until it is released or deleted, or the command has been dead for a
-/// while.
+/// Receives all that it can of a dead-letter queue. Nobody else receives it until it is released or deleted,
+/// or the visibility timeout ends because the command died.
 ///
 /// # Errors
 /// When SQS refuses.
@@ -336,7 +332,7 @@ async fn see(
     })
 }
 
-/// Takes what can be seen. Gives how many there are.
+/// Receives messages into `items`. Returns how many the queue holds.
 async fn take(
     stack: &Stack,
     queue: SourceQueue,
@@ -366,7 +362,7 @@ async fn take(
     stack.depth(url).await
 }
 
-/// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.
+/// Makes messages visible to others at once. If that fails, they are visible after their visibility timeout.
 pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
     let Ok(url) = stack.output(queue.dead_letter_output()) else {
         return;
@@ -381,13 +377,13 @@ pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
         });
         let call = stack.sqs.change_message_visibility_batch().queue_url(url);
         if let Ok(entries) = entries.collect() {
-            // Only sooner than by itself.
+            // If it fails, the visibility timeout does the same later.
             let _ = call.set_entries(Some(entries)).send().await;
         }
     }
 }
 
-/// Deletes items of this queue for good. Gives those that are gone.
+/// Deletes messages of this queue for good. Returns those that are deleted.
 pub async fn delete<'a>(stack: &Stack, queue: SourceQueue, items: &'a [Item]) -> Vec<&'a Item> {
     let mut gone = Vec::new();
     let Ok(url) = stack.output(queue.dead_letter_output()) else {

@@ -1,4 +1,4 @@
-//! What must be there before anything can work: the stack, its secrets, a clock that is right.
+//! Checks what everything else needs: the stack, its secrets, and a clock that is right.
 
 use bridge::secrets::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
 use bridge::wire::json::parse_lenient;
@@ -10,9 +10,9 @@ use crate::clock::{AwsClock, is_right};
 use crate::failure::Failure;
 use crate::stack::{DEPLOY, Resource, Stack};
 
-/// What the secret with the credentials holds.
+/// What the secret with the credentials contains.
 pub struct Credentials {
-    /// What is wrong with it.
+    /// The results of the checks of the secret.
     pub findings: Vec<Finding>,
     /// Africa's Talking's key.
     pub api_key: Option<String>,
@@ -20,15 +20,14 @@ pub struct Credentials {
     pub medic: Option<(String, String)>,
 }
 
-/// What the secret with the incoming key holds.
+/// What the secret with the incoming key contains.
 pub struct Keys {
-    /// What is wrong with it.
+    /// The results of the checks of the secret.
     pub findings: Vec<Finding>,
-    /// The key.
     pub key: Option<String>,
 }
 
-/// Whether everything of the stack is there.
+/// Checks whether the stack is deployed completely.
 pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<Finding> {
     const CHECK: &str = "stack";
     let mut findings = Vec::new();
@@ -69,9 +68,9 @@ pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<F
     findings
 }
 
-/// What brings a stack out of this state.
+/// Says how to deploy a stack that is in this state.
 fn deploy_again(name: &str, status: &str) -> String {
-    // CloudFormation updates no stack whose creation it has undone.
+    // CloudFormation does not update a stack whose creation was rolled back.
     let first = if status == "ROLLBACK_COMPLETE" {
         format!("`sam delete --stack-name {name}`, then ")
     } else {
@@ -80,7 +79,7 @@ fn deploy_again(name: &str, status: &str) -> String {
     format!("{first}deploy again: {DEPLOY}; the stack's events in CloudFormation say what failed")
 }
 
-/// The credentials, and which of them are missing.
+/// Reads the credentials, and checks which of them are missing.
 pub async fn credentials(stack: &Stack) -> Credentials {
     const CHECK: &str = "credentials";
     const ADVICE: &str = "`cargo ops set-credentials`";
@@ -91,7 +90,7 @@ pub async fn credentials(stack: &Stack) -> Credentials {
     };
     let text = match stack.read_secret("CredentialsSecretArn").await {
         Err(failure) => return none(Finding::failed(CHECK, &failure)),
-        // So AWS says that a secret has no value.
+        // AWS's answer for a secret that has no value.
         Ok(Err(error)) if error.0 == "ResourceNotFoundException" => {
             return none(Finding::wrong(CHECK, "the secret is not filled in", ADVICE));
         }
@@ -125,7 +124,7 @@ pub async fn credentials(stack: &Stack) -> Credentials {
     }
 }
 
-/// The incoming key, and whether a rotation is under way.
+/// Reads the incoming key, and checks whether a rotation is under way.
 pub async fn keys(stack: &Stack) -> Keys {
     const CHECK: &str = "incoming key";
     let keys = match read_keys(stack).await {
@@ -160,7 +159,7 @@ pub async fn keys(stack: &Stack) -> Keys {
     }
 }
 
-/// Whether this machine's clock is that of AWS.
+/// Checks whether this machine's clock agrees with AWS's.
 pub fn clock(clock: &AwsClock) -> Finding {
     const CHECK: &str = "clock";
     match clock.off_ms() {

@@ -7,12 +7,12 @@ use bridge::domain::status::Status;
 
 use super::sentences;
 
-/// Something that happened.
+/// One line of the time line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Moment {
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What, in a sentence.
+    /// What happened, in a sentence.
     pub what: String,
 }
 
@@ -34,7 +34,7 @@ pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
         });
     }
     moments.extend(reports(row, sms));
-    // The sort is stable: steps of one millisecond stay in the order of the row.
+    // The sort is stable, so steps of the same millisecond stay in the order of the row.
     moments.sort_by_key(|moment| moment.at_ms);
     moments
 }
