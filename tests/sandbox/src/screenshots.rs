@@ -1,4 +1,4 @@
-//! `cargo sandbox screenshots`: pictures of the page in its states, made by playing with it.
+//! `cargo sandbox screenshots`: plays with the page, and makes a picture of each of its states.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use sandbox::browser::{Browser, View};
 use sandbox::tools::repository;
 use sandbox::whole::{Progress, Sandbox};
 
-/// What the conditions below use.
+/// Functions for the conditions below.
 const HELPERS: &str =
     "window.find = (selector, ...texts) => [...document.querySelectorAll(selector)]
     .some((element) => texts.every((text) => element.textContent.includes(text)));";
 
-/// Nothing is on its way any more.
+/// True when no SMS is on its way.
 const QUIET: &str = "document.querySelector('[data-account=on_their_way] dd').textContent === '0' \
     && document.querySelector('[data-account=to_on_their_way] dd').textContent === '0'";
 
-/// Two frames on, everything is drawn.
+/// Waits for two frames. Then everything is drawn.
 const DRAWN: &str = "new Promise((done) => \
     requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
 
-/// Each state is looked at so.
+/// The windows in which each state is pictured.
 const VIEWS: [(&str, View); 5] = [
     ("laptop", View::LAPTOP),
     (
@@ -46,15 +46,15 @@ const VIEWS: [(&str, View); 5] = [
     ),
 ];
 
-/// Where the pictures go.
+/// The folder of the pictures.
 pub fn folder() -> PathBuf {
     repository().join("target/sandbox/screenshots")
 }
 
-/// Makes all of them.
+/// Makes all pictures.
 ///
 /// # Errors
-/// When the page does not come into one of the states.
+/// When the page does not reach one of the states.
 pub async fn make(sandbox: &Sandbox, progress: &impl Progress) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder())?;
     let browser = Browser::start(View::LAPTOP).await?;
@@ -81,7 +81,7 @@ pub async fn make(sandbox: &Sandbox, progress: &impl Progress) -> anyhow::Result
     Ok(())
 }
 
-/// Somebody who plays with the page.
+/// Plays with the page.
 struct Player {
     browser: Browser,
 }

@@ -1,8 +1,7 @@
 //! Calls to the emulator, without an SDK.
 //!
-//! The emulator reads from a request's signature who calls and which service is meant, and does
-//! not verify it for the services that are used here. So a name in the place of a signature is
-//! enough, and the tests need none of AWS's SDKs.
+//! The emulator reads the caller and the service from a request's signature, and does not verify the
+//! signature for the services that are used here. So the tests need none of AWS's SDKs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::http;
 
 /// The region that everything is deployed to. The emulator has no regions of its own.
 pub const REGION: &str = "us-east-1";
-/// What the emulator takes as its owner's key id and secret.
+/// The key id and the secret of the emulator's owner.
 pub const ACCESS_KEY: &str = "test";
 
 /// CloudFormation's name and version.
@@ -61,14 +60,14 @@ pub struct LogLine {
 /// How many messages a queue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// That could be received now.
+    /// Messages that could be received now.
     pub visible: u64,
-    /// That somebody has received and not yet deleted, or that wait for their visibility time-out.
+    /// Messages that were received and not yet deleted, or that wait for their visibility timeout.
     pub in_flight: u64,
 }
 
 impl QueueDepth {
-    /// All of them.
+    /// All messages of the queue.
     #[must_use]
     pub fn total(self) -> u64 {
         self.visible.saturating_add(self.in_flight)
@@ -92,7 +91,7 @@ impl Aws {
         Ok(Self { url, http })
     }
 
-    /// Where the emulator is reached.
+    /// The emulator's URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -230,7 +229,7 @@ impl Aws {
         Ok(outputs(&answer))
     }
 
-    /// What a resource of a stack is called outside of its template.
+    /// The physical name of a stack's resource.
     ///
     /// # Errors
     /// When there is no such stack or resource.
@@ -244,7 +243,7 @@ impl Aws {
             .with_context(|| format!("the stack has no resource {resource}"))
     }
 
-    /// Deletes a stack; what the template retains stays. Comes back before it is done.
+    /// Begins to delete a stack, except the resources that the template retains.
     ///
     /// # Errors
     /// When the emulator refuses.
@@ -263,7 +262,7 @@ impl Aws {
     /// All messages of a queue, in order, without receiving them.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn peek(&self, queue: &str) -> anyhow::Result<Vec<WaitingMessage>> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("QueueUrl", queue)
@@ -275,7 +274,7 @@ impl Aws {
     /// All messages of all queues at one moment, by the queues' URLs, without receiving them.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn peek_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
         self.observe("").await
     }
@@ -302,7 +301,7 @@ impl Aws {
         Ok(())
     }
 
-    /// Empties a queue of everything, also of what somebody has received.
+    /// Deletes all messages of a queue, including those in flight.
     ///
     /// # Errors
     /// When SQS refuses.
@@ -333,7 +332,7 @@ impl Aws {
         })
     }
 
-    /// Takes all visible messages out of a queue, for good.
+    /// Receives and deletes all visible messages of a queue.
     ///
     /// # Errors
     /// When SQS refuses.
@@ -375,12 +374,12 @@ impl Aws {
     /// Reads a secret that holds JSON.
     ///
     /// # Errors
-    /// When there is none, or it is not JSON.
+    /// When there is no such secret, or it is not JSON.
     pub async fn secret(&self, arn: &str) -> anyhow::Result<Value> {
         let input = json!({ "SecretId": arn });
         let target = "secretsmanager.GetSecretValue";
         let answer = self.call("secretsmanager", target, &input).await?;
-        // Not in the error: the text is a secret.
+        // The error must not contain the text, which is a secret.
         serde_json::from_str(&text_at(&answer, "SecretString"))
             .map_err(|_| anyhow::anyhow!("the secret {arn} does not hold JSON"))
     }
@@ -446,7 +445,7 @@ impl Aws {
     /// the group's first line.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn log_lines_since(
         &self,
         group: &str,
@@ -496,7 +495,7 @@ async fn successful(what: &str, answer: reqwest::Response) -> anyhow::Result<Str
     Ok(text)
 }
 
-/// The queues with their messages, which are lists in objects in objects.
+/// Collects the queues with their messages, which are lists in nested objects.
 fn gather_queues(value: &Value, queues: &mut BTreeMap<String, Vec<WaitingMessage>>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         match value {
@@ -549,7 +548,7 @@ fn unescaped(xml: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// DynamoDB's `{"S":"a"}`, `{"N":"1"}` and so on as plain JSON.
+/// Turns DynamoDB's `{"S":"a"}`, `{"N":"1"}` and so on into plain JSON.
 fn plain_row(row: Value) -> Value {
     match row {
         Value::Object(attributes) => attributes
