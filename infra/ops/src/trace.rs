@@ -45,7 +45,7 @@ struct Found {
     /// SMS with reports that match no message.
     unclaimed: Vec<SmsRow>,
     dead_letters: Vec<Item>,
-    /// An incoming SMS that waits in quarantine, with its id.
+    /// The SMS that came in and waits in quarantine, with its id.
     quarantined: Option<(String, Quarantined)>,
 }
 

@@ -27,8 +27,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Checks infra/template.yaml with `sam validate --lint`, and with cfn-lint and checkov after SAM's
-    /// transform. Checks that the CDK application in infra/cdk describes the same system (needs Node.js)
+    /// Checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform; and
+    /// that the CDK application in infra/cdk makes the same of it (needs Node.js)
     Lint,
     /// Makes pictures of the page in target/sandbox/screenshots
     Screenshots,
@@ -120,7 +120,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await?
 }
 
-/// Prints each step, with the time since the start.
+/// Says what is being done, and how long it has taken so far.
 struct Progress {
     begin: Instant,
 }

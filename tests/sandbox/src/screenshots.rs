@@ -51,10 +51,10 @@ pub fn folder() -> PathBuf {
     repository().join("target/sandbox/screenshots")
 }
 
-/// Makes all pictures.
+/// Makes all of them.
 ///
 /// # Errors
-/// When the page does not reach one of the states.
+/// When the page does not come into one of the states.
 pub async fn make(sandbox: &Sandbox, progress: &impl Progress) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder())?;
     let browser = Browser::start(View::LAPTOP).await?;

@@ -108,11 +108,11 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Deploys the template with `sam deploy`, with these parameters and the defaults for all others. If the
-    /// emulator has the stack already, this updates it.
+    /// Deploys the template with `sam deploy`, with these parameters and the defaults for all
+    /// others. On an emulator that has the stack already it is an update.
     ///
     /// # Errors
-    /// With SAM's output, when the deployment fails.
+    /// With what SAM said, when the deployment fails.
     pub async fn deploy(emulator: &Emulator, parameters: &[(&str, &str)]) -> anyhow::Result<Self> {
         let template = prepare().await?;
         let aws = emulator.aws().clone();
@@ -317,8 +317,8 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     text.unwrap_or_default()
 }
 
-/// The URL by which the emulator's HTTP API can be reached. Its URL as on AWS has a host name
-/// `<id>.execute-api.…`, which cannot be resolved.
+/// The emulator tells HTTP APIs apart by a host name `<id>.execute-api.…` that nobody can resolve;
+/// this is its other way, by the path.
 fn reachable(aws: &Aws, url: &str) -> anyhow::Result<String> {
     let parts = url.split_once("://").and_then(|(_, rest)| {
         let (host, path) = rest.split_once('/')?;

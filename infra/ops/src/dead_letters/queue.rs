@@ -87,12 +87,13 @@ impl SourceQueue {
 /// A dead-lettered message that was received. Nobody else receives it until its visibility timeout ends.
 #[derive(Clone)]
 pub struct Item {
+    /// Where it is.
     pub queue: SourceQueue,
     /// SQS's id for it.
     pub message_id: String,
     /// When it was put there, in milliseconds since 1970.
     pub dead_lettered_at_ms: i64,
-    /// Whether it can be redriven.
+    /// Whether it can be put back.
     pub retryable: bool,
     /// Whether SQS itself moved it here. All such messages are in one message group, and SQS gives only the
     /// first ten of a group.
@@ -106,8 +107,9 @@ pub struct Item {
 
 /// What was received of a dead-letter queue.
 pub struct Peeked {
+    /// What was seen.
     pub items: Vec<Item>,
-    /// How many more messages the queue holds, which could not be received.
+    /// How many more are there that could not be seen.
     pub out_of_sight: usize,
 }
 
@@ -362,7 +364,7 @@ async fn take(
     stack.depth(url).await
 }
 
-/// Makes messages visible to others at once. If that fails, they are visible after their visibility timeout.
+/// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.
 pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
     let Ok(url) = stack.output(queue.dead_letter_output()) else {
         return;
@@ -383,7 +385,7 @@ pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
     }
 }
 
-/// Deletes messages of this queue for good. Returns those that are deleted.
+/// Deletes items of this queue for good. Gives those that are gone.
 pub async fn delete<'a>(stack: &Stack, queue: SourceQueue, items: &'a [Item]) -> Vec<&'a Item> {
     let mut gone = Vec::new();
     let Ok(url) = stack.output(queue.dead_letter_output()) else {

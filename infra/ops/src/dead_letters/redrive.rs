@@ -59,7 +59,7 @@ struct Done {
 }
 
 impl Done {
-    /// Whether the message is to be redriven. One command redrives a message only once.
+    /// Whether it is put back now: once, in this command.
     fn takes(&self, item: &Item, chosen: &Chosen) -> bool {
         item.retryable && chosen.has(&item.message_id) && !self.bodies.contains(&item.body)
     }
@@ -119,9 +119,8 @@ async fn redrive_queue(
     }
 }
 
-/// Takes out the messages that have to wait for the next round. SQS gives only the first ten of the messages
-/// that it moved by itself, so whatever came after the last of those ten must wait. None, if SQS moved no
-/// message.
+/// Of what SQS itself moved only the first ten are seen: what came after the last of those has to wait
+/// for the next round, and is taken out. None, if there is nothing that SQS moved.
 fn until_the_last_of_the_group(going: &mut Vec<Item>) -> Option<Vec<Item>> {
     let of_group = going.iter().filter(|item| item.by_sqs);
     let last_ms = of_group.map(Item::came_at_ms).max()?;
@@ -132,8 +131,8 @@ fn until_the_last_of_the_group(going: &mut Vec<Item>) -> Option<Vec<Item>> {
     Some(later)
 }
 
-/// Makes batches in order, each with at most one message of a sender. An entry of a batch can fail alone, and
-/// then no later message of its sender may have been redriven.
+/// Batches in order, with one message of each sender: an entry of a batch can fail alone, and
+/// nothing of its sender may then have overtaken it.
 fn batches(items: &[Item]) -> Vec<Vec<&Item>> {
     let mut batches: Vec<Vec<&Item>> = Vec::new();
     for item in items {

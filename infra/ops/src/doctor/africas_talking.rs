@@ -9,7 +9,7 @@ use crate::stack::{DEPLOY_GUIDED, Stack};
 
 const CHECK: &str = "Africa's Talking";
 
-/// Asks Africa's Talking for the balance, which needs the key and the user name, and sends no SMS.
+/// Asks Africa's Talking for the balance, which needs key and user name, and sends nothing.
 pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
     let username = stack
         .parameter("AfricasTalkingUsername")

@@ -12,7 +12,7 @@ use crate::stack::Stack;
 /// the key, and nothing was stored.
 const TAKEN: u16 = 413;
 
-/// Calls both webhooks, with the key and without it.
+/// Calls both, with the key and without.
 pub async fn examine(stack: &Stack, http: &Http, keys: &Keys) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (check, output) in [

@@ -47,10 +47,11 @@ const QUEUES: [MonitoredQueue; 3] = [
     },
 ];
 
-/// From which age on, in seconds, a status that Medic does not know is late. As in the template's alarm.
+/// From what age on, in seconds, a status that has not been reported to Medic is late: as in the template's
+/// alarm.
 const STATUS_LATE_S: i64 = 1800;
 
-/// From which age on, in seconds, a message in quarantine is late. As in the queue in which it waits.
+/// From what age on, in seconds, a message in quarantine is late: as in the queue that it waits in.
 const QUARANTINE_LATE_S: i64 = 1800;
 
 /// The name of each check of a dead-letter queue, and the stack's output with its URL.
@@ -284,7 +285,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     findings
 }
 
-/// Checks the messages in quarantine, on which Medic fails. They are tried again once an hour.
+/// The messages on which Medic fails: they wait in the queue to Medic, and come back once an hour.
 fn quarantine(exchange: &ExchangeRow, now_ms: i64) -> Finding {
     const CHECK: &str = "quarantine";
     let since_ms = exchange.quarantined.values().map(|one| one.since_ms).min();

@@ -4,6 +4,7 @@ use super::setup::Credentials;
 use super::{Finding, Http, ask};
 use crate::stack::{DEPLOY_GUIDED, Stack};
 
+/// Asks Medic.
 pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
     const CHECK: &str = "Medic";
     let Some(base) = stack.parameter("MedicUrl") else {

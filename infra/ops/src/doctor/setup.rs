@@ -10,9 +10,9 @@ use crate::clock::{AwsClock, is_right};
 use crate::failure::Failure;
 use crate::stack::{DEPLOY, Resource, Stack};
 
-/// What the secret with the credentials contains.
+/// What the secret with the credentials holds.
 pub struct Credentials {
-    /// The results of the checks of the secret.
+    /// What is wrong with it.
     pub findings: Vec<Finding>,
     /// Africa's Talking's key.
     pub api_key: Option<String>,
@@ -20,9 +20,9 @@ pub struct Credentials {
     pub medic: Option<(String, String)>,
 }
 
-/// What the secret with the incoming key contains.
+/// What the secret with the incoming key holds.
 pub struct Keys {
-    /// The results of the checks of the secret.
+    /// What is wrong with it.
     pub findings: Vec<Finding>,
     pub key: Option<String>,
 }
@@ -79,7 +79,7 @@ fn deploy_again(name: &str, status: &str) -> String {
     format!("{first}deploy again: {DEPLOY}; the stack's events in CloudFormation say what failed")
 }
 
-/// Reads the credentials, and checks which of them are missing.
+/// The credentials, and which of them are missing.
 pub async fn credentials(stack: &Stack) -> Credentials {
     const CHECK: &str = "credentials";
     const ADVICE: &str = "`cargo ops set-credentials`";
@@ -124,7 +124,7 @@ pub async fn credentials(stack: &Stack) -> Credentials {
     }
 }
 
-/// Reads the incoming key, and checks whether a rotation is under way.
+/// The incoming key, and whether a rotation is under way.
 pub async fn keys(stack: &Stack) -> Keys {
     const CHECK: &str = "incoming key";
     let keys = match read_keys(stack).await {

@@ -12,7 +12,7 @@ use super::sentences;
 pub struct Moment {
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What happened, in a sentence.
+    /// What, in a sentence.
     pub what: String,
 }
 
@@ -34,7 +34,7 @@ pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
         });
     }
     moments.extend(reports(row, sms));
-    // The sort is stable, so steps of the same millisecond stay in the order of the row.
+    // The sort is stable: steps of one millisecond stay in the order of the row.
     moments.sort_by_key(|moment| moment.at_ms);
     moments
 }

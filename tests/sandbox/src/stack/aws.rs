@@ -60,14 +60,14 @@ pub struct LogLine {
 /// How many messages a queue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// Messages that could be received now.
+    /// That could be received now.
     pub visible: u64,
     /// Messages that were received and not yet deleted, or that wait for their visibility timeout.
     pub in_flight: u64,
 }
 
 impl QueueDepth {
-    /// All messages of the queue.
+    /// All of them.
     #[must_use]
     pub fn total(self) -> u64 {
         self.visible.saturating_add(self.in_flight)
@@ -124,56 +124,6 @@ impl Aws {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).with_context(|| format!("{target} did not answer with JSON"))
-    }
-
-    /// Calls one operation of a service that has a path for each: Lambda. Without an input it reads,
-    /// with one it writes.
-    ///
-    /// # Errors
-    /// With the service's answer, when it refuses.
-    pub async fn rest(
-        &self,
-        service: &str,
-        path: &str,
-        input: Option<&Value>,
-    ) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.url);
-        let request = match input {
-            None => self.http.get(url),
-            Some(input) => self
-                .http
-                .put(url)
-                .header("content-type", "application/json")
-                .body(input.to_string()),
-        };
-        let answer = self.signed(request, service).send().await?;
-        let text = successful(path, answer).await?;
-        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
-    }
-
-    /// Adds up one of AWS's own metrics, of one resource, since the emulator was started.
-    ///
-    /// # Errors
-    /// When CloudWatch refuses.
-    pub async fn metric_sum(
-        &self,
-        namespace: &str,
-        metric: &str,
-        (dimension, value): (&str, &str),
-    ) -> anyhow::Result<f64> {
-        let input = json!({
-            "Namespace": namespace,
-            "MetricName": metric,
-            "Dimensions": [{ "Name": dimension, "Value": value }],
-            "Statistics": ["Sum"],
-            "Period": 60,
-        });
-        let target = "GraniteServiceVersion20100801.GetMetricStatistics";
-        let answer = self.call("monitoring", target, &input).await?;
-        let points = answer.get("Datapoints").and_then(Value::as_array);
-        let points = points.context("CloudWatch has answered without data points")?;
-        let sums = points.iter().filter_map(|point| point.get("Sum"));
-        Ok(sums.filter_map(Value::as_f64).sum())
     }
 
     /// Makes a bucket.
@@ -474,6 +424,56 @@ impl Aws {
                 text: text_at(event, "message"),
             })
             .collect())
+    }
+
+    /// Calls one operation of a service that has a path for each operation, as Lambda has. Reads (GET)
+    /// without an input, and writes (PUT) with one.
+    ///
+    /// # Errors
+    /// With the service's answer, when it refuses.
+    pub async fn rest(
+        &self,
+        service: &str,
+        path: &str,
+        input: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let request = match input {
+            None => self.http.get(url),
+            Some(input) => self
+                .http
+                .put(url)
+                .header("content-type", "application/json")
+                .body(input.to_string()),
+        };
+        let answer = self.signed(request, service).send().await?;
+        let text = successful(path, answer).await?;
+        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
+    }
+
+    /// The sum of a metric with this dimension since the emulator was started.
+    ///
+    /// # Errors
+    /// When CloudWatch refuses.
+    pub async fn metric_sum(
+        &self,
+        namespace: &str,
+        metric: &str,
+        (dimension, value): (&str, &str),
+    ) -> anyhow::Result<f64> {
+        let input = json!({
+            "Namespace": namespace,
+            "MetricName": metric,
+            "Dimensions": [{ "Name": dimension, "Value": value }],
+            "Statistics": ["Sum"],
+            "Period": 60,
+        });
+        let target = "GraniteServiceVersion20100801.GetMetricStatistics";
+        let answer = self.call("monitoring", target, &input).await?;
+        let points = answer.get("Datapoints").and_then(Value::as_array);
+        let points = points.context("CloudWatch has answered without data points")?;
+        let sums = points.iter().filter_map(|point| point.get("Sum"));
+        Ok(sums.filter_map(Value::as_f64).sum())
     }
 
     fn signed(&self, request: reqwest::RequestBuilder, service: &str) -> reqwest::RequestBuilder {

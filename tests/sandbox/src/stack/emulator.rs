@@ -34,7 +34,7 @@ pub struct Emulator {
     /// The emulator lives for as long as this is open.
     lifeline: Option<ChildStdin>,
     aws: Aws,
-    /// The folder of its temporary files. It is removed when the emulator ends.
+    /// For its temporary files; gone when it ends.
     folder: PathBuf,
     queue_clock: Arc<QueueClock>,
     log_file: PathBuf,
