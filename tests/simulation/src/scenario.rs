@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::handlers::webhook::Request;
 use bridge::ports::NewMessage;
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, encode};
 
-use crate::africas_talking::{self, Verdict, text_for};
+use crate::africas_talking::{self, SendDecision, text_for};
 use crate::lambda::{self, Function};
 use crate::medic::{Logged, PostDisposition, status_of};
 use crate::promises;
@@ -141,7 +142,7 @@ impl Scenario {
     }
 
     /// What becomes of the next requests to send.
-    pub fn verdicts(&self, verdicts: &[Verdict]) {
+    pub fn verdicts(&self, verdicts: &[SendDecision]) {
         self.africas_talking.borrow_mut().script.extend(verdicts);
     }
 
@@ -162,7 +163,7 @@ impl Scenario {
             id: bridge::domain::ids::MedicMessageId::new(id).expect("an id"),
             to: PHONE.to_owned(),
             content: text_for(id),
-            first_offered_ms: self.now_ms(),
+            first_offered: Timestamp::from_millis(self.now_ms()),
         };
         let message = NewMessage {
             body: encode(&OutboxMessage::Send(sms)),

@@ -59,14 +59,14 @@ pub struct LogLine {
 
 /// How many messages a queue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueDepth {
+pub struct MessageCounts {
     /// That could be received now.
     pub visible: u64,
     /// Messages that were received and not yet deleted, or that wait for their visibility timeout.
     pub in_flight: u64,
 }
 
-impl QueueDepth {
+impl MessageCounts {
     /// All of them.
     #[must_use]
     pub fn total(self) -> u64 {
@@ -76,12 +76,12 @@ impl QueueDepth {
 
 /// A client of one emulator, as the owner of its account.
 #[derive(Clone, Debug)]
-pub struct Aws {
+pub struct EmulatorClient {
     url: String,
     http: reqwest::Client,
 }
 
-impl Aws {
+impl EmulatorClient {
     /// A client of the emulator at `url`.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ impl Aws {
     ///
     /// # Errors
     /// When SQS refuses.
-    pub async fn depth(&self, queue: &str) -> anyhow::Result<QueueDepth> {
+    pub async fn depth(&self, queue: &str) -> anyhow::Result<MessageCounts> {
         let input = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         let answer = self
             .call("sqs", "AmazonSQS.GetQueueAttributes", &input)
@@ -276,7 +276,7 @@ impl Aws {
                 .and_then(|text| text.parse::<u64>().ok())
                 .with_context(|| format!("no {name} of the queue {queue}"))
         };
-        Ok(QueueDepth {
+        Ok(MessageCounts {
             visible: number("ApproximateNumberOfMessages")?,
             in_flight: number("ApproximateNumberOfMessagesNotVisible")?,
         })
