@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::template::run;
-use super::{Stack, eventually, functions, work_folder};
+use super::{EmulatedStack, eventually, functions, work_folder};
 use crate::tools::Tool;
 
 /// How long Lambda may take to change a function.
@@ -20,13 +20,13 @@ const CHANGED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A function that runs another program than its own.
 #[derive(Debug)]
-#[must_use = "the function keeps the other program until Stack::restore"]
+#[must_use = "the function keeps the other program until EmulatedStack::restore"]
 pub struct Replaced {
     function: String,
     own_timeout_s: u64,
 }
 
-impl Stack {
+impl EmulatedStack {
     /// Puts a program in the place of a function's own, and gives the function another time-out. An
     /// invocation that is under way is killed. All else stays: permissions, environment, memory and
     /// mapping.
