@@ -1,6 +1,6 @@
-//! Which account and region: the SDK's own search, which is that of the AWS CLI. Keys in the
-//! environment, profiles, single sign-on, `aws login`, assumed roles, credential processes, web
-//! identities, containers and instances are all known to it.
+//! The account and the region. The SDK searches for them as the AWS CLI does: keys in the environment,
+//! profiles, single sign-on, `aws login`, assumed roles, credential processes, web identities, containers
+//! and instances.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -23,30 +23,28 @@ use aws_smithy_http_client::{Builder, Connector};
 use crate::clock::AwsClock;
 use crate::failure::Failure;
 
-/// How long a connection may take to come about for a person far from the region, on a slow line.
+/// Long enough for a person far from the region, on a slow line.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One attempt of a call.
+/// For one attempt of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A call with all its attempts.
+/// For a call with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Attempts of a call, the first included.
+/// Including the first.
 const ATTEMPTS: u32 = 3;
 
-/// The files and folders that say which authorities to trust instead of those that this machine
-/// trusts.
+/// The variables that name the certificate authorities to trust, instead of those of this machine.
 const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The access to an account.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// What all clients are made of.
+    /// What the client of each service is made from.
     pub config: SdkConfig,
-    /// The region.
     pub region: String,
-    /// AWS's clock, by the answers of CloudFormation.
+    /// AWS's clock, from the answers of CloudFormation.
     pub clock: AwsClock,
 }
 
@@ -54,8 +52,8 @@ impl Access {
     /// The access that the AWS CLI would use with the same `--profile` and `--region`.
     ///
     /// # Errors
-    /// When there is no region or there are no credentials, or what `SSL_CERT_FILE` names cannot be
-    /// read.
+    /// When there is no region, there are no credentials, or the file that `SSL_CERT_FILE` names cannot
+    /// be read.
     pub async fn of_the_cli(profile: Option<&str>, region: Option<&str>) -> Result<Self, Failure> {
         let behavior = BehaviorVersion::v2026_01_12();
         let tls = tls()?;
@@ -91,7 +89,7 @@ impl Access {
         };
         let mut provider = config.credentials_provider();
         if let Some(profile) = profile {
-            // As in the AWS CLI: a profile that is named outweighs keys in the environment.
+            // As in the AWS CLI, a named profile goes before keys in the environment.
             let settings = ProviderConfig::without_region()
                 .with_behavior_version(Some(behavior))
                 .with_region(Some(region.clone()))
@@ -118,8 +116,8 @@ impl Access {
     }
 }
 
-/// Credentials that came before the first call: a credential process may wait until somebody has
-/// logged in, which is longer than a call may take. When they expire, there are new ones.
+/// Credentials that were fetched before the first call. A credential process may wait until somebody has
+/// logged in, which can take longer than a call may. When they expire, the provider is asked for new ones.
 #[derive(Debug)]
 struct Awaited {
     first: Mutex<Option<Credentials>>,
@@ -161,7 +159,7 @@ fn profile_of_environment() -> Option<String> {
     }
 }
 
-/// The TLS set-up. It trusts whom this machine trusts, or whom `SSL_CERT_FILE` names.
+/// Trusts the certificate authorities of this machine, or those that `SSL_CERT_FILE` names.
 fn tls() -> Result<TlsContext, Failure> {
     let authorities = rustls_native_certs::load_native_certs();
     let mut trusted = TrustStore::default();
@@ -174,7 +172,7 @@ fn tls() -> Result<TlsContext, Failure> {
             let problem = problem.map_or("no certificate is in it".to_owned(), ToString::to_string);
             return Err(Failure::OutOfReach(format!("{name} is wrong: {problem}")));
         }
-        // Without TLS, an emulator can still be asked.
+        // An emulator can still be asked, because it needs no TLS.
         trusted = TrustStore::empty();
     }
     let context = TlsContext::builder().with_trust_store(trusted).build();

@@ -1,23 +1,24 @@
-//! What can be written after `cargo ops`.
+//! The arguments of `cargo ops`, and its help.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Operates a deployed stack. Which account and region is decided as the AWS CLI decides it:
-/// --profile, AWS_PROFILE, AWS_REGION, ~/.aws, single sign-on, roles, credential processes
+/// Operates a deployed stack. Finds the account and the region as the AWS CLI does: --profile,
+/// AWS_PROFILE, AWS_REGION, ~/.aws, single sign-on, roles, credential processes
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo ops",
     bin_name = "cargo ops",
     after_help = "\
-Exit status: 0 done, and nothing is wrong; 1 something is wrong, was not found or could not be done for all;
-2 wrong usage; 3 AWS could not be asked (no credentials, no such stack, not allowed, throttled).
-Proxies are those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; SSL_CERT_FILE names other authorities to trust.
+Exit status: 0 all is done, and nothing is wrong; 1 something is wrong, was not found, or could not be done for each
+item; 2 the command was used wrongly; 3 AWS could not be asked (no credentials, no such stack, no permission,
+throttling).
+HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY choose the proxy. SSL_CERT_FILE names other certificate authorities.
 
 Example:
   cargo ops --stack clinic-sms doctor"
 )]
 pub struct Arguments {
-    /// The stack's name; else the one in samconfig.toml, else `bridge`
+    /// The stack's name. By default the one in samconfig.toml, or else `bridge`
     #[arg(long, global = true, env = "OPS_STACK")]
     pub stack: Option<String>,
     /// The profile of the AWS CLI
@@ -26,31 +27,30 @@ pub struct Arguments {
     /// The region of AWS
     #[arg(long, global = true)]
     pub region: Option<String>,
-    /// What to do
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// One command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Says what is wrong with the system, and what to do about it
     #[command(after_help = "\
-Sends no SMS and changes nothing. Exit status 0 if all is well, 1 if something is wrong or could not be looked at.
-When AWS refuses because this machine's clock is wrong, it says by how much (exit status 3).
+It sends no SMS and changes nothing. The exit status is 0 if all is well, and 1 if something is wrong or could not be
+checked. If AWS refuses the request because this machine's clock is wrong, the command says by how much (exit status 3).
 
 Example:
   cargo ops doctor
   cargo ops doctor --json | jq '.findings[] | select(.verdict == \"wrong\")'")]
     Doctor {
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
-    /// Tells the life of an SMS as a time line
+    /// Prints what happened to an SMS, as a time line
     #[command(after_help = "\
-The ledger knows what Medic sends. Of an SMS that comes in it knows nothing: it waits in the queue to Medic, is
-dead-lettered, or is in Medic.
+The ledger has each message that Medic sends. It has nothing about an SMS that comes in: that SMS waits in the queue to
+Medic, is dead-lettered, or is in Medic.
 
 Example:
   cargo ops trace 9b2b3f6e-5f0a-4a51-9d0c-2f6d6f3c8f11
@@ -59,24 +59,24 @@ Example:
     Trace {
         /// Medic's uuid, Africa's Talking's id, or a phone number in international form
         what: String,
-        /// Of a phone number, so many messages at most, the newest ones
+        /// How many messages to print for a phone number at most, the newest first
         #[arg(long, default_value_t = 10)]
         limit: usize,
-        /// Shows phone numbers and texts of what is in the dead-letter queues, and its reason as it is
+        /// Shows the phone numbers, texts and unredacted reasons of dead-lettered messages
         #[arg(long)]
         reveal: bool,
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
-    /// Lists, shows, puts back or throws away what could not be processed
+    /// Lists, shows, redrives or discards messages that could not be processed
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// Writes the credentials of Africa's Talking and Medic
     #[command(after_help = "\
-At a terminal it asks, shows no key and no password, and keeps what is left empty as it is. Otherwise it reads JSON
-from the standard input; what is not in it stays as it is. Nothing secret is ever an argument: those can be seen by
-others and stay in the shell's history.
+At a terminal it asks for each value, and does not show the key and the password. An empty answer keeps the present
+value. Otherwise it reads JSON from the standard input, and keeps each value that is not in it. No secret is ever an
+argument, because other users can see arguments and the shell's history keeps them.
 
 Example:
   cargo ops set-credentials
@@ -84,176 +84,175 @@ Example:
 where credentials.json holds
   { \"africastalking_api_key\": \"…\", \"medic_username\": \"gateway\", \"medic_password\": \"…\" }")]
     SetCredentials,
-    /// Makes a new incoming key, and keeps the old one valid until it is told to end it
+    /// Makes a new incoming key. The old key stays valid until --end-old-key
     #[command(after_help = "\
-Numbers go on being hashed under the key that they were hashed under, so that what is in the ledger stays comparable.
+The key that phone numbers are hashed with stays the same, so that the hashes in the ledger stay comparable.
 
 Example:
-  cargo ops rotate-key                 makes a new key, and prints the new URLs: paste them
-  cargo ops rotate-key --end-old-key   when they are pasted")]
+  cargo ops rotate-key                 makes a new key, and prints the new URLs for Africa's Talking's dashboard
+  cargo ops rotate-key --end-old-key   when the new URLs are in the dashboard")]
     RotateKey {
-        /// Ends the old key: it works for five more minutes at the most
+        /// Ends the old key. It works for at most five more minutes
         #[arg(long)]
         end_old_key: bool,
-        /// Does not ask
+        /// Does not ask for confirmation
         #[arg(long)]
         yes: bool,
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
-    /// Prints the two URLs for Africa's Talking's dashboard. They hold the incoming key
+    /// Prints the two URLs for Africa's Talking's dashboard. They contain the incoming key
     #[command(after_help = "Example:\n  cargo ops callbacks")]
     Callbacks {
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
     /// Stops sending, until `resume`
     #[command(after_help = "\
-What Medic wants sent is taken and waits, what comes in goes on to Medic, and calls that are under way end. What waits
-longer than the parameter MessageMaxAgeHours (3 days, if it was not changed) expires as ever.
+The bridge still takes messages from Medic, and keeps them waiting. SMS that come in still go to Medic. Calls to
+Africa's Talking that have begun are finished. A message that waits longer than the parameter MessageMaxAgeHours
+(3 days by default) expires.
 
 Example:
   cargo ops pause")]
     Pause,
-    /// Lets sending go on: ends a pause, and has the next message try whether Africa's Talking's trouble is over
+    /// Ends a pause. If the circuit breaker is open, the next message tries whether Africa's Talking works again
     #[command(after_help = "\
-Each message that waits looks again by itself, at the latest 18 minutes after a pause and an hour and a quarter after
-a hold.
+Each message that waits is tried again by itself: at most 18 minutes after a pause, and at most 75 minutes after the
+circuit breaker was open.
 
 Example:
   cargo ops resume")]
     Resume,
-    /// Has Medic be told the current status of messages again
+    /// Reports the current status of messages to Medic again
     #[command(after_help = "\
-For when Medic has lost statuses, after a restore for example. They are told at the next polls, up to a hundred at a
-time. A status that Medic refused is reported again, too.
+Use it when Medic has lost statuses, for example after a restore. The next polls report them, up to a hundred at a
+time. A status that Medic has refused is reported again, too.
 
 Example:
   cargo ops replay-reports 9b2b3f6e-5f0a-4a51-9d0c-2f6d6f3c8f11
   cargo ops replay-reports --days 2")]
     ReplayReports {
-        /// Medic's uuids
+        /// Medic's uuids of the messages
         #[arg(required_unless_present = "days", conflicts_with = "days")]
         ids: Vec<String>,
-        /// All messages that Medic first offered in the last so many days
+        /// All messages that Medic first offered in this many days before now
         #[arg(long)]
         days: Option<u32>,
     },
     /// Adds up what Africa's Talking charged
     #[command(after_help = "\
-By the prices that Africa's Talking named when it accepted each message. Where it named none, messages are counted and
-nothing is added. The ledger forgets messages after the parameter LedgerRetentionDays.
+It uses the price that Africa's Talking named when it accepted each message. A message without a price is counted,
+and adds nothing. The ledger forgets messages after the parameter LedgerRetentionDays.
 
 Example:
   cargo ops cost
   cargo ops cost --days 7 --by day,network,sender")]
     Cost {
-        /// Of the last so many days
+        /// How many days before now to add up
         #[arg(long, default_value_t = 30)]
         days: u32,
-        /// What to tell apart
+        /// What to group the sums by
         #[arg(long, value_delimiter = ',', default_value = "day")]
         by: Vec<CostBy>,
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
 }
 
-/// What to do with what is in the dead-letter queues.
+/// One command for the dead-letter queues.
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
-    /// Lists what is in the dead-letter queues, and why
+    /// Lists the dead-lettered messages, with the reason of each
     #[command(
         after_help = "Example:\n  cargo ops dead-letters list\n  cargo ops dead-letters list --of statuses"
     )]
     List {
-        /// Only of this
+        /// Only messages of this kind
         #[arg(long)]
         of: Option<DeadLetterKind>,
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
-    /// Shows one of it
+    /// Shows one dead-lettered message
     #[command(
         after_help = "Example:\n  cargo ops dead-letters show 5fea7756-0ea4-451a-a703-a558b933e274 --reveal"
     )]
     Show {
-        /// Its id
+        /// Its id, from `cargo ops dead-letters list`
         id: String,
-        /// Shows phone numbers and texts, and the reason as it is
+        /// Shows phone numbers and texts, and the unredacted reason
         #[arg(long)]
         reveal: bool,
-        /// For a program
+        /// Prints JSON for a program
         #[arg(long)]
         json: bool,
     },
-    /// Puts it back to be processed again
+    /// Puts dead-lettered messages back into their queue, to be processed again
     #[command(after_help = "\
-One sender's messages are put back in the order in which they came. Nothing is lost when the command dies: give it again.
+One sender's messages are put back in the order in which they came. If the command dies, nothing is lost: run it again.
 
 Example:
   cargo ops dead-letters redrive 5fea7756-0ea4-451a-a703-a558b933e274
   cargo ops dead-letters redrive --all --of exchange")]
     Redrive {
-        /// Which
         #[command(flatten)]
         what: Selection,
     },
-    /// Throws it away for good, after asking
+    /// Deletes dead-lettered messages for good, after asking
     #[command(after_help = "\
-A refused status cannot be thrown away: Medic goes on asking for it.
+A status that Medic has refused cannot be discarded, because Medic goes on asking for it.
 
 Example:
   cargo ops dead-letters discard 5fea7756-0ea4-451a-a703-a558b933e274")]
     Discard {
-        /// Which
         #[command(flatten)]
         what: Selection,
-        /// Does not ask
+        /// Does not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Which of what is in the dead-letter queues.
+/// Which dead-lettered messages a command is for.
 #[derive(Debug, Args)]
 pub struct Selection {
-    /// Their ids
+    /// Ids from `cargo ops dead-letters list`
     #[arg(conflicts_with = "all")]
     pub ids: Vec<String>,
-    /// All of them
+    /// All dead-lettered messages
     #[arg(long)]
     pub all: bool,
-    /// Only of this
+    /// Only messages of this kind
     #[arg(long)]
     pub of: Option<DeadLetterKind>,
 }
 
-/// Where something is dead-lettered.
+/// What was dead-lettered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeadLetterKind {
-    /// What was for Medic
+    /// SMS that were to go to Medic
     Exchange,
     /// Delivery reports
     Reports,
-    /// What was for phones
+    /// Messages that were to go to phones
     Outbox,
-    /// Statuses that Medic refused
+    /// Statuses that Medic has refused
     Statuses,
 }
 
-/// What the cost is told apart by.
+/// What the cost is grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CostBy {
     /// The day on which Africa's Talking was called, in UTC
     Day,
     /// The operator's code, from the delivery reports
     Network,
-    /// As whom it was sent
+    /// The sender ID or short code
     Sender,
 }
 

@@ -7,14 +7,14 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::Terminal;
 
-/// The output with the address for SMS that come in.
+/// The stack's output with the URL for SMS that come in.
 pub const INCOMING_MESSAGES: &str = "IncomingMessagesCallbackUrl";
-/// The output with the address for delivery reports.
+/// The stack's output with the URL for delivery reports.
 pub const DELIVERY_REPORTS: &str = "DeliveryReportsCallbackUrl";
-/// The output with the secret of the incoming key.
+/// The stack's output with the secret that holds the incoming key.
 pub const KEY_SECRET: &str = "IncomingKeySecretArn";
 
-/// Prints both, with the key.
+/// Prints both URLs with the key.
 ///
 /// # Errors
 /// When the key cannot be read, or there is none.
@@ -28,10 +28,10 @@ pub async fn show(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(), 
     print(stack, terminal, &keys, json)
 }
 
-/// Prints both with these keys.
+/// Prints both URLs with the newer of these keys.
 ///
 /// # Errors
-/// When the stack does not say where they are.
+/// When the stack has no outputs with the URLs.
 pub fn print(
     stack: &Stack,
     terminal: &Terminal,
@@ -54,7 +54,7 @@ pub fn print(
     Ok(())
 }
 
-/// The keys, as the callbacks read them.
+/// Reads the keys as the webhooks read them.
 ///
 /// # Errors
 /// When the secret cannot be read.
@@ -66,7 +66,7 @@ pub async fn read_keys(stack: &Stack) -> Result<KeySecret, Failure> {
     Ok(KeySecret::read(&text))
 }
 
-/// An address that ends in `key=`, with the key.
+/// Adds the key to a URL that ends in `key=`.
 pub fn with_key(url: &str, key: &str) -> String {
     let key: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
     format!("{url}{key}")

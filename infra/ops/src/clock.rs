@@ -1,4 +1,4 @@
-//! AWS's clock beside that of this machine.
+//! Compares this machine's clock with AWS's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
 use crate::terminal::format_duration;
 
-/// A date as HTTP writes it.
+/// The format of the header `date`.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
@@ -21,8 +21,8 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
 /// line, and AWS refuses signatures that are five minutes off.
 const RIGHT_WITHIN: Duration = Duration::MINUTE;
 
-/// How far this machine's clock is ahead of AWS's, by the last answer, whether it was a refusal or
-/// not. (The SDK makes up for a clock that is wrong, when AWS says that it is and what time it is.)
+/// How far this machine's clock is ahead of AWS's, from the last answer, also if that was a refusal. (When
+/// AWS refuses a request for its time, the SDK corrects the time and sends the request again.)
 #[derive(Clone, Debug, Default)]
 pub struct AwsClock(Arc<Mutex<Option<Duration>>>);
 
@@ -32,7 +32,7 @@ impl AwsClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// By how much this machine's clock is wrong, in words, if it is.
+    /// Says by how much this machine's clock is wrong. None, if it is right.
     pub fn wrong(&self) -> Option<String> {
         wrong_by(self.off()?)
     }

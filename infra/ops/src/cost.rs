@@ -1,4 +1,4 @@
-//! `cost`: what Africa's Talking charged, by its own word at each acceptance.
+//! `cost`: adds up what Africa's Talking said that it charged when it accepted each message.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::terminal::{Terminal, format_time};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// What is told apart: the values of the columns, and the currency.
+/// The values of the columns, and the currency.
 type Group = (Vec<String>, String);
 
-/// What a group comes to.
+/// The sum of a group.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sum {
     sms: u64,
@@ -30,7 +30,7 @@ struct Sum {
     without_price: u64,
 }
 
-/// Adds up the last so many days.
+/// Prints the sums of the last `days` days.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -106,7 +106,7 @@ fn added_up(
     sums
 }
 
-/// The charges; of a row that is older than charges, the one that is known of it.
+/// The charges of a message. A row of an older version has no list of them, only the last cost.
 fn charges_of(row: &MessageRow) -> Vec<Charge> {
     if row.charges.is_empty() && row.cost.is_some() {
         return vec![Charge {

@@ -1,4 +1,4 @@
-//! `set-credentials`: from the terminal or the standard input, never from arguments.
+//! `set-credentials`: reads credentials from the terminal or the standard input, never from arguments.
 
 use std::io::Read as _;
 
@@ -12,17 +12,17 @@ use crate::terminal::Terminal;
 
 const SECRET: &str = "CredentialsSecretArn";
 
-/// The fields, and what each is.
+/// The fields of the secret, and how a person calls each.
 const FIELDS: [(&str, &str); 3] = [
     (AFRICASTALKING_API_KEY, "Africa's Talking's API key"),
     (MEDIC_USERNAME, "Medic's user name"),
     (MEDIC_PASSWORD, "that user's password"),
 ];
 
-/// Writes what is given over what is there; what is not given stays.
+/// Writes the given fields into the secret, and keeps its other fields.
 ///
 /// # Errors
-/// When nothing usable is given, or AWS does not take it.
+/// When no field is given, or AWS refuses.
 pub async fn set(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     let mut secret = present(stack, terminal).await?;
     let given = if terminal.is_attended() {
@@ -55,7 +55,7 @@ pub async fn set(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is in the secret now. One that is not filled in, or is no JSON object, is begun anew.
+/// Reads the secret's present fields. There are none if it has no value yet, or is no JSON object.
 async fn present(stack: &Stack, terminal: &Terminal) -> Result<Map<String, Value>, Failure> {
     match stack.read_secret(SECRET).await? {
         Err(error) if error.0 == "ResourceNotFoundException" => Ok(Map::new()),
@@ -67,7 +67,7 @@ async fn present(stack: &Stack, terminal: &Terminal) -> Result<Map<String, Value
     }
 }
 
-/// The fields of a secret, read as the functions read it. None, if it is no JSON object.
+/// Reads the fields of a secret as the functions do. None, if it is no JSON object.
 fn fields_of(secret: &str) -> Option<Map<String, Value>> {
     match parse_lenient(secret.as_bytes()) {
         Ok(Value::Object(fields)) => Some(fields),
@@ -99,7 +99,7 @@ fn read() -> Result<Map<String, Value>, Failure> {
     given_in(&text)
 }
 
-/// The fields of a JSON text. What is wrong with it is said without showing anything of it.
+/// Reads the fields of a JSON text. An error shows nothing of the text.
 fn given_in(text: &str) -> Result<Map<String, Value>, Failure> {
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
         return Err(Failure::Usage(

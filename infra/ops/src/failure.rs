@@ -1,4 +1,4 @@
-//! Why a command cannot do what it was asked to, and what the operator can do about it.
+//! Why a command fails, and what the operator can do about it.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -8,22 +8,22 @@ use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 
 use crate::clock::AwsClock;
 
-/// What ends a command. The text says what to do next, where that is known.
+/// Ends a command. If it is known what to do next, the text says so.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Something is wrong with the deployed system, or not all could be done.
+    /// Something is wrong with the deployed system, or the command could not do everything.
     #[error("{0}")]
     Problem(String),
-    /// The command was given something that it cannot use.
+    /// The arguments or the input are wrong.
     #[error("{0}")]
     Usage(String),
-    /// AWS cannot be asked, or the stack is not there.
+    /// AWS cannot be asked, or there is no such stack.
     #[error("{0}")]
     OutOfReach(String),
 }
 
 impl Failure {
-    /// The exit status for scripts: 1 something is wrong, 2 wrong usage, 3 nothing could be asked.
+    /// The exit status for scripts: 1 something is wrong, 2 wrong usage, 3 AWS could not be asked.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Problem(_) => 1,
@@ -32,18 +32,18 @@ impl Failure {
         }
     }
 
-    /// AWS refused something, by its code for it. `what` completes "cannot …".
+    /// AWS refused a call with this error code. `what` completes "cannot …".
     pub fn aws(what: &str, code: &impl Display) -> Self {
         let code = code.to_string();
         Self::OutOfReach(format!("cannot {what}: {}", explained(&code)))
     }
 
-    /// There are no credentials to call AWS with.
+    /// There are no credentials for AWS.
     pub fn credentials(error: &CredentialsError) -> Self {
         Self::OutOfReach(explained(&without_credentials(error)))
     }
 
-    /// A call to AWS brought nothing. `what` completes "cannot …".
+    /// A call to AWS failed. `what` completes "cannot …".
     pub fn call<E>(what: &str, error: &SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -51,7 +51,7 @@ impl Failure {
         Self::aws(what, &said(error))
     }
 
-    /// The same where AWS's time is known: a clock that is wrong explains a refusal of the signature.
+    /// As [`Self::call`], if AWS's time is known: a wrong clock explains why AWS refuses a signature.
     pub fn call_at<E>(what: &str, error: &SdkError<E>, clock: &AwsClock) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -66,8 +66,8 @@ impl Failure {
     }
 }
 
-/// What went wrong with a call, in a few words: AWS's code where AWS refused it. Shows nothing of what
-/// was sent.
+/// Says in a few words why a call failed: AWS's error code, if AWS refused it. Shows nothing of what was
+/// sent.
 fn said<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -106,7 +106,7 @@ fn without_credentials(error: &CredentialsError) -> String {
     format!("no AWS credentials are found ({why})")
 }
 
-/// An error, its cause, the cause of that, and so on.
+/// The error, its cause, the cause of that, and so on.
 fn causes_of<'a>(
     error: Option<&'a (dyn Error + 'static)>,
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -126,7 +126,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     texts.join(": ")
 }
 
-/// Whether a code of AWS can come from a clock that is wrong.
+/// Whether AWS answers with this error code when the caller's clock is wrong.
 fn is_about_time(code: &str) -> bool {
     [
         "RequestExpired",
@@ -139,7 +139,7 @@ fn is_about_time(code: &str) -> bool {
     .any(|part| code.contains(part))
 }
 
-/// What a code of AWS means for an operator.
+/// Explains an error code of AWS to an operator.
 fn explained(code: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     let advice = if code.starts_with("no AWS credentials") {

@@ -1,11 +1,11 @@
-//! `cargo ops`: operating a deployed stack from a terminal.
+//! `cargo ops`: operates a deployed stack from a terminal.
 //!
 //! | exit status | |
 //! |---|---|
-//! | 0 | done, and nothing is wrong |
-//! | 1 | something is wrong with the system, was not found, or could not be done for all |
-//! | 2 | wrong usage, or an answer that was not given |
-//! | 3 | AWS could not be asked: no credentials, no such stack, not allowed, throttled |
+//! | 0 | all is done, and nothing is wrong |
+//! | 1 | something is wrong with the system, was not found, or could not be done for each item |
+//! | 2 | wrong usage, or nobody answered a question |
+//! | 3 | AWS could not be asked: no credentials, no such stack, no permission, throttling |
 
 mod access;
 mod arguments;

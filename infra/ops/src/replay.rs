@@ -1,4 +1,4 @@
-//! `replay-reports`: has Medic be told the current status of messages again.
+//! `replay-reports`: reports the current status of messages to Medic again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::terminal::{Progress, Terminal};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Marks them as not told. The exchange tells them at its next polls.
+/// Marks messages as not reported to Medic. The exchange reports them at its next polls.
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or does not know one of the ids.

@@ -1,4 +1,4 @@
-//! `rotate-key`: a new incoming key beside the old one, and the end of the old one.
+//! `rotate-key`: adds a new incoming key beside the old one, and later ends the old one.
 
 use bridge::secrets::KeySecret;
 
@@ -7,14 +7,14 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Terminal, random};
 
-/// As long as the one that the template generates.
+/// As long as the key that the template generates.
 const KEY_LENGTH: usize = 40;
 
-/// It goes into a URL: nothing that has to be encoded there. Sixty-four characters, so that six
-/// random bits choose one and none is likelier than another.
+/// Characters that need no encoding in a URL. There are sixty-four, so that six random bits choose one and
+/// none is likelier than another.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Makes a new key, and prints the URLs with it. The old one stays valid.
+/// Makes a new key, and prints the URLs with it. The old key stays valid.
 ///
 /// # Errors
 /// When a rotation is under way, or the secret cannot be read or written.
@@ -41,7 +41,7 @@ pub async fn begin(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(),
 /// Ends the old key.
 ///
 /// # Errors
-/// When there is none, or the secret cannot be read or written.
+/// When there is no old key, the operator does not confirm, or the secret cannot be read or written.
 pub async fn end(stack: &Stack, terminal: &Terminal, yes: bool) -> Result<(), Failure> {
     let keys = read_keys(stack).await?;
     if keys.second_key.is_none() {
@@ -59,7 +59,7 @@ pub async fn end(stack: &Stack, terminal: &Terminal, yes: bool) -> Result<(), Fa
     Ok(())
 }
 
-/// The key before stays valid, and numbers go on being hashed as before.
+/// Keeps the present key as the second one, and keeps the key that numbers are hashed with.
 fn with_new_key(keys: KeySecret, key: String) -> KeySecret {
     let hash_key = keys.hashes_numbers_under().to_owned();
     KeySecret {

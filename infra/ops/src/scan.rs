@@ -1,5 +1,5 @@
-//! Reading the whole ledger, where no index leads to what is looked for. It costs what reading the
-//! table costs, and takes longer the larger it is.
+//! Reads the whole ledger, for a search that no index can serve. It costs as much as reading the whole
+//! table, and takes longer for a larger one.
 
 use bridge::adapters::dynamodb_ledger::{AttributeValue, Item, row};
 use bridge::ports::Row;
@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
 
-/// Gives every row that the filter lets through, in no order. `values` are the filter's texts.
+/// Calls `each` with every row that passes the filter, in no order. `values` are the placeholders of the
+/// filter with their texts.
 ///
 /// # Errors
 /// When DynamoDB refuses.

@@ -1,4 +1,4 @@
-//! `pause` and `resume`: the account's row in the ledger, which every claim reads.
+//! `pause` and `resume`: change the account's row in the ledger, which the sender reads before each send.
 
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::ledger;
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Terminal, format_time};
 
-/// Stops sending until somebody resumes it.
+/// Stops sending until `resume`.
 ///
 /// # Errors
 /// When the ledger cannot be written.
@@ -29,7 +29,7 @@ pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends the pause, and has Africa's Talking tried at once where that held sending.
+/// Ends the pause. If the circuit breaker is open, the next message tries Africa's Talking.
 ///
 /// # Errors
 /// When the ledger cannot be written.
@@ -49,7 +49,7 @@ pub async fn resume(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Changes the account's row. Gives what it was.
+/// Changes the account's row. Returns the row as it was before.
 async fn change(
     stack: &Stack,
     terminal: &Terminal,

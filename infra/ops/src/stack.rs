@@ -1,4 +1,4 @@
-//! The deployed stack: where everything is, by CloudFormation's word.
+//! The deployed stack: CloudFormation says where each of its resources is.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,16 +16,17 @@ use crate::access::Access;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
-/// The stack's name when nothing else says one; the sandbox's stack has it.
+/// The stack's name by default, which is also that of the sandbox's stack.
 const USUAL_NAME: &str = "bridge";
 
-/// Deploys again, from the project's folder: SAM finds neither the template nor its answers by itself.
+/// The command that deploys again, from the project's folder. It names the template because SAM does not
+/// find it there.
 pub const DEPLOY: &str = "`sam deploy --template-file infra/template.yaml`";
 
-/// The same, asking for each parameter.
+/// The same command, which asks for each parameter.
 pub const DEPLOY_GUIDED: &str = "`sam deploy --guided --template-file infra/template.yaml`";
 
-/// Where `sam deploy --guided` keeps its answers, among them the stack's name: beside the template.
+/// Where `sam deploy --guided` keeps its answers, among them the stack's name.
 const SAM_CONFIGURATIONS: [&str; 2] = ["infra/samconfig.toml", "samconfig.toml"];
 
 const DAY: Duration = Duration::from_hours(24);
@@ -35,7 +36,7 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Resource {
     /// Its name in the template.
     pub logical_id: String,
-    /// What it is called outside of it.
+    /// Its name outside of the template.
     pub physical_id: String,
     /// For example `AWS::SQS::Queue`.
     pub kind: String,
@@ -46,17 +47,13 @@ pub struct Resource {
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {
-    /// Its name.
     pub name: String,
-    /// CloudFormation's word for its state.
+    /// As CloudFormation names it, for example `UPDATE_COMPLETE`.
     pub status: String,
-    /// Where and as whom it is looked at.
+    /// The account, region and credentials.
     pub access: Access,
-    /// CloudWatch.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
-    /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    /// DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Lambda.
     pub lambda: aws_sdk_lambda::Client,
@@ -69,7 +66,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Asks CloudFormation for the stack.
+    /// Asks CloudFormation for the stack with this name, or with the name that `sam deploy` was given.
     ///
     /// # Errors
     /// When AWS cannot be asked or has no such stack.
@@ -109,7 +106,7 @@ impl Stack {
         })
     }
 
-    /// How many messages a queue holds, those that are being worked on too.
+    /// How many messages a queue holds, including those in flight.
     ///
     /// # Errors
     /// When AWS cannot be asked.
@@ -132,7 +129,8 @@ impl Stack {
     /// An output of the stack.
     ///
     /// # Errors
-    /// When it has none of this name: it is not deployed to its end, or another template.
+    /// When there is no output of this name, because the deployment did not finish, or because the stack
+    /// comes from another template.
     pub fn output(&self, name: &str) -> Result<&str, Failure> {
         self.outputs.get(name).map(String::as_str).ok_or_else(|| {
             Failure::OutOfReach(format!(
@@ -143,7 +141,7 @@ impl Stack {
         })
     }
 
-    /// A parameter of the stack, unless it is empty or there is none.
+    /// A parameter of the stack. None, if it is empty or there is no such parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let value = self.parameters.get(name).map(|value| value.trim());
         value.filter(|value| !value.is_empty())
@@ -152,7 +150,7 @@ impl Stack {
     /// All resources of the stack.
     ///
     /// # Errors
-    /// When CloudFormation does not tell.
+    /// When CloudFormation refuses.
     pub async fn resources(&self) -> Result<Vec<Resource>, Failure> {
         let question = self.cloudformation.list_stack_resources();
         let pages = question.stack_name(&self.name).into_paginator().items();
@@ -171,7 +169,7 @@ impl Stack {
     /// The ledger.
     ///
     /// # Errors
-    /// When the stack does not say where it is.
+    /// When the stack has no output with its table.
     pub fn ledger<'a>(&self, terminal: &'a Terminal) -> Result<LedgerTable<&'a Terminal>, Failure> {
         let days = self.parameter("LedgerRetentionDays");
         let days: u32 = days.and_then(|days| days.parse().ok()).unwrap_or(90);
@@ -183,19 +181,19 @@ impl Stack {
         ))
     }
 
-    /// A secret, by the output that names it.
+    /// The secret that an output names.
     ///
     /// # Errors
-    /// When the stack does not say where it is.
+    /// When the stack has no such output.
     pub fn secret(&self, output: &str) -> Result<ManagedSecret, Failure> {
         let arn = self.output(output)?.to_owned();
         Ok(ManagedSecret::new(self.secrets_manager.clone(), arn))
     }
 
-    /// What is in a secret.
+    /// Reads the secret that an output names. The inner error is AWS's answer.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the stack has no such output.
     pub async fn read_secret(&self, output: &str) -> Result<Result<String, SecretError>, Failure> {
         Ok(self.secret(output)?.fetch().await)
     }
@@ -203,7 +201,7 @@ impl Stack {
     /// Writes a new version of a secret.
     ///
     /// # Errors
-    /// When AWS does not take it.
+    /// When the stack has no such output, or AWS refuses.
     pub async fn write_secret(&self, output: &str, text: &str) -> Result<(), Failure> {
         let secret = self.secrets_manager.put_secret_value();
         let written = secret
@@ -215,11 +213,11 @@ impl Stack {
         Ok(())
     }
 
-    /// A callback's address, still without its key, as this machine reaches it. An emulator's API
-    /// has a host name that nobody can resolve; emulators serve it under their own address, too.
+    /// A callback's URL, without the key, as this machine can reach it. The host name of an emulator's API
+    /// cannot be resolved, but the emulator serves the API under its own address, too.
     ///
     /// # Errors
-    /// When the stack does not say where it is.
+    /// When the stack has no such output.
     pub fn callback_url(&self, output: &str) -> Result<String, Failure> {
         let url = self.output(output)?;
         Ok(reachable(url, self.access.config.endpoint_url()))
@@ -266,7 +264,7 @@ fn pairs<'a>(
     pairs.collect()
 }
 
-/// The name that `sam deploy` was given here, or else the usual one.
+/// The name that `sam deploy --guided` has kept here, or else the default.
 fn name_of_deployment() -> String {
     SAM_CONFIGURATIONS
         .iter()

@@ -1,5 +1,6 @@
-//! What the operator sees: results on the standard output, everything else on the standard error,
-//! so that a script reads results only. And time, chance and no log for the bridge's own code.
+//! What the operator sees: results on the standard output, everything else on the standard error, so that
+//! a script reads only results. The bridge's own code gets time and random numbers here, and an event log
+//! that prints almost nothing.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,39 +17,38 @@ use time::macros::format_description;
 
 use crate::failure::Failure;
 
-/// Work that takes longer says how far it is, this often.
+/// How often work that takes long says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Times are shown in UTC, as AWS shows them.
 const MINUTE: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
-/// The terminal.
 #[derive(Debug, Default)]
 pub struct Terminal;
 
 impl Terminal {
-    /// A line of the result. A reader that has gone away (`| head`) is no error.
+    /// Prints a line of the result. A reader that has gone away (`| head`) is no error.
     pub fn say(&self, line: &str) {
         let _ = writeln!(io::stdout(), "{}", printable(line));
     }
 
-    /// The result for a program.
+    /// Prints the result for a program.
     pub fn json(&self, value: &Value) {
         self.say(&format!("{value:#}"));
     }
 
-    /// A line that is not a part of the result.
+    /// Prints a line that is not a part of the result.
     pub fn note(&self, line: &str) {
         let _ = writeln!(io::stderr(), "{}", printable(line));
     }
 
-    /// Whether somebody sits at the keyboard.
+    /// Whether a person can answer questions.
     pub fn is_attended(&self) -> bool {
         io::stdin().is_terminal()
     }
 
-    /// Asks a question to which only `yes` is a yes.
+    /// Asks a question. Only the answer `yes` confirms.
     ///
     /// # Errors
     /// When nobody is there to answer.
@@ -67,7 +67,7 @@ impl Terminal {
         Ok(answer.trim().eq_ignore_ascii_case("yes"))
     }
 
-    /// Asks for something that is shown while it is typed.
+    /// Asks for a value that is shown while it is typed.
     ///
     /// # Errors
     /// When nothing can be read.
@@ -81,7 +81,7 @@ impl Terminal {
         Ok(answer.trim().to_owned())
     }
 
-    /// Asks for something that nobody shall see.
+    /// Asks for a value that is not shown while it is typed.
     ///
     /// # Errors
     /// When nothing can be read.
@@ -95,7 +95,7 @@ impl Terminal {
 /// Random bytes.
 ///
 /// # Errors
-/// When this machine gives none.
+/// When this machine has no source of random numbers.
 pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     SystemRandom::new()
@@ -104,7 +104,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
     Ok(bytes)
 }
 
-/// A text without what would steer the terminal: anybody can send an SMS.
+/// Replaces control characters, because they would control the terminal, and anybody can send an SMS.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -138,14 +138,14 @@ impl RandomSource for &Terminal {
 
 impl EventLog for &Terminal {
     fn record(&self, event: LogEvent) {
-        // Only what could not be read: nothing of it is in the entry.
+        // Such an event contains nothing of the row.
         if matches!(event, LogEvent::RowUnreadable { .. }) {
             self.note("A row of the ledger cannot be read by this version; it is left out.");
         }
     }
 }
 
-/// Work of many steps: says now and then how far it is.
+/// Says from time to time how far a long task is.
 #[derive(Debug)]
 pub struct Progress<'a> {
     terminal: &'a Terminal,
@@ -154,7 +154,7 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Work that begins now.
+    /// Begins a task. Each line says `what`, and then how many steps are done.
     pub fn begin(terminal: &'a Terminal, what: &'static str) -> Self {
         Self {
             terminal,
@@ -163,7 +163,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// So much of it is done.
+    /// Reports how many steps are done.
     pub fn at(&mut self, done: usize) {
         if self.said_at.elapsed() >= PROGRESS_EVERY {
             self.terminal.note(&format!("{}: {done} …", self.what));
@@ -191,7 +191,7 @@ pub fn format_duration(span: Duration) -> String {
     }
 }
 
-/// A phone number or name with its middle hidden: enough to tell two apart, not enough to call.
+/// Replaces the middle of a phone number or name. Two can still be told apart, and nobody can be called.
 pub fn masked(number: &str) -> String {
     let characters: Vec<char> = number.chars().collect();
     if characters.len() <= 6 {

@@ -1,4 +1,5 @@
-//! `trace`: the life of an SMS as a time line, from the ledger and what is in the dead-letter queues.
+//! `trace`: prints what happened to an SMS as a time line, from the ledger, the dead-letter queues and the
+//! exchange's row.
 
 mod line;
 mod sentences;
@@ -21,34 +22,34 @@ use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal, format_time};
 use line::time_line;
 
-/// How it is told.
+/// What to print, and how.
 pub struct How {
-    /// Of a phone number, so many messages.
+    /// How many messages to print for a phone number at most.
     pub limit: usize,
-    /// With numbers and texts.
+    /// Whether to show phone numbers and texts.
     pub reveal: bool,
-    /// For a program.
+    /// Whether to print JSON for a program.
     pub json: bool,
 }
 
-/// What is known of one message.
+/// A message, with the SMS that were sent for it.
 struct Life {
     message: MessageRow,
     sms: Vec<SmsRow>,
 }
 
-/// Everything that was found.
+/// What was found for an id or a number.
 #[derive(Default)]
 struct TraceResult {
     lives: Vec<Life>,
-    /// SMS that were reported on and are unmatched.
+    /// SMS with reports that match no message.
     unclaimed: Vec<SmsRow>,
     dead_letters: Vec<DeadLetterItem>,
     /// The SMS that came in and waits in quarantine, with its id.
     quarantined: Option<(String, Quarantined)>,
 }
 
-/// Tells what is known of a message, an SMS or a number.
+/// Prints what is known of a message, an SMS or a phone number.
 ///
 /// # Errors
 /// When nothing is known, or AWS cannot be asked.
@@ -144,7 +145,8 @@ async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<TraceResu
     Ok(found)
 }
 
-/// The ledger keeps no number: the messages are found by its hash, which takes reading all of them.
+/// Finds the messages to a number by its hash, because the ledger keeps no number. It reads the whole
+/// ledger.
 async fn of_number(
     stack: &Stack,
     terminal: &Terminal,

@@ -1,4 +1,4 @@
-//! Answers, as the stand-ins write them.
+//! Makes the HTTP responses of the stand-ins.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header, request};
@@ -44,12 +44,12 @@ pub fn request(parts: &request::Parts, body: Vec<u8>) -> models::http::ServerReq
     }
 }
 
-/// JSON for a person at a terminal.
+/// Responds with indented JSON, for a person at a terminal.
 pub fn pretty(value: &impl Serialize) -> Response {
     pretty_with(StatusCode::OK, value)
 }
 
-/// JSON for a person at a terminal, with a status.
+/// Responds with indented JSON and a status.
 pub fn pretty_with(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(value) {
         Ok(text) => with(
@@ -65,12 +65,12 @@ pub fn pretty_with(status: StatusCode, value: &impl Serialize) -> Response {
     }
 }
 
-/// A control was asked for something that does not exist.
+/// Responds that a control was asked for something that does not exist.
 pub fn not_found(error: &anyhow::Error) -> Response {
     pretty_with(StatusCode::NOT_FOUND, &json!({"error": error.to_string()}))
 }
 
-/// A control was asked for something that makes no sense.
+/// Responds that a control was asked for something that makes no sense.
 pub fn refused(reason: &str) -> Response {
     pretty_with(StatusCode::BAD_REQUEST, &json!({"error": reason}))
 }
@@ -78,13 +78,13 @@ pub fn refused(reason: &str) -> Response {
 /// What became of reading a request's body.
 #[derive(Debug)]
 pub enum ReadBody {
-    /// All of it, or one byte more than allowed; the rest was read and thrown away.
+    /// All of it, or one byte more than allowed. The rest was read and dropped.
     Whole(Vec<u8>),
-    /// The caller went away in the middle.
+    /// The caller hung up in the middle.
     Broken,
 }
 
-/// Reads a body to its end, and keeps at most `limit` bytes of it and one that tells that there were more.
+/// Reads a body to its end. Keeps at most `limit` bytes, and one more if the body is longer.
 pub async fn read_body(body: Body, limit: usize) -> ReadBody {
     let mut chunks = body.into_data_stream();
     let mut kept = Vec::new();

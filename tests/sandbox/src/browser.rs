@@ -1,4 +1,4 @@
-//! A real Chromium without a window, driven over WebDriver: for the page's tests and pictures.
+//! Drives a real Chromium without a window over WebDriver, for the page's tests and pictures.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,16 +15,17 @@ use tokio::process::{Child, Command};
 use crate::stack::{eventually, work_folder};
 use crate::{http, tools};
 
-/// Longer than anything that the browser is asked to do at once.
+/// Longer than any single request to the browser takes.
 const CALL_WITHIN: Duration = Duration::from_secs(60);
-/// How long a page may take to come to a state that is waited for.
+/// How long a page may take to reach the state that a test waits for.
 const SOON: Duration = Duration::from_secs(120);
-/// It takes a port of IPv4 and then the same one of IPv6, which somebody else may have.
+/// How often to try. The driver takes a port of IPv4 and then the same one of IPv6, which another process
+/// may have.
 const STARTS: u32 = 5;
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// It asks nobody for anything but the page, keeps nothing, and runs as root too.
+/// With these, Chromium sends requests to the page only, stores nothing, and also runs as root.
 const FLAGS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
@@ -35,11 +36,11 @@ const FLAGS: [&str; 10] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    // It ends when its driver does, however that ends.
+    // Chromium ends when its driver ends, for whatever reason.
     "--remote-debugging-pipe",
 ];
 
-/// What a page looks at the world through.
+/// The window of a page, and what the person prefers.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// In CSS pixels.
@@ -53,14 +54,14 @@ pub struct View {
 }
 
 impl View {
-    /// A laptop, light, in motion.
+    /// A laptop, with light colours and motion.
     pub const LAPTOP: Self = Self {
         width: 1366,
         height: 768,
         dark: false,
         still: false,
     };
-    /// A phone, light, in motion.
+    /// A phone, with light colours and motion.
     pub const PHONE: Self = Self {
         width: 390,
         height: 844,
@@ -79,7 +80,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one, with a profile of its own.
+    /// Starts a browser with a profile of its own.
     ///
     /// # Errors
     /// When there is no Chromium and it cannot be installed, or it does not start.
@@ -113,7 +114,7 @@ impl Browser {
         Ok(browser)
     }
 
-    /// Changes what the page is looked at through.
+    /// Changes the window and the preferences.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -147,10 +148,10 @@ impl Browser {
         Ok(())
     }
 
-    /// Runs the body of a function on the page, and gives what it returns.
+    /// Runs a script on the page as the body of a function, and returns its result.
     ///
     /// # Errors
-    /// With what it has thrown.
+    /// With what the script has thrown.
     pub async fn run(&self, script: &str) -> anyhow::Result<Value> {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))
             .await
@@ -159,7 +160,7 @@ impl Browser {
     /// Waits until this expression is true on the page.
     ///
     /// # Errors
-    /// When it does not become so.
+    /// When it is still false after two minutes.
     pub async fn until(&self, expression: &str) -> anyhow::Result<()> {
         eventually(expression, SOON, async || {
             let value = self.run(&format!("return !!({expression})")).await?;
@@ -168,10 +169,10 @@ impl Browser {
         .await
     }
 
-    /// Clicks, as a person does: on something that is there and can be seen.
+    /// Clicks on an element, as a person does.
     ///
     /// # Errors
-    /// When there is no such element, or it cannot be clicked.
+    /// When there is no such element, or it cannot be seen and clicked.
     pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
         let element = self.element(selector).await?;
         self.post(&format!("element/{element}/click"), &json!({}))
@@ -179,7 +180,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Types into a field, in the place of what is in it.
+    /// Replaces the content of a field, key by key.
     ///
     /// # Errors
     /// When there is no such field.
@@ -195,7 +196,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Presses keys, wherever the focus is; `\u{e004}` is the tabulator, `\u{e007}` enter.
+    /// Presses keys in the element that has the focus. `\u{e004}` is the tabulator, `\u{e007}` enter.
     ///
     /// # Errors
     /// When the browser refuses.
@@ -209,7 +210,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Writes what can be seen, as PNG.
+    /// Writes a picture of the window as PNG.
     ///
     /// # Errors
     /// When there is no picture, or the file cannot be written.
@@ -221,9 +222,9 @@ impl Browser {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Ends it, and waits until it has. When it is only dropped, it may leave its profile behind.
+    /// Ends the browser, and waits for its end. A browser that is only dropped may leave its profile behind.
     pub async fn close(self) {
-        // Ended it is either way.
+        // If the request fails, dropping ends the browser.
         let _ = called(self.http.delete(&self.session), None).await;
     }
 
@@ -247,12 +248,12 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // What a browser still writes that was not closed stays in target.
+        // A browser that was not closed may still write files. They stay in `target`.
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }
 
-/// Starts the driver, and gives the port that it has chosen.
+/// Starts the driver, and returns the port that it has chosen.
 async fn start_driver(program: &Path) -> anyhow::Result<(Child, u16)> {
     let mut said = String::new();
     for _ in 0..STARTS {

@@ -1,4 +1,4 @@
-//! The faults of the models, switched on and off by name while the stand-ins run.
+//! Switches faults of the models on and off by name while the stand-ins run.
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ impl<M: Faulty> Switches<M> {
         Self { model, door }
     }
 
-    /// Switches a fault on. [`Named::DOWN`] lasts until it is cleared, whatever the scope: a refused
-    /// connection cannot be counted or looked into.
+    /// Switches a fault on. [`Named::DOWN`] lasts until it is cleared, whatever the scope, because a refused
+    /// connection cannot be counted or matched.
     pub async fn set(&self, fault: M::Fault, scope: Scope) {
         self.model
             .change(|model| model.faults_mut().set(fault, scope));

@@ -1,4 +1,4 @@
-//! The one way in which this crate makes an HTTP client.
+//! Makes every HTTP client of this crate.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Identifiers and moments, as the stand-ins need them.
+//! Random ids, and the time, for the stand-ins.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use ring::rand::SecureRandom as _;
 /// Thirty-two random hexadecimal digits, as in Africa's Talking's `ATXid_…`.
 ///
 /// # Errors
-/// When the system has no randomness.
+/// When the system has no source of random numbers.
 pub fn thirty_two_hex_digits() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 16];
     ring::rand::SystemRandom::new()
@@ -19,7 +19,7 @@ pub fn thirty_two_hex_digits() -> anyhow::Result<String> {
 /// A random UUID (version 4) in its usual spelling.
 ///
 /// # Errors
-/// When the system has no randomness.
+/// When the system has no source of random numbers.
 pub fn uuid() -> anyhow::Result<String> {
     let digits = thirty_two_hex_digits()?;
     let mut uuid = String::with_capacity(36);
@@ -45,7 +45,7 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A phone number as somebody typed it into an address: in a query, a `+` arrives as a space.
+/// Reads a phone number that somebody typed into a URL. In a query, a `+` arrives as a space.
 #[must_use]
 pub fn typed_number(typed: &str) -> String {
     match typed.strip_prefix(' ') {

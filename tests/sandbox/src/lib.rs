@@ -1,5 +1,5 @@
-//! The whole system on one machine: stand-ins for Africa's Talking and Medic, and the deployed stack
-//! on an emulator of AWS between them.
+//! Runs the whole system on one machine: stand-ins for Africa's Talking and Medic, and between them the
+//! deployed stack on an emulator of AWS.
 
 pub mod africastalking;
 mod answer;

@@ -1,5 +1,5 @@
-//! `cargo sandbox`: the whole system on this machine, until Ctrl-C. `cargo sandbox lint`: what can
-//! be checked of the template without AWS.
+//! `cargo sandbox` runs the whole system on this machine until Ctrl-C. `cargo sandbox lint` checks the
+//! template without AWS.
 #![allow(
     clippy::print_stdout,
     reason = "a command line that talks to the person who started it"
@@ -17,7 +17,7 @@ use sandbox::tools;
 use sandbox::whole::{self, Sandbox, StartProgress};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The whole system on this machine, until Ctrl-C
+/// Runs the whole system on this machine until Ctrl-C
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo sandbox")]
 struct SandboxArguments {
@@ -30,14 +30,14 @@ enum SandboxCommand {
     /// Checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform; and
     /// that the CDK application in infra/cdk makes the same of it (needs Node.js)
     Lint,
-    /// Makes pictures of the page in its states, in target/sandbox/screenshots
+    /// Makes pictures of the page in target/sandbox/screenshots
     Screenshots,
 }
 
-/// After so long without anything new, a step says that it is still going on.
+/// How often a step that has nothing new to say says that it is still running.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
-/// Where the page is, so that it can be bookmarked.
+/// The same port each time, so that the page can be bookmarked.
 const PAGE_PORT: u16 = 8547;
 
 #[tokio::main]
@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Comes back when somebody wants the sandbox to end. Everything in it ends when it is dropped.
+/// Returns when somebody wants the sandbox to end. Everything in it ends when it is dropped.
 async fn end() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,10 +1,10 @@
-//! A value that several tasks share, and whose changes can be waited for.
+//! A value that several tasks share, and that they can wait for a change of.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-/// A value behind a lock that tells whoever waits for it when it was changed.
+/// A value behind a lock. It notifies those who wait for a change.
 #[derive(Debug)]
 pub struct Observed<T> {
     value: Mutex<T>,
@@ -21,12 +21,12 @@ impl<T> Observed<T> {
         }
     }
 
-    /// Looks at the value.
+    /// Reads the value.
     pub fn read<R>(&self, observe: impl FnOnce(&T) -> R) -> R {
         observe(&self.lock())
     }
 
-    /// Changes the value, and wakes those who wait for a change.
+    /// Changes the value, and notifies those who wait for a change.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.lock());
         self.changes
@@ -34,7 +34,7 @@ impl<T> Observed<T> {
         result
     }
 
-    /// What tells of every change that is made from now on.
+    /// Notifies of each change that is made from now on.
     pub fn changes(&self) -> Changes {
         Changes(self.changes.subscribe())
     }
@@ -45,12 +45,12 @@ impl<T> Observed<T> {
     }
 }
 
-/// Tells of changes.
+/// Notifies of changes.
 #[derive(Debug)]
 pub struct Changes(watch::Receiver<u64>);
 
 impl Changes {
-    /// Waits for a change that was not told of before; for ever, if the value is gone.
+    /// Waits for the next change. Waits for ever if the value was dropped.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! `cargo sandbox screenshots`: pictures of the page in its states, made by playing with it.
+//! `cargo sandbox screenshots`: plays with the page, and makes a picture of each of its states.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use sandbox::browser::{Browser, View};
 use sandbox::tools::repository;
 use sandbox::whole::{Sandbox, StartProgress};
 
-/// What the conditions below use.
+/// Functions for the conditions below.
 const HELPERS: &str =
     "window.find = (selector, ...texts) => [...document.querySelectorAll(selector)]
     .some((element) => texts.every((text) => element.textContent.includes(text)));";
 
-/// Nothing is on its way any more.
+/// True when no SMS is on its way.
 const QUIET: &str = "document.querySelector('[data-account=on_their_way] dd').textContent === '0' \
     && document.querySelector('[data-account=to_on_their_way] dd').textContent === '0'";
 
-/// Two frames on, everything is drawn.
+/// Waits for two frames. Then everything is drawn.
 const DRAWN: &str = "new Promise((done) => \
     requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
 
-/// Each state is looked at so.
+/// The windows in which each state is pictured.
 const VIEWS: [(&str, View); 5] = [
     ("laptop", View::LAPTOP),
     (
@@ -46,7 +46,7 @@ const VIEWS: [(&str, View); 5] = [
     ),
 ];
 
-/// Where the pictures go.
+/// The folder of the pictures.
 pub fn folder() -> PathBuf {
     repository().join("target/sandbox/screenshots")
 }
@@ -81,7 +81,7 @@ pub async fn make(sandbox: &Sandbox, progress: &impl StartProgress) -> anyhow::R
     Ok(())
 }
 
-/// Somebody who plays with the page.
+/// Plays with the page.
 struct Player {
     browser: Browser,
 }

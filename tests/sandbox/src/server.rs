@@ -1,9 +1,8 @@
-//! What both stand-ins stand on: a server that can hang up, refuse connections and end without a
-//! trace.
+//! The HTTP server of both stand-ins.
 //!
-//! An ordinary server always answers. A stand-in must also be able to close a connection without
-//! an answer, to refuse new connections while its port stays its own, to know when an answer has
-//! left, and to take everything it started with it when it is dropped.
+//! An ordinary server always answers. A stand-in must also be able to close a connection without an answer,
+//! to refuse new connections while it keeps its port, to know when an answer was sent, and to end everything
+//! that it started when it is dropped.
 
 mod gate;
 mod line;
@@ -19,12 +18,12 @@ use tokio::task::JoinHandle;
 pub use self::gate::{Door, Gate};
 pub use self::line::{Line, Wire};
 
-/// Work that outlives the request that began it, but not the server.
+/// Runs work that may last longer than its request, but not longer than the server.
 #[derive(Clone, Debug)]
 pub struct Tasks(watch::Receiver<()>);
 
 impl Tasks {
-    /// Runs `work` in a task of its own, to its end or to the server's.
+    /// Runs `work` in a task of its own, until it or the server ends.
     pub fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -39,7 +38,7 @@ impl Tasks {
     }
 }
 
-/// Two ports on 127.0.0.1: one for the stand-in itself, one for its controls alone, which answers
+/// Two ports on 127.0.0.1: one for the stand-in itself, and one for its controls alone. The second answers
 /// also while the first refuses connections.
 #[derive(Debug)]
 pub struct Binding {
@@ -68,13 +67,13 @@ impl Binding {
         })
     }
 
-    /// What opens and shuts the first port.
+    /// Opens and shuts the first port.
     #[must_use]
     pub fn door(&self) -> Door {
         self.door.clone()
     }
 
-    /// Where to put work that outlives its request.
+    /// Runs work that may last longer than its request.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
         Tasks(self.end.subscribe())

@@ -15,6 +15,7 @@ mod aws;
 mod emulator;
 mod functions;
 mod queue_clock;
+mod replacement;
 pub mod template;
 mod wait;
 
@@ -32,26 +33,27 @@ pub use aws::{EmulatorClient, LogLine, MessageCounts, QueueMessage, WaitingMessa
 pub use emulator::Emulator;
 pub use functions::{FUNCTIONS, compile, program};
 pub use queue_clock::QueueClock;
+pub use replacement::Replaced;
 pub use wait::eventually;
 
 use crate::tools::{self, Tool, repository};
 
-/// Everything in one emulator is this stack.
+/// An emulator has only this stack.
 const STACK_NAME: &str = "bridge";
 /// The main message group of the exchange's queue.
 const EXCHANGE_GROUP: &str = "medic";
 /// The message group of an SMS whose quarantine is ended by [`EmulatedStack::end_quarantine`].
 const QUARANTINE_GROUP: &str = "quarantine-sandbox";
-/// How long other SMS that wait for Medic may take, before the quarantine of one is ended.
+/// How long other SMS may wait for Medic before the quarantine of one is ended.
 const OTHERS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Where everything is that this crate writes.
+/// The folder of all files that this crate writes.
 pub(crate) fn work_folder() -> PathBuf {
     repository().join("target/sandbox")
 }
 
-/// Installs the tools and compiles the functions, as far as that has not been done yet. Gives the
-/// template that is to be deployed.
+/// Installs the tools and compiles the functions, unless that was done already. Returns the path of the
+/// template to deploy.
 ///
 /// Tests need not call this, [`Emulator::start`] and [`EmulatedStack::deploy`] do.
 ///
@@ -71,12 +73,12 @@ pub async fn prepare() -> anyhow::Result<&'static Path> {
     Ok(template)
 }
 
-/// What the deployed stack tells: see `Outputs` in the template.
+/// The stack's outputs. See `Outputs` in the template.
 #[derive(Clone, Debug)]
 pub struct Outputs {
-    /// Where Africa's Talking brings SMS, reachable from here; the incoming key belongs to its end.
+    /// The webhook for SMS that come in. It can be reached from here, and needs the incoming key at its end.
     pub incoming_messages_callback_url: String,
-    /// Where Africa's Talking brings delivery reports; the incoming key belongs to its end.
+    /// The webhook for delivery reports. It can be reached from here, and needs the incoming key at its end.
     pub delivery_reports_callback_url: String,
     /// The secret with the incoming key, `{"key":"…"}`.
     pub incoming_key_secret_arn: String,
@@ -84,15 +86,15 @@ pub struct Outputs {
     pub credentials_secret_arn: String,
     /// To Medic, FIFO.
     pub exchange_queue_url: String,
-    /// What Medic could not be given.
+    /// For messages that could not be given to Medic, FIFO.
     pub exchange_dead_letter_queue_url: String,
     /// To the ledger.
     pub reports_queue_url: String,
-    /// What could not be recorded.
+    /// For reports that could not be recorded.
     pub reports_dead_letter_queue_url: String,
     /// To Africa's Talking.
     pub outbox_queue_url: String,
-    /// What could not be sent.
+    /// For messages that could not be sent.
     pub outbox_dead_letter_queue_url: String,
     /// The name of the ledger's table.
     pub ledger_table: String,
@@ -119,7 +121,7 @@ impl EmulatedStack {
         Ok(Self { aws, outputs })
     }
 
-    /// What the stack told.
+    /// The stack's outputs.
     #[must_use]
     pub fn outputs(&self) -> &Outputs {
         &self.outputs
@@ -143,7 +145,7 @@ impl EmulatedStack {
             .await?;
         let key = secret.get("key").and_then(Value::as_str);
         let key = key.context("the incoming key's secret has no \"key\"")?;
-        // On AWS the key is letters and digits; the emulator generates punctuation, too.
+        // On AWS the key has letters and digits only. The emulator generates punctuation, too.
         let key: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
         let Outputs {
             incoming_messages_callback_url: incoming,
@@ -172,12 +174,12 @@ impl EmulatedStack {
         self.aws.put_secret(secret, &credentials).await
     }
 
-    /// Does what the schedule does every minute: asks Medic what it wants sent.
+    /// Puts a poll into the exchange's queue, as the schedule does every minute.
     ///
     /// # Errors
     /// When SQS refuses.
     pub async fn poll(&self) -> anyhow::Result<()> {
-        // Deduplication goes by content, so each needs an id that nobody has used.
+        // The queue deduplicates by content, so each poll needs an id of its own.
         static POLLS: AtomicU64 = AtomicU64::new(0);
         let number = POLLS.fetch_add(1, Ordering::Relaxed);
         let id = format!("sandbox-{}-{number}", std::process::id());
@@ -186,10 +188,10 @@ impl EmulatedStack {
         self.aws.send(queue, &body, Some(EXCHANGE_GROUP)).await
     }
 
-    /// The SMS with this id, as it waits in quarantine, if it does. It has a message group of its own.
+    /// The queue message of the SMS with this id, if it waits in quarantine.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn quarantined(&self, id: &str) -> anyhow::Result<Option<Value>> {
         let waiting = self.aws.peek(&self.outputs.exchange_queue_url).await?;
         let mut quarantined = waiting.iter().filter(|message| {
@@ -202,15 +204,15 @@ impl EmulatedStack {
         }))
     }
 
-    /// Lets the hour of an SMS in quarantine be over, and Medic have failed on it so often. The time of
-    /// the functions cannot be moved, so a message whose time is over takes the place of the one that
-    /// waits. Polls that wait in the same queue are lost.
+    /// Ends the hour of an SMS in quarantine, as if Medic had failed on it `failures` times. The functions' own
+    /// clock cannot be moved, so a message whose hour is over replaces the one that waits. Polls in the same
+    /// queue are lost.
     ///
     /// # Errors
-    /// When it is not in quarantine, or another SMS waits for Medic, which would be lost.
+    /// When the SMS is not in quarantine, or another SMS waits for Medic, which would be lost.
     pub async fn end_quarantine(&self, id: &str, failures: u32) -> anyhow::Result<()> {
         let queue = &self.outputs.exchange_queue_url;
-        // One that Medic has just stored is in the queue until the function has ended.
+        // An SMS that Medic has just stored is in the queue until the invocation has ended.
         eventually("no other SMS for Medic", OTHERS_WITHIN, async || {
             for message in self.aws.peek(queue).await? {
                 let waiting: Value = serde_json::from_str(&message.body)?;
@@ -236,7 +238,7 @@ impl EmulatedStack {
         self.aws.send(queue, &body, Some(QUARANTINE_GROUP)).await
     }
 
-    /// What a resource of the template is called.
+    /// The physical name of a resource of the template.
     ///
     /// # Errors
     /// When there is no such resource.
@@ -244,7 +246,7 @@ impl EmulatedStack {
         self.aws.stack_resource(STACK_NAME, name).await
     }
 
-    /// Removes the stack, as `sam delete` does. Comes back before it is done.
+    /// Begins to delete the stack, as `sam delete` does.
     ///
     /// # Errors
     /// When CloudFormation refuses.
@@ -260,8 +262,7 @@ impl EmulatedStack {
         self.aws.rows(&self.outputs.ledger_table).await
     }
 
-    /// What one of the [`FUNCTIONS`] has logged until now, oldest line first; nothing before its
-    /// first run.
+    /// The log lines of one of the [`FUNCTIONS`], oldest first. None before its first invocation.
     ///
     /// # Errors
     /// When there is no such function.
@@ -270,11 +271,11 @@ impl EmulatedStack {
         self.aws.log_lines(&group).await
     }
 
-    /// What one of the [`FUNCTIONS`] has logged from a moment on (milliseconds since 1970), oldest
-    /// line first; nothing before its first run.
+    /// The log lines of one of the [`FUNCTIONS`] since a moment (milliseconds since 1970), oldest first. None
+    /// before its first invocation.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn log_lines_since(
         &self,
         function: &str,
@@ -347,7 +348,7 @@ async fn sam_deploy(
             let value = value.replace('\\', "\\\\").replace('"', "\\\"");
             format!("{name}=\"{value}\"")
         }))
-        // Nothing of the caller's: a profile or a samconfig.toml could lead to the real AWS.
+        // The caller's environment could lead to the real AWS, by a profile or a samconfig.toml.
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .envs(sam_environment())
@@ -368,7 +369,7 @@ async fn sam_deploy(
     Ok(())
 }
 
-/// What has the operator's command line, or any tool of AWS, talk to this emulator and its stack.
+/// The environment with which `cargo ops`, and any tool of AWS, talk to this emulator and its stack.
 #[must_use]
 pub fn operator_environment(emulator: &Emulator) -> [(&'static str, String); 5] {
     [
@@ -380,7 +381,7 @@ pub fn operator_environment(emulator: &Emulator) -> [(&'static str, String); 5] 
     ]
 }
 
-/// What SAM needs to be quiet, quick and far from any real account.
+/// The environment in which SAM is quiet and fast, and cannot reach a real account.
 pub(crate) fn sam_environment() -> [(&'static str, String); 9] {
     let home = work_folder().join("home").display().to_string();
     [
@@ -390,9 +391,9 @@ pub(crate) fn sam_environment() -> [(&'static str, String); 9] {
         ("AWS_DEFAULT_REGION", aws::REGION.to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ("SAM_CLI_TELEMETRY", "0".to_owned()),
-        // How often it asks how far the deployment is; five seconds by default.
+        // How often it asks whether the deployment is done. The default is five seconds.
         ("SAM_CLI_POLL_DELAY", "1".to_owned()),
-        // Its output is read by people only when something is wrong.
+        // People read its output only in an error.
         ("NO_COLOR", "1".to_owned()),
         ("PYTHONUNBUFFERED", "1".to_owned()),
     ]

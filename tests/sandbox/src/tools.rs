@@ -1,9 +1,8 @@
-//! What the sandbox, its tests and its linters run beside Rust.
+//! Installs and finds the programs that the sandbox, its tests and its linters need.
 //!
-//! The Python tools, the emulator of AWS, SAM, and what only `cargo sandbox lint` needs, live in
-//! virtual environments under `.tools/`, with every package pinned by a file beside this crate's
-//! `Cargo.toml`. Nothing but `python3` has to be there. Chromium, for the tests of the page alone, is
-//! the system's.
+//! The emulator of AWS, SAM and the linters are written in Python. They are installed into virtual
+//! environments under `.tools/`, and a file beside this crate's `Cargo.toml` pins every package. Only
+//! `python3` has to be there. The tests of the page use the system's Chromium.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,16 +12,16 @@ use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 
-/// What the pinned packages need.
+/// The oldest version that the pinned packages run on.
 const OLDEST_PYTHON: (u32, u32) = (3, 11);
 
-/// Chromium and its driver, as Debian calls them, and letters for it to show.
+/// Debian's packages of Chromium, its driver and a font.
 const CHROMIUM_PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-dejavu-core"];
 
 /// The project's root folder.
 #[must_use]
 pub fn repository() -> &'static Path {
-    // Tests and `cargo sandbox` are run where they were compiled.
+    // Tests and `cargo sandbox` run where they were compiled.
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder
         .parent()
@@ -35,16 +34,16 @@ pub fn repository() -> &'static Path {
 pub enum Tool {
     /// The emulator of AWS, and SAM's transform.
     Emulator,
-    /// SAM, which deploys, and `cfn-lint`, which comes with it.
+    /// SAM, which deploys the stack, and `cfn-lint`, which is installed with it.
     Sam,
-    /// What looks for insecure settings.
+    /// The linter for insecure settings.
     Checkov,
 }
 
 impl Tool {
-    /// What tests and the sandbox need.
+    /// The tools for tests and the sandbox.
     const TO_RUN: [Self; 2] = [Self::Emulator, Self::Sam];
-    /// What `cargo sandbox lint` needs beside them.
+    /// The further tools for `cargo sandbox lint`.
     const TO_LINT: [Self; 1] = [Self::Checkov];
 
     fn name(self) -> &'static str {
@@ -68,16 +67,15 @@ impl Tool {
         self.folder().join("installed")
     }
 
-    /// The Python that sees this tool's packages. Modules are run with it (`-m`) and not by their
-    /// scripts: the first line of a script is its absolute path, which in a deep folder is longer
-    /// than Linux reads.
+    /// The Python with this tool's packages. Run modules with it (`-m`), not their scripts: the first line of
+    /// a script is an absolute path, which can be longer than Linux reads.
     #[must_use]
     pub fn python(self) -> PathBuf {
         self.folder().join("bin/python")
     }
 
-    /// What the stamp says when this tool is installed as it should be: a change of the packages,
-    /// of the Python below or of the folder makes it another.
+    /// The content of the stamp of a correct installation. It changes with the packages, the system's Python
+    /// and the folder.
     fn stamp(self, python: &Python) -> anyhow::Result<String> {
         let file = self.requirements_file();
         let requirements =
@@ -91,7 +89,7 @@ impl Tool {
     }
 
     fn is_installed(self, stamp: &str) -> bool {
-        // Written last: an interrupted installation has none.
+        // The stamp is written last, so an interrupted installation has none.
         fs::read_to_string(self.stamp_file()).is_ok_and(|found| found == stamp)
     }
 
@@ -116,18 +114,18 @@ fn tools_folder() -> PathBuf {
     repository().join(".tools")
 }
 
-/// Installs what is missing or out of date, and says whether that was anything.
+/// Installs the tools that are missing or out of date, and returns whether there were any.
 ///
-/// Several processes may call this at once: one installs, the others wait for it. It blocks; the
-/// first time it takes about a minute.
+/// Several processes may call this at once: one installs, and the others wait for it. It blocks, the first
+/// time for about a minute.
 ///
 /// # Errors
-/// When Python is missing, too old or without `venv`, or when a package cannot be had.
+/// When Python is missing, too old or without `venv`, or when a package cannot be downloaded.
 pub fn install() -> anyhow::Result<bool> {
     install_these(&Tool::TO_RUN)
 }
 
-/// As [`install`], for what checks the template and runs nothing.
+/// As [`install`], for the linters of the template.
 ///
 /// # Errors
 /// As [`install`].
@@ -139,7 +137,7 @@ fn install_these(tools: &[Tool]) -> anyhow::Result<bool> {
     let python = Python::find()?;
     fs::create_dir_all(tools_folder())?;
     let lock = File::create(tools_folder().join("lock")).context("cannot lock .tools")?;
-    // Given back when the file is closed, also by a process that was killed.
+    // The lock is released when the file is closed, also when the process is killed.
     lock.lock().context("cannot lock .tools")?;
     let mut missing = Vec::new();
     for tool in tools.iter().copied() {
@@ -168,7 +166,7 @@ fn install_these(tools: &[Tool]) -> anyhow::Result<bool> {
     })
 }
 
-/// Whether [`install`] has nothing to do.
+/// Whether all tools of [`install`] are installed.
 #[must_use]
 pub fn are_installed() -> bool {
     let Ok(python) = Python::find() else {
@@ -180,7 +178,7 @@ pub fn are_installed() -> bool {
     })
 }
 
-/// A browser, and what drives it.
+/// A browser and its driver.
 #[derive(Clone, Debug)]
 pub struct Chromium {
     /// The program.
@@ -189,27 +187,27 @@ pub struct Chromium {
     pub driver: PathBuf,
 }
 
-/// Finds Chromium: what the variables `CHROMIUM` and `CHROMEDRIVER` name, or what is installed.
-/// Where it is not, and this is root on Debian, it is installed. It blocks.
+/// Finds Chromium: the one that the variables `CHROMIUM` and `CHROMEDRIVER` name, or else the installed one.
+/// On Debian, root installs it if it is missing. It blocks.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no Chromium.
 pub fn chromium() -> anyhow::Result<Chromium> {
     found_or_installed(&CHROMIUM_PACKAGES, find_chromium).context(
         "the page's tests need Chromium; the variables CHROMIUM and CHROMEDRIVER can name another",
     )
 }
 
-/// Finds `valgrind`. Where it is not, and this is root on Debian, it is installed. It blocks.
+/// Finds `valgrind`. On Debian, root installs it if it is missing. It blocks.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no `valgrind`.
 pub fn valgrind() -> anyhow::Result<PathBuf> {
     found_or_installed(&["valgrind"], || find_program("valgrind"))
         .context("instructions are counted by valgrind")
 }
 
-/// What `find` finds, at once or after these packages of Debian are installed.
+/// Returns what `find` finds. If it finds nothing, installs these packages of Debian first.
 fn found_or_installed<T>(packages: &[&str], find: impl Fn() -> Option<T>) -> anyhow::Result<T> {
     fs::create_dir_all(tools_folder())?;
     let lock = File::create(tools_folder().join("debian-lock"))?;
@@ -256,7 +254,7 @@ fn find_program(name: &str) -> Option<PathBuf> {
 
 /// The system's Python.
 struct Python {
-    /// Its version and where it is: an environment that was made with another one is made anew.
+    /// Its version and its path. An environment that was made with another Python is made again.
     identity: String,
 }
 
@@ -294,8 +292,8 @@ impl Python {
         })
     }
 
-    /// Debian has `venv` without `ensurepip` when a package is missing, and says so only after
-    /// having made half an environment.
+    /// If a package of Debian is missing, `venv` is there without `ensurepip`, and says so only after it has
+    /// made half of an environment.
     fn has_venv(&self) -> anyhow::Result<()> {
         let output = Command::new("python3")
             .args(["-c", "import ensurepip, venv"])
@@ -311,7 +309,7 @@ impl Python {
     }
 }
 
-/// Runs a command to its end; what it wrote is shown only when it fails.
+/// Runs a command to its end. Its output is shown only when it fails.
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let arguments = command.get_args().collect::<Vec<_>>().join(OsStr::new(" "));

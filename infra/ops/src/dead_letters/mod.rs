@@ -1,7 +1,7 @@
-//! `dead-letters`: what could not be processed, why, and what becomes of it.
+//! `dead-letters`: lists, shows, redrives and discards messages that could not be processed.
 //!
-//! Beside what is in the three dead-letter queues these are the statuses that Medic refused: they are in
-//! the ledger, and put back by the same command.
+//! Besides the messages in the three dead-letter queues, these are the statuses that Medic has refused.
+//! Those are in the ledger, and the same command reports them again.
 
 mod queue;
 mod redrive;
@@ -20,10 +20,10 @@ pub use queue::{DeadLetterItem, SourceQueue, peek};
 use refused_status::RefusedStatus;
 pub use refused_status::report_again;
 
-/// Does what the command says.
+/// Runs one of the commands.
 ///
 /// # Errors
-/// When AWS cannot be asked, or not everything could be done.
+/// When AWS cannot be asked, or the command could not do everything.
 pub async fn run(
     stack: &Stack,
     terminal: &Terminal,
@@ -43,7 +43,7 @@ pub async fn run(
     }
 }
 
-/// What a command is about: some by their ids, or all.
+/// The messages that a command is for: those with these ids, or all if there are none.
 pub struct Chosen {
     ids: Vec<String>,
     of: Option<DeadLetterKind>,
@@ -243,7 +243,7 @@ async fn discard(
     }
 }
 
-/// Nothing could be done, and yet there is something.
+/// The queue holds messages that the command could not receive.
 fn out_of_sight(count: usize) -> Failure {
     Failure::Problem(format!(
         "{count} cannot be seen: another command works on them, or one that died did; then they come back \

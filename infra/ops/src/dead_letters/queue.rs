@@ -1,4 +1,4 @@
-//! What is in a dead-letter queue: looked at, returned for retry, deleted.
+//! Receives the messages of a dead-letter queue, releases them and deletes them.
 
 use std::borrow::Cow;
 
@@ -18,38 +18,37 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::masked;
 
-/// So many are looked at in one go.
+/// How many messages one command receives of a queue.
 const READ_AT_MOST: usize = 5_000;
 
-/// So many in one call.
+/// As many entries as SQS takes in one call.
 pub(super) const A_CALL: usize = 10;
 
-/// So many are asked for at once: as many as SQS gives.
+/// As many messages as SQS gives in one call.
 const A_RECEIVE: i32 = 10;
 
-/// How long something is hidden from others while a list of it is made, in seconds. It comes back by
-/// itself when the command dies.
+/// The visibility timeout while messages are listed, in seconds. When the command dies, they are visible
+/// again after it.
 const PEEK_S: i32 = 60;
 
-/// How long it is hidden while it is put back or thrown away, in seconds.
+/// The visibility timeout while messages are redriven or discarded, in seconds.
 pub(super) const WORK_S: i32 = 900;
 
-/// One of the three dead-letter queues, and the queue that it belongs to.
+/// A work queue that has a dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceQueue {
-    /// Of what was for Medic.
+    /// To Medic.
     Exchange,
-    /// Of delivery reports.
+    /// Delivery reports, to the ledger.
     Reports,
-    /// Of what was for phones.
+    /// To phones.
     Outbox,
 }
 
 impl SourceQueue {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Exchange, Self::Reports, Self::Outbox];
 
-    /// As the command line names it.
+    /// The kind that the command line has for it.
     pub fn of(self) -> DeadLetterKind {
         match self {
             Self::Exchange => DeadLetterKind::Exchange,
@@ -58,7 +57,7 @@ impl SourceQueue {
         }
     }
 
-    /// The output with its address.
+    /// The stack's output with the URL of the dead-letter queue.
     pub fn dead_letter_output(self) -> &'static str {
         match self {
             Self::Exchange => "ExchangeDeadLetterQueueUrl",
@@ -67,7 +66,7 @@ impl SourceQueue {
         }
     }
 
-    /// The output with the address of the queue that it belongs to.
+    /// The stack's output with the URL of the work queue.
     pub fn home_output(self) -> &'static str {
         match self {
             Self::Exchange => "ExchangeQueueUrl",
@@ -76,7 +75,7 @@ impl SourceQueue {
         }
     }
 
-    /// Its name.
+    /// The word for it in lists.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exchange => "exchange",
@@ -86,7 +85,7 @@ impl SourceQueue {
     }
 }
 
-/// Something that was dead-lettered, ours to work on for a while.
+/// A dead-lettered message that was received. Nobody else receives it until its visibility timeout ends.
 #[derive(Clone)]
 pub struct DeadLetterItem {
     /// Where it is.
@@ -97,17 +96,17 @@ pub struct DeadLetterItem {
     pub dead_lettered_at: Timestamp,
     /// Whether it can be put back.
     pub retryable: bool,
-    /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
-    /// SQS shows the first ten.
+    /// Whether SQS itself moved it here. All such messages are in one message group, and SQS gives only the
+    /// first ten of a group.
     pub by_sqs: bool,
-    /// What was dead-lettered, as it came.
+    /// The body that it had in the work queue.
     pub body: String,
-    /// Why it is here, with the other side's answer as it came.
+    /// Why it was dead-lettered, with the unredacted answer of Medic or Africa's Talking.
     reason: String,
     receipt_handle: String,
 }
 
-/// What one look has brought.
+/// What was received of a dead-letter queue.
 pub struct Peeked {
     /// What was seen.
     pub items: Vec<DeadLetterItem>,
@@ -115,7 +114,7 @@ pub struct Peeked {
     pub out_of_sight: usize,
 }
 
-/// What an item holds, as far as it can be read.
+/// What a message contains, as far as it can be read.
 enum Content {
     Incoming {
         id: String,
@@ -225,7 +224,7 @@ impl DeadLetterItem {
         }
     }
 
-    /// Those of whom nothing may overtake anything: one sender's messages.
+    /// The sender of an SMS. The order of one sender's SMS must be kept.
     pub fn sender(&self) -> Option<String> {
         match self.content() {
             Content::Incoming { from, .. } => Some(from),
@@ -233,7 +232,7 @@ impl DeadLetterItem {
         }
     }
 
-    /// Whether it is about this id or number.
+    /// Whether it contains this id or number.
     pub fn is_about(&self, word: &str) -> bool {
         match self.content() {
             Content::Incoming { id, from, .. } => id == word || from == word,
@@ -243,7 +242,7 @@ impl DeadLetterItem {
         }
     }
 
-    /// What it is, in words.
+    /// Describes it in words.
     pub fn what(&self, reveal: bool) -> String {
         let number = |number: &str| {
             if reveal {
@@ -279,7 +278,7 @@ impl DeadLetterItem {
         }
     }
 
-    /// Why it is here. The other side's answer can hold a phone number.
+    /// Why it was dead-lettered. Redacted unless `reveal`, because an answer can contain a phone number.
     pub fn reason(&self, reveal: bool) -> Cow<'_, str> {
         if reveal {
             self.reason.as_str().into()
@@ -288,7 +287,6 @@ impl DeadLetterItem {
         }
     }
 
-    /// For a program.
     pub fn to_json(&self, reveal: bool) -> Value {
         json!({
             "id": self.message_id,
@@ -301,7 +299,7 @@ impl DeadLetterItem {
     }
 }
 
-/// Everything that can be seen of a dead-letter queue. It is returned for retry at once: nobody else has to wait for
+/// Receives all that it can of a dead-letter queue, and releases it at once, so that nobody has to wait for
 /// it.
 ///
 /// # Errors
@@ -312,8 +310,8 @@ pub async fn peek(stack: &Stack, queue: SourceQueue) -> Result<Peeked, Failure> 
     Ok(peeked)
 }
 
-/// The same, hidden from others until it is released or deleted, or the command has been dead for a
-/// while.
+/// Receives all that it can of a dead-letter queue. Nobody else receives it until it is released or deleted,
+/// or the visibility timeout ends because the command died.
 ///
 /// # Errors
 /// When SQS refuses.
@@ -338,7 +336,7 @@ async fn see(
     })
 }
 
-/// Takes what can be seen. Gives how many there are.
+/// Receives messages into `items`. Returns how many the queue holds.
 async fn take(
     stack: &Stack,
     queue: SourceQueue,
@@ -383,7 +381,7 @@ pub async fn release(stack: &Stack, queue: SourceQueue, items: &[DeadLetterItem]
         });
         let call = stack.sqs.change_message_visibility_batch().queue_url(url);
         if let Ok(entries) = entries.collect() {
-            // Only sooner than by itself.
+            // If it fails, the visibility timeout does the same later.
             let _ = call.set_entries(Some(entries)).send().await;
         }
     }

@@ -1,5 +1,5 @@
-//! Putting back what was dead-lettered: into its queue first, and only then out of the dead-lettered one. Whoever
-//! dies in between leaves it in both, and what takes it knows its id.
+//! Redrives dead-lettered messages: puts each into its work queue first, and only then deletes it from the
+//! dead-letter queue. A command that dies in between leaves it in both, and the function recognises its id.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
 
-/// Puts back what was chosen.
+/// Redrives the chosen messages.
 ///
 /// # Errors
-/// When not all of it could be.
+/// When not each of them could be redriven.
 pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<(), Failure> {
     let mut done = Done::default();
     for queue in chosen.queues() {
@@ -54,7 +54,7 @@ pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<
 struct Done {
     put_back: Vec<String>,
     stuck: Vec<String>,
-    /// What was put back, as it came. What comes again meanwhile was dead-lettered again.
+    /// The bodies that were redriven. A message with one of them was dead-lettered again meanwhile.
     bodies: BTreeSet<String>,
 }
 
@@ -65,7 +65,8 @@ impl Done {
     }
 }
 
-/// Round by round: what stands behind others in a message group is seen when they are gone.
+/// Works in rounds, because SQS gives the messages behind others of a message group only when those are
+/// deleted.
 async fn redrive_queue(
     stack: &Stack,
     terminal: &Terminal,
@@ -86,7 +87,7 @@ async fn redrive_queue(
             .iter()
             .filter(|item| !item.retryable && chosen.has(&item.message_id));
         done.stuck.extend(stuck.map(|item| item.message_id.clone()));
-        // Seen once is enough, in this command.
+        // They stay reserved, so that the next round does not receive them again.
         kept_back.extend(staying);
         let mut ended = Ok(());
         if hidden > 0 && chosen.is_all() {
@@ -94,8 +95,8 @@ async fn redrive_queue(
                 queue::release(stack, queue, &later).await;
             } else if done.bodies.is_empty() && (queue == SourceQueue::Exchange || going.is_empty())
             {
-                // What is hidden may have come before these. (After the first round SQS may not have
-                // counted yet what is gone.)
+                // A message that could not be received may be older than these. (Only in the first round:
+                // later SQS may still count messages that were deleted.)
                 ended = Err(out_of_sight(hidden));
             }
         }
@@ -164,8 +165,8 @@ async fn put_back_some(
         body: item.body.clone(),
         fifo: (queue == SourceQueue::Exchange).then(|| Fifo {
             group: MEDIC_GROUP.to_owned(),
-            // Of this life in the dead-letter queue: new each time that it is dead-lettered, and the same when a
-            // command that died is given again.
+            // The message id in the dead-letter queue is new each time that a message is dead-lettered, and
+            // the same when a command that died is run again.
             deduplication_id: format!("retry-{}", item.message_id),
         }),
     });
@@ -203,7 +204,7 @@ async fn put_back_statuses(
     chosen: &Chosen,
     done: &mut Done,
 ) -> Result<(), Failure> {
-    // Ids that were found in a queue are no messages of Medic.
+    // An id that was found in a queue is no id of Medic.
     let open = |id: &&String| !done.put_back.contains(*id) && !done.stuck.contains(*id);
     if !chosen.is_all() && !chosen.ids.iter().any(|id| open(&id)) {
         return Ok(());

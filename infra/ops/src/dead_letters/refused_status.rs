@@ -1,5 +1,5 @@
-//! Statuses that Medic failed on while it took others: they are in the ledger, set aside, and reported again
-//! by themselves once an hour.
+//! Statuses on which Medic failed while it took others. The ledger sets them aside, and the exchange reports
+//! them again once an hour.
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
@@ -14,12 +14,10 @@ use crate::terminal::Terminal;
 
 /// A message whose status Medic refused.
 pub struct RefusedStatus {
-    /// Its row.
     pub row: MessageRow,
 }
 
 impl RefusedStatus {
-    /// For a program.
     pub fn to_json(&self) -> Value {
         let refusal = self.row.refusal.as_ref();
         json!({
@@ -33,7 +31,7 @@ impl RefusedStatus {
     }
 }
 
-/// All of them.
+/// Reads all refused statuses from the ledger.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -50,7 +48,7 @@ pub async fn all(stack: &Stack, terminal: &Terminal) -> Result<Vec<RefusedStatus
     Ok(refused)
 }
 
-/// Has Medic be told a message's current status again, at the next poll. Whether there is such a
+/// Lets the next poll report a message's current status to Medic again. Returns whether there is such a
 /// message.
 ///
 /// # Errors

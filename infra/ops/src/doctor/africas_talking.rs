@@ -1,4 +1,4 @@
-//! Africa's Talking: whether it takes our key and user name, and how much credit is left.
+//! Checks whether Africa's Talking accepts our key and user name, and how much credit is left.
 
 use bridge::adapters::africas_talking::AfricasTalkingServer;
 use bridge::wire::africastalking::balance;
@@ -52,7 +52,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &CredentialsSecret
     }]
 }
 
-/// Under so much credit an alarm is raised, in the account's currency.
+/// The alarm on the balance is raised below this, in the account's currency.
 fn low_balance(stack: &Stack) -> Option<i64> {
     stack.parameter("LowBalance")?.parse().ok()
 }

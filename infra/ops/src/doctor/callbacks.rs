@@ -1,4 +1,4 @@
-//! The two callbacks, called as Africa's Talking calls them: the key opens them, and nothing else.
+//! Calls the two webhooks as Africa's Talking does, and checks that they accept the key and nothing else.
 
 use bridge::handlers::webhook::MAX_BODY_BYTES;
 use bridge::ports::Response;
@@ -8,8 +8,8 @@ use super::{ANSWER_WITHIN, Finding, Http};
 use crate::callbacks::{DELIVERY_REPORTS, INCOMING_MESSAGES, with_key};
 use crate::stack::Stack;
 
-/// The right key is shown with a body that is one byte too long: whoever refuses the body has taken
-/// the key, and nothing has come in.
+/// The right key is sent with a body that is one byte too long. A webhook that refuses the body has accepted
+/// the key, and nothing was stored.
 const TAKEN: u16 = 413;
 
 /// Calls both, with the key and without.

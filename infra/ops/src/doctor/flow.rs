@@ -1,4 +1,4 @@
-//! Whether it flows: queues, what was dead-lettered, alarms, and what the ledger says of the account.
+//! Checks whether messages flow: queues, dead-letter queues, alarms, and the ledger's row of the account.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,17 +14,16 @@ use crate::failure::Failure;
 use crate::stack::{Resource, Stack};
 use crate::terminal::{Terminal, format_duration, format_time};
 
-/// One of the three queues.
+/// One of the three work queues.
 struct MonitoredQueue {
-    /// What is in it.
+    /// The name of the check.
     check: &'static str,
-    /// The output with its address.
+    /// The stack's output with the queue's URL.
     output: &'static str,
-    /// From what age on, in seconds, something in it waits for somebody to do something: as in the
-    /// template's alarms.
+    /// From which age on, in seconds, a message in it is late. As in the template's alarms.
     late_s: f64,
-    /// The function that tells how long what it tried has waited, and in how many minutes it does so at
-    /// least once: of a queue that is no FIFO queue SQS leaves out what was received a few times.
+    /// The function that measures how long its messages have waited, and in how many minutes it does so at
+    /// least once. SQS's own metric of a standard queue leaves out messages that were received a few times.
     tells: Option<(&'static str, u64)>,
 }
 
@@ -56,14 +55,14 @@ const STATUS_LATE: Duration = Duration::from_mins(30);
 /// From what age on, in seconds, a message in quarantine is late: as in the queue that it waits in.
 const QUARANTINE_LATE: Duration = Duration::from_mins(30);
 
-/// The three queues for what was dead-lettered.
+/// The name of each check of a dead-letter queue, and the stack's output with its URL.
 const DEAD_LETTERED: [(&str, &str); 3] = [
     ("dead-lettered for Medic", "ExchangeDeadLetterQueueUrl"),
     ("dead-lettered reports", "ReportsDeadLetterQueueUrl"),
     ("dead-lettered for phones", "OutboxDeadLetterQueueUrl"),
 ];
 
-/// How full the queues are, and how old what waits in them is.
+/// Checks how many messages wait in each queue, and how old the oldest is.
 pub async fn queues(stack: &Stack) -> Vec<Finding> {
     let mut findings = Vec::new();
     for queue in &QUEUES {
@@ -93,7 +92,7 @@ pub async fn queues(stack: &Stack) -> Vec<Finding> {
     findings
 }
 
-/// What waits for a person.
+/// Checks whether the dead-letter queues are empty.
 pub async fn dead_letters(stack: &Stack) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (check, output) in DEAD_LETTERED {
@@ -116,7 +115,7 @@ async fn depth(stack: &Stack, output: &str) -> Result<(String, usize), Failure> 
     Ok((url.to_owned(), stack.depth(url).await?))
 }
 
-/// The age of the oldest message in a queue, in seconds, by CloudWatch; it is told some minutes late.
+/// The age of the oldest message in a queue, in seconds, from CloudWatch, which is some minutes behind.
 async fn oldest_s(
     stack: &Stack,
     url: &str,
@@ -134,7 +133,7 @@ async fn oldest_s(
     Ok([by_sqs, tried].into_iter().flatten().reduce(f64::max))
 }
 
-/// The greatest value of a metric in so many minutes, if it had any.
+/// The greatest value of a metric in the last `minutes`. None, if it had no value.
 async fn greatest(
     stack: &Stack,
     (namespace, metric): (&str, &str),
@@ -142,7 +141,7 @@ async fn greatest(
     minutes: u64,
 ) -> Result<Option<f64>, Failure> {
     let now = SystemTime::now();
-    // What happened just now is not there yet.
+    // CloudWatch has the newest values only some minutes later.
     let since = Duration::from_mins(minutes.saturating_add(10));
     let dimensions = dimensions
         .iter()
@@ -164,7 +163,7 @@ async fn greatest(
     Ok(values.reduce(f64::max))
 }
 
-/// The stack's alarms.
+/// Checks the stack's alarms.
 pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<Finding> {
     const CHECK: &str = "alarms";
     let Ok(resources) = resources else {
@@ -209,7 +208,8 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
     }
 }
 
-/// Whether the circuit breaker is open or sending is paused, and how many statuses Medic has not been told.
+/// Checks whether the circuit breaker is open, whether sending is paused, and how many statuses Medic does
+/// not know.
 pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     const CHECK: &str = "sending";
     let store = match stack.ledger(terminal) {

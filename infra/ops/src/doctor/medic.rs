@@ -1,4 +1,4 @@
-//! Medic: whether it is reached, lets our user in, and gives us what it wants sent.
+//! Checks whether Medic can be reached, accepts our user, and offers us the messages that it wants sent.
 
 use super::setup::CredentialsSecret;
 use super::{Finding, Http, ask};
@@ -24,7 +24,7 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &CredentialsSecret
         let request = http.get(format!("{base}{path}"));
         request.basic_auth(user, Some(password))
     };
-    // Once: ten refused logins lock the user out.
+    // Only once, because ten refused logins lock the user out.
     let probe = match ask(get("/api/sms")).await {
         Err(problem) => {
             return vec![Finding::wrong(
@@ -76,8 +76,8 @@ pub async fn examine(stack: &Stack, http: &Http, credentials: &CredentialsSecret
     findings
 }
 
-/// Whether Medic gives us what it wants sent: it does only when its settings say so. Every user that
-/// is logged in may read them.
+/// Checks whether Medic's settings let it offer us the messages that it wants sent. Every user that is
+/// logged in may read them.
 async fn outgoing(
     http: &Http,
     base: &str,
@@ -117,8 +117,9 @@ async fn outgoing(
     }
 }
 
-/// How many of the outgoing messages that changed last, up to a hundred, wait for a gateway, by Medic's
-/// public monitoring. Its total of due messages counts every one that was ever due and never falls.
+/// How many of the outgoing messages that changed last, of at most a hundred, wait for a gateway. Medic's
+/// public monitoring says so. Its total of due messages is of no use: it counts each message that was ever
+/// due, and never falls.
 async fn due(http: &Http, base: &str) -> Option<i64> {
     let answer = ask(http.get(format!("{base}/api/v2/monitoring")))
         .await

@@ -1,5 +1,5 @@
-//! `doctor`: looks at everything once, and says in plain words what is wrong and what to do. It
-//! sends no SMS and changes nothing.
+//! `doctor`: checks everything once, and says in plain words what is wrong and what to do. It sends no SMS
+//! and changes nothing.
 
 mod africas_talking;
 mod callbacks;
@@ -25,29 +25,29 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::Terminal;
 
-/// How long a server may take to answer one question.
+/// How long a server may take to answer one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// A proxy at an address, for some of the addresses behind it.
+/// Makes a proxy at this URL, for the requests of one scheme or of all.
 type ProxyAt = fn(String) -> reqwest::Result<Proxy>;
 
-/// The variables that name proxies, and for which addresses.
+/// The variables that name proxies, and for which requests each is.
 const PROXIES: [([&str; 2], ProxyAt); 3] = [
     (["HTTP_PROXY", "http_proxy"], Proxy::http),
     (["HTTPS_PROXY", "https_proxy"], Proxy::https),
     (["ALL_PROXY", "all_proxy"], Proxy::all),
 ];
 
-/// How it stands with something.
+/// What a check has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// As it should be.
     Fine,
-    /// Nothing is wrong, and it is worth knowing.
+    /// Nothing is wrong, but it is worth knowing.
     Note,
-    /// Something has to be done.
+    /// Somebody has to do something.
     Wrong,
-    /// It could not be looked at.
+    /// The check could not be made.
     Unknown,
 }
 
@@ -62,7 +62,7 @@ impl Verdict {
     }
 }
 
-/// What was found out.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub struct Finding {
     check: &'static str,
@@ -116,10 +116,10 @@ impl Finding {
     }
 }
 
-/// Looks at everything and prints what was found.
+/// Makes all checks, and prints their results.
 ///
 /// # Errors
-/// When something is wrong, or could not be looked at.
+/// When something is wrong, or a check could not be made.
 pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(), Failure> {
     if !json {
         terminal.note(&format!("Looking at the stack `{}` …", stack.name));
@@ -142,8 +142,8 @@ pub async fn examine(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(
     )))
 }
 
-/// What can be said when the stack could not even be asked for: that this machine's clock is wrong, if
-/// it is.
+/// Prints what can be said when CloudFormation refused to name the stack: whether this machine's clock is
+/// wrong.
 pub fn without_the_stack(access: &Access, terminal: &Terminal, failure: &Failure, json: bool) {
     if access.clock.wrong().is_some() {
         let stack = Finding::failed("stack", failure);
@@ -171,7 +171,7 @@ fn print(finding: &Finding, terminal: &Terminal) {
     }
 }
 
-/// A client that trusts whom the functions trust, through this machine's proxies.
+/// A client that trusts the same certificate authorities as the functions, and uses this machine's proxies.
 fn http() -> Result<Http, Failure> {
     let unusable = |error: reqwest::Error| Failure::OutOfReach(error.without_url().to_string());
     let mut http = client_builder().map_err(|error| Failure::OutOfReach(error.to_string()))?;
@@ -221,14 +221,14 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
     Ok(findings)
 }
 
-/// What a server answers: its status, and its body as it came and as far as it is JSON.
+/// A server's answer: its status, its body, and its body as JSON, if it is.
 struct Answered {
     status: u16,
     bytes: Vec<u8>,
     body: Value,
 }
 
-/// Asks once. The error says in words why there is no answer.
+/// Sends a request once. The error says in words why there is no answer.
 async fn ask(request: RequestBuilder) -> Result<Answered, &'static str> {
     match exchange(request.header("accept", "application/json"), ANSWER_WITHIN).await {
         Response::Answer { status, body } => Ok(Answered {

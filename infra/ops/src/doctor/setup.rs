@@ -1,4 +1,4 @@
-//! What must be there before anything can work: the stack, its secrets, a clock that is right.
+//! Checks what everything else needs: the stack, its secrets, and a clock that is right.
 
 use bridge::secrets::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME};
 use bridge::wire::json::parse_lenient;
@@ -24,11 +24,10 @@ pub struct CredentialsSecret {
 pub struct IncomingKeySecret {
     /// What is wrong with it.
     pub findings: Vec<Finding>,
-    /// The key.
     pub key: Option<String>,
 }
 
-/// Whether everything of the stack is there.
+/// Checks whether the stack is deployed completely.
 pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<Finding> {
     const CHECK: &str = "stack";
     let mut findings = Vec::new();
@@ -69,9 +68,9 @@ pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<F
     findings
 }
 
-/// What brings a stack out of this state.
+/// Says how to deploy a stack that is in this state.
 fn deploy_again(name: &str, status: &str) -> String {
-    // CloudFormation updates no stack whose creation it has undone.
+    // CloudFormation does not update a stack whose creation was rolled back.
     let first = if status == "ROLLBACK_COMPLETE" {
         format!("`sam delete --stack-name {name}`, then ")
     } else {
@@ -91,7 +90,7 @@ pub async fn credentials(stack: &Stack) -> CredentialsSecret {
     };
     let text = match stack.read_secret("CredentialsSecretArn").await {
         Err(failure) => return none(Finding::failed(CHECK, &failure)),
-        // So AWS says that a secret has no value.
+        // AWS's answer for a secret that has no value.
         Ok(Err(error)) if error.0 == "ResourceNotFoundException" => {
             return none(Finding::wrong(CHECK, "the secret is not filled in", ADVICE));
         }
@@ -160,7 +159,7 @@ pub async fn keys(stack: &Stack) -> IncomingKeySecret {
     }
 }
 
-/// Whether this machine's clock is that of AWS.
+/// Checks whether this machine's clock agrees with AWS's.
 pub fn clock(clock: &AwsClock) -> Finding {
     const CHECK: &str = "clock";
     match clock.off() {

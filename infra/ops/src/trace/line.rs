@@ -8,7 +8,7 @@ use bridge::domain::time::Timestamp;
 
 use super::sentences;
 
-/// Something that happened.
+/// One line of the time line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Moment {
     /// When.

@@ -1,4 +1,4 @@
-//! The words of a time line. The sentences come from the log.
+//! The sentences of a time line. They are those of the event log.
 
 use bridge::domain::delivery::Report;
 use bridge::domain::failure_reason::FailureReason;
@@ -8,8 +8,8 @@ use bridge::domain::message::{MessageRow, Sending};
 
 use crate::terminal::format_time;
 
-/// A step in the history of a message: its sentence, as the log has it, with what the row knows of
-/// it. `attempt` counts the send requests until then.
+/// A step in the history of a message: its sentence, as in the event log, with the facts that the row has.
+/// `attempt` counts the send requests until then.
 ///
 /// An acceptance shows no network, because Africa's Talking names it only in callbacks.
 pub fn event(what: &What, row: &MessageRow, attempt: u32) -> String {
@@ -72,7 +72,7 @@ pub fn report(report: &Report) -> String {
     format!("Delivery report{network}: {}{reason}", report.status)
 }
 
-/// What the row says now: whether the message was sent, and whether Medic has its status.
+/// What the row says now: whether the message was sent, and whether Medic knows its status.
 pub fn now(row: &MessageRow) -> Vec<String> {
     let sending = match &row.sending {
         Sending::Queued => "it waits in the queue to be sent".to_owned(),

@@ -14,7 +14,7 @@ fn exchange_queue(bridge: &Bridge) -> &str {
 }
 
 /// Lets waits end until Medic has all of these.
-async fn until_stored(bridge: &Bridge, ids: &[String]) -> anyhow::Result<()> {
+pub async fn until_stored(bridge: &Bridge, ids: &[String]) -> anyhow::Result<()> {
     bridge.pass_time()?;
     until("all of them in Medic", || {
         ids.iter().all(|id| !bridge.copies_in_medic(id).is_empty())

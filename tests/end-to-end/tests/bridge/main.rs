@@ -15,6 +15,7 @@
 mod alarms;
 mod alone;
 mod callbacks;
+mod deaths;
 mod deployed;
 mod driving;
 mod failures;

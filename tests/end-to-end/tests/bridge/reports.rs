@@ -25,7 +25,7 @@ async fn send(bridge: &Bridge, faults: &[AfricasTalkingFault]) -> anyhow::Result
 }
 
 /// The id that Africa's Talking has for a message of Medic.
-async fn at_id(bridge: &Bridge, id: &str) -> anyhow::Result<String> {
+pub async fn at_id(bridge: &Bridge, id: &str) -> anyhow::Result<String> {
     let row = bridge.until_sending_is(id, "accepted").await?;
     let ids = row["at_ids"].as_array().unwrap();
     ensure!(ids.len() == 1, "{row}");
@@ -33,7 +33,7 @@ async fn at_id(bridge: &Bridge, id: &str) -> anyhow::Result<String> {
 }
 
 /// Waits until a report of this SMS is in the ledger.
-async fn until_recorded(bridge: &Bridge, at_id: &str, status: &str) -> anyhow::Result<()> {
+pub async fn until_recorded(bridge: &Bridge, at_id: &str, status: &str) -> anyhow::Result<()> {
     let key = format!("sms#{at_id}");
     found("the report in the ledger", async || {
         let row = bridge.row(&key).await?;

@@ -1,4 +1,4 @@
-//! The files of the page, compiled in: it needs no network and no build step.
+//! The files of the page. They are compiled in, so the page needs no network and no build step.
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
@@ -34,7 +34,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "/vendor/htm.mjs", SCRIPT, "vendor/htm.mjs";
 };
 
-/// Nothing of the page comes from elsewhere, and nothing of it goes elsewhere.
+/// Lets the page load from and send to its own server only.
 const POLICY: &str = "default-src 'self'; frame-ancestors 'none'";
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -52,7 +52,7 @@ fn file(content_type: &'static str, content: &'static str) -> impl IntoResponse 
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(POLICY),
         ),
-        // The next `cargo sandbox` may bring another one.
+        // The next `cargo sandbox` may have a newer page.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
     (headers, content)

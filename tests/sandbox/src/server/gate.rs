@@ -23,14 +23,13 @@ pub struct Door {
 }
 
 impl Door {
-    /// From now on connections are refused, and those that were open are cut. Returns when it is
-    /// so.
+    /// Refuses connections from now on, and cuts the open ones. Returns when that is done.
     pub async fn shut(&self) {
         self.turn(false).await;
         self.lines.cut_all(false);
     }
 
-    /// From now on connections are accepted again. Returns when it is so.
+    /// Accepts connections again. Returns when that is done.
     pub async fn open(&self) {
         self.turn(true).await;
     }
@@ -51,7 +50,7 @@ impl Door {
     }
 }
 
-/// The listening end of a port, which a [`Door`] can shut.
+/// The listener of a port. A [`Door`] can shut it.
 #[derive(Debug)]
 pub struct Gate {
     address: SocketAddr,
@@ -64,7 +63,7 @@ pub struct Gate {
 #[derive(Debug)]
 enum GateState {
     Open(TcpListener),
-    /// Bound, so that nobody else gets the port, but not listening, so that it refuses.
+    /// The port is bound, so that no other process gets it, but does not listen, so that it refuses.
     Shut {
         _bound: TcpSocket,
     },
@@ -73,7 +72,7 @@ enum GateState {
 fn bound_socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    // Both sockets of a port that is being opened or shut are bound to it for a moment.
+    // While a port is opened or shut, two sockets are bound to it for a moment.
     socket.set_reuseport(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -124,7 +123,7 @@ impl Gate {
     }
 
     fn admit(&self, stream: TcpStream) -> Wire {
-        // An answer is small and awaited. Where this fails, it is only slower.
+        // A caller waits for a small answer. If this fails, the answer is only slower.
         let _ = stream.set_nodelay(true);
         let line = Line::new();
         self.lines.add(&line);
@@ -155,7 +154,7 @@ impl Listener for Gate {
                 Ok(()) = self.wanted_open.changed() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, from)) => return (self.admit(stream), from),
-                    // Out of file descriptors, or a caller that has already gone.
+                    // There are no file descriptors left, or the caller is gone already.
                     Err(_) => tokio::task::yield_now().await,
                 },
             }

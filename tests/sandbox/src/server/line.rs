@@ -40,20 +40,19 @@ impl Line {
         }))
     }
 
-    /// Closes the connection. Nothing is written to it any more.
+    /// Closes the connection without writing anything more to it.
     pub fn cut(&self) {
         self.0.cut.store(true, Ordering::SeqCst);
         self.0.reader.wake();
     }
 
-    /// Keeps this connection through the next [`Door::shut`], so that whoever asked for it gets an
-    /// answer.
+    /// Keeps this connection open through the next [`Door::shut`], so that the caller who asked to shut the
+    /// port gets an answer.
     pub fn spare(&self) {
         self.0.spared.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until something was handed to the network on this connection after this call, or the
-    /// connection is gone.
+    /// Waits until something was written to this connection after this call, or the connection is gone.
     pub fn next_write(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut writes = self.0.writes.subscribe();
         async move {

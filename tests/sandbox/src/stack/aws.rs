@@ -1,8 +1,7 @@
 //! Calls to the emulator, without an SDK.
 //!
-//! The emulator reads from a request's signature who calls and which service is meant, and does
-//! not verify it for the services that are used here. So a name in the place of a signature is
-//! enough, and the tests need none of AWS's SDKs.
+//! The emulator reads the caller and the service from a request's signature, and does not verify the
+//! signature for the services that are used here. So the tests need none of AWS's SDKs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::http;
 
 /// The region that everything is deployed to. The emulator has no regions of its own.
 pub const REGION: &str = "us-east-1";
-/// What the emulator takes as its owner's key id and secret.
+/// The key id and the secret of the emulator's owner.
 pub const ACCESS_KEY: &str = "test";
 
 /// CloudFormation's name and version.
@@ -66,7 +65,7 @@ pub struct LogLine {
 pub struct MessageCounts {
     /// That could be received now.
     pub visible: u64,
-    /// That somebody has received and not yet deleted, or that wait for their visibility time-out.
+    /// Messages that were received and not yet deleted, or that wait for their visibility timeout.
     pub in_flight: u64,
 }
 
@@ -95,7 +94,7 @@ impl EmulatorClient {
         Ok(Self { url, http })
     }
 
-    /// Where the emulator is reached.
+    /// The emulator's URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -237,7 +236,7 @@ impl EmulatorClient {
         Ok(outputs(&answer))
     }
 
-    /// What a resource of a stack is called outside of its template.
+    /// The physical name of a stack's resource.
     ///
     /// # Errors
     /// When there is no such stack or resource.
@@ -251,7 +250,7 @@ impl EmulatorClient {
             .with_context(|| format!("the stack has no resource {resource}"))
     }
 
-    /// Deletes a stack; what the template retains stays. Comes back before it is done.
+    /// Begins to delete a stack, except the resources that the template retains.
     ///
     /// # Errors
     /// When the emulator refuses.
@@ -270,7 +269,7 @@ impl EmulatorClient {
     /// All messages of a queue, in order, without receiving them.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn peek(&self, queue: &str) -> anyhow::Result<Vec<WaitingMessage>> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("QueueUrl", queue)
@@ -282,7 +281,7 @@ impl EmulatorClient {
     /// All messages of all queues at one moment, by the queues' URLs, without receiving them.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn peek_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
         self.observe("").await
     }
@@ -309,7 +308,7 @@ impl EmulatorClient {
         Ok(())
     }
 
-    /// Empties a queue of everything, also of what somebody has received.
+    /// Deletes all messages of a queue, including those in flight.
     ///
     /// # Errors
     /// When SQS refuses.
@@ -340,7 +339,7 @@ impl EmulatorClient {
         })
     }
 
-    /// Takes all visible messages out of a queue, for good.
+    /// Receives and deletes all visible messages of a queue.
     ///
     /// # Errors
     /// When SQS refuses.
@@ -382,12 +381,12 @@ impl EmulatorClient {
     /// Reads a secret that holds JSON.
     ///
     /// # Errors
-    /// When there is none, or it is not JSON.
+    /// When there is no such secret, or it is not JSON.
     pub async fn secret(&self, arn: &str) -> anyhow::Result<Value> {
         let input = json!({ "SecretId": arn });
         let target = "secretsmanager.GetSecretValue";
         let answer = self.call("secretsmanager", target, &input).await?;
-        // Not in the error: the text is a secret.
+        // The error must not contain the text, which is a secret.
         serde_json::from_str(&text_at(&answer, "SecretString"))
             .map_err(|_| anyhow::anyhow!("the secret {arn} does not hold JSON"))
     }
@@ -453,7 +452,7 @@ impl EmulatorClient {
     /// the group's first line.
     ///
     /// # Errors
-    /// When the emulator does not tell.
+    /// When the emulator refuses.
     pub async fn log_lines_since(
         &self,
         group: &str,
@@ -484,6 +483,56 @@ impl EmulatorClient {
             .collect())
     }
 
+    /// Calls one operation of a service that has a path for each operation, as Lambda has. Reads (GET)
+    /// without an input, and writes (PUT) with one.
+    ///
+    /// # Errors
+    /// With the service's answer, when it refuses.
+    pub async fn rest(
+        &self,
+        service: &str,
+        path: &str,
+        input: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let request = match input {
+            None => self.http.get(url),
+            Some(input) => self
+                .http
+                .put(url)
+                .header("content-type", "application/json")
+                .body(input.to_string()),
+        };
+        let answer = self.signed(request, service).send().await?;
+        let text = successful(path, answer).await?;
+        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
+    }
+
+    /// The sum of a metric with this dimension since the emulator was started.
+    ///
+    /// # Errors
+    /// When CloudWatch refuses.
+    pub async fn metric_sum(
+        &self,
+        namespace: &str,
+        metric: &str,
+        (dimension, value): (&str, &str),
+    ) -> anyhow::Result<f64> {
+        let input = json!({
+            "Namespace": namespace,
+            "MetricName": metric,
+            "Dimensions": [{ "Name": dimension, "Value": value }],
+            "Statistics": ["Sum"],
+            "Period": 60,
+        });
+        let target = "GraniteServiceVersion20100801.GetMetricStatistics";
+        let answer = self.call("monitoring", target, &input).await?;
+        let points = answer.get("Datapoints").and_then(Value::as_array);
+        let points = points.context("CloudWatch has answered without data points")?;
+        let sums = points.iter().filter_map(|point| point.get("Sum"));
+        Ok(sums.filter_map(Value::as_f64).sum())
+    }
+
     fn signed(&self, request: reqwest::RequestBuilder, service: &str) -> reqwest::RequestBuilder {
         let signature = format!(
             "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request, \
@@ -503,7 +552,7 @@ async fn successful(what: &str, answer: reqwest::Response) -> anyhow::Result<Str
     Ok(text)
 }
 
-/// The queues with their messages, which are lists in objects in objects.
+/// Collects the queues with their messages, which are lists in nested objects.
 fn gather_queues(value: &Value, queues: &mut BTreeMap<String, Vec<WaitingMessage>>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         match value {
@@ -556,7 +605,7 @@ fn unescaped(xml: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// DynamoDB's `{"S":"a"}`, `{"N":"1"}` and so on as plain JSON.
+/// Turns DynamoDB's `{"S":"a"}`, `{"N":"1"}` and so on into plain JSON.
 fn plain_row(row: Value) -> Value {
     match row {
         Value::Object(attributes) => attributes

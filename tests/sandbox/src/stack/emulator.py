@@ -23,7 +23,7 @@ sys.argv = ["ministack"]
 
 from ministack.app import main  # noqa: E402  (it may take a second, and the watch is to stand before)
 from ministack.core import iam_actions  # noqa: E402
-from ministack.services import sqs  # noqa: E402
+from ministack.services import cloudwatch, lambda_svc, sqs  # noqa: E402
 from ministack.services.cloudformation import provisioners  # noqa: E402
 
 # Where the emulator differs from AWS: it asks for permissions such as `sqs:SendMessageBatch`, which do not exist. On AWS
@@ -56,6 +56,24 @@ class QueueClock:
 
 
 sqs.time = QueueClock()
+
+# Where it differs, too: AWS counts the failed invocations of an event source mapping among a function's Errors. The
+# emulator counts only those of calls to Invoke, and looks at its alarms only when somebody puts a metric.
+run_batch = lambda_svc._run_sqs_batch
+
+
+def run_and_count_errors(mapping, function, *batch):
+    # Batches of one mapping may run side by side, and each writes its result into the mapping.
+    own = dict(mapping)
+    run_batch(own, function, *batch)
+    mapping["LastProcessingResult"] = own["LastProcessingResult"]
+    if own["LastProcessingResult"] == "FAILED":
+        dimensions = {"FunctionName": function["config"]["FunctionName"]}
+        cloudwatch.record_metric("AWS/Lambda", "Errors", 1, "Count", dimensions)
+        cloudwatch._evaluate_all_alarms()
+
+
+lambda_svc._run_sqs_batch = run_and_count_errors
 
 # CloudFormation's saved queries of Logs Insights, which the emulator does not have: nothing in a running system uses
 # them, a person does.

@@ -1,4 +1,4 @@
-//! The emulator of AWS, as a process of its own.
+//! Runs the emulator of AWS in a process of its own.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,15 +16,15 @@ use super::queue_clock::QueueClock;
 use super::work_folder;
 use crate::tools::Tool;
 
-/// Where SAM puts the packages of the functions.
+/// The bucket into which SAM puts the packages of the functions.
 pub(super) const ARTIFACTS_BUCKET: &str = "artifacts";
 
-/// It needs about a second; a machine that is busy with something else may take its time.
+/// It needs about a second on an idle machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// Between asking for a free port and the emulator's taking it, somebody else may have taken it.
+/// Another process may take a free port before the emulator does.
 const PORTS_TO_TRY: u32 = 5;
-/// For the process group to be gone after it was killed.
+/// How long the process group may take to end after it was killed.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running emulator with nothing in it. Dropping it ends it, with all functions that it runs.
@@ -41,10 +41,10 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts one on a free port of 127.0.0.1, with IAM enforced.
+    /// Starts an emulator on a free port of 127.0.0.1, which enforces IAM.
     ///
     /// # Errors
-    /// When the tools cannot be installed, or it does not come up.
+    /// When the tools cannot be installed, or the emulator does not start.
     pub async fn start() -> anyhow::Result<Self> {
         super::prepare().await?;
         for _ in 0..PORTS_TO_TRY {
@@ -59,9 +59,9 @@ impl Emulator {
         );
     }
 
-    /// Gives nothing when the emulator ended by itself, as it does when it cannot have the port.
+    /// Returns none when the emulator ended by itself, as it does when another process has the port.
     async fn start_on(port: u16) -> anyhow::Result<Option<Self>> {
-        // Several emulators of one process must not share files even when a port comes again.
+        // Two emulators of one process must not share files, even if they have had the same port.
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("emulator-{}-{number}", std::process::id());
@@ -75,12 +75,12 @@ impl Emulator {
         let mut process = Command::new(Tool::Emulator.python())
             .arg("-c")
             .arg(include_str!("emulator.py"))
-            // The functions inherit the emulator's environment: whatever is not here cannot stand
-            // in for a variable that the template forgot.
+            // The functions inherit the emulator's environment. With an empty one, a variable that the
+            // template forgot is missing here, too.
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("BIND_HOST", "127.0.0.1")
-            // What it writes into queue URLs; the default is a name that has to be looked up.
+            // The host in queue URLs. The default is a name that would have to be resolved.
             .env("MINISTACK_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
             // Without it the functions would call the real AWS.
@@ -127,10 +127,10 @@ impl Emulator {
         }
     }
 
-    /// Comes back when it has ended by itself, which it never should.
+    /// Returns when the emulator has ended by itself, which it never should.
     ///
     /// # Errors
-    /// Always: with where its log is.
+    /// Always. The error says where the log is.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
         while self.process.try_wait()?.is_none() {
             tokio::time::sleep(CHECK_INTERVAL).await;
@@ -141,25 +141,25 @@ impl Emulator {
         );
     }
 
-    /// Where it is reached.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> &str {
         self.aws.url()
     }
 
-    /// For calls to it.
+    /// A client for it.
     #[must_use]
     pub fn aws(&self) -> &EmulatorClient {
         &self.aws
     }
 
-    /// The time, as its queues see it.
+    /// The clock of its queues.
     #[must_use]
     pub fn queue_clock(&self) -> &Arc<QueueClock> {
         &self.queue_clock
     }
 
-    /// Where it writes what it does, and what the functions print.
+    /// The file of its own log and of the functions' output.
     #[must_use]
     pub fn log_file(&self) -> &Path {
         &self.log_file

@@ -1,4 +1,4 @@
-//! The five functions, compiled and laid out as SAM expects them.
+//! Compiles the five functions, and puts their programs where SAM expects them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub const FUNCTIONS: [&str; 5] = [
     "medic-exchange",
 ];
 
-/// Set by cargo for what it runs. Passed on, they would make another cargo believe that the world
-/// has changed, and compile it anew.
+/// Cargo sets these for the programs that it runs. Another cargo that inherited them would compile
+/// everything again.
 const CARGO_OWN_VARIABLES: [&str; 6] = [
     "CARGO_PKG_",
     "CARGO_MANIFEST_",
@@ -31,11 +31,11 @@ const CARGO_OWN_VARIABLES: [&str; 6] = [
     "CARGO_TARGET_TMPDIR",
 ];
 
-/// Compiles the functions without optimisation and lays them out beside a copy of the template,
-/// which finds them where it would find a release. Gives that template.
+/// Compiles the functions without optimisation, and puts them beside a copy of the template, where it
+/// expects the release. Returns the path of that copy.
 ///
-/// The release that an operator has built in `target/lambda` is not touched: nobody shall deploy
-/// what a test has left there. It blocks, several minutes the first time.
+/// It does not touch the release that an operator has built in `target/lambda`, so that nobody deploys the
+/// program of a test. It blocks, the first time for several minutes.
 ///
 /// # Errors
 /// When something does not compile.
@@ -44,7 +44,7 @@ pub fn build() -> anyhow::Result<PathBuf> {
     let folder = work_folder().join("deployment");
     fs::create_dir_all(&folder)?;
     let lock = File::create(folder.join("lock")).context("cannot lock the deployment folder")?;
-    // Another test may be doing the same. Given back when the file is closed.
+    // Another test may be doing the same. The lock is released when the file is closed.
     lock.lock().context("cannot lock the deployment folder")?;
     for (name, program) in &programs {
         lay_out(program, &folder.join("target/lambda").join(name))
@@ -61,15 +61,15 @@ pub fn build() -> anyhow::Result<PathBuf> {
     Ok(template)
 }
 
-/// The program of a function, as it is deployed; there when [`super::prepare`] is done.
+/// The program of a function, as it is deployed. It exists after [`super::prepare`].
 #[must_use]
 pub fn program(function: &str) -> PathBuf {
     let functions = work_folder().join("deployment/target/lambda");
     functions.join(function).join("bootstrap")
 }
 
-/// Compiles the programs of these packages with a cargo profile, and gives the name and place of
-/// each. It blocks.
+/// Compiles the programs of these packages with a cargo profile, and returns the name and path of each. It
+/// blocks.
 ///
 /// # Errors
 /// When something does not compile.
@@ -82,7 +82,7 @@ pub fn compile(profile: &str, names: &[&str]) -> anyhow::Result<Vec<(String, Pat
         .arg("--message-format=json-render-diagnostics")
         .args(names.iter().flat_map(|name| ["--package", name]))
         .stdin(Stdio::null())
-        // What cargo tells meanwhile goes to our own standard error.
+        // The progress that cargo prints goes to our own standard error.
         .stderr(Stdio::inherit());
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
@@ -112,7 +112,7 @@ pub fn compile(profile: &str, names: &[&str]) -> anyhow::Result<Vec<(String, Pat
     Ok(programs)
 }
 
-/// The program of which cargo reports here that it was built, if it is one of these.
+/// The name and path of the program that this message of cargo reports as built, if it is one of these.
 fn built_program(message: &Value, names: &[&str]) -> Option<(String, PathBuf)> {
     let path = message.get("executable")?.as_str()?;
     let name = message.pointer("/target/name")?.as_str()?;
@@ -121,13 +121,12 @@ fn built_program(message: &Value, names: &[&str]) -> Option<(String, PathBuf)> {
         .then(|| (name.to_owned(), PathBuf::from(path)))
 }
 
-/// Puts a program into a folder as its `bootstrap`, without its debug information, unless it is
-/// already there.
-fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
+/// Copies a program into a folder as `bootstrap`, without debug information, unless it is there already.
+pub(super) fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
     let source = fs::metadata(program)?;
     let changed = source.modified()?.duration_since(UNIX_EPOCH)?;
     let stamp = format!("{} {}", changed.as_nanos(), source.len());
-    // Beside the folder and not in it: all that is in it goes into the package.
+    // It is beside the folder, because everything in the folder goes into the package.
     let stamp_file = folder.with_extension("stamp");
     let bootstrap = folder.join("bootstrap");
     if bootstrap.exists() && fs::read_to_string(&stamp_file).is_ok_and(|found| found == stamp) {
@@ -141,10 +140,10 @@ fn lay_out(program: &Path, folder: &Path) -> anyhow::Result<()> {
         .arg(program)
         .output();
     if !stripped.is_ok_and(|output| output.status.success()) {
-        // Only larger.
+        // Without `strip`, the program is only larger.
         fs::copy(program, &new)?;
     }
-    // At once, so that a deployment that reads meanwhile gets the old one or the new one.
+    // A deployment that reads meanwhile gets the whole old program or the whole new one.
     fs::rename(&new, &bootstrap)?;
     fs::write(&stamp_file, stamp)?;
     Ok(())

@@ -1,12 +1,12 @@
-//! The time, as the emulator's queues see it.
+//! The clock of the emulator's queues.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Lets time pass for what waits in the queues, and for nothing else: a wait of a quarter of an hour
-/// can be looked at, and then be over.
+/// Moves time forward for the messages in the queues, and for nothing else. A test can check that a message
+/// waits a quarter of an hour, and then end the wait.
 #[derive(Debug)]
 pub struct QueueClock {
     file: PathBuf,
@@ -14,7 +14,7 @@ pub struct QueueClock {
 }
 
 impl QueueClock {
-    /// What tells the emulator where the file is.
+    /// The variable in which the emulator finds the path of the file.
     pub(super) const VARIABLE: &str = "QUEUES_ARE_AHEAD_FILE";
 
     pub(super) fn new(folder: &Path) -> Self {
@@ -28,10 +28,10 @@ impl QueueClock {
         &self.file
     }
 
-    /// Lets so much time pass.
+    /// Moves the queues' time forward.
     ///
     /// # Errors
-    /// When the emulator cannot be told.
+    /// When the file cannot be written.
     pub fn pass(&self, time: Duration) -> anyhow::Result<()> {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         *ahead = ahead.saturating_add(time);
@@ -41,13 +41,13 @@ impl QueueClock {
         Ok(())
     }
 
-    /// How much time was let pass.
+    /// How far the queues' time is ahead.
     #[must_use]
     pub fn ahead(&self) -> Duration {
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seconds since 1970.
+    /// The queues' time, in seconds since 1970.
     #[must_use]
     pub fn now_s(&self) -> u64 {
         let ahead = self.ahead();

@@ -1,4 +1,4 @@
-//! The template, as CloudFormation gets to see it, and what can be checked without AWS.
+//! Transforms the template as SAM does, and checks it without AWS.
 
 mod cdk;
 
@@ -19,10 +19,10 @@ pub fn file() -> PathBuf {
     repository().join("infra/template.yaml")
 }
 
-/// What SAM's transform makes of a template: plain CloudFormation. The tools have to be installed.
+/// Turns a template into plain CloudFormation with SAM's transform. The tools have to be installed.
 ///
 /// # Errors
-/// With what the transform said, when it refuses the template.
+/// With the transform's output, when it refuses the template.
 pub fn transformed(template: &Path) -> anyhow::Result<Value> {
     let mut command = Command::new(Tool::Emulator.python());
     command
@@ -32,10 +32,10 @@ pub fn transformed(template: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&output).context("SAM's transform did not give JSON")
 }
 
-/// `sam validate --lint`. The tools have to be installed.
+/// Runs `sam validate --lint`. The tools have to be installed.
 ///
 /// # Errors
-/// With what it has found.
+/// With the problems that it has found.
 pub fn validate(template: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(Tool::Sam.python());
     command
@@ -44,11 +44,11 @@ pub fn validate(template: &Path) -> anyhow::Result<()> {
     run(&mut command, "sam validate --lint").map(drop)
 }
 
-/// `cfn-lint` on the transformed template, where it finds much that it does not find in the
-/// template itself. The tools have to be installed.
+/// Runs `cfn-lint` on the transformed template, where it finds more than in the template itself. The tools
+/// have to be installed.
 ///
 /// # Errors
-/// With what it has found.
+/// With the problems that it has found.
 pub fn lint_transformed(template: &Path) -> anyhow::Result<()> {
     on_transformed(template, |file| {
         let mut command = Command::new(Tool::Sam.python());
@@ -58,11 +58,11 @@ pub fn lint_transformed(template: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// `checkov` on the transformed template; `infra/checkov.yaml` says what it need not look for. The
+/// Runs `checkov` on the transformed template, without the checks that `infra/checkov.yaml` excludes. The
 /// linters have to be installed.
 ///
 /// # Errors
-/// With what it has found.
+/// With the problems that it has found.
 pub fn check_security(template: &Path) -> anyhow::Result<()> {
     on_transformed(template, |file| {
         let mut command = Command::new(Tool::Checkov.python());
@@ -75,7 +75,8 @@ pub fn check_security(template: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// Transforms a template into a file, which is left for who wants to look when a check fails.
+/// Transforms a template into a file and checks that. If the check fails, the file stays, so that somebody
+/// can read it.
 fn on_transformed(
     template: &Path,
     check: impl FnOnce(&Path) -> anyhow::Result<Vec<u8>>,

@@ -1,19 +1,19 @@
-//! Waiting without sleeping blindly.
+//! Waits for a condition, instead of for a fixed time.
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// How long nobody looks between two looks.
+/// How long to wait between two attempts.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Looks again and again until `observe` finds something, and gives that.
+/// Calls `observe` again and again until it finds something, and returns that.
 ///
-/// `what` completes the sentence "waited in vain for …". A look that fails counts as one that has
-/// found nothing yet; its error is told when the time is over.
+/// `what` completes the sentence "waited in vain for …". An attempt that fails counts as one that has found
+/// nothing yet. The error at the end contains the last one's.
 ///
 /// # Errors
-/// When nothing was found `within` that time.
+/// When `observe` has found nothing `within` that time.
 pub async fn eventually<T>(
     what: &str,
     within: Duration,

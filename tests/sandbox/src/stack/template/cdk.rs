@@ -11,24 +11,24 @@ use super::{file, run, transformed};
 use crate::stack::{FUNCTIONS, work_folder};
 use crate::tools::repository;
 
-/// What `cdk synth` makes is called so.
+/// The stack's name in the CDK application.
 const STACK: &str = "cht-africastalking";
 
-/// What CDK adds to every template: the version of its own preparation of the account.
+/// The parameter that CDK adds to every template: the version of its own set-up of the account.
 const OF_CDK: &str = "BootstrapVersion";
 
-/// Synthesises the CDK application with the packages that its lock file pins, and sees to it that it
-/// describes the same system as the template. Needs Node.js 20 or newer with `npm`; it blocks.
+/// Synthesises the CDK application with the packages that its lock file pins, and checks that it describes
+/// the same system as the template. Needs Node.js 20 or newer with `npm`. It blocks.
 ///
 /// # Errors
-/// With what `npm` or `cdk` said, or with what differs.
+/// With the output of `npm` or `cdk` when they fail, or with the difference.
 pub fn synthesise() -> anyhow::Result<()> {
     let application = repository().join("infra/cdk");
     install(&application)?;
     let folder = work_folder().join("cdk");
     let functions = folder.join("functions");
     for function in FUNCTIONS {
-        // Packages are found by their folders and looked at by nobody.
+        // CDK only needs the folders of the packages, and does not read what is in them.
         fs::create_dir_all(functions.join(function))?;
         fs::write(functions.join(function).join("bootstrap"), function)?;
     }
@@ -43,11 +43,11 @@ pub fn synthesise() -> anyhow::Result<()> {
     is_the_same(&transformed(&file())?, &transformed(&synthesised)?)
 }
 
-/// What the lock file pins, unless it is there already.
+/// Installs the packages that the lock file pins, unless they are installed already.
 fn install(application: &Path) -> anyhow::Result<()> {
     let lock = fs::read(application.join("package-lock.json"))?;
     let stamp: PathBuf = application.join("node_modules/installed");
-    // Written last: an interrupted installation has none.
+    // The stamp is written last, so an interrupted installation has none.
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
@@ -60,8 +60,8 @@ fn install(application: &Path) -> anyhow::Result<()> {
     fs::write(&stamp, lock).context("cannot write the stamp of the packages")
 }
 
-/// Every section of the template is in the synthesised one, and nothing else but what is CDK's own;
-/// a function's package lies where CDK puts it.
+/// Checks that the synthesised template has every section of the template, and nothing more than CDK adds.
+/// Only the places of the functions' packages differ.
 fn is_the_same(template: &Value, synthesised: &Value) -> anyhow::Result<()> {
     for section in ["Parameters", "Conditions", "Resources", "Outputs"] {
         let (ours, theirs) = (&template[section], &synthesised[section]);
