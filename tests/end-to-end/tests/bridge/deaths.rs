@@ -5,8 +5,8 @@
 //! enforces time-outs and notices when a process ends. It enforces no memory limit: the program takes
 //! more memory than it may have, and then kills itself with the signal that Lambda would have used.
 //!
-//! No test waits for an alarm, because the emulator evaluates alarms without their dimensions, and
-//! refuses metric math. The tests read `Errors` of `AWS/Lambda` for each function instead.
+//! The emulator evaluates an alarm without its dimensions: each error raises the alarms of all functions. So
+//! the tests also read `Errors` of `AWS/Lambda` for the function that died.
 
 use std::fs;
 use std::path::Path;
@@ -90,12 +90,23 @@ async fn while_it_dies(
     .await
 }
 
-/// Waits until Lambda has counted so many errors of a function. An alarm on them needs no line of the
-/// function's own log.
+/// Waits until Lambda has counted so many errors of a function, and the function's alarm is raised. It
+/// needs no line of the function's own log.
 async fn until_errors_are(bridge: &Bridge, function: &str, count: f64) -> anyhow::Result<()> {
+    let alarm = match function {
+        "medic-exchange" => "ExchangeErrorsAlarm",
+        "outbound-sender" => "SenderErrorsAlarm",
+        _ => "RecorderErrorsAlarm",
+    };
+    let alarm = bridge.stack.resource(alarm).await?;
     found(&format!("{count} errors of {function}"), async || {
         let errors = bridge.stack.invocation_errors(function).await?;
         Ok((errors >= count).then_some(()))
+    })
+    .await?;
+    found("an alarm that is raised", async || {
+        let alarm = bridge.stack.aws().alarm(&alarm).await?;
+        Ok((alarm["StateValue"] == "ALARM").then_some(()))
     })
     .await
 }
