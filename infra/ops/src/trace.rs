@@ -69,7 +69,7 @@ pub async fn show(
     }
     found
         .lives
-        .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered_ms));
+        .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered));
     let more = found.lives.len().saturating_sub(how.limit);
     found.lives.truncate(how.limit);
     if found.lives.is_empty()
@@ -194,7 +194,7 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
     for life in &found.lives {
         terminal.say(&format!("SMS {}", life.message.id.as_str()));
         for moment in time_line(&life.message, &life.sms) {
-            terminal.say(&format!("  {}  {}", format_time(moment.at_ms), moment.what));
+            terminal.say(&format!("  {}  {}", format_time(moment.at), moment.what));
         }
         for line in sentences::now(&life.message) {
             terminal.say(&format!("  {line}"));
@@ -206,7 +206,7 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
             sms.id.as_str()
         ));
         for report in &sms.reports {
-            let at = format_time(report.received_at_ms);
+            let at = format_time(report.received_at);
             terminal.say(&format!("  {at}  {}", sentences::report(report)));
         }
     }
@@ -214,13 +214,10 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
         terminal.say(&format!("SMS {id} came in, and waits in quarantine"));
         terminal.say(&format!(
             "  {}  Medic failed on it for the first time; by now {} times beside others that it stored",
-            format_time(one.since_ms),
+            format_time(one.since),
             one.failures
         ));
-        terminal.say(&format!(
-            "  {}  it is tried again",
-            format_time(one.until_ms)
-        ));
+        terminal.say(&format!("  {}  it is tried again", format_time(one.until)));
     }
     for item in &found.dead_letters {
         terminal.say(&format!(
@@ -230,7 +227,7 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
         ));
         terminal.say(&format!(
             "  {}  {}",
-            format_time(item.dead_lettered_at_ms),
+            format_time(item.dead_lettered_at),
             item.reason(reveal)
         ));
     }
@@ -241,7 +238,7 @@ fn to_json(found: &Found, reveal: bool) -> Value {
         let moments = time_line(&life.message, &life.sms);
         let moments: Vec<Value> = moments
             .iter()
-            .map(|moment| json!({ "at_ms": moment.at_ms, "what": moment.what }))
+            .map(|moment| json!({ "at_ms": moment.at, "what": moment.what }))
             .collect();
         json!({
             "id": life.message.id.as_str(),
@@ -264,8 +261,8 @@ fn to_json(found: &Found, reveal: bool) -> Value {
         "quarantined": found.quarantined.iter().map(|(id, one)| json!({
             "id": id,
             "failures": one.failures,
-            "since_ms": one.since_ms,
-            "until_ms": one.until_ms,
+            "since_ms": one.since,
+            "until_ms": one.until,
         })).collect::<Vec<_>>(),
         "dead_letters": found.dead_letters.iter().map(|item| item.to_json(reveal)).collect::<Vec<_>>(),
     })

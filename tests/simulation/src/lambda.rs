@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bridge::domain::time::Timestamp;
 use bridge::handlers::medic_exchange::MedicExchange;
 use bridge::handlers::outbound_sender::OutboundSender;
 use bridge::handlers::report_recorder::ReportRecorder;
@@ -291,10 +292,14 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 dead_letters: dead_letter(QueueName::ExchangeDeadLetter, true),
                 medic: BentMedic::new(ctx),
                 runtime,
-                post_timeout_ms: settings.post_timeout_ms,
-                grace_ms: settings.grace_ms,
+                post_timeout: settings.post_timeout,
+                grace: settings.grace,
             };
-            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+            Box::pin(async move {
+                handler
+                    .handle(&records, Timestamp::from_millis(deadline_ms))
+                    .await
+            })
         }
         Function::OutboundSender => {
             let handler = OutboundSender {
@@ -307,9 +312,13 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 runtime,
                 rules: settings.rules,
                 sender_ids: Rc::clone(&settings.sender_ids),
-                call_timeout_ms: settings.call_timeout_ms,
+                call_timeout: settings.call_timeout,
             };
-            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+            Box::pin(async move {
+                handler
+                    .handle(&records, Timestamp::from_millis(deadline_ms))
+                    .await
+            })
         }
         _ => {
             let handler = ReportRecorder {
@@ -317,7 +326,7 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 reports: BentQueue::new(ctx, QueueName::Reports),
                 dead_letters: dead_letter(QueueName::ReportsDeadLetter, false),
                 runtime,
-                call_over_after_ms: settings.rules.call_over_after_ms,
+                call_over_after: settings.rules.call_over_after,
             };
             Box::pin(async move { handler.handle(&records).await })
         }

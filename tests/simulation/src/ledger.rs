@@ -45,7 +45,7 @@ impl Item for StoredRow {
         if let Row::Message(row) = &self.row
             && row.is_unreported()
         {
-            entries.push(entry(UNREPORTED, "", row.first_offered_ms));
+            entries.push(entry(UNREPORTED, "", row.first_offered.as_millis()));
         }
         let number_hash = match &self.row {
             Row::Message(row) if row.unsettled_calls().next().is_some() => &row.number_hash,

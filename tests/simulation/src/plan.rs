@@ -1,6 +1,7 @@
 //! What happens in a run by its seed: who sends what, what goes wrong how often, and when.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::UnknownOutcomePolicy;
 use bridge::domain::sender_ids::SenderIds;
@@ -32,9 +33,9 @@ pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
     };
     if random.chance(150_000) {
         settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
-        settings.rules.max_age_ms = random.between(1, 4) * 60 * MINUTE_MS;
+        settings.rules.max_age = Duration::from_hours(1) * random.between(1, 4) as u32;
     } else if random.chance(150_000) {
-        settings.rules.max_age_ms = random.between(1, 3) * 60 * MINUTE_MS;
+        settings.rules.max_age = Duration::from_hours(1) * random.between(1, 3) as u32;
     }
     if random.chance(200_000) {
         // Low enough that a robot meets it soon.

@@ -3,11 +3,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::digest::hmac_hex;
 use bridge::domain::backoff::RandomSource;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
+use bridge::domain::time::{Timestamp, millis};
 use bridge::log::{EventLog, Invocation, LogEvent, Origin};
 use bridge::ports::{
     AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
@@ -293,7 +295,7 @@ impl Medic for SimMedic {
     async fn post(&self, body: String) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
-        let timeout_ms = world.settings.post_timeout_ms;
+        let timeout_ms = millis(world.settings.post_timeout);
         let sent = self.0.call(Call::Post, || {
             world.note(|| format!("#{} posts {body}", self.0.task.get()));
             medic::post(world, &body, timeout_ms)
@@ -368,13 +370,12 @@ impl KeyedHash for SimHash {
 pub struct SimRuntime(pub Rc<Ctx>);
 
 impl Clock for SimRuntime {
-    fn now_ms(&self) -> i64 {
-        self.0.now_ms()
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.now_ms())
     }
 
-    async fn pause(&self, milliseconds: u64) {
-        let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
-        self.0.world.sleep(milliseconds).await;
+    async fn pause(&self, span: Duration) {
+        self.0.world.sleep(millis(span)).await;
     }
 }
 
@@ -396,7 +397,7 @@ impl EventLog for SimRuntime {
                 cold_start: false,
             }),
         };
-        let line = event.to_line(&origin, self.0.now_ms());
+        let line = event.to_line(&origin, Timestamp::from_millis(self.0.now_ms()));
         if matches!(event, LogEvent::ReportMatched { .. }) {
             self.0.world.matching_report_came(&line);
         }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use bridge::domain::exchange::QUARANTINE_MS;
+use bridge::domain::exchange::QUARANTINE;
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
+use bridge::domain::time::millis;
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, IncomingSms, decode};
 use models::medic::{MessageState, Outgoing};
@@ -168,7 +169,9 @@ fn budget(world: &World) -> Option<Breach> {
         match decode(body) {
             Ok(ExchangeMessage::Quarantined(one)) => {
                 let id = one.sms.id.as_str().to_owned();
-                since_ms.entry(id).or_insert(one.quarantine.since_ms);
+                since_ms
+                    .entry(id)
+                    .or_insert(one.quarantine.since.as_millis());
             }
             Ok(ExchangeMessage::Incoming(sms)) if !seen.insert(sms.id.clone()) => excused += 1,
             _ => {}
@@ -295,7 +298,8 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
             .iter()
             .rfind(|call| call.verdict.is_taken() || !call.verdict.is_clear());
         let too_soon = before.is_some_and(|before| {
-            call.at_ms - before.at_ms < world.settings.rules.resend_after_ms - CLOCKS_DIFFER_MS
+            let resend_after_ms = millis(world.settings.rules.resend_after);
+            call.at_ms - before.at_ms < resend_after_ms - CLOCKS_DIFFER_MS
         });
         if too_soon {
             found.push(breach(
@@ -424,7 +428,7 @@ fn rests_in_quarantine(medic: &MedicModel, message: &Message) -> bool {
     let is_poison = POISONS
         .iter()
         .any(|poison| one.sms.content.contains(poison));
-    let failed_at_ms = one.quarantine.until_ms - QUARANTINE_MS;
+    let failed_at_ms = (one.quarantine.until - QUARANTINE).as_millis();
     let last_stored_ms = medic.stored.last().map_or(0, |stored| stored.at_ms);
     is_poison && message.group != MEDIC_GROUP && last_stored_ms + CLOCKS_DIFFER_MS < failed_at_ms
 }

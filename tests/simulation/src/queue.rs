@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Fifo, NewMessage, QueueError, Record};
 pub use models::sqs::{BATCH, Message};
 use models::sqs::{Outgoing, Queue, Received, SqsError};
@@ -103,7 +104,7 @@ pub fn record(received: Received) -> Record {
         receipt_handle: received.receipt_handle,
         body: received.body,
         receive_count: received.receive_count,
-        sent_at_ms: received.sent_at_ms,
+        sent_at: Timestamp::from_millis(received.sent_at_ms),
         group: received.group,
     }
 }

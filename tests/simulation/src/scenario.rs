@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::handlers::webhook::Request;
 use bridge::ports::NewMessage;
 use bridge::wire::queue_messages::MEDIC_GROUP;
@@ -162,7 +163,7 @@ impl Scenario {
             id: bridge::domain::ids::MedicMessageId::new(id).expect("an id"),
             to: PHONE.to_owned(),
             content: text_for(id),
-            first_offered_ms: self.now_ms(),
+            first_offered: Timestamp::from_millis(self.now_ms()),
         };
         let message = NewMessage {
             body: encode(&OutboxMessage::Send(sms)),

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::{Sending, SendingRules, UnknownOutcomePolicy};
 use bridge::domain::recipient_limit::RecipientLimits;
@@ -51,11 +52,11 @@ pub enum QueueName {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Medic's time-out.
-    pub post_timeout_ms: i64,
+    pub post_timeout: Duration,
     /// For how long after that Medic may go on working.
-    pub grace_ms: i64,
+    pub grace: Duration,
     /// Africa's Talking's time-out.
-    pub call_timeout_ms: i64,
+    pub call_timeout: Duration,
     /// The rules of sending.
     pub rules: SendingRules,
     /// What one recipient may get.
@@ -71,14 +72,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            post_timeout_ms: 60_000,
-            grace_ms: 60_000,
-            call_timeout_ms: 30_000,
+            post_timeout: Duration::from_mins(1),
+            grace: Duration::from_mins(1),
+            call_timeout: Duration::from_secs(30),
             rules: SendingRules {
                 unknown_outcome: UnknownOutcomePolicy::ResendOnce,
-                resend_after_ms: 120_000,
-                max_age_ms: 72 * 60 * MINUTE_MS,
-                call_over_after_ms: 120_000,
+                resend_after: Duration::from_mins(2),
+                max_age: Duration::from_hours(72),
+                call_over_after: Duration::from_mins(2),
             },
             recipient_limit: RecipientLimits {
                 messages_per_hour: 60,

@@ -1,7 +1,10 @@
 //! Trouble that is the whole account's: the circuit breaker is open, probed, and goes on by itself.
 
+use std::time::Duration;
+
 use bridge::domain::message::Sending;
 use bridge::domain::status::Status;
+use bridge::domain::time::millis;
 use simulation::africas_talking::{Account, Verdict};
 use simulation::scenario::{OTHER_PHONE, Scenario};
 use simulation::world::{MINUTE_MS, Settings};
@@ -86,7 +89,8 @@ fn an_hour_without_an_answer_opens_the_circuit_after_five_fails_none_and_alarms_
         let without_answer = at.calls.clone();
         drop(at);
         // Five in a row, with those that were under way when the fifth had no answer.
-        let policy_wait_ms = without_answer[4].at_ms + scenario.settings.call_timeout_ms + 5_000;
+        let policy_wait_ms =
+            without_answer[4].at_ms + millis(scenario.settings.call_timeout) + 5_000;
         let (first, probes): (Vec<_>, Vec<_>) = without_answer
             .iter()
             .partition(|call| call.at_ms < policy_wait_ms);
@@ -178,7 +182,7 @@ fn a_report_settles_what_is_in_doubt_also_while_the_circuit_breaker_is_open() {
 #[test]
 fn what_waits_for_an_answer_of_africas_talking_expires_by_its_age() {
     let mut settings = Settings::default();
-    settings.rules.max_age_ms = 2 * 60 * MINUTE_MS;
+    settings.rules.max_age = Duration::from_hours(2);
     let scenario = Scenario::new(settings);
     scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Http(503, false));
     for n in 0..30 {
@@ -249,7 +253,7 @@ fn another_failure_that_africas_talking_comes_back_with_keeps_the_same_circuit_o
 #[test]
 fn what_waits_for_the_circuit_expires_by_its_age_and_is_not_sent_afterwards() {
     let mut settings = Settings::default();
-    settings.rules.max_age_ms = 2 * 60 * MINUTE_MS;
+    settings.rules.max_age = Duration::from_hours(2);
     let scenario = Scenario::new(settings);
     scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Rejected(405));
     scenario.wants("out-1");

@@ -4,6 +4,7 @@
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::ports::Row;
 use simulation::africas_talking::{self, Verdict};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
@@ -101,7 +102,10 @@ fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     unknown(&scenario, "out-1", PHONE, false);
     // An index that is hours behind: it never learns that `out-2` has a call to the same number,
     // of which the answer waits in `outbox` through an outage of the ledger.
-    let hidden = MessageRow::new(MedicMessageId::new("out-2").unwrap(), 0);
+    let hidden = MessageRow::new(
+        MedicMessageId::new("out-2").unwrap(),
+        Timestamp::from_millis(0),
+    );
     scenario
         .ledger
         .borrow_mut()

@@ -1,6 +1,7 @@
 //! `outbound-sender`, row by row of its table.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::sender_ids::SenderIds;
@@ -9,12 +10,12 @@ use simulation::africas_talking::Verdict;
 use simulation::faults::{Call, Disposition};
 use simulation::lambda::Function;
 use simulation::scenario::{PHONE, Scenario};
-use simulation::world::{MINUTE_MS, QueueName, Settings};
+use simulation::world::{QueueName, Settings};
 
-fn hold_policy(max_age_minutes: i64) -> Settings {
+fn hold_policy(max_age_minutes: u64) -> Settings {
     let mut settings = Settings::default();
     settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
-    settings.rules.max_age_ms = max_age_minutes * MINUTE_MS;
+    settings.rules.max_age = Duration::from_mins(max_age_minutes);
     settings
 }
 

@@ -1,10 +1,13 @@
 //! `report-recorder`: finds the message of a delivery report, and raises its status in the ledger.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use crate::domain::backoff::Wait;
 use crate::domain::delivery::{Report, SmsRow, raised_by_reports};
 use crate::domain::status::reported_status;
+use crate::domain::time::Timestamp;
 use crate::ledger::matching;
 use crate::ledger::{self, Rows};
 use crate::log::final_status::ended;
@@ -25,8 +28,8 @@ pub struct ReportRecorder<L, Q, S> {
     pub dead_letters: DeadLetterQueue<Q>,
     /// The clock, the random numbers and the log.
     pub runtime: S,
-    /// After how long a send request has surely ended, in milliseconds.
-    pub call_over_after_ms: i64,
+    /// After how long a send request has surely ended.
+    pub call_over_after: Duration,
 }
 
 impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
@@ -34,20 +37,20 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
     /// message ids of the records that go back to the queue.
     pub async fn handle(&self, records: &[Record]) -> Vec<String> {
         let dispositions = join_all(records.iter().map(|record| self.take(record))).await;
-        let now_ms = self.runtime.now_ms();
+        let now = self.runtime.now();
         let undone: Vec<(&Record, Wait)> = records
             .iter()
             .zip(dispositions)
-            .filter_map(|(record, back_at_ms)| {
-                let at_least_ms = back_at_ms?.saturating_sub(now_ms);
-                Some((record, Wait::Growing { at_least_ms }))
+            .filter_map(|(record, back_at)| {
+                let at_least = back_at?.since(now);
+                Some((record, Wait::Growing { at_least }))
             })
             .collect();
         return_for_retry(&self.reports, &undone, &self.runtime).await
     }
 
-    /// Returns when the record is retried (in milliseconds since 1970), if it has to be.
-    async fn take(&self, record: &Record) -> Option<i64> {
+    /// Returns when the record is retried, if it has to be.
+    async fn take(&self, record: &Record) -> Option<Timestamp> {
         let report: DeliveryReport = match decode(&record.body) {
             Ok(report) => report,
             Err(error) => {
@@ -55,18 +58,18 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
                 let dead_letters =
                     dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
                         .await;
-                return (!dead_letters).then(|| self.runtime.now_ms());
+                return (!dead_letters).then(|| self.runtime.now());
             }
         };
         self.record(&report).await.unwrap_or_else(|error| {
             self.runtime.record(LogEvent::LedgerFailed {
                 error: Redacted::new(&error),
             });
-            Some(self.runtime.now_ms())
+            Some(self.runtime.now())
         })
     }
 
-    async fn record(&self, report: &DeliveryReport) -> Result<Option<i64>, LedgerError> {
+    async fn record(&self, report: &DeliveryReport) -> Result<Option<Timestamp>, LedgerError> {
         let status = reported_status(&report.status);
         if status.is_none() {
             self.runtime.record(LogEvent::UnknownReportStatus {
@@ -86,7 +89,7 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
             },
         )
         .await?;
-        let mut back_at_ms = None;
+        let mut back_at = None;
         if let Some(message) = &sms.message {
             let message_key = Key::Message(message.clone());
             let ended = ledger::change(&self.ledger, &self.runtime, &[message_key], |rows| {
@@ -104,17 +107,16 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
         } else if let Some(number_hash) = &sms.number_hash {
             // It is unmatched yet. If it could settle an unknown outcome, the record is retried
             // when no response to a send request can come any more.
-            let over_ms = self.call_over_after_ms;
-            back_at_ms =
-                matching::settle(&self.ledger, number_hash, &sms_key, over_ms, &self.runtime)
-                    .await?;
+            let over = self.call_over_after;
+            back_at =
+                matching::settle(&self.ledger, number_hash, &sms_key, over, &self.runtime).await?;
         }
         self.runtime.record(LogEvent::ReportRecorded {
             at_id: Redacted::new(&report.id),
             medic_id: sms.message.as_ref().map(Redacted::new),
             status,
         });
-        Ok(back_at_ms)
+        Ok(back_at)
     }
 }
 
@@ -127,7 +129,7 @@ fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
                 status: report.status.clone(),
                 failure_reason: report.failure_reason.clone(),
                 network_code: report.network_code.clone(),
-                received_at_ms: report.received_at_ms,
+                received_at: report.received_at,
             },
             report.number_hash.clone(),
         )

@@ -11,6 +11,7 @@ use crate::domain::exchange::ExchangeRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::recipient_limit::RecipientRow;
+use crate::domain::time::Timestamp;
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use crate::retry::{CONFLICTING_WRITES, retry};
 
@@ -60,13 +61,13 @@ impl Rows {
     }
 
     /// The write of this row, or `None` if it has not changed.
-    fn write(&self, row: Row, now_ms: i64) -> Option<Write> {
+    fn write(&self, row: Row, now: Timestamp) -> Option<Write> {
         let read = self.0.get(&row.key());
         if read.is_some_and(|(before, _)| *before == row) {
             return None;
         }
         Some(Write {
-            row: remembering(row, read.map(|(before, _)| before), now_ms),
+            row: remembering(row, read.map(|(before, _)| before), now),
             expected: read.map(|(_, version)| version.clone()),
         })
     }
@@ -127,7 +128,7 @@ pub async fn change<T>(
         let (changed, result) = step(&rows);
         let writes: Vec<Write> = changed
             .into_iter()
-            .filter_map(|row| rows.write(row, runtime.now_ms()))
+            .filter_map(|row| rows.write(row, runtime.now()))
             .collect();
         if writes.is_empty() {
             return ControlFlow::Break(Ok(result));
@@ -143,12 +144,12 @@ pub async fn change<T>(
     .await
 }
 
-fn remembering(row: Row, before: Option<&Row>, now_ms: i64) -> Row {
+fn remembering(row: Row, before: Option<&Row>, now: Timestamp) -> Row {
     match (row, before) {
         (Row::Message(row), Some(Row::Message(before))) => {
-            Row::Message(row.remembering(Some(before), now_ms))
+            Row::Message(row.remembering(Some(before), now))
         }
-        (Row::Message(row), _) => Row::Message(row.remembering(None, now_ms)),
+        (Row::Message(row), _) => Row::Message(row.remembering(None, now)),
         (other, _) => other,
     }
 }

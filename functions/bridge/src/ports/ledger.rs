@@ -8,6 +8,7 @@ use crate::domain::exchange::ExchangeRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::recipient_limit::RecipientRow;
+use crate::domain::time::Timestamp;
 
 /// The key of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,13 +110,13 @@ pub trait LedgerStore {
 /// Ages in the ledger, for the monitors. Eventually consistent.
 #[allow(async_fn_in_trait)]
 pub trait LedgerBacklog {
-    /// When the oldest row with an unreported status was last written, in milliseconds since 1970.
-    /// Checks the few dozen that were offered first. `None` if no status is unreported.
-    async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError>;
+    /// When the oldest row with an unreported status was last written. Checks the few dozen that
+    /// were offered first. `None` if no status is unreported.
+    async fn unreported_since(&self) -> Result<Option<Timestamp>, LedgerError>;
 
-    /// Counts the messages that were first offered in this range (milliseconds since 1970), that
-    /// Africa's Talking accepted, and that have no final report.
-    async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError>;
+    /// Counts the messages that were first offered in this range, that Africa's Talking accepted,
+    /// and that have no final report.
+    async fn awaiting_final_report(&self, offered: Range<Timestamp>) -> Result<u64, LedgerError>;
 }
 
 impl<T: LedgerStore> LedgerStore for &T {

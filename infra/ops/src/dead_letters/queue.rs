@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName,
 };
 use bridge::domain::failure_reason::without_number;
+use bridge::domain::time::Timestamp;
 use bridge::wire::queue_messages::{
     DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, QuarantinedSms, decode,
 };
@@ -92,8 +93,8 @@ pub struct Item {
     pub queue: SourceQueue,
     /// SQS's id for it.
     pub message_id: String,
-    /// When it was put there, in milliseconds since 1970.
-    pub dead_lettered_at_ms: i64,
+    /// When it was put there.
+    pub dead_lettered_at: Timestamp,
     /// Whether it can be put back.
     pub retryable: bool,
     /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
@@ -120,7 +121,7 @@ enum Content {
         id: String,
         from: String,
         text: String,
-        received_at_ms: i64,
+        received_at: Timestamp,
     },
     Outgoing {
         id: String,
@@ -144,7 +145,7 @@ impl Item {
         Self {
             queue: SourceQueue::Exchange,
             message_id: message_id.to_owned(),
-            dead_lettered_at_ms: 0,
+            dead_lettered_at: Timestamp::from_millis(0),
             reason: String::new(),
             retryable,
             by_sqs: false,
@@ -156,7 +157,8 @@ impl Item {
     fn of(queue: SourceQueue, message: Message) -> Self {
         let attributes = message.attributes.unwrap_or_default();
         let attribute = |name| attributes.get(&name)?.parse::<i64>().ok();
-        let sent_ms = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let sent = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let sent = Timestamp::from_millis(sent);
         let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
         let body = message.body.unwrap_or_default();
         let wrapped = decode::<DeadLetter>(&body).ok();
@@ -165,9 +167,9 @@ impl Item {
             queue,
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
-            dead_lettered_at_ms: wrapped
+            dead_lettered_at: wrapped
                 .as_ref()
-                .map_or(sent_ms, |dead_letter| dead_letter.dead_lettered_at_ms),
+                .map_or(sent, |dead_letter| dead_letter.dead_lettered_at),
             reason: wrapped
                 .as_ref()
                 .map_or_else(by_sqs, |dead_letter| dead_letter.reason.clone()),
@@ -189,7 +191,7 @@ impl Item {
                     id: sms.id.as_str().to_owned(),
                     from: sms.from,
                     text: sms.content,
-                    received_at_ms: sms.received_at_ms,
+                    received_at: sms.received_at,
                 },
                 Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => Content::Wake,
                 Err(_) => Content::Unreadable,
@@ -215,11 +217,11 @@ impl Item {
         }
     }
 
-    /// Where it stood in the order in which things came, in milliseconds since 1970.
-    pub fn came_at_ms(&self) -> i64 {
+    /// Where it stood in the order in which things came.
+    pub fn came_at(&self) -> Timestamp {
         match self.content() {
-            Content::Incoming { received_at_ms, .. } => received_at_ms,
-            _ => self.dead_lettered_at_ms,
+            Content::Incoming { received_at, .. } => received_at,
+            _ => self.dead_lettered_at,
         }
     }
 
@@ -294,7 +296,7 @@ impl Item {
             "what": self.what(reveal),
             "reason": self.reason(reveal),
             "retryable": self.retryable,
-            "dead_lettered_at_ms": self.dead_lettered_at_ms,
+            "dead_lettered_at_ms": self.dead_lettered_at,
         })
     }
 }
@@ -329,7 +331,7 @@ async fn see(
     if there.is_err() {
         release(stack, queue, &items).await;
     }
-    items.sort_by_key(Item::came_at_ms);
+    items.sort_by_key(Item::came_at);
     Ok(Peeked {
         out_of_sight: there?.saturating_sub(items.len()),
         items,

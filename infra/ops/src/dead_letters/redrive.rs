@@ -122,10 +122,10 @@ async fn redrive_queue(
 /// for the next round, and is taken out. None, if there is nothing that SQS moved.
 fn until_the_last_of_the_group(going: &mut Vec<Item>) -> Option<Vec<Item>> {
     let of_group = going.iter().filter(|item| item.by_sqs);
-    let last_ms = of_group.map(Item::came_at_ms).max()?;
+    let last = of_group.map(Item::came_at).max()?;
     let (now, later) = std::mem::take(going)
         .into_iter()
-        .partition(|item| item.came_at_ms() <= last_ms);
+        .partition(|item| item.came_at() <= last);
     *going = now;
     Some(later)
 }
@@ -220,6 +220,7 @@ async fn put_back_statuses(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridge::domain::time::Timestamp;
 
     #[test]
     fn what_is_dead_lettered_again_meanwhile_is_left_for_the_next_command() {
@@ -238,14 +239,19 @@ mod tests {
 
     #[test]
     fn nothing_overtakes_what_sqs_does_not_show_yet() {
-        let item = |at_ms, by_sqs| {
-            let mut item = Item::example(&format!("m{at_ms}"), "x", true);
-            (item.dead_lettered_at_ms, item.by_sqs) = (at_ms, by_sqs);
+        let item = |at: i64, by_sqs| {
+            let mut item = Item::example(&format!("m{at}"), "x", true);
+            (item.dead_lettered_at, item.by_sqs) = (Timestamp::from_millis(at), by_sqs);
             item
         };
         let mut going = vec![item(3, false), item(5, true), item(9, false)];
         let later = until_the_last_of_the_group(&mut going).unwrap();
-        let times = |items: &[Item]| items.iter().map(Item::came_at_ms).collect::<Vec<_>>();
+        let times = |items: &[Item]| {
+            items
+                .iter()
+                .map(|item| item.came_at().as_millis())
+                .collect::<Vec<_>>()
+        };
         assert_eq!((times(&going), times(&later)), (vec![3, 5], vec![9]));
         let mut none_of_it = vec![item(3, false)];
         assert!(until_the_last_of_the_group(&mut none_of_it).is_none());

@@ -163,12 +163,12 @@ pub async fn keys(stack: &Stack) -> Keys {
 /// Whether this machine's clock is that of AWS.
 pub fn clock(clock: &AwsClock) -> Finding {
     const CHECK: &str = "clock";
-    match clock.off_ms() {
+    match clock.off() {
         None => Finding::unknown(CHECK, "AWS has not said what time it is"),
-        Some(off_ms) if is_right(off_ms) => Finding::fine(CHECK, "this machine's is that of AWS"),
-        Some(off_ms) => Finding::wrong(
+        Some(off) if is_right(off) => Finding::fine(CHECK, "this machine's is that of AWS"),
+        Some(off) => Finding::wrong(
             CHECK,
-            format!("this machine's is {} s off", off_ms / 1000),
+            format!("this machine's is {} s off", off.whole_seconds()),
             "set it; AWS refuses signatures that are five minutes off",
         ),
     }

@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bridge::domain::backoff::RandomSource;
+use bridge::domain::time::Timestamp;
 use bridge::handlers::webhook::{CallbackHandler, MAX_BODY_BYTES};
 use bridge::log::{Callback, EventLog, LogEvent, Origin};
 use bridge::ports::{Clock, NewMessage, Queue, QueueError, Record, SecretError, SecretStore};
@@ -76,11 +78,11 @@ impl SecretStore for Secret {
 struct Runtime(RefCell<Vec<String>>);
 
 impl Clock for &Runtime {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 
-    async fn pause(&self, _: u64) {}
+    async fn pause(&self, _: Duration) {}
 }
 
 impl RandomSource for &Runtime {
@@ -96,7 +98,9 @@ impl EventLog for &Runtime {
             function: "hostile",
             invocation: None,
         };
-        self.0.borrow_mut().push(event.to_line(&origin, 0));
+        self.0
+            .borrow_mut()
+            .push(event.to_line(&origin, Timestamp::from_millis(0)));
     }
 }
 
@@ -375,7 +379,7 @@ fn the_largest_bodies_become_what_sqs_takes() {
                 let dead_letters = DeadLetter {
                     reason: "x".repeat(600),
                     retryable: true,
-                    dead_lettered_at_ms: i64::MAX,
+                    dead_lettered_at: Timestamp::MAX,
                     body: message.body.clone(),
                 };
                 assert!(encode(&dead_letters).len() < SQS_LIMIT);

@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::time::Duration;
 
-use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
+use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT};
 use bridge::adapters::medic::{MedicApi, MedicServer};
 use bridge::domain::phone_number::PhoneNumber;
+use bridge::domain::time::Timestamp;
 use bridge::ports::{
     AfricasTalking as _, Clock, CredentialsError, Medic as _, Response, SecretError, SecretStore,
     Sms,
@@ -31,11 +32,10 @@ pub enum Side {
 impl Side {
     /// How long it waits for an answer.
     pub fn time_limit(self) -> Duration {
-        let milliseconds = match self {
-            Self::Medic => MEDIC_TIMEOUT_MS,
-            Self::AfricasTalking => SEND_TIMEOUT_MS,
-        };
-        Duration::from_millis(milliseconds.unsigned_abs())
+        match self {
+            Self::Medic => MEDIC_TIMEOUT,
+            Self::AfricasTalking => SEND_TIMEOUT,
+        }
     }
 
     /// The path at its server.
@@ -47,7 +47,7 @@ impl Side {
     }
 }
 
-const MEDIC_TIMEOUT_MS: i64 = 60_000;
+const MEDIC_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A secret store that counts.
 pub struct Secret {
@@ -81,11 +81,11 @@ impl SecretStore for &Secret {
 pub struct Stopped;
 
 impl Clock for Stopped {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 
-    async fn pause(&self, _: u64) {}
+    async fn pause(&self, _: Duration) {}
 }
 
 pub type Credentials<'a> = OutsideCredentials<&'a Secret, Stopped>;
@@ -103,7 +103,7 @@ pub enum Place {
 impl Place {
     pub fn new(side: Side, url: &str) -> Self {
         match side {
-            Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT_MS).unwrap()),
+            Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT).unwrap()),
             Side::AfricasTalking => Self::AfricasTalking(
                 AfricasTalkingServer::new("sandbox".to_owned(), Some(url)).unwrap(),
             ),

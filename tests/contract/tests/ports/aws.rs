@@ -13,6 +13,7 @@ use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
+use bridge::domain::time::Timestamp;
 use bridge::ports::Record;
 use sandbox::stack::{Emulator, template};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use crate::emulator_differences::{ALL, Difference};
 use crate::{ledger, queue, secret};
 
 /// How long rows are kept after their last change.
-pub const RETENTION_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+pub const RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// The visibility time-out of the queues.
 const VISIBILITY_S: u32 = 30;
@@ -83,12 +84,7 @@ pub async fn table() -> String {
 }
 
 pub fn ledger_table(url: &str, table: &str) -> LedgerTable<&'static System> {
-    LedgerTable::new(
-        aws(url).dynamodb(),
-        table.to_owned(),
-        RETENTION_MS,
-        system(),
-    )
+    LedgerTable::new(aws(url).dynamodb(), table.to_owned(), RETENTION, system())
 }
 
 pub struct LedgerBench {
@@ -176,7 +172,9 @@ pub async fn receive(url: &str, limit: usize) -> Vec<Record> {
         receive_count: text(message, "/Attributes/ApproximateReceiveCount")
             .parse()
             .unwrap(),
-        sent_at_ms: text(message, "/Attributes/SentTimestamp").parse().unwrap(),
+        sent_at: Timestamp::from_millis(
+            text(message, "/Attributes/SentTimestamp").parse().unwrap(),
+        ),
         group: message
             .pointer("/Attributes/MessageGroupId")
             .and_then(Value::as_str)
@@ -210,8 +208,8 @@ impl queue::Bench for QueueBench {
         emulator().await.queue_clock().pass(time).unwrap();
     }
 
-    async fn now_ms(&self) -> i64 {
-        i64::try_from(emulator().await.queue_clock().now_s()).unwrap() * 1000
+    async fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0) + Duration::from_secs(emulator().await.queue_clock().now_s())
     }
 
     fn differs(&self, difference: Difference) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::ledger::change;
 use bridge::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use futures_util::future::join_all;
@@ -366,7 +367,7 @@ async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl B
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
     unreported(&bench, &["m"]).await;
-    let aside = row.after_refusal(Status::Unsent, "no", 7, 0);
+    let aside = row.after_refusal(Status::Unsent, "no", Timestamp::from_millis(7), 0);
     update(&store, Row::Message(aside.clone())).await;
     unreported(&bench, &["m"]).await;
     update(&store, Row::Message(aside.after_reporting(Status::Unsent))).await;
@@ -383,11 +384,11 @@ async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: 
         ("zero", 0),
         ("d", 40),
     ];
-    for (id, first_offered_ms) in times {
+    for (id, first_offered) in times {
         begin(
             &store,
             Row::Message(MessageRow {
-                first_offered_ms,
+                first_offered: Timestamp::from_millis(first_offered),
                 ..message(id)
             }),
         )
@@ -398,7 +399,7 @@ async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: 
     update(
         &store,
         Row::Message(MessageRow {
-            first_offered_ms: 30,
+            first_offered: Timestamp::from_millis(30),
             attempts: 3,
             ..message("c")
         }),
@@ -431,12 +432,14 @@ async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl Bench) {
     let with = |id: &str, number_hash: &str, open_calls: Vec<i64>, sending: Sending| {
         Row::Message(MessageRow {
             number_hash: Some(number_hash.to_owned()),
-            open_calls,
+            open_calls: open_calls.into_iter().map(Timestamp::from_millis).collect(),
             sending,
             ..message(id)
         })
     };
-    let unknown = Sending::Unknown { since_ms: 5 };
+    let unknown = Sending::Unknown {
+        since: Timestamp::from_millis(5),
+    };
     begin(&store, with("m", "hash", vec![1], unknown.clone())).await;
     begin(&store, with("n", "hash", vec![2], unknown.clone())).await;
     begin(&store, with("other", "other hash", vec![3], unknown)).await;

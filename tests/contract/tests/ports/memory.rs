@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Clock as _, Record};
 use simulation::lambda::Function;
 use simulation::ports::{Ctx, SimLedger, SimQueue, SimRuntime, SimSecret};
@@ -37,8 +38,7 @@ fn run<B, F: Future<Output = ()> + 'static>(
 }
 
 async fn pass(ctx: &Rc<Ctx>, time: Duration) {
-    let milliseconds = u64::try_from(time.as_millis()).unwrap();
-    SimRuntime(Rc::clone(ctx)).pause(milliseconds).await;
+    SimRuntime(Rc::clone(ctx)).pause(time).await;
 }
 
 pub struct LedgerBench(Rc<Ctx>);
@@ -102,8 +102,8 @@ impl queue::Bench for QueueBench {
         pass(&self.ctx, time).await;
     }
 
-    async fn now_ms(&self) -> i64 {
-        self.world().now_ms()
+    async fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.world().now_ms())
     }
 
     fn differs(&self, _: Difference) -> bool {

@@ -6,6 +6,7 @@ mod callbacks;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use bridge::domain::time::millis;
 use bridge::ports::{Response, Sms};
 use models::africastalking::{AfricasTalking, Application, Conduct, Instead, Ruling, Submission};
 
@@ -217,7 +218,7 @@ pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>
     });
     let reporting = at.reporting;
     drop(at);
-    let timeout_ms = world.settings.call_timeout_ms;
+    let timeout_ms = millis(world.settings.call_timeout);
     let filled = Rc::clone(&slot);
     if after_ms < timeout_ms {
         world.after(after_ms, move |_| filled.fill(response));

@@ -17,11 +17,14 @@ mod row;
 mod statuses;
 mod stop;
 
+use std::time::Duration;
+
 use futures_util::future::join3;
 
 use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::exchange::ExchangeRow;
 use crate::domain::isolation::{Isolation, PostEnd, Step};
+use crate::domain::time::Timestamp;
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, Record, Runtime};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
 use crate::queue::log_queue_errors;
@@ -37,9 +40,9 @@ use stop::Stop;
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
 const STATUS_POSTS_AT_MOST: u32 = 8;
 
-/// After an outcome in doubt, the wait is longer than Medic may go on working by this much, in milliseconds; and
-/// so much longer than the invocation the batch is ours, for that may die in a POST.
-const IN_DOUBT_MARGIN_MS: i64 = 5_000;
+/// After an outcome in doubt, the wait is longer than Medic may go on working by this much; and so
+/// much longer than the invocation the batch is ours, for that may die in a POST.
+const IN_DOUBT_MARGIN: Duration = Duration::from_secs(5);
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
@@ -56,15 +59,15 @@ pub struct MedicExchange<L, Q, M, S> {
     pub medic: M,
     /// Time, chance and a log.
     pub runtime: S,
-    /// The time-out of a POST, in milliseconds.
-    pub post_timeout_ms: i64,
-    /// For how long after that Medic may go on working on it, in milliseconds.
-    pub grace_ms: i64,
+    /// The time-out of a POST.
+    pub post_timeout: Duration,
+    /// For how long after that Medic may go on working on it.
+    pub grace: Duration,
 }
 
 /// One invocation with a right to POST.
 struct Round<'a> {
-    deadline_ms: i64,
+    deadline: Timestamp,
     batch: Batch<'a>,
     isolation: Isolation,
     reports: Reports,
@@ -92,19 +95,19 @@ enum Work {
 }
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
-    /// Works off a batch, which must be over at `deadline_ms` (milliseconds since 1970). Returns the
-    /// message ids of what goes back into the queue.
-    pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
+    /// Works off a batch, which must be over at `deadline`. Returns the message ids of what goes
+    /// back into the queue.
+    pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
         let (ours, quarantined): (Vec<&Record>, Vec<&Record>) =
             records.iter().partition(|record| is_of_main_group(record));
         let (is_ours, row, mut back) = join3(
-            self.extend_visibility(&ours, deadline_ms),
+            self.extend_visibility(&ours, deadline),
             self.recall(&ours),
             self.release(&quarantined),
         )
         .await;
         if is_ours {
-            back.extend(self.exchange_batch(&ours, row, deadline_ms).await);
+            back.extend(self.exchange_batch(&ours, row, deadline).await);
         } else {
             // It may be somebody else's by now: nothing may be posted.
             back.extend(ours.iter().map(|record| record.message_id.clone()));
@@ -114,15 +117,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
 
     /// The first act: the batch is ours for longer than this invocation can live. A visibility
     /// time-out of the queue that long would lock the main group as long after every crash.
-    async fn extend_visibility(&self, records: &[&Record], deadline_ms: i64) -> bool {
+    async fn extend_visibility(&self, records: &[&Record], deadline: Timestamp) -> bool {
         if records.is_empty() {
             return true;
         }
-        let lifetime_ms = deadline_ms
-            .saturating_sub(self.runtime.now_ms())
-            .saturating_add(self.grace_ms)
-            .saturating_add(IN_DOUBT_MARGIN_MS);
-        let seconds = whole_seconds(lifetime_ms);
+        let lifetime = deadline
+            .since(self.runtime.now())
+            .saturating_add(self.grace)
+            .saturating_add(IN_DOUBT_MARGIN);
+        let seconds = whole_seconds(lifetime);
         let visibilities: Vec<(&Record, i32)> =
             records.iter().map(|record| (*record, seconds)).collect();
         let changed = self.exchange.change_visibility(&visibilities).await;
@@ -135,15 +138,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         &self,
         records: &[&Record],
         row: Option<ExchangeRow>,
-        deadline_ms: i64,
+        deadline: Timestamp,
     ) -> Vec<String> {
-        let mut batch = Batch::sort(records, self.runtime.now_ms());
+        let mut batch = Batch::sort(records, self.runtime.now());
         let mut back: Vec<(&Record, Wait)> = self.dead_letter_unreadable(&mut batch).await;
         if batch.has_work() {
             let memory = row.clone().unwrap_or_else(ExchangeRow::unknown);
             let received_before = batch.was_received_before();
             let mut round = Round {
-                deadline_ms,
+                deadline,
                 isolation: Isolation::begin(memory, batch.candidates(), received_before),
                 batch,
                 reports: Reports::default(),
@@ -171,7 +174,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             if !dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
                 .await
             {
-                back.push((record, Wait::Growing { at_least_ms: 0 }));
+                back.push((
+                    record,
+                    Wait::Growing {
+                        at_least: Duration::ZERO,
+                    },
+                ));
             }
         }
         back
@@ -181,7 +189,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     async fn work(&self, round: &mut Round<'_>) -> Result<Work, Stop> {
         let mut unknown_outcome_reason = None;
         loop {
-            let step = round.isolation.next(self.runtime.now_ms());
+            let step = round.isolation.next(self.runtime.now());
             let payload = match step {
                 Step::End => break,
                 Step::Quarantine(id, quarantine) => {
@@ -248,8 +256,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         if brought.is_control() && matches!(end, PostEnd::Failed(_)) {
             return Err(Stop::FailsOnNothing);
         }
-        let now_ms = self.runtime.now_ms();
-        round.isolation.after(&brought, &end, now_ms);
+        let now = self.runtime.now();
+        round.isolation.after(&brought, &end, now);
         Ok(unknown_outcome_reason)
     }
 

@@ -39,8 +39,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     failures: quarantine.failures,
                 });
                 round.batch.mark_gone(id);
-                let now_ms = self.runtime.now_ms();
-                round.isolation.quarantined(id, quarantine, now_ms);
+                let now = self.runtime.now();
+                round.isolation.quarantined(id, quarantine, now);
             }
             Err(error) => {
                 log_queue_errors(&[Err(error)], &self.runtime);
@@ -71,18 +71,18 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// the others stay hidden. Nothing else is ever done with them. Returns the message ids of those
     /// that go back into the queue.
     pub(super) async fn release(&self, records: &[&Record]) -> Vec<String> {
-        let now_ms = self.runtime.now_ms();
+        let now = self.runtime.now();
         let mut back = Vec::new();
         let mut hidden = Vec::new();
         for record in records {
-            let until_ms = match decode(&record.body) {
-                Ok(ExchangeMessage::Quarantined(one)) => one.quarantine.until_ms,
+            let until = match decode(&record.body) {
+                Ok(ExchangeMessage::Quarantined(one)) => one.quarantine.until,
                 // Whatever it is: the main group knows what to do with it.
-                _ => now_ms,
+                _ => now,
             };
-            let wait_ms = until_ms.saturating_sub(now_ms);
-            if wait_ms > 0 {
-                hidden.push((*record, whole_seconds(wait_ms)));
+            let wait = until.since(now);
+            if !wait.is_zero() {
+                hidden.push((*record, whole_seconds(wait)));
             } else if let Err(error) = self.send_back(record).await {
                 log_queue_errors(&[Err(error)], &self.runtime);
                 back.push(record.message_id.clone());

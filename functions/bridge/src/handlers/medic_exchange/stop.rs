@@ -1,20 +1,22 @@
 //! Why the work stops before its end, and how long what is undone waits then.
 
+use std::time::Duration;
+
 use super::batch::Batch;
-use super::{IN_DOUBT_MARGIN_MS, MedicExchange};
-use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
+use super::{IN_DOUBT_MARGIN, MedicExchange};
+use crate::domain::backoff::{BRIEF_WAIT, Wait};
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{CredentialsError, LedgerStore, Medic, Queue, Record, Runtime};
 use crate::wire::medic::Refusal;
 
 /// Ten refused logins lock everybody out for a moment, so that a refused user waits for minutes.
-const CREDENTIALS_WAIT_MS: i64 = 5 * 60 * 1000;
+const CREDENTIALS_WAIT: Duration = Duration::from_mins(5);
 
 /// Medic lets somebody in again ten seconds after the last wrong login.
-const TOO_MANY_WAIT_MS: i64 = 15_000;
+const TOO_MANY_WAIT: Duration = Duration::from_secs(15);
 
 /// A wrong address, a refused request, missing credentials: somebody has to fix something.
-const FIXING_WAIT_MS: i64 = 60_000;
+const FIXING_WAIT: Duration = Duration::from_mins(1);
 
 /// Why the work stops before its end.
 #[derive(Debug, thiserror::Error)]
@@ -58,22 +60,22 @@ impl Stop {
         }
     }
 
-    fn wait(&self, grace_ms: i64) -> Wait {
-        let at_least_ms = match self {
-            Self::InDoubt(_) => grace_ms.saturating_add(IN_DOUBT_MARGIN_MS),
-            Self::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
-            Self::Refused(Refusal::TooMany) => TOO_MANY_WAIT_MS,
+    fn wait(&self, grace: Duration) -> Wait {
+        let at_least = match self {
+            Self::InDoubt(_) => grace.saturating_add(IN_DOUBT_MARGIN),
+            Self::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT,
+            Self::Refused(Refusal::TooMany) => TOO_MANY_WAIT,
             Self::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
-            | Self::Credentials(_) => FIXING_WAIT_MS,
-            Self::Kept => BRIEF_WAIT_MS,
+            | Self::Credentials(_) => FIXING_WAIT,
+            Self::Kept => BRIEF_WAIT,
             Self::Refused(Refusal::Unreachable | Refusal::NotReady(_))
             | Self::FailsOnNothing
-            | Self::OutOfTime => 0,
+            | Self::OutOfTime => Duration::ZERO,
         };
         match self {
             // Medic is well but for what was brought: nobody waits long behind it.
-            Self::Kept => Wait::Brief { at_least_ms },
-            _ => Wait::Growing { at_least_ms },
+            Self::Kept => Wait::Brief { at_least },
+            _ => Wait::Growing { at_least },
         }
     }
 }
@@ -82,7 +84,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// What goes back, and how long it waits at least.
     pub(super) fn stopped<'a>(&self, stop: &Stop, batch: &Batch<'a>) -> Vec<(&'a Record, Wait)> {
         self.runtime.record(stop.event());
-        let wait = stop.wait(self.grace_ms);
+        let wait = stop.wait(self.grace);
         let back = match stop {
             Stop::InDoubt(_) => batch.undone_or_youngest(),
             Stop::Kept => batch.waiting_messages(),
