@@ -24,6 +24,8 @@ pub enum Call {
     Post,
     /// Sending an SMS.
     Sms,
+    /// Asking Africa's Talking for the user.
+    User,
     /// Reading a secret.
     Secret,
 }
@@ -143,14 +145,14 @@ impl Faults {
             Call::Send | Call::ChangeVisibility => self.queues_out.get(),
             Call::Read | Call::Write | Call::Unreported | Call::Unsettled => self.ledger_out.get(),
             Call::Secret => self.secrets_out.get(),
-            Call::Post | Call::Sms => false,
+            Call::Post | Call::Sms | Call::User => false,
         };
         if is_out {
             return Disposition::FailsBefore;
         }
         let rates = self.rates.borrow();
         // Medic and Africa's Talking have failures of their own.
-        let fails = u32::from(!matches!(call, Call::Post | Call::Sms));
+        let fails = u32::from(!matches!(call, Call::Post | Call::Sms | Call::User));
         if random.chance(rates.dies_before) {
             Disposition::DiesBefore
         } else if random.chance(rates.dies_after) {

@@ -29,9 +29,14 @@ impl DerefMut for QueueModel {
 }
 
 impl QueueModel {
-    /// A standard queue.
+    /// A standard queue, which hands a message out as often as it comes back.
     pub fn standard(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::standard(name, visibility_ms).with_max_receives(MAX_RECEIVES))
+        Self(Queue::standard(name, visibility_ms))
+    }
+
+    /// A standard queue that moves a message to its dead-letter queue after so many receives.
+    pub fn redriving(name: &str, visibility_ms: i64, receives: u32) -> Self {
+        Self(Queue::standard(name, visibility_ms).with_max_receives(receives))
     }
 
     /// A FIFO queue with content-based deduplication.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::time::millis;
+use crate::domain::time::{Timestamp, millis};
 
 /// Where randomness comes from: the operating system on Lambda, a seed in a simulation.
 pub trait RandomSource {
@@ -40,9 +40,39 @@ pub enum Wait {
         /// Never less than this.
         at_least: Duration,
     },
+    /// Trouble that is not the record's own (ledger, secret, other side away): 45 s, and up to 10 s at
+    /// random.
+    Retry,
+    /// Stopped by an open circuit breaker or a pause: 3 to 4 minutes.
+    Hold,
+    /// Not before this instant (at least 5 s); up to a fifth of the wait, at most 10 s, is added at
+    /// random.
+    Until(Timestamp),
 }
 
 impl Wait {
+    /// The wait without what is added at random.
+    pub fn at_least(self, now: Timestamp) -> Duration {
+        match self {
+            Self::Growing { at_least } | Self::Brief { at_least } => at_least,
+            Self::Retry => Duration::from_secs(45),
+            Self::Hold => Duration::from_mins(3),
+            Self::Until(then) => then.since(now).max(FIRST_WAIT),
+        }
+    }
+
+    /// The visibility timeout of a record.
+    pub fn visibility(self, now: Timestamp, random: &impl RandomSource) -> Duration {
+        let wait = self.at_least(now);
+        let most = match self {
+            Self::Hold => Duration::from_mins(1),
+            Self::Retry => Duration::from_secs(10),
+            _ => (wait / 5).min(Duration::from_secs(10)),
+        };
+        let jitter = random.up_to(u64::try_from(most.as_millis()).unwrap_or(0));
+        (wait + Duration::from_millis(jitter)).min(LONGEST_VISIBILITY)
+    }
+
     /// The wait without jitter, for a message with this number of receives and this age.
     fn without_jitter(self, receives: u32, age: Duration) -> Duration {
         match self {
@@ -54,6 +84,7 @@ impl Wait {
                     .max(at_least)
             }
             Self::Brief { at_least } => (age / 100).min(LONGEST_BRIEF_WAIT).max(at_least),
+            Self::Retry | Self::Hold | Self::Until(_) => FIRST_WAIT,
         }
     }
 }

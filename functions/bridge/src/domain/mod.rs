@@ -2,7 +2,6 @@
 
 pub mod backoff;
 pub mod balance;
-pub mod breaker;
 pub mod circuit_breaker;
 pub mod correlation;
 pub mod cost;

@@ -20,9 +20,19 @@ pub async fn return_for_retry(
     records: &[(&Record, Wait)],
     runtime: &impl Runtime,
 ) -> Vec<String> {
-    let waits = records
-        .iter()
-        .filter_map(|one| Some((one.0, longest_seconds(std::slice::from_ref(one), runtime)?)));
+    let now = runtime.now();
+    // What an open circuit breaker stops comes back as one batch.
+    let hold = Wait::Hold.visibility(now, runtime);
+    let waits = records.iter().filter_map(|one| {
+        let seconds = match one.1 {
+            Wait::Growing { .. } | Wait::Brief { .. } => {
+                longest_seconds(std::slice::from_ref(one), runtime)?
+            }
+            Wait::Hold => whole_seconds(hold),
+            wait => whole_seconds(wait.visibility(now, runtime)),
+        };
+        Some((one.0, seconds))
+    });
     change_visibilities(queue, waits.collect(), runtime).await
 }
 

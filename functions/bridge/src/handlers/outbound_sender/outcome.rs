@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Disposition, OutboundSender, QUEUE_INSTEAD};
-use crate::domain::backoff::wait;
+use crate::domain::backoff::Wait;
 use crate::domain::delivery::{SmsRow, raised_by_reports};
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
 use crate::domain::time::Timestamp;
@@ -13,7 +14,8 @@ use crate::ledger;
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
-    AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue, Row, Runtime,
+    AfricasTalking, AfricasTalkingAccount, Key, KeyedHash, LedgerError, LedgerStore, NewMessage,
+    Queue, Row, Runtime,
 };
 use crate::queue::log_queue_errors;
 use crate::retry::{UNTIL_THE_DEADLINE, retry};
@@ -35,16 +37,18 @@ impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
     L: LedgerStore,
     Q: Queue,
-    A: AfricasTalking,
+    A: AfricasTalking + AfricasTalkingAccount,
     H: KeyedHash,
     S: Runtime,
 {
+    /// Records the outcome. `wait` is how the message waits after a failure that is not its own.
     pub(super) async fn settle(
         &self,
         sms: &OutgoingSms,
         row: &MessageRow,
         token: &ClaimToken,
         outcome: Outcome,
+        wait: Wait,
         deadline: Timestamp,
     ) -> Result<Disposition, LedgerError> {
         let now = self.runtime.now();
@@ -67,27 +71,22 @@ where
                     .await?;
                 Ok(Disposition::Done)
             }
-            Outcome::AccountFailure(cause) => {
-                let until = self
-                    .retry_until_deadline(deadline, async || self.open_circuit(cause).await)
-                    .await?;
-                let step = |row: MessageRow| row.after_account_failure(token, cause, until);
-                self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
-                    .await?;
-                Ok(Disposition::Wait(until))
+            Outcome::CircuitFailure(cause) => {
+                let reason = format!("circuit breaker open: {}", cause.words());
+                self.postpone(sms, token, &FailureReason::new(&reason), wait, deadline)
+                    .await
+            }
+            Outcome::NotCalled(reason) => {
+                self.note_postponed(sms, row, &reason);
+                self.postpone(sms, token, &reason, wait, deadline).await
             }
             Outcome::NotSent { reason, at_least } => {
-                let tries = row.not_sent.saturating_add(1);
-                let until = now + wait(tries, at_least, &self.runtime);
-                self.runtime.record(LogEvent::SendPostponed {
-                    medic_id: Redacted::new(&sms.id),
-                    attempt: row.attempts,
-                    reason: reason.clone(),
-                });
+                self.note_postponed(sms, row, &reason);
+                let until = now + row.back_off().max(at_least);
                 let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until);
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(until))
+                Ok(Disposition::Wait(Wait::Until(until)))
             }
             Outcome::Unknown(reason) => {
                 self.runtime.record(LogEvent::SendOutcomeUnknown {
@@ -101,9 +100,35 @@ where
                 };
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(now + self.rules.resend_after))
+                let until = now + self.rules.resend_after;
+                Ok(Disposition::Wait(Wait::Until(until)))
             }
         }
+    }
+
+    /// Records that the message surely was not sent, for a reason that is not its own.
+    async fn postpone(
+        &self,
+        sms: &OutgoingSms,
+        token: &ClaimToken,
+        reason: &FailureReason,
+        wait: Wait,
+        deadline: Timestamp,
+    ) -> Result<Disposition, LedgerError> {
+        let now = self.runtime.now();
+        let until = now + wait.at_least(now);
+        let step = |row: MessageRow| row.after_outside_failure(token, reason.clone(), until);
+        self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
+            .await?;
+        Ok(Disposition::Wait(wait))
+    }
+
+    fn note_postponed(&self, sms: &OutgoingSms, row: &MessageRow, reason: &FailureReason) {
+        self.runtime.record(LogEvent::SendPostponed {
+            medic_id: Redacted::new(&sms.id),
+            attempt: row.attempts,
+            reason: reason.clone(),
+        });
     }
 
     /// Never drops an acceptance: retries the write until the invocation nears its end, and then
@@ -131,7 +156,7 @@ where
             }
         });
         if queued.await.is_err() {
-            return self.wait_a_little();
+            return Disposition::Wait(Wait::Retry);
         }
         self.runtime.record(LogEvent::AcceptanceQueued {
             medic_id: Redacted::new(&accepted.id),

@@ -63,7 +63,7 @@ fn half_open(open: &OpenCircuit, balance_micros: Option<i64>) -> HalfOpen {
     HalfOpen {
         of: open.of.clone(),
         since: open.since,
-        balance_micros,
+        answer: answer(200, balance_micros),
     }
 }
 
@@ -103,10 +103,10 @@ fn what_opens_which_circuit() {
         assert_eq!(open.next_try, at(45));
         assert_eq!(open.pilot.as_ref().unwrap().message, id("first"));
         assert_eq!(row.changes, 1);
-        assert!(row.holds(Some("MYORG")));
-        let holds_others = of == Circuit::Account;
-        assert_eq!(row.holds(Some("OTHER")), holds_others, "{cause:?}");
-        assert_eq!(row.holds(None), holds_others, "{cause:?}");
+        assert!(row.stops(Some("MYORG")));
+        let stops_others = of == Circuit::Account;
+        assert_eq!(row.stops(Some("OTHER")), stops_others, "{cause:?}");
+        assert_eq!(row.stops(None), stops_others, "{cause:?}");
     }
 }
 
@@ -118,7 +118,7 @@ fn the_default_sender_id_has_a_circuit_of_its_own() {
         ..call(&row, "first")
     };
     let row = row.after_call(&call, failed(Cause::InvalidSenderId), at(0));
-    assert!(row.holds(None) && !row.holds(Some("MYORG")));
+    assert!(row.stops(None) && !row.stops(Some("MYORG")));
     assert_eq!(row.open_circuits[0].of.sender_id(), Some("(default)"));
 }
 
@@ -201,7 +201,7 @@ fn the_fifth_call_in_a_row_without_an_answer_opens_the_circuit() {
     };
     for in_doubt in [true, false] {
         let four = unanswered(AccountRow::default(), 4, in_doubt);
-        assert!(!four.holds(None));
+        assert!(!four.stops(None));
         // Any answer ends the count.
         for answered in [Signal::Answered, Signal::Accepted] {
             let again = four.after_call(&call(&four, "m"), answered, at(4));
@@ -325,9 +325,11 @@ fn what_the_user_call_has_to_answer() {
         open.cause = cause;
         let lets = open.lets_pilot_send(&answer(status, None), at(45));
         assert_eq!(lets, is_good, "{cause:?} {status}");
-        assert!(!open.lets_pilot_send(&UserAnswer::default(), at(3_599)));
         // The user call may be what is broken.
-        assert!(open.lets_pilot_send(&UserAnswer::default(), at(3_600)));
+        let hours = if cause == Cause::NoAnswer { 6 } else { 1 };
+        let silent = UserAnswer::default();
+        assert!(!open.lets_pilot_send(&silent, at(hours * 3_600 - 1)));
+        assert!(open.lets_pilot_send(&silent, at(hours * 3_600)));
     }
 }
 
@@ -337,6 +339,8 @@ fn a_message_in_doubt_is_sent_after_five_minutes_as_the_pilot_and_not_before() {
     let good = answer(200, None);
     assert!(!open.lets_pilot_send(&good, at(299)));
     assert!(open.lets_pilot_send(&good, at(300)));
+    // Never into silence: it would fail, and nothing fails for that.
+    assert!(!open.lets_pilot_send(&answer(503, None), at(1_000_000)));
     let (_, open) = begins(&silent(), "other", 45);
     assert!(open.lets_pilot_send(&good, at(45)));
 }
@@ -368,6 +372,24 @@ fn sends_without_an_answer_come_at_growing_intervals_however_good_the_user_call_
     let last = *sends.last().unwrap();
     assert!(!open.lets_pilot_send(&answer(200, None), at(last + 3_599)));
     assert!(open.lets_pilot_send(&answer(200, None), at(last + 3_600)));
+}
+
+#[test]
+fn sends_that_are_tried_anyway_do_not_delay_the_first_one_after_the_outage() {
+    let mut row = silent();
+    for hour in [6, 12, 18, 24] {
+        let message = format!("m{hour}");
+        let (begun, open) = begins(&row, &message, hour * 3_600);
+        assert!(open.lets_pilot_send(&answer(503, None), at(hour * 3_600)));
+        let mut call = pilot_call(&begun, &message);
+        call.half_open = Some(HalfOpen {
+            answer: answer(503, None),
+            ..half_open(&open, None)
+        });
+        row = begun.after_call(&call, IN_DOUBT, at(hour * 3_600));
+    }
+    let (_, open) = begins(&row, "fresh", 24 * 3_600 + 45);
+    assert!(open.lets_pilot_send(&answer(200, None), at(24 * 3_600 + 45)));
 }
 
 #[test]
@@ -420,7 +442,7 @@ fn the_balance_is_asked_for_once_an_hour_whatever_else_happens_to_the_account() 
 }
 
 #[test]
-fn a_pause_holds_everything_and_ends_only_when_somebody_says_so() {
+fn a_pause_stops_everything_and_ends_only_when_somebody_says_so() {
     let paused = AccountRow::default().paused(at(5));
     let refused = paused.after_call(
         &call(&paused, "first"),
@@ -428,10 +450,10 @@ fn a_pause_holds_everything_and_ends_only_when_somebody_says_so() {
         at(6),
     );
     for row in [&paused, &refused, &paused.paused(at(7))] {
-        assert!(row.holds(Some("MYORG")) && row.holds(None));
+        assert!(row.stops(Some("MYORG")) && row.stops(None));
         assert_eq!(row.pause, Some(Pause { since: at(5) }));
     }
-    assert!(!paused.resumed(at(8)).holds(None));
+    assert!(!paused.resumed(at(8)).stops(None));
     // What Africa's Talking refused is tried by the next message.
     let resumed = refused.resumed(at(8));
     assert!(matches!(
@@ -444,7 +466,7 @@ fn a_pause_holds_everything_and_ends_only_when_somebody_says_so() {
 fn rows_of_earlier_and_later_versions_are_read() {
     let earlier = r#"{"open_circuit":{"cause":"insufficient_balance","since_ms":5,"probes":0,"next_probe_ms":60005},"unanswered_calls":3}"#;
     let row: AccountRow = serde_json::from_str(earlier).unwrap();
-    assert_eq!((row.unanswered_calls, row.holds(None)), (3, false));
+    assert_eq!((row.unanswered_calls, row.stops(None)), (3, false));
     let later = r#"{"open_circuits":[{"of":"account","cause":"a_new_one","since_ms":5,"next_try_ms":50005,"something_new":7}]}"#;
     let row: AccountRow = serde_json::from_str(later).unwrap();
     assert_eq!(row.blocking(None).unwrap().cause, Cause::Other);
