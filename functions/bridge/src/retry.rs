@@ -48,6 +48,14 @@ pub const UNTIL_THE_DEADLINE: Schedule = Schedule {
     longest_wait: Duration::from_millis(500),
 };
 
+/// The right to POST while SQS does not answer. Without it the batch would come again only after the
+/// visibility timeout of its queue. The caller stops when it is too late.
+pub const ILL_QUEUE: Schedule = Schedule {
+    attempts: u32::MAX,
+    first_wait: Duration::from_secs(1),
+    longest_wait: Duration::from_secs(10),
+};
+
 /// Entries of a batch that failed through a fault of SQS.
 pub const FAILED_ENTRIES: Schedule = Schedule {
     attempts: 3,

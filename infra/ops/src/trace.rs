@@ -14,7 +14,7 @@ use bridge::secrets::NumberHash;
 use serde_json::{Value, json};
 
 use crate::callbacks::KEY_SECRET;
-use crate::dead_letters::{Item, SourceQueue, peek};
+use crate::dead_letters::{DeadLetterItem, SourceQueue, peek};
 use crate::failure::Failure;
 use crate::scan::scan;
 use crate::stack::Stack;
@@ -41,11 +41,11 @@ struct Life {
 
 /// Everything that was found.
 #[derive(Default)]
-struct Found {
+struct TraceResult {
     lives: Vec<Life>,
     /// SMS that were reported on and are unmatched.
     unclaimed: Vec<SmsRow>,
-    dead_letters: Vec<Item>,
+    dead_letters: Vec<DeadLetterItem>,
     /// The SMS that came in and waits in quarantine, with its id.
     quarantined: Option<(String, Quarantined)>,
 }
@@ -107,7 +107,7 @@ fn nothing_known(what: &str) -> Failure {
     Failure::Problem(format!("nothing is known: {advice}"))
 }
 
-async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Failure> {
+async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<TraceResult, Failure> {
     let store = stack.ledger(terminal)?;
     let failed = |error: bridge::ports::LedgerError| Failure::aws("read the ledger", &error.0);
     let wrong = |_| Failure::Usage("an id is not empty, and not longer than 512 bytes".to_owned());
@@ -120,12 +120,12 @@ async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Fa
     ];
     let rows = ledger::read(&store, &keys).await.map_err(failed)?;
     let quarantined = rows.exchange().quarantined;
-    let mut found = Found {
+    let mut found = TraceResult {
         quarantined: IncomingId::new(id)
             .ok()
             .and_then(|incoming| quarantined.get(&incoming).cloned())
             .map(|one| (id.to_owned(), one)),
-        ..Found::default()
+        ..TraceResult::default()
     };
     let message = match (rows.message(&message_id), rows.sms(&at_id)) {
         (Some(row), _) => Some(row.clone()),
@@ -151,14 +151,14 @@ async fn of_number(
     stack: &Stack,
     terminal: &Terminal,
     number: &PhoneNumber,
-) -> Result<Found, Failure> {
+) -> Result<TraceResult, Failure> {
     let hashes = NumberHash::new(stack.secret(KEY_SECRET)?, terminal);
     let hash = (&hashes)
         .hash(number.as_str())
         .await
         .map_err(|error| Failure::aws("read the key that numbers are hashed under", &error.0))?;
     let mut messages = Vec::new();
-    let mut found = Found::default();
+    let mut found = TraceResult::default();
     scan(
         stack,
         terminal,
@@ -194,7 +194,7 @@ async fn life(stack: &Stack, terminal: &Terminal, message: MessageRow) -> Result
     })
 }
 
-fn print(terminal: &Terminal, found: &Found, reveal: bool) {
+fn print(terminal: &Terminal, found: &TraceResult, reveal: bool) {
     for life in &found.lives {
         terminal.say(&format!("SMS {}", life.message.id.as_str()));
         for moment in time_line(&life.message, &life.sms) {
@@ -237,7 +237,7 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
     }
 }
 
-fn to_json(found: &Found, reveal: bool) -> Value {
+fn to_json(found: &TraceResult, reveal: bool) -> Value {
     let lives = found.lives.iter().map(|life| {
         let moments = time_line(&life.message, &life.sms);
         let moments: Vec<Value> = moments

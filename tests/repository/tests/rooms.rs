@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("retry", &["domain", "ports"]),
     ("config", &["domain"]),
     ("ledger", &["domain", "log", "ports", "retry"]),
-    ("queue", &["domain", "wire", "log", "ports"]),
+    ("queue", &["domain", "wire", "log", "ports", "ledger"]),
     ("secrets", &["digest", "domain", "wire", "ports"]),
     (
         "handlers",

@@ -59,8 +59,8 @@ pub enum Variant {
     NoRecipientLimit,
     /// A good answer to the user call closes the circuit breaker, without an SMS that was accepted.
     ClosedByUserCall,
-    /// Every receive of a message counts, also while the circuit breaker is open: after eight of them
-    /// SQS moves it to a dead-letter queue.
+    /// Every receive of a message counts, also while the circuit breaker is open: after eight of them it
+    /// is taken out of its queue.
     HeldMessageCounted,
 }
 
@@ -194,6 +194,16 @@ impl Queue for BentQueue {
     }
 
     async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        if is(&self.port.ctx, Variant::HeldMessageCounted) {
+            let world = &self.port.ctx.world;
+            let counted = records
+                .iter()
+                .filter(|(record, _)| record.receive_count >= 8);
+            for (record, _) in counted.filter(|_| self.port.name == QueueName::Outbox) {
+                let mut outbox = world.queue(QueueName::Outbox).borrow_mut();
+                outbox.delete_by_id(&record.message_id);
+            }
+        }
         let first = !self.hidden.replace(true);
         if is(&self.port.ctx, Variant::RetryAtOnce) && !first {
             let at_once: Vec<_> = records.iter().map(|(record, _)| (*record, 0)).collect();
@@ -247,7 +257,7 @@ impl LedgerStore for BentLedger {
                 match row {
                     Row::Sms(row) => row.reports.clear(),
                     Row::Message(row) => row.status = Status::Unsent,
-                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) => {}
+                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) | Row::Attempts(_) => {}
                 }
             }
         }

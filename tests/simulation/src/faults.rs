@@ -7,7 +7,7 @@ use crate::random::Random;
 
 /// A port call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum PortCall {
     /// Sending to a queue.
     Send,
     /// Changing visibility.
@@ -32,7 +32,7 @@ pub enum Call {
 
 /// What becomes of a port call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
+pub enum CallDisposition {
     /// It does what it says.
     Fine,
     /// An error, and nothing was done.
@@ -96,15 +96,15 @@ pub struct Rates {
 
 struct Scripted {
     function: Function,
-    call: Call,
+    call: PortCall,
     skip: u32,
-    disposition: Disposition,
+    disposition: CallDisposition,
     times: u32,
 }
 
 /// What goes wrong.
 #[derive(Default)]
-pub struct Faults {
+pub struct SimFaults {
     /// How often; all zero when faults have stopped.
     pub rates: RefCell<Rates>,
     /// The ledger refuses everything while this is set.
@@ -116,15 +116,15 @@ pub struct Faults {
     script: RefCell<Vec<Scripted>>,
 }
 
-impl Faults {
+impl SimFaults {
     /// Writes down what becomes of a call of a function, after so many others of its kind, and how
     /// often.
     pub fn script(
         &self,
         function: Function,
-        call: Call,
+        call: PortCall,
         skip: u32,
-        disposition: Disposition,
+        disposition: CallDisposition,
         times: u32,
     ) {
         self.script.borrow_mut().push(Scripted {
@@ -137,36 +137,46 @@ impl Faults {
     }
 
     /// What becomes of this call.
-    pub fn disposition(&self, function: Function, call: Call, random: &Random) -> Disposition {
+    pub fn disposition(
+        &self,
+        function: Function,
+        call: PortCall,
+        random: &Random,
+    ) -> CallDisposition {
         if let Some(disposition) = self.scripted(function, call) {
             return disposition;
         }
         let is_out = match call {
-            Call::Send | Call::ChangeVisibility => self.queues_out.get(),
-            Call::Read | Call::Write | Call::Unreported | Call::Unsettled => self.ledger_out.get(),
-            Call::Secret => self.secrets_out.get(),
-            Call::Post | Call::Sms | Call::User => false,
+            PortCall::Send | PortCall::ChangeVisibility => self.queues_out.get(),
+            PortCall::Read | PortCall::Write | PortCall::Unreported | PortCall::Unsettled => {
+                self.ledger_out.get()
+            }
+            PortCall::Secret => self.secrets_out.get(),
+            PortCall::Post | PortCall::Sms | PortCall::User => false,
         };
         if is_out {
-            return Disposition::FailsBefore;
+            return CallDisposition::FailsBefore;
         }
         let rates = self.rates.borrow();
         // Medic and Africa's Talking have failures of their own.
-        let fails = u32::from(!matches!(call, Call::Post | Call::Sms | Call::User));
+        let fails = u32::from(!matches!(
+            call,
+            PortCall::Post | PortCall::Sms | PortCall::User
+        ));
         if random.chance(rates.dies_before) {
-            Disposition::DiesBefore
+            CallDisposition::DiesBefore
         } else if random.chance(rates.dies_after) {
-            Disposition::DiesAfter
+            CallDisposition::DiesAfter
         } else if random.chance(rates.fails_before * fails) {
-            Disposition::FailsBefore
+            CallDisposition::FailsBefore
         } else if random.chance(rates.fails_after * fails) {
-            Disposition::FailsAfter
+            CallDisposition::FailsAfter
         } else {
-            Disposition::Fine
+            CallDisposition::Fine
         }
     }
 
-    fn scripted(&self, function: Function, call: Call) -> Option<Disposition> {
+    fn scripted(&self, function: Function, call: PortCall) -> Option<CallDisposition> {
         let mut script = self.script.borrow_mut();
         let at = script
             .iter()

@@ -17,7 +17,7 @@ use bridge::ports::Record;
 use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
 use models::lambda::EventSourceMapping;
-use models::sqs::Received;
+use models::sqs::ReceivedMessage;
 
 use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue};
 use crate::executor::TaskId;
@@ -166,20 +166,15 @@ fn receive(world: &Rc<World>, function: Function) {
         Function::OutboundSender | Function::ReportRecorder => world.random.between(1, 10) as usize,
         _ => BATCH,
     };
-    let (batch, dead) = mapping.poll(
+    let (batch, expired) = mapping.poll(
         &mut world.queue(function.queue()).borrow_mut(),
         limit,
         world.now_ms(),
         queue::by_chance(&world.random),
     );
     drop(lambda);
-    if !dead.is_empty() {
-        world.count(|| "SQS: moved to the dead-letter queue".to_owned());
-        world
-            .dead
-            .borrow_mut()
-            .extend(dead.into_iter().map(|m| m.body));
-    }
+    let expired = expired.into_iter().map(|message| message.body);
+    world.expired.borrow_mut().extend(expired);
     if !batch.is_empty() {
         world.uses_queue(function, function.queue());
         start(world, function, batch);
@@ -187,7 +182,7 @@ fn receive(world: &Rc<World>, function: Function) {
     check(world, function.queue());
 }
 
-fn start(world: &Rc<World>, function: Function, batch: Vec<Received>) {
+fn start(world: &Rc<World>, function: Function, batch: Vec<ReceivedMessage>) {
     let task = world.next_number();
     let records: Vec<Record> = batch.iter().cloned().map(queue::record).collect();
     world.note(|| {
@@ -225,7 +220,7 @@ fn start(world: &Rc<World>, function: Function, batch: Vec<Received>) {
     world.at_time(deadline_ms, move |world| world.kill(task));
 }
 
-fn deliver_twice(world: &Rc<World>, function: Function, batch: &[Received]) {
+fn deliver_twice(world: &Rc<World>, function: Function, batch: &[ReceivedMessage]) {
     let chance = world.faults.rates.borrow().delivered_twice;
     if function == Function::MedicExchange || !world.random.chance(chance) {
         return;
@@ -242,7 +237,7 @@ fn deliver_twice(world: &Rc<World>, function: Function, batch: &[Received]) {
 }
 
 /// What is not returned is deleted.
-fn returned(world: &Rc<World>, function: Function, batch: &[Received], back: &[String]) {
+fn returned(world: &Rc<World>, function: Function, batch: &[ReceivedMessage], back: &[String]) {
     let now_ms = world.now_ms();
     let done = models::lambda::succeeded(batch, back);
     if !done.is_empty() {
@@ -273,9 +268,14 @@ fn ended(world: &Rc<World>, function: Function) {
     check(world, function.queue());
 }
 
-type Work = Pin<Box<dyn Future<Output = Vec<String>>>>;
+type WorkerFuture = Pin<Box<dyn Future<Output = Vec<String>>>>;
 
-fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: i64) -> Work {
+fn worker(
+    ctx: &Rc<Ctx>,
+    function: Function,
+    records: Vec<Record>,
+    deadline_ms: i64,
+) -> WorkerFuture {
     let runtime = SimRuntime(Rc::clone(ctx));
     let settings = &ctx.world.settings;
     let ledger = BentLedger::new(ctx);

@@ -19,7 +19,7 @@ use simulation::run::{Run, run, run_many};
 /// Exit status: 0 when every promise was kept, 1 when one was broken, 2 for wrong usage.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo simulate")]
-struct Options {
+struct SimulateOptions {
     /// How many seeds to run
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     seeds: u64,
@@ -65,7 +65,7 @@ fn sms_per_second(value: &str) -> Result<f64, &'static str> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = SimulateOptions::parse();
     let is_kept = match (options.outage_days, options.seed) {
         (Some(days), _) => outage(days, &options),
         (None, Some(seed)) => replay(seed, &options),
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether nothing was lost, doubled or left.
-fn outage(days: u32, options: &Options) -> bool {
+fn outage(days: u32, options: &SimulateOptions) -> bool {
     let report = outage::run(Outage {
         days,
         sms_per_second: options.sms_per_second,
@@ -90,7 +90,7 @@ fn outage(days: u32, options: &Options) -> bool {
 }
 
 /// Whether every promise was kept.
-fn many(options: &Options) -> bool {
+fn many(options: &SimulateOptions) -> bool {
     let seeds = options.seeds;
     let began = Instant::now();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -141,7 +141,7 @@ fn tell(run: &Run, broken: Option<Variant>) {
     );
 }
 
-fn replay(seed: u64, options: &Options) -> bool {
+fn replay(seed: u64, options: &SimulateOptions) -> bool {
     let run = run(seed, options.broken, true);
     if options.trace {
         let about = options.about.clone().or_else(|| {

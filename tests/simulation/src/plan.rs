@@ -8,7 +8,7 @@ use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
 use bridge::wire::queue_messages::{DeadLetter, decode};
 
-use crate::africas_talking::{self, Account, Verdict};
+use crate::africas_talking::{self, Account, SendDecision};
 use crate::broken::Variant;
 use crate::faults::Rates;
 use crate::lambda::{self, Function};
@@ -303,14 +303,14 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
         }
         9 => {
             let cause = *world.random.pick(&[
-                Verdict::Rejected(402),
-                Verdict::Rejected(405),
-                Verdict::NoRecipient("InvalidSenderId"),
-                Verdict::Http(401, false),
+                SendDecision::Rejected(402),
+                SendDecision::Rejected(405),
+                SendDecision::NoRecipient("InvalidSenderId"),
+                SendDecision::Http(401, false),
             ]);
             let mut at = world.africas_talking.borrow_mut();
             at.user_is_well = world.random.chance(200_000);
-            if cause != Verdict::Rejected(405) && world.random.chance(400_000) {
+            if cause != SendDecision::Rejected(405) && world.random.chance(400_000) {
                 // Of the sender IDs that are configured, this one.
                 let unknown = Some("20880".to_owned());
                 at.unknown_sender_ids.insert(unknown, cause);
@@ -323,10 +323,10 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
         10 => {
             let taken = world.random.chance(500_000);
             let sick = *world.random.pick(&[
-                Verdict::Http(503, taken),
-                Verdict::NoAnswer(taken),
-                Verdict::Code500(taken),
-                Verdict::NotConnected,
+                SendDecision::Http(503, taken),
+                SendDecision::NoAnswer(taken),
+                SendDecision::Code500(taken),
+                SendDecision::NotConnected,
             ]);
             let mut at = world.africas_talking.borrow_mut();
             at.account = Account::Failing(sick);

@@ -18,7 +18,7 @@ use bridge::ports::{
 };
 
 use crate::executor::TaskId;
-use crate::faults::{Call, Disposition};
+use crate::faults::{CallDisposition, PortCall};
 use crate::lambda::{self, Function};
 use crate::plan::SECRET_KEY;
 use crate::queue::BATCH;
@@ -77,31 +77,31 @@ impl Ctx {
     }
 
     /// A call. `None` when it fails.
-    async fn call<T>(&self, call: Call, effect: impl FnOnce() -> T) -> Option<T> {
+    async fn call<T>(&self, call: PortCall, effect: impl FnOnce() -> T) -> Option<T> {
         let world = &self.world;
         let disposition = world.faults.disposition(self.function, call, &world.random);
-        if disposition != Disposition::Fine {
+        if disposition != CallDisposition::Fine {
             world.count(|| format!("{} {call:?}: {disposition:?}", self.function.name()));
             world.note(|| format!("#{} {call:?} {disposition:?}", self.task.get()));
         }
         // Whoever calls Medic or Africa's Talking has set a time to that, connecting included.
-        let is_outside = matches!(call, Call::Post | Call::Sms | Call::User);
+        let is_outside = matches!(call, PortCall::Post | PortCall::Sms | PortCall::User);
         self.pass(if is_outside { 4_000 } else { i64::MAX }).await;
         match disposition {
-            Disposition::FailsBefore => return None,
-            Disposition::DiesBefore => world.die(self.task.get()).await,
-            Disposition::Slow(wait_ms) => world.sleep(wait_ms).await,
+            CallDisposition::FailsBefore => return None,
+            CallDisposition::DiesBefore => world.die(self.task.get()).await,
+            CallDisposition::Slow(wait_ms) => world.sleep(wait_ms).await,
             _ => {}
         }
         let result = effect();
-        if let Disposition::AnswersSlowly(wait_ms) = disposition {
+        if let CallDisposition::AnswersSlowly(wait_ms) = disposition {
             world.sleep(wait_ms).await;
         }
-        if disposition == Disposition::DiesAfter {
+        if disposition == CallDisposition::DiesAfter {
             world.die(self.task.get()).await;
         }
         self.pass(i64::MAX).await;
-        (disposition != Disposition::FailsAfter).then_some(result)
+        (disposition != CallDisposition::FailsAfter).then_some(result)
     }
 
     async fn pass(&self, longest_ms: i64) {
@@ -139,7 +139,7 @@ impl Queue for SimQueue {
             let batch: Vec<NewMessage> = rest.by_ref().take(BATCH).collect();
             let count = batch.len();
             self.ctx.world.uses_queue(self.ctx.function, self.name);
-            let sent = self.ctx.call(Call::Send, || {
+            let sent = self.ctx.call(PortCall::Send, || {
                 batch
                     .into_iter()
                     .map(|message| self.send_one(message))
@@ -156,7 +156,7 @@ impl Queue for SimQueue {
         for batch in records.chunks(BATCH) {
             let world = &self.ctx.world;
             world.uses_queue(self.ctx.function, self.name);
-            let hidden = self.ctx.call(Call::ChangeVisibility, || {
+            let hidden = self.ctx.call(PortCall::ChangeVisibility, || {
                 let mut queue = world.queue(self.name).borrow_mut();
                 batch
                     .iter()
@@ -210,7 +210,7 @@ pub struct SimLedger(pub Rc<Ctx>);
 impl LedgerStore for SimLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
-        let rows = self.0.call(Call::Read, || {
+        let rows = self.0.call(PortCall::Read, || {
             let (rows, units) = world.ledger.borrow().read(keys);
             self.reads(units);
             rows
@@ -221,7 +221,7 @@ impl LedgerStore for SimLedger {
 
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
         let world = &self.0.world;
-        let written = self.0.call(Call::Write, || {
+        let written = self.0.call(PortCall::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
                 return Ok(Written::Conflict);
@@ -258,7 +258,7 @@ impl LedgerStore for SimLedger {
 
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
         let world = &self.0.world;
-        let named = self.0.call(Call::Unsettled, || {
+        let named = self.0.call(PortCall::Unsettled, || {
             let (named, units) = world.ledger.borrow().unsettled(number_hash, limit);
             self.reads(units);
             named
@@ -279,7 +279,7 @@ impl SimLedger {
     /// What the index names, with the rows as it remembers them.
     pub async fn named(&self, limit: usize) -> Result<Vec<MessageRow>, LedgerError> {
         let world = &self.0.world;
-        let named = self.0.call(Call::Unreported, || {
+        let named = self.0.call(PortCall::Unreported, || {
             let (named, units) = world.ledger.borrow().unreported(limit);
             self.reads(units);
             named
@@ -298,7 +298,7 @@ impl Medic for SimMedic {
         let world = &self.0.world;
         credentials(world)?;
         let timeout_ms = millis(world.settings.post_timeout);
-        let sent = self.0.call(Call::Post, || {
+        let sent = self.0.call(PortCall::Post, || {
             world.note(|| format!("#{} posts {body}", self.0.task.get()));
             medic::post(world, &body, timeout_ms)
         });
@@ -319,7 +319,7 @@ impl AfricasTalking for SimAfricasTalking {
         let task = self.0.task.get();
         let sent = self
             .0
-            .call(Call::Sms, || africas_talking::send(world, task, &sms));
+            .call(PortCall::Sms, || africas_talking::send(world, task, &sms));
         match sent.await {
             Some(slot) => Ok(slot.wait().await),
             None => Ok(Response::NotConnected),
@@ -331,7 +331,7 @@ impl AfricasTalkingAccount for SimAfricasTalking {
     async fn user(&self) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
-        let asked = self.0.call(Call::User, || africas_talking::user(world));
+        let asked = self.0.call(PortCall::User, || africas_talking::user(world));
         match asked.await {
             Some((answer, after_ms)) => {
                 world.sleep(after_ms).await;
@@ -359,7 +359,7 @@ pub struct SimSecret(pub Rc<Ctx>);
 impl SecretStore for SimSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
         let world = &self.0.world;
-        let secret = self.0.call(Call::Secret, || {
+        let secret = self.0.call(PortCall::Secret, || {
             world.count(|| "the secret is read".to_owned());
             world.secret.borrow().clone()
         });
@@ -375,9 +375,9 @@ pub struct SimHash(pub Rc<Ctx>);
 impl KeyedHash for SimHash {
     async fn hash(&self, text: &str) -> Result<String, SecretError> {
         let key = format!("{SECRET_KEY}-1");
-        let hash = self
-            .0
-            .call(Call::Secret, || hmac_hex(key.as_bytes(), text.as_bytes()));
+        let hash = self.0.call(PortCall::Secret, || {
+            hmac_hex(key.as_bytes(), text.as_bytes())
+        });
         hash.await
             .ok_or_else(|| SecretError("no answer".to_owned()))
     }

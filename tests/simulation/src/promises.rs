@@ -10,11 +10,11 @@ use bridge::domain::status::{Status, reported_status};
 use bridge::domain::time::millis;
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, IncomingSms, decode};
-use models::medic::{MessageState, Outgoing};
+use models::medic::{MessageState, OutgoingMessage};
 
-use crate::africas_talking::{SendCall, Verdict};
-use crate::medic::{MedicModel, POISONS, status_of};
-use crate::queue::Message;
+use crate::africas_talking::{SendCall, SendDecision};
+use crate::medic::{MedicInWorld, POISONS, status_of};
+use crate::queue::QueuedMessage;
 use crate::world::{MINUTE_MS, QueueName, World};
 
 /// What the clocks of two invocations may differ by, in milliseconds.
@@ -153,8 +153,17 @@ fn incoming(world: &World) -> Vec<Breach> {
             found.push(breach(1, &sms.id, "is another text or sender in Medic"));
         }
     }
-    for body in world.dead.borrow().iter() {
-        found.push(breach(1, body, "was moved to a dead-letter queue by SQS"));
+    for body in world.expired.borrow().iter() {
+        if !matches!(
+            decode(body),
+            Ok(ExchangeMessage::Poll | ExchangeMessage::Continue)
+        ) {
+            found.push(breach(
+                1,
+                body,
+                "was dropped by SQS, because it was too old",
+            ));
+        }
     }
     found
 }
@@ -265,7 +274,7 @@ impl Once {
 
 /// 2: what Medic offered was sent once; twice at most, if nobody could know; or it failed, with a
 /// reason.
-fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
+fn sent(world: &World, message: &OutgoingMessage) -> Vec<Breach> {
     let mut found = Vec::new();
     let at = world.africas_talking.borrow();
     let calls = at.calls_for(&message.id);
@@ -360,7 +369,7 @@ fn closed_without_acceptance(world: &World) -> Vec<Breach> {
     let is_accepted = |open: &Range<i64>| {
         let open = open.start - CLOCKS_DIFFER_MS..open.end;
         at.calls.iter().any(|call| {
-            let is_slow = matches!(call.verdict, Verdict::AcceptedSlowly(_));
+            let is_slow = matches!(call.verdict, SendDecision::AcceptedSlowly(_));
             let is_heard = call.verdict.is_clear() || is_slow;
             open.contains(&call.at_ms) && call.verdict.is_taken() && is_heard
         })
@@ -377,7 +386,7 @@ fn is_heard(world: &World, call: &SendCall) -> bool {
 }
 
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.
-fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
+fn reported(world: &World, message: &OutgoingMessage) -> Vec<Breach> {
     let mut found = Vec::new();
     let history = message.history.iter();
     let reported: Vec<Status> = history.filter_map(|row| status_of(row.state)).collect();
@@ -402,8 +411,8 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
     for call in at.calls_for(&message.id) {
         let Some(at_id) = &call.at_id else { continue };
         let accepted = match call.verdict {
-            Verdict::Accepted(100) => Status::Pending,
-            Verdict::Accepted(102) => Status::Unsent,
+            SendDecision::Accepted(100) => Status::Pending,
+            SendDecision::Accepted(102) => Status::Unsent,
             _ => Status::Sent,
         };
         let known = row.at_ids.iter().any(|id| id.as_str() == at_id);
@@ -441,7 +450,7 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
 
 /// Whether this is poison in quarantine, about which nothing more can be learned: Medic has stored
 /// nothing since it failed last.
-fn rests_in_quarantine(medic: &MedicModel, message: &Message) -> bool {
+fn rests_in_quarantine(medic: &MedicInWorld, message: &QueuedMessage) -> bool {
     let Ok(ExchangeMessage::Quarantined(one)) = decode(&message.body) else {
         return false;
     };
@@ -478,7 +487,7 @@ pub fn at_rest(world: &World) -> Result<(), (String, String)> {
             return waits(&message.body, &format!("waits in {name:?}"));
         }
     }
-    let refuses = |id: &str| medic.outgoing(id).is_some_and(Outgoing::is_failing);
+    let refuses = |id: &str| medic.outgoing(id).is_some_and(OutgoingMessage::is_failing);
     if let Some(message) = medic.waiting().find(|message| !refuses(&message.id)) {
         return waits(&message.id, "waits in Medic");
     }

@@ -12,7 +12,7 @@ use bridge::ports::NewMessage;
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, encode};
 
-use crate::africas_talking::{self, Verdict, text_for};
+use crate::africas_talking::{self, SendDecision, text_for};
 use crate::lambda::{self, Function};
 use crate::medic::{Logged, PostDisposition, status_of};
 use crate::promises;
@@ -142,7 +142,7 @@ impl Scenario {
     }
 
     /// What becomes of the next requests to send.
-    pub fn verdicts(&self, verdicts: &[Verdict]) {
+    pub fn verdicts(&self, verdicts: &[SendDecision]) {
         self.africas_talking.borrow_mut().script.extend(verdicts);
     }
 

@@ -8,21 +8,21 @@ use bridge::domain::message::Sending;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
 use bridge::domain::time::millis;
-use simulation::africas_talking::{Account, Verdict};
-use simulation::faults::{Call, Disposition};
+use simulation::africas_talking::{Account, SendDecision};
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 use simulation::world::{MINUTE_MS, QueueName, Settings};
 
-const ACCOUNT_WIDE: [Verdict; 5] = [
-    Verdict::Rejected(402),
-    Verdict::Rejected(405),
-    Verdict::NoRecipient("InvalidSenderId"),
-    Verdict::Http(401, false),
-    Verdict::Http(403, false),
+const ACCOUNT_WIDE: [SendDecision; 5] = [
+    SendDecision::Rejected(402),
+    SendDecision::Rejected(405),
+    SendDecision::NoRecipient("InvalidSenderId"),
+    SendDecision::Http(401, false),
+    SendDecision::Http(403, false),
 ];
 
-fn fails(scenario: &Scenario, verdict: Verdict) {
+fn fails(scenario: &Scenario, verdict: SendDecision) {
     scenario.africas_talking.borrow_mut().account = Account::Failing(verdict);
 }
 
@@ -68,10 +68,10 @@ fn a_failure_of_the_account_opens_the_circuit_fails_none_and_alarms_once() {
         let at = scenario.africas_talking.borrow();
         let (calls, questions) = (at.calls.len(), at.user_calls);
         assert!(calls <= 8 + 6 * 13, "{cause:?}: {calls} calls");
-        let is_asked = matches!(cause, Verdict::Rejected(405) | Verdict::Http(..));
+        let is_asked = matches!(cause, SendDecision::Rejected(405) | SendDecision::Http(..));
         let expected = if is_asked { 300..=490 } else { 0..=8 };
         assert!(expected.contains(&questions), "{cause:?}: {questions}");
-        if let Verdict::Http(..) = cause {
+        if let SendDecision::Http(..) = cause {
             assert!(calls <= 8 + 7, "{cause:?}: {calls} calls");
         }
         drop(at);
@@ -85,7 +85,7 @@ fn a_failure_of_the_account_opens_the_circuit_fails_none_and_alarms_once() {
 #[test]
 fn an_open_circuit_is_tried_by_one_message_at_a_time() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::Rejected(405));
+    fails(&scenario, SendDecision::Rejected(405));
     scenario.wants("out-0");
     scenario.minutes(1);
     for n in 1..30 {
@@ -103,13 +103,13 @@ fn an_open_circuit_is_tried_by_one_message_at_a_time() {
 }
 
 /// No answer, or one that says nothing, whether or not the SMS goes out.
-const SICK: [Verdict; 6] = [
-    Verdict::Http(503, false),
-    Verdict::Http(503, true),
-    Verdict::NoAnswer(false),
-    Verdict::NoAnswer(true),
-    Verdict::Code500(false),
-    Verdict::Unreadable(false),
+const SICK: [SendDecision; 6] = [
+    SendDecision::Http(503, false),
+    SendDecision::Http(503, true),
+    SendDecision::NoAnswer(false),
+    SendDecision::NoAnswer(true),
+    SendDecision::Code500(false),
+    SendDecision::Unreadable(false),
 ];
 
 #[test]
@@ -180,7 +180,7 @@ fn an_hour_without_an_answer_opens_the_circuit_after_five_fails_none_and_alarms_
 #[test]
 fn without_a_connection_the_circuit_opens_after_five_calls_and_nothing_is_in_doubt() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::NotConnected);
+    fails(&scenario, SendDecision::NotConnected);
     campaign(&scenario, 40);
     scenario.minutes(60);
     assert_eq!(scenario.events("circuit_opened"), 1);
@@ -208,7 +208,7 @@ fn without_a_connection_the_circuit_opens_after_five_calls_and_nothing_is_in_dou
 fn without_an_answer_and_with_nothing_new_what_is_in_doubt_is_sent_once_an_hour_or_not_at_all() {
     for user_is_well in [false, true] {
         let scenario = Scenario::default();
-        fails(&scenario, Verdict::NoAnswer(false));
+        fails(&scenario, SendDecision::NoAnswer(false));
         scenario.africas_talking.borrow_mut().user_is_well = user_is_well;
         for n in 0..6 {
             scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
@@ -242,7 +242,7 @@ fn without_an_answer_and_with_nothing_new_what_is_in_doubt_is_sent_once_an_hour_
 #[test]
 fn a_pilot_in_doubt_makes_room_for_a_message_that_is_not() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::Http(503, false));
+    fails(&scenario, SendDecision::Http(503, false));
     for n in 0..5 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
     }
@@ -266,7 +266,7 @@ fn when_the_credit_is_topped_up_the_first_sms_comes_within_a_minute_and_300_with
     // Also before the first question, and hours later.
     for minutes in [0, 1, 7, 60, 8 * 60] {
         let scenario = Scenario::default();
-        fails(&scenario, Verdict::Rejected(405));
+        fails(&scenario, SendDecision::Rejected(405));
         campaign(&scenario, 300);
         scenario.minutes(minutes);
         scenario.seconds(20);
@@ -291,12 +291,12 @@ fn when_the_credit_is_topped_up_the_first_sms_comes_within_a_minute_and_300_with
 #[test]
 fn every_trouble_of_the_account_ends_within_a_minute() {
     for trouble in [
-        Verdict::Http(401, false),
-        Verdict::Http(403, false),
-        Verdict::Http(404, false),
-        Verdict::Http(503, false),
-        Verdict::NoAnswer(false),
-        Verdict::NotConnected,
+        SendDecision::Http(401, false),
+        SendDecision::Http(403, false),
+        SendDecision::Http(404, false),
+        SendDecision::Http(503, false),
+        SendDecision::NoAnswer(false),
+        SendDecision::NotConnected,
     ] {
         for minutes in [6, 60, 24 * 60] {
             let scenario = Scenario::default();
@@ -321,7 +321,7 @@ fn every_trouble_of_the_account_ends_within_a_minute() {
 #[test]
 fn a_pilot_that_is_lost_is_replaced() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::Rejected(405));
+    fails(&scenario, SendDecision::Rejected(405));
     scenario.wants("out-0");
     scenario.minutes(1);
     // It was sent by hand and discarded, for example.
@@ -339,7 +339,7 @@ fn a_pilot_that_is_lost_is_replaced() {
 }
 
 /// A world with two sender IDs, of which Africa's Talking does not know one.
-fn with_an_unknown_sender_id(verdict: Verdict) -> Scenario {
+fn with_an_unknown_sender_id(verdict: SendDecision) -> Scenario {
     let settings = Settings {
         sender_ids: Rc::new(SenderIds::parse("MYORG,+25670=20880").unwrap()),
         ..Settings::default()
@@ -355,9 +355,9 @@ fn with_an_unknown_sender_id(verdict: Verdict) -> Scenario {
 #[test]
 fn an_unknown_sender_id_stops_its_own_messages_and_no_others() {
     for verdict in [
-        Verdict::Rejected(402),
-        Verdict::NoRecipient("InvalidSenderId"),
-        Verdict::Http(401, false),
+        SendDecision::Rejected(402),
+        SendDecision::NoRecipient("InvalidSenderId"),
+        SendDecision::Http(401, false),
     ] {
         let scenario = with_an_unknown_sender_id(verdict);
         for n in 0..20 {
@@ -395,10 +395,10 @@ fn an_unknown_sender_id_stops_its_own_messages_and_no_others() {
 
 #[test]
 fn an_unknown_sender_id_does_not_keep_the_account_stopped() {
-    let scenario = with_an_unknown_sender_id(Verdict::Rejected(402));
+    let scenario = with_an_unknown_sender_id(SendDecision::Rejected(402));
     scenario.wants_to("unknown", "+256700000001");
     scenario.minutes(1);
-    fails(&scenario, Verdict::Rejected(405));
+    fails(&scenario, SendDecision::Rejected(405));
     scenario.wants("known");
     scenario.minutes(10);
     assert_eq!(scenario.events("circuit_opened"), 2);
@@ -411,10 +411,10 @@ fn an_unknown_sender_id_does_not_keep_the_account_stopped() {
 #[test]
 fn a_refusal_that_comes_after_the_close_of_a_call_that_began_before_opens_nothing() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::Rejected(405));
-    let slow = Disposition::AnswersSlowly(70_000);
+    fails(&scenario, SendDecision::Rejected(405));
+    let slow = CallDisposition::AnswersSlowly(70_000);
     let sender = Function::OutboundSender;
-    scenario.faults.script(sender, Call::Sms, 0, slow, 1);
+    scenario.faults.script(sender, PortCall::Sms, 0, slow, 1);
     scenario.wants("slow");
     scenario.seconds(10);
     assert_eq!(scenario.calls("slow"), 1);
@@ -432,7 +432,7 @@ fn a_refusal_that_comes_after_the_close_of_a_call_that_began_before_opens_nothin
 #[test]
 fn while_the_circuit_is_open_a_batch_costs_two_requests_and_one_read() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::Rejected(405));
+    fails(&scenario, SendDecision::Rejected(405));
     campaign(&scenario, 400);
     scenario.minutes(10);
     let before = scenario.meter.borrow().of(Function::OutboundSender);
@@ -461,7 +461,7 @@ fn while_the_circuit_is_open_a_batch_costs_two_requests_and_one_read() {
 #[test]
 fn a_report_settles_what_is_in_doubt_also_while_the_circuit_breaker_is_open() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::NoAnswer(true));
+    fails(&scenario, SendDecision::NoAnswer(true));
     for n in 0..6 {
         scenario.wants_to(&format!("out-{n}"), &format!("+25470000000{n}"));
     }
@@ -485,7 +485,7 @@ fn what_waits_for_an_answer_of_africas_talking_expires_by_its_age() {
     let mut settings = Settings::default();
     settings.rules.max_age = Duration::from_hours(2);
     let scenario = Scenario::new(settings);
-    fails(&scenario, Verdict::Http(503, false));
+    fails(&scenario, SendDecision::Http(503, false));
     for n in 0..30 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
     }
@@ -506,14 +506,14 @@ fn what_waits_for_an_answer_of_africas_talking_expires_by_its_age() {
 #[test]
 fn errors_for_one_recipient_and_errors_between_answers_open_no_circuit() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::Code500(false); 2]);
+    scenario.verdicts(&[SendDecision::Code500(false); 2]);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(scenario.reason("out-1").as_deref(), Some("outcome unknown"));
     // Of a campaign, every third call: five come together often, and never without an answer between.
     let campaign = (0..100).map(|n| match n % 3 {
-        0 => Verdict::Http(503, false),
-        _ => Verdict::Accepted(101),
+        0 => SendDecision::Http(503, false),
+        _ => SendDecision::Accepted(101),
     });
     scenario
         .africas_talking
@@ -532,17 +532,17 @@ fn errors_for_one_recipient_and_errors_between_answers_open_no_circuit() {
 #[test]
 fn another_failure_that_africas_talking_comes_back_with_keeps_the_same_circuit_open() {
     let scenario = Scenario::default();
-    fails(&scenario, Verdict::Http(503, false));
+    fails(&scenario, SendDecision::Http(503, false));
     for n in 0..20 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
         scenario.seconds(30);
     }
-    fails(&scenario, Verdict::Rejected(405));
+    fails(&scenario, SendDecision::Rejected(405));
     scenario.minutes(30);
     assert_eq!(scenario.events("circuit_opened"), 1);
     assert!(scenario.was_written("insufficient_balance"));
     // A readable answer that is none of the account's does not end that one.
-    fails(&scenario, Verdict::Http(429, false));
+    fails(&scenario, SendDecision::Http(429, false));
     scenario.minutes(60);
     assert_eq!(scenario.events("circuit_closed"), 0);
     works_again(&scenario);
@@ -556,7 +556,7 @@ fn what_waits_for_the_circuit_expires_by_its_age_and_is_not_sent_afterwards() {
     let mut settings = Settings::default();
     settings.rules.max_age = Duration::from_hours(2);
     let scenario = Scenario::new(settings);
-    fails(&scenario, Verdict::Rejected(405));
+    fails(&scenario, SendDecision::Rejected(405));
     scenario.wants_to("out-1", PHONE);
     scenario.minutes(110);
     scenario.wants_to("out-2", OTHER_PHONE);

@@ -98,12 +98,12 @@ const CAUGHT_BY: [(Variant, &str, u64); 17] = [
     (
         Variant::ClosedByUserCall,
         "a circuit breaker closed without an acceptance",
-        1,
+        7,
     ),
     (
         Variant::HeldMessageCounted,
-        "was moved to a dead-letter queue by SQS",
-        1,
+        "was never sent, and is ReceivedByGateway",
+        7,
     ),
 ];
 

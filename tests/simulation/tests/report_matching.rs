@@ -6,12 +6,12 @@ use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 use bridge::ports::Row;
-use simulation::africas_talking::{self, Verdict};
+use simulation::africas_talking::{self, SendDecision};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 
 /// A message of which nobody knows whether Africa's Talking took it.
 fn unknown(scenario: &Scenario, id: &str, to: &str, was_taken: bool) {
-    scenario.verdicts(&[Verdict::NoAnswer(was_taken)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(was_taken)]);
     scenario.wants_to(id, to);
     scenario.poll();
     scenario.seconds(50);
@@ -37,7 +37,7 @@ fn matching_report_is_believed_only_when_no_answer_can_come_any_more() {
 #[test]
 fn two_unknown_messages_to_one_number_match_nothing_and_each_follows_the_policy() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::NoAnswer(true), Verdict::NoAnswer(false)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(true), SendDecision::NoAnswer(false)]);
     scenario.wants("out-1");
     scenario.wants("out-2");
     scenario.seconds(60);
@@ -82,7 +82,7 @@ fn the_report_of_the_first_attempt_after_the_resend_is_joined_with_the_seconds()
     let scenario = Scenario::default();
     unknown(&scenario, "out-1", PHONE, true);
     let first = scenario.africas_talking.borrow().calls[0].at_id.clone();
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.minutes(8);
     assert_eq!(scenario.calls("out-1"), 2);
     scenario.report("out-1", "Failed");
@@ -110,7 +110,7 @@ fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
         .ledger
         .borrow_mut()
         .freeze_index(Row::Message(hidden));
-    scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+    scenario.verdicts(&[SendDecision::AcceptedSlowly(10_000)]);
     scenario.copy_into_outbox("out-2");
     scenario.seconds(5);
     assert_eq!(scenario.calls("out-2"), 1);

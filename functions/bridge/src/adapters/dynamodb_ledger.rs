@@ -33,6 +33,7 @@ use aws_sdk_dynamodb::types::{
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use super::aws::describe;
+use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
 use crate::domain::exchange::ExchangeRow;
@@ -61,6 +62,9 @@ const UNMATCHED_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// The limits of a recipient count over a day at most.
 const RECIPIENT_RETENTION: Duration = Duration::from_hours(2 * 24);
+
+/// No record stays in its queue for longer.
+const ATTEMPTS_RETENTION: Duration = Duration::from_hours(14 * 24);
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -162,6 +166,10 @@ impl<S: Runtime> LedgerTable<S> {
             }
             Row::Account(account) => to_item(account).map_err(unwritable)?,
             Row::Exchange(exchange) => to_item(exchange).map_err(unwritable)?,
+            Row::Attempts(attempts) => {
+                retention = ATTEMPTS_RETENTION;
+                to_item(attempts).map_err(unwritable)?
+            }
             Row::Recipient(recipient) => {
                 retention = RECIPIENT_RETENTION;
                 to_item(recipient).map_err(unwritable)?
@@ -351,6 +359,7 @@ fn primary_key(key: &Key) -> Item {
         Key::Sms(id) => format!("sms#{}", id.as_str()),
         Key::Account => "account".to_owned(),
         Key::Exchange => "exchange".to_owned(),
+        Key::Attempts(record) => format!("attempts#{record}"),
         Key::Recipient(number_hash) => format!("recipient#{number_hash}"),
     };
     Item::from([("pk".to_owned(), text(pk))])
@@ -372,6 +381,8 @@ pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
         Row::Sms(from_item::<SmsRow>(item).map_err(unreadable)?)
     } else if pk.starts_with("recipient#") {
         Row::Recipient(from_item::<RecipientRow>(item).map_err(unreadable)?)
+    } else if pk.starts_with("attempts#") {
+        Row::Attempts(from_item::<AttemptsRow>(item).map_err(unreadable)?)
     } else if pk == "exchange" {
         Row::Exchange(from_item::<ExchangeRow>(item).map_err(unreadable)?)
     } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::time::{Timestamp, millis};
+use super::time::Timestamp;
 
 /// Where randomness comes from: the operating system on Lambda, a seed in a simulation.
 pub trait RandomSource {
@@ -10,119 +10,85 @@ pub trait RandomSource {
     fn up_to(&self, limit: u64) -> u64;
 }
 
-/// The longest wait for a retry. A thousand receives (the queues' `maxReceiveCount`) of this are
-/// ten days.
-pub const LONGEST_WAIT: Duration = Duration::from_mins(15);
-
 /// The longest visibility timeout that is set. SQS refuses more than twelve hours, counted from the
 /// receive. This leaves room for the invocation.
 pub const LONGEST_VISIBILITY: Duration = Duration::from_hours(11);
 
-const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// The wait of [`Wait::Retry`]: with its jitter, and with what Lambda needs to receive again, traffic
+/// flows within a minute after any outage.
+pub const RETRY_WAIT: Duration = Duration::from_secs(45);
 
-/// The shortest brief wait, unless the caller names another.
-pub const BRIEF_WAIT: Duration = Duration::from_secs(20);
+/// The longest jitter. It keeps messages that failed together from retrying together.
+pub const LONGEST_JITTER: Duration = Duration::from_secs(10);
 
-/// The longest brief wait. A thousand receives are ten days also with waits by age.
-const LONGEST_BRIEF_WAIT: Duration = Duration::from_mins(30);
+/// The wait of [`Wait::Hold`], without its jitter.
+const HOLD_WAIT: Duration = Duration::from_mins(3);
+const HOLD_JITTER: Duration = Duration::from_mins(1);
 
-/// The kind of wait before a retry.
+/// The shortest wait of [`Wait::Until`].
+const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The first back-off of a message that Africa's Talking surely did not send, and the longest. The
+/// longest is short enough for the first minutes after a night in which Nigeria takes no promotional SMS.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
+
+/// The kind of wait before a retry. Neither a record's age nor its number of receives plays a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Exponential in the number of receives, from five seconds up to [`LONGEST_WAIT`].
-    Growing {
-        /// Never less than this.
-        at_least: Duration,
-    },
-    /// A hundredth of the message's age, up to half an hour. For a message that blocks others while
-    /// the other side works.
-    Brief {
-        /// Never less than this.
-        at_least: Duration,
-    },
-    /// Trouble that is not the record's own (ledger, secret, other side away): 45 s, and up to 10 s at
-    /// random.
+    /// The trouble is not the record's own: Medic, the ledger or a secret is out of reach. 45 seconds,
+    /// and up to ten at random.
     Retry,
-    /// Stopped by an open circuit breaker or a pause: 3 to 4 minutes.
+    /// A circuit breaker is open, or sending is paused. Three to four minutes.
     Hold,
-    /// Not before this instant (at least 5 s); up to a fifth of the wait, at most 10 s, is added at
-    /// random.
+    /// Not before this instant, and not within five seconds. Up to a fifth of the wait is added at
+    /// random, ten seconds at most. Jitter never shortens a wait, so that one that is longer than
+    /// Medic's time-out stays longer.
     Until(Timestamp),
 }
 
 impl Wait {
-    /// The wait without what is added at random.
+    /// The wait without its jitter.
     pub fn at_least(self, now: Timestamp) -> Duration {
         match self {
-            Self::Growing { at_least } | Self::Brief { at_least } => at_least,
-            Self::Retry => Duration::from_secs(45),
-            Self::Hold => Duration::from_mins(3),
-            Self::Until(then) => then.since(now).max(FIRST_WAIT),
+            Self::Retry => RETRY_WAIT,
+            Self::Hold => HOLD_WAIT,
+            Self::Until(until) => until.since(now).max(SHORTEST_WAIT),
         }
     }
 
-    /// The visibility timeout of a record.
+    /// How long the record stays invisible, from now on.
     pub fn visibility(self, now: Timestamp, random: &impl RandomSource) -> Duration {
         let wait = self.at_least(now);
-        let most = match self {
-            Self::Hold => Duration::from_mins(1),
-            Self::Retry => Duration::from_secs(10),
-            _ => (wait / 5).min(Duration::from_secs(10)),
+        let jitter = match self {
+            Self::Retry => LONGEST_JITTER,
+            Self::Hold => HOLD_JITTER,
+            Self::Until(_) => (wait / 5).min(LONGEST_JITTER),
         };
-        let jitter = random.up_to(u64::try_from(most.as_millis()).unwrap_or(0));
-        (wait + Duration::from_millis(jitter)).min(LONGEST_VISIBILITY)
-    }
-
-    /// The wait without jitter, for a message with this number of receives and this age.
-    fn without_jitter(self, receives: u32, age: Duration) -> Duration {
-        match self {
-            Self::Growing { at_least } => {
-                let doublings = receives.saturating_sub(1).min(16);
-                FIRST_WAIT
-                    .saturating_mul(1 << doublings)
-                    .min(LONGEST_WAIT)
-                    .max(at_least)
-            }
-            Self::Brief { at_least } => (age / 100).min(LONGEST_BRIEF_WAIT).max(at_least),
-            Self::Retry | Self::Hold | Self::Until(_) => FIRST_WAIT,
-        }
+        let jitter = random.up_to(u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX));
+        wait.saturating_add(Duration::from_millis(jitter))
+            .min(LONGEST_VISIBILITY)
     }
 }
 
-/// The longest wait of messages that must be retried together, with jitter. Each has its kind of
-/// wait, its number of receives and its age. `None` without messages.
-///
-/// Up to a fifth is added at random, so that messages that failed together do not retry together.
-/// Jitter never shortens a wait, so that one that is longer than Medic's time-out stays longer.
-pub fn longest_wait(
-    waits: impl Iterator<Item = (Wait, u32, Duration)>,
-    random: &impl RandomSource,
-) -> Option<Duration> {
-    let wait = waits
-        .map(|(wait, receives, age)| wait.without_jitter(receives, age))
-        .max()?;
-    let jitter = random.up_to(u64::try_from(millis(wait / 5)).unwrap_or(0));
-    let wait = wait.saturating_add(Duration::from_millis(jitter));
-    Some(wait.min(LONGEST_VISIBILITY))
-}
-
-/// The growing wait with jitter, after the given number of tries (1 for the first).
-pub fn wait(tries: u32, at_least: Duration, random: &impl RandomSource) -> Duration {
-    let wait = Wait::Growing { at_least };
-    longest_wait(std::iter::once((wait, tries, Duration::ZERO)), random).unwrap_or(at_least)
+/// The back-off of a message after so many calls that surely sent nothing (1 for the first): from five
+/// seconds, doubling, up to fifteen minutes.
+pub fn backoff(not_sent: u32) -> Duration {
+    let doublings = not_sent.saturating_sub(1).min(16);
+    FIRST_BACKOFF
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_BACKOFF)
 }
 
 /// A wait in whole seconds, as SQS takes it, rounded up.
 pub fn whole_seconds(wait: Duration) -> i32 {
-    let wait = millis(wait.min(LONGEST_VISIBILITY));
-    i32::try_from((wait + 999) / 1000).unwrap_or(i32::MAX)
+    let wait = wait.min(LONGEST_VISIBILITY).as_millis();
+    i32::try_from(wait.div_ceil(1000)).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TEN_DAYS: Duration = Duration::from_hours(10 * 24);
 
     struct Lowest;
     impl RandomSource for Lowest {
@@ -138,92 +104,37 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap() {
-        let waits: Vec<u64> = (1..=10)
-            .map(|tries| wait(tries, Duration::ZERO, &Lowest).as_secs())
-            .collect();
-        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
-        assert_eq!(wait(u32::MAX, Duration::ZERO, &Lowest), LONGEST_WAIT);
-    }
-
-    #[test]
-    fn jitter_is_on_top_of_the_wait_and_never_under_it() {
-        assert_eq!(
-            wait(1, Duration::from_secs(65), &Lowest),
-            Duration::from_secs(65)
-        );
-        assert_eq!(
-            wait(1, Duration::from_secs(65), &Highest),
-            Duration::from_secs(78)
-        );
-    }
-
-    #[test]
-    fn a_thousand_receives_are_ten_days() {
-        let total: Duration = (1..=1000)
-            .map(|tries| wait(tries, Duration::ZERO, &Lowest))
-            .sum();
-        assert!(total >= TEN_DAYS, "{total:?}");
-    }
-
-    #[test]
-    fn brief_waits_grow_with_age_and_ten_days_of_them_are_no_thousand() {
-        let brief = |age| {
-            let at_least = BRIEF_WAIT;
-            let wait = std::iter::once((Wait::Brief { at_least }, 900, age));
-            longest_wait(wait, &Lowest).unwrap()
-        };
-        assert_eq!(brief(Duration::ZERO), Duration::from_secs(20));
-        assert_eq!(brief(Duration::from_hours(1)), Duration::from_secs(36));
-        assert_eq!(brief(Duration::MAX), LONGEST_BRIEF_WAIT);
-        let mut age = Duration::ZERO;
-        let mut receives = 0;
-        while age < TEN_DAYS {
-            age += brief(age);
-            receives += 1;
+    fn each_kind_of_wait_has_its_bounds() {
+        let now = Timestamp::from_millis(1_000);
+        let later = |seconds| Wait::Until(now + Duration::from_secs(seconds));
+        for (wait, lowest, highest) in [
+            (Wait::Retry, 45, 55),
+            (Wait::Hold, 180, 240),
+            (Wait::Until(Timestamp::from_millis(0)), 5, 6),
+            (later(2), 5, 6),
+            (later(20), 20, 24),
+            (later(120), 120, 130),
+            (later(3600), 3600, 3610),
+            (Wait::Until(Timestamp::MAX), 39_600, 39_600),
+        ] {
+            let bounds = (
+                wait.visibility(now, &Lowest).as_secs(),
+                wait.visibility(now, &Highest).as_secs(),
+            );
+            assert_eq!(bounds, (lowest, highest), "{wait:?}");
         }
-        assert!(receives < 1000, "{receives}");
     }
 
     #[test]
-    fn what_comes_together_waits_as_long_as_the_longest() {
-        let waits = [
-            (
-                Wait::Growing {
-                    at_least: Duration::ZERO,
-                },
-                1,
-                Duration::ZERO,
-            ),
-            (
-                Wait::Growing {
-                    at_least: Duration::from_secs(65),
-                },
-                1,
-                Duration::ZERO,
-            ),
-            (
-                Wait::Brief {
-                    at_least: BRIEF_WAIT,
-                },
-                1,
-                Duration::ZERO,
-            ),
-        ];
-        assert_eq!(
-            longest_wait(waits.into_iter(), &Lowest),
-            Some(Duration::from_secs(65))
-        );
-        assert_eq!(
-            longest_wait(waits.into_iter(), &Highest),
-            Some(Duration::from_secs(78))
-        );
-        assert_eq!(longest_wait(std::iter::empty(), &Lowest), None);
+    fn the_backoff_of_a_message_doubles_up_to_a_quarter_of_an_hour() {
+        let waits: Vec<u64> = (1..=10).map(|calls| backoff(calls).as_secs()).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
+        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+        assert_eq!(backoff(0), FIRST_BACKOFF);
     }
 
     #[test]
     fn no_wait_is_longer_than_sqs_takes() {
-        assert_eq!(wait(1, Duration::MAX / 2, &Highest), LONGEST_VISIBILITY);
         assert_eq!(whole_seconds(Duration::MAX), 39_600);
         assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
         assert_eq!(whole_seconds(Duration::ZERO), 0);

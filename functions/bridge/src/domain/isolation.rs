@@ -30,6 +30,9 @@ const IN_DOUBT_TO_QUARANTINE: u32 = 2;
 /// Why what never got an answer is suspected.
 const NO_ANSWER: &str = "Medic never answered a POST that brought it alone";
 
+/// Why a message is suspected during which Lambda killed the function.
+const NEVER_ENDED: &str = "the function was killed while it brought this message alone";
+
 /// A message of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -131,6 +134,8 @@ pub struct Isolation {
     tried: BTreeSet<IncomingId>,
     /// Messages that failed alone and wait all the same.
     kept: BTreeSet<IncomingId>,
+    /// Messages during which earlier invocations were killed.
+    suspects: BTreeSet<IncomingId>,
     /// What was decided on and not yet done.
     acts: VecDeque<Step>,
     /// Statuses that failed together.
@@ -154,6 +159,7 @@ impl Isolation {
             statuses_first: memory.in_doubt == Some(InDoubt::Messages),
             tried: BTreeSet::new(),
             kept: BTreeSet::new(),
+            suspects: BTreeSet::new(),
             acts: VecDeque::new(),
             parts: VecDeque::new(),
             kept_statuses: BTreeSet::new(),
@@ -161,6 +167,14 @@ impl Isolation {
             was_status_taken: false,
             memory,
         }
+    }
+
+    /// So many attempts at this message have begun and not ended: it is as if that many POSTs had ended
+    /// in doubt.
+    pub fn suspect(&mut self, id: &IncomingId, attempts: u32) {
+        let posts_in_doubt = self.memory.posts_in_doubt.entry(id.clone()).or_default();
+        *posts_in_doubt = attempts.max(*posts_in_doubt);
+        self.suspects.insert(id.clone());
     }
 
     /// What is done next.
@@ -338,7 +352,13 @@ impl Isolation {
             };
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
-        let mut acts = candidates.filter_map(|one| self.judged(&one.id, NO_ANSWER, now));
+        let mut acts = candidates.filter_map(|one| {
+            let why = match self.suspects.contains(&one.id) {
+                true => NEVER_ENDED,
+                false => NO_ANSWER,
+            };
+            self.judged(&one.id, why, now)
+        });
         acts.next()
     }
 
@@ -355,11 +375,12 @@ impl Isolation {
             if one.quarantine.is_some() {
                 doubtful.push((2, !one.is_new, one));
             } else if seen.insert(&one.sender) && !self.kept.contains(&one.id) {
-                match self.memory.posts_in_doubt.get(&one.id) {
-                    Some(posts_in_doubt) if *posts_in_doubt >= IN_DOUBT_TO_QUARANTINE => {
-                        doubtful.push((1, !one.is_new, one));
-                    }
-                    _ => good.push(one),
+                let posts_in_doubt = self.memory.posts_in_doubt.get(&one.id);
+                let is_doubtful = posts_in_doubt.is_some_and(|n| *n >= IN_DOUBT_TO_QUARANTINE);
+                if is_doubtful || self.suspects.contains(&one.id) {
+                    doubtful.push((1, !one.is_new, one));
+                } else {
+                    good.push(one);
                 }
             }
         }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use crate::domain::backoff::Wait;
 use crate::domain::delivery::{Report, SmsRow, raised_by_reports};
 use crate::domain::status::reported_status;
@@ -13,8 +11,8 @@ use crate::ledger::{self, Rows};
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Queue, Record, Row, Runtime};
+use crate::queue::consumer::{Consumer, Disposition};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
-use crate::queue::retry_later::return_for_retry;
 use crate::wire::queue_messages::{DeliveryReport, decode};
 
 /// The handler and its ports.
@@ -36,21 +34,19 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
     /// Records a batch of reports concurrently, because their order does not matter. Returns the
     /// message ids of the records that go back to the queue.
     pub async fn handle(&self, records: &[Record]) -> Vec<String> {
-        let dispositions = join_all(records.iter().map(|record| self.take(record))).await;
-        let now = self.runtime.now();
-        let undone: Vec<(&Record, Wait)> = records
-            .iter()
-            .zip(dispositions)
-            .filter_map(|(record, back_at)| {
-                let at_least = back_at?.since(now);
-                Some((record, Wait::Growing { at_least }))
-            })
-            .collect();
-        return_for_retry(&self.reports, &undone, &self.runtime).await
+        let consumer = Consumer {
+            queue: &self.reports,
+            dead_letters: &self.dead_letters,
+            ledger: &self.ledger,
+            runtime: &self.runtime,
+        };
+        let records: Vec<&Record> = records.iter().collect();
+        consumer
+            .process(&records, async |record| self.take(record).await)
+            .await
     }
 
-    /// Returns when the record is retried, if it has to be.
-    async fn take(&self, record: &Record) -> Option<Timestamp> {
+    async fn take(&self, record: &Record) -> Disposition {
         let report: DeliveryReport = match decode(&record.body) {
             Ok(report) => report,
             Err(error) => {
@@ -58,17 +54,25 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
                 let dead_letters =
                     dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
                         .await;
-                return (!dead_letters).then(|| self.runtime.now());
+                return match dead_letters {
+                    true => Disposition::Done,
+                    false => Disposition::Return(Wait::Retry),
+                };
             }
         };
-        self.record(&report).await.unwrap_or_else(|error| {
-            self.runtime.record(LogEvent::LedgerFailed {
-                error: Redacted::new(&error),
-            });
-            Some(self.runtime.now())
-        })
+        match self.record(&report).await {
+            Ok(None) => Disposition::Done,
+            Ok(Some(until)) => Disposition::Return(Wait::Until(until)),
+            Err(error) => {
+                self.runtime.record(LogEvent::LedgerFailed {
+                    error: Redacted::new(&error),
+                });
+                Disposition::Return(Wait::Retry)
+            }
+        }
     }
 
+    /// Records the report. Returns until when to wait, if it could still settle an unknown outcome.
     async fn record(&self, report: &DeliveryReport) -> Result<Option<Timestamp>, LedgerError> {
         let status = reported_status(&report.status);
         if status.is_none() {

@@ -1,10 +1,12 @@
 //! Reading and changing rows of the ledger.
 
+pub mod attempts;
 pub mod matching;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
 use crate::domain::exchange::ExchangeRow;
@@ -70,6 +72,14 @@ impl Rows {
             row: remembering(row, read.map(|(before, _)| before), now),
             expected: read.map(|(_, version)| version.clone()),
         })
+    }
+
+    /// The row of the attempts at this record.
+    pub fn attempts(&self, record: &str) -> Option<&AttemptsRow> {
+        match self.0.get(&Key::Attempts(record.to_owned())) {
+            Some((Row::Attempts(row), _)) => Some(row),
+            _ => None,
+        }
     }
 
     /// The exchange's row.

@@ -71,6 +71,7 @@ impl LogEvent {
             | Self::RowUnreadable { .. }
             | Self::BatchUnreadable
             | Self::CannotRun { .. }
+            | Self::AttemptNeverEnded { .. }
             | Self::Panicked { .. } => one(M::Faults),
             Self::ReportMatched { .. }
             | Self::ReportMatchAmbiguous { .. }

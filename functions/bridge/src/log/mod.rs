@@ -242,6 +242,13 @@ pub enum LogEvent {
     },
 
     // Every function that reads a queue.
+    /// An earlier attempt at this record has begun and not ended: Lambda killed the function.
+    AttemptNeverEnded {
+        /// SQS's id of the queue message, or the id of the incoming SMS.
+        id: Redacted,
+        /// How many attempts in a row.
+        attempts: u32,
+    },
     DeadLettered {
         /// SQS's id of the queue message.
         sqs_message_id: Redacted,
@@ -305,6 +312,7 @@ impl LogEvent {
             | Self::CredentialsUnavailable { .. }
             | Self::CannotRun { .. }
             | Self::Panicked { .. }
+            | Self::AttemptNeverEnded { .. }
             | Self::BatchUnreadable => Level::Error,
             Self::KeyRefused { .. }
             | Self::KeyUnavailable { .. }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
 use crate::domain::exchange::ExchangeRow;
@@ -23,6 +24,8 @@ pub enum Key {
     Recipient(String),
     /// The exchange with Medic.
     Exchange,
+    /// The attempts at a queue record.
+    Attempts(String),
 }
 
 /// A row.
@@ -42,6 +45,8 @@ pub enum Row {
     Recipient(RecipientRow),
     /// The exchange with Medic.
     Exchange(ExchangeRow),
+    /// The attempts at a queue record.
+    Attempts(AttemptsRow),
 }
 
 impl Row {
@@ -53,6 +58,7 @@ impl Row {
             Self::Account(_) => Key::Account,
             Self::Recipient(row) => Key::Recipient(row.number_hash.clone()),
             Self::Exchange(_) => Key::Exchange,
+            Self::Attempts(row) => Key::Attempts(row.record.clone()),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Returns records to their queue for retry, each with a visibility timeout that grows.
+//! Returns records to their queue for retry, each with a visibility timeout of its own.
 
 use std::time::Duration;
 
 use super::log_queue_errors;
-use crate::domain::backoff::{Wait, longest_wait, whole_seconds};
+use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::time::Timestamp;
 use crate::log::LogEvent;
 use crate::ports::{Queue, Record, Runtime};
@@ -20,18 +20,11 @@ pub async fn return_for_retry(
     records: &[(&Record, Wait)],
     runtime: &impl Runtime,
 ) -> Vec<String> {
-    let now = runtime.now();
-    // What an open circuit breaker stops comes back as one batch.
-    let hold = Wait::Hold.visibility(now, runtime);
-    let waits = records.iter().filter_map(|one| {
-        let seconds = match one.1 {
-            Wait::Growing { .. } | Wait::Brief { .. } => {
-                longest_seconds(std::slice::from_ref(one), runtime)?
-            }
-            Wait::Hold => whole_seconds(hold),
-            wait => whole_seconds(wait.visibility(now, runtime)),
-        };
-        Some((one.0, seconds))
+    // A batch that is stopped by a circuit breaker comes back as one.
+    let hold = seconds(Wait::Hold, runtime);
+    let waits = records.iter().map(|(record, wait)| match wait {
+        Wait::Hold => (*record, hold),
+        wait => (*record, seconds(*wait, runtime)),
     });
     change_visibilities(queue, waits.collect(), runtime).await
 }
@@ -42,20 +35,16 @@ pub async fn return_together(
     records: &[(&Record, Wait)],
     runtime: &impl Runtime,
 ) -> Vec<String> {
-    let Some(seconds) = longest_seconds(records, runtime) else {
+    let waits = records.iter().map(|(_, wait)| seconds(*wait, runtime));
+    let Some(longest) = waits.max() else {
         return Vec::new();
     };
-    let waits = records.iter().map(|(record, _)| (*record, seconds));
+    let waits = records.iter().map(|(record, _)| (*record, longest));
     change_visibilities(queue, waits.collect(), runtime).await
 }
 
-fn longest_seconds(records: &[(&Record, Wait)], runtime: &impl Runtime) -> Option<i32> {
-    let now = runtime.now();
-    let waits = records.iter().map(|(record, wait)| {
-        let age = now.since(record.sent_at);
-        (*wait, record.receive_count, age)
-    });
-    longest_wait(waits, runtime).map(whole_seconds)
+fn seconds(wait: Wait, runtime: &impl Runtime) -> i32 {
+    whole_seconds(wait.visibility(runtime.now(), runtime))
 }
 
 async fn change_visibilities(
@@ -145,17 +134,7 @@ mod tests {
                 group: None,
             })
             .collect();
-        let waits: Vec<_> = records
-            .iter()
-            .map(|record| {
-                (
-                    record,
-                    Wait::Growing {
-                        at_least: Duration::ZERO,
-                    },
-                )
-            })
-            .collect();
+        let waits: Vec<_> = records.iter().map(|record| (record, Wait::Retry)).collect();
         let around = Around::default();
         let returned_for_retry = return_for_retry(&Kind, &waits, &around)
             .now_or_never()

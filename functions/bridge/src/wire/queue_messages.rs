@@ -156,7 +156,7 @@ macro_rules! redact {
 redact!(IncomingSms: id, QuarantinedSms: quarantine, OutgoingSms: id, DeadLetter: retryable);
 
 #[derive(Deserialize)]
-struct Version {
+struct MessageVersion {
     v: u32,
 }
 
@@ -206,7 +206,8 @@ pub fn encode(message: &impl Serialize) -> String {
 /// # Errors
 /// When the body is not of this type. The caller dead-letters it and never drops it.
 pub fn decode<T: DeserializeOwned>(body: &str) -> Result<T, UnreadableMessage> {
-    let Version { v } = serde_json::from_str(body).map_err(|_| UnreadableMessage::NotJson)?;
+    let MessageVersion { v } =
+        serde_json::from_str(body).map_err(|_| UnreadableMessage::NotJson)?;
     if v != VERSION {
         return Err(UnreadableMessage::Version(v));
     }

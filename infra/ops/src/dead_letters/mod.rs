@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Terminal, format_duration, format_time};
 
-pub use queue::{Item, SourceQueue, peek};
+pub use queue::{DeadLetterItem, SourceQueue, peek};
 use refused_status::RefusedStatus;
 pub use refused_status::report_again;
 
@@ -188,7 +188,7 @@ async fn discard(
     let mut hidden = 0;
     for queue in chosen.queues() {
         let peeked = queue::reserve(stack, queue).await?;
-        let (gone, kept): (Vec<Item>, Vec<Item>) = peeked
+        let (gone, kept): (Vec<DeadLetterItem>, Vec<DeadLetterItem>) = peeked
             .items
             .into_iter()
             .partition(|item| chosen.has(&item.message_id));

@@ -88,7 +88,7 @@ impl SourceQueue {
 
 /// Something that was dead-lettered, ours to work on for a while.
 #[derive(Clone)]
-pub struct Item {
+pub struct DeadLetterItem {
     /// Where it is.
     pub queue: SourceQueue,
     /// SQS's id for it.
@@ -110,7 +110,7 @@ pub struct Item {
 /// What one look has brought.
 pub struct Peeked {
     /// What was seen.
-    pub items: Vec<Item>,
+    pub items: Vec<DeadLetterItem>,
     /// How many more are there that could not be seen.
     pub out_of_sight: usize,
 }
@@ -139,7 +139,7 @@ enum Content {
     Unreadable,
 }
 
-impl Item {
+impl DeadLetterItem {
     #[cfg(test)]
     pub(super) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
         Self {
@@ -326,12 +326,12 @@ async fn see(
     queue: SourceQueue,
     visibility_timeout_s: i32,
 ) -> Result<Peeked, Failure> {
-    let mut items: Vec<Item> = Vec::new();
+    let mut items: Vec<DeadLetterItem> = Vec::new();
     let there = take(stack, queue, visibility_timeout_s, &mut items).await;
     if there.is_err() {
         release(stack, queue, &items).await;
     }
-    items.sort_by_key(Item::came_at);
+    items.sort_by_key(DeadLetterItem::came_at);
     Ok(Peeked {
         out_of_sight: there?.saturating_sub(items.len()),
         items,
@@ -343,7 +343,7 @@ async fn take(
     stack: &Stack,
     queue: SourceQueue,
     visibility_timeout_s: i32,
-    items: &mut Vec<Item>,
+    items: &mut Vec<DeadLetterItem>,
 ) -> Result<usize, Failure> {
     let url = stack.output(queue.dead_letter_output())?;
     while items.len() < READ_AT_MOST {
@@ -363,13 +363,13 @@ async fn take(
             break;
         }
         let seen = messages.into_iter();
-        items.extend(seen.map(|message| Item::of(queue, message)));
+        items.extend(seen.map(|message| DeadLetterItem::of(queue, message)));
     }
     stack.depth(url).await
 }
 
 /// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.
-pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
+pub async fn release(stack: &Stack, queue: SourceQueue, items: &[DeadLetterItem]) {
     let Ok(url) = stack.output(queue.dead_letter_output()) else {
         return;
     };
@@ -390,7 +390,11 @@ pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
 }
 
 /// Deletes items of this queue for good. Gives those that are gone.
-pub async fn delete<'a>(stack: &Stack, queue: SourceQueue, items: &'a [Item]) -> Vec<&'a Item> {
+pub async fn delete<'a>(
+    stack: &Stack,
+    queue: SourceQueue,
+    items: &'a [DeadLetterItem],
+) -> Vec<&'a DeadLetterItem> {
     let mut gone = Vec::new();
     let Ok(url) = stack.output(queue.dead_letter_output()) else {
         return gone;
@@ -428,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_reason_shows_a_phone_number_only_when_it_is_revealed() {
-        let mut item = Item::example("m1", "x", true);
+        let mut item = DeadLetterItem::example("m1", "x", true);
         for answer in [
             "refused: HTTP 500: {\"from\":\"+254700000001\"}",
             "refused: +254 700 000 001 is unknown",

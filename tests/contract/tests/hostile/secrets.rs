@@ -16,17 +16,17 @@ use crate::bending::{bent, bent_json_bytes, text};
 use crate::{at_once, cases, is_a_mixture};
 
 #[derive(Debug)]
-struct Secret(String);
+struct SecretText(String);
 
-impl SecretStore for &Secret {
+impl SecretStore for &SecretText {
     async fn fetch(&self) -> Result<String, SecretError> {
         Ok(self.0.clone())
     }
 }
 
-struct Stopped;
+struct FixedClock;
 
-impl Clock for Stopped {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(1_700_000_000_000)
     }
@@ -34,7 +34,7 @@ impl Clock for Stopped {
     async fn pause(&self, _: Duration) {}
 }
 
-fn secret() -> impl Strategy<Value = Secret> {
+fn secret() -> impl Strategy<Value = SecretText> {
     let text = prop_oneof![
         4 => bent_json_bytes(json!({ "key": "keykeykey", "second_key": "oldoldold", "number_hash_key": "hash" })),
         4 => bent_json_bytes(json!({
@@ -43,7 +43,7 @@ fn secret() -> impl Strategy<Value = Secret> {
         })),
         1 => bent(b"keykeykey\n".to_vec()),
     ];
-    text.prop_map(|bytes| Secret(String::from_utf8_lossy(&bytes).into_owned()))
+    text.prop_map(|bytes| SecretText(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 proptest! {
@@ -71,7 +71,7 @@ proptest! {
 
     #[test]
     fn a_key_that_was_filled_in_opens_the_callbacks(key in "[!-~]{1,80}") {
-        let secret = Secret(json!({ "key": key }).to_string());
+        let secret = SecretText(json!({ "key": key }).to_string());
         let keys = IncomingKeys::new(&secret);
         let verdict = keys.check(Some(&key), Timestamp::from_millis(0)).now_or_never().unwrap();
         let expected = KeyCheck::Right { number_hash_key: key };
@@ -80,7 +80,7 @@ proptest! {
 
     #[test]
     fn credentials_are_whole_or_an_error_that_shows_nothing_of_them(secret in secret()) {
-        let credentials = OutsideCredentials::new(&secret, Stopped);
+        let credentials = OutsideCredentials::new(&secret, FixedClock);
         let names = [AFRICASTALKING_API_KEY, MEDIC_USERNAME, MEDIC_PASSWORD];
         match at_once(|| credentials.fields(names).now_or_never().unwrap()) {
             Ok(fields) => {
@@ -107,7 +107,7 @@ fn what_is_tried_is_a_mixture_of_good_and_bad() {
             .check(Some("keykeykey"), Timestamp::from_millis(0))
             .now_or_never()
             .unwrap();
-        let credentials = OutsideCredentials::new(&secret, Stopped);
+        let credentials = OutsideCredentials::new(&secret, FixedClock);
         let fields = credentials.fields([MEDIC_USERNAME, MEDIC_PASSWORD]);
         matches!(verdict, KeyCheck::Right { .. }) || fields.now_or_never().unwrap().is_ok()
     });

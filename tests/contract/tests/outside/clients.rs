@@ -50,12 +50,12 @@ impl Side {
 const MEDIC_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A secret store that counts.
-pub struct Secret {
+pub struct CountingSecret {
     pub text: RefCell<Result<String, SecretError>>,
     pub reads: Cell<u32>,
 }
 
-impl Secret {
+impl CountingSecret {
     pub fn filled_in() -> Self {
         Self::with(&json!({
             "africastalking_api_key": API_KEY, "medic_username": USER, "medic_password": PASSWORD,
@@ -70,7 +70,7 @@ impl Secret {
     }
 }
 
-impl SecretStore for &Secret {
+impl SecretStore for &CountingSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
         self.reads.set(self.reads.get() + 1);
         self.text.borrow().clone()
@@ -88,19 +88,19 @@ impl Clock for Stopped {
     async fn pause(&self, _: Duration) {}
 }
 
-pub type Credentials<'a> = OutsideCredentials<&'a Secret, Stopped>;
+pub type Credentials<'a> = OutsideCredentials<&'a CountingSecret, Stopped>;
 
-pub fn credentials(secret: &Secret) -> Credentials<'_> {
+pub fn credentials(secret: &CountingSecret) -> Credentials<'_> {
     OutsideCredentials::new(secret, Stopped)
 }
 
 /// What is the same for all invocations of a function.
-pub enum Place {
+pub enum OutsideServer {
     Medic(MedicServer),
     AfricasTalking(AfricasTalkingServer),
 }
 
-impl Place {
+impl OutsideServer {
     pub fn new(side: Side, url: &str) -> Self {
         match side {
             Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT).unwrap()),
@@ -123,8 +123,8 @@ impl Place {
 
 /// One of the two, opened.
 pub enum Client<'a> {
-    Medic(MedicApi<'a, &'a Secret, Stopped>),
-    AfricasTalking(AfricasTalkingApi<'a, &'a Secret, Stopped>),
+    Medic(MedicApi<'a, &'a CountingSecret, Stopped>),
+    AfricasTalking(AfricasTalkingApi<'a, &'a CountingSecret, Stopped>),
 }
 
 impl Client<'_> {
@@ -151,9 +151,9 @@ impl Client<'_> {
 
 /// Calls once, with a client of its own.
 pub async fn call(side: Side, url: &str) -> Response {
-    let secret = Secret::filled_in();
+    let secret = CountingSecret::filled_in();
     let credentials = credentials(&secret);
-    let place = Place::new(side, url);
+    let place = OutsideServer::new(side, url);
     place.open(&credentials).call().await.unwrap()
 }
 

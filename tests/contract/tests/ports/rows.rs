@@ -6,7 +6,7 @@ use bridge::domain::delivery::{Report, SmsRow};
 use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
 use bridge::domain::message::history::{Event, What};
-use bridge::domain::message::{Charge, ClaimToken, MessageRow, Refusal, Sending};
+use bridge::domain::message::{Charge, ClaimToken, MessageRow, Sending, StatusRefusal};
 use bridge::domain::recipient_limit::{LimitCheck, RecipientLimits, RecipientRow};
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
@@ -49,7 +49,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         status: Status::Failed,
         failure_reason: Some(FailureReason::new("é 😀")),
         reported: Some(Status::Sent),
-        refusal: Some(Refusal {
+        refusal: Some(StatusRefusal {
             status: Status::Pending,
             answer: FailureReason::new("{\"code\":500}"),
             at: Some(Timestamp::MAX),

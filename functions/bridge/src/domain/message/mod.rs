@@ -66,7 +66,7 @@ pub const FAILURES_TO_ALARM: u32 = 5;
 /// What Medic said to a status on which it failed. The status is set aside for an hour then, so that
 /// nothing waits behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct StatusRefusal {
     /// The status on which it failed.
     pub status: Status,
     /// Its answer.
@@ -138,7 +138,7 @@ pub struct MessageRow {
     pub reported: Option<Status>,
     /// Medic's failure on a status, which is set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<StatusRefusal>,
     /// Africa's Talking's ids for it, one for each attempt that it accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_ids: Vec<AtMessageId>,

@@ -3,21 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Refusal,
-    Sending, SendingRules, UnknownOutcomePolicy,
+    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Sending,
+    SendingRules, StatusRefusal, UnknownOutcomePolicy,
 };
 use crate::domain::exchange::QUARANTINE;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
-
-/// After a call that surely did not send a message, it waits this long first, and twice as long after
-/// each more.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
-
-/// It never waits longer than this.
-const LONGEST_BACK_OFF: Duration = Duration::from_mins(15);
 
 /// A call that is over for longer than this was noticed late.
 const LATE: Duration = Duration::from_mins(1);
@@ -65,7 +58,7 @@ impl MessageRow {
             }
             Some(before) => (before.times, before.progress),
         };
-        self.refusal = Some(Refusal {
+        self.refusal = Some(StatusRefusal {
             status,
             answer: FailureReason::new(answer),
             at: Some(now),
@@ -275,12 +268,6 @@ impl MessageRow {
         } else {
             self
         }
-    }
-
-    /// How long it waits after one more call that surely did not send it, for a reason of its own.
-    pub fn back_off(&self) -> Duration {
-        let doublings = self.not_sent.min(16);
-        LONGEST_BACK_OFF.min(FIRST_BACK_OFF.saturating_mul(1 << doublings))
     }
 
     /// Whether nothing is left to send.

@@ -7,8 +7,9 @@ use crate::domain::ids::IncomingId;
 use crate::domain::isolation::Candidate;
 use crate::domain::time::Timestamp;
 use crate::ports::Record;
+use crate::queue::consumer::{TOO_OLD, is_too_old};
 use crate::wire::queue_messages::MEDIC_GROUP;
-use crate::wire::queue_messages::{ExchangeMessage, IncomingSms, UnreadableMessage, decode};
+use crate::wire::queue_messages::{ExchangeMessage, IncomingSms, decode};
 
 /// A poll that waited longer than this has been overtaken by another: the queue holds one a minute
 /// for each minute that Medic was away.
@@ -31,7 +32,8 @@ pub struct Batch<'a> {
     /// Messages that Medic has, by its own word in this invocation.
     stored: Vec<Message<'a>>,
     polls: Vec<&'a Record>,
-    unreadable: Vec<(&'a Record, UnreadableMessage)>,
+    /// Records for the dead-letter queue, with the reason.
+    hopeless: Vec<(&'a Record, String)>,
     was_received_before: bool,
 }
 
@@ -47,12 +49,17 @@ impl<'a> Batch<'a> {
             waiting: Vec::new(),
             stored: Vec::new(),
             polls: Vec::new(),
-            unreadable: Vec::new(),
+            hopeless: Vec::new(),
             was_received_before: records.iter().any(|record| record.receive_count > 1),
         };
         let mut stale = None;
         for record in records {
             match decode(&record.body) {
+                Ok(ExchangeMessage::Incoming(_) | ExchangeMessage::Quarantined(_))
+                    if is_too_old(record, now) =>
+                {
+                    batch.hopeless.push((record, TOO_OLD.to_owned()));
+                }
                 Ok(ExchangeMessage::Incoming(sms)) => batch.waiting.push(Message {
                     record,
                     sms,
@@ -70,7 +77,7 @@ impl<'a> Batch<'a> {
                         stale = Some(*record);
                     }
                 }
-                Err(error) => batch.unreadable.push((record, error)),
+                Err(error) => batch.hopeless.push((record, error.to_string())),
             }
         }
         if batch.was_received_before && !batch.has_work() {
@@ -80,14 +87,20 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Takes out what cannot be read.
-    pub fn take_unreadable(&mut self) -> Vec<(&'a Record, UnreadableMessage)> {
-        std::mem::take(&mut self.unreadable)
+    /// Takes out what cannot be read, and what is too old.
+    pub fn take_hopeless(&mut self) -> Vec<(&'a Record, String)> {
+        std::mem::take(&mut self.hopeless)
     }
 
     /// Whether there is anything to ask Medic for.
     pub fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.polls.is_empty()
+    }
+
+    /// Whether any message was in quarantine.
+    pub fn has_quarantined(&self) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|message| message.quarantine.is_some())
     }
 
     /// Whether any of it was handed out before: then an earlier POST may have ended in doubt.
@@ -115,6 +128,12 @@ impl<'a> Batch<'a> {
             }
         }
         candidates
+    }
+
+    /// The ids of its messages, each once.
+    pub fn ids(&self) -> Vec<IncomingId> {
+        let candidates = self.candidates().into_iter();
+        candidates.map(|candidate| candidate.id).collect()
     }
 
     /// The SMS with these ids, in this order.

@@ -11,7 +11,7 @@ use crate::wire::medic::{Payload, Refusal, Reply};
 
 /// What is kept of the invocation beside a POST: for reading the credentials before it, and for a
 /// read and a write of the ledger and a call to the queue after it. None takes longer than 6 s.
-const LAST_ACTS: Duration = Duration::from_secs(25);
+pub(super) const LAST_ACTS: Duration = Duration::from_secs(25);
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Posts, and writes down what was taken. How it ended, and what the doubt is if it ended in doubt.

@@ -14,6 +14,9 @@ use crate::queue::log_queue_errors;
 use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, QuarantinedSms, decode, encode};
 
+/// Why a message is dead-lettered on which Medic fails again and again.
+pub(super) const REFUSED: &str = "Medic refuses this message while it takes others";
+
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Puts a message into a message group of its own, where nobody waits behind it. All records that
     /// brought it are done with then.
@@ -50,14 +53,19 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     }
 
     /// Puts a message into the dead-letter queue, with what Medic answered.
-    pub(super) async fn dead_letter(&self, id: &IncomingId, answer: &str, round: &mut Round<'_>) {
+    pub(super) async fn dead_letter(
+        &self,
+        id: &IncomingId,
+        category: &str,
+        answer: &str,
+        round: &mut Round<'_>,
+    ) {
         let records = round.batch.messages_of(id);
         // The copy that tells how often it failed, if there are several.
         let reported = records.iter().find(|message| message.quarantine.is_some());
         let Some(message) = reported.or(records.first()) else {
             return;
         };
-        let category = "Medic refuses this message while it takes others";
         let (dead_letters, runtime) = (&self.dead_letters, &self.runtime);
         if dead_letter_or_return(dead_letters, message.record, category, answer, runtime).await {
             round.batch.mark_gone(id);

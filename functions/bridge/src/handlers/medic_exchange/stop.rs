@@ -4,19 +4,11 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::{IN_DOUBT_MARGIN, MedicExchange};
-use crate::domain::backoff::{BRIEF_WAIT, Wait};
+use crate::domain::backoff::Wait;
+use crate::domain::time::Timestamp;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{CredentialsError, LedgerStore, Medic, Queue, Record, Runtime};
 use crate::wire::medic::Refusal;
-
-/// Ten refused logins lock everybody out for a moment, so that a refused user waits for minutes.
-const CREDENTIALS_WAIT: Duration = Duration::from_mins(5);
-
-/// Medic lets somebody in again ten seconds after the last wrong login.
-const TOO_MANY_WAIT: Duration = Duration::from_secs(15);
-
-/// A wrong address, a refused request, missing credentials: somebody has to fix something.
-const FIXING_WAIT: Duration = Duration::from_mins(1);
 
 /// Why the work stops before its end.
 #[derive(Debug, thiserror::Error)]
@@ -60,22 +52,15 @@ impl Stop {
         }
     }
 
-    fn wait(&self, grace: Duration) -> Wait {
-        let at_least = match self {
-            Self::InDoubt(_) => grace.saturating_add(IN_DOUBT_MARGIN),
-            Self::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT,
-            Self::Refused(Refusal::TooMany) => TOO_MANY_WAIT,
-            Self::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
-            | Self::Credentials(_) => FIXING_WAIT,
-            Self::Kept => BRIEF_WAIT,
-            Self::Refused(Refusal::Unreachable | Refusal::NotReady(_))
-            | Self::FailsOnNothing
-            | Self::OutOfTime => Duration::ZERO,
-        };
+    /// How long what is undone waits. Medic locks a user name after ten wrong logins within ten seconds,
+    /// so one attempt a minute is no danger also when it refuses the user.
+    fn wait(&self, now: Timestamp, grace: Duration) -> Wait {
         match self {
-            // Medic is well but for what was brought: nobody waits long behind it.
-            Self::Kept => Wait::Brief { at_least },
-            _ => Wait::Growing { at_least },
+            Self::InDoubt(_) => Wait::Until(now + grace + IN_DOUBT_MARGIN),
+            Self::OutOfTime => Wait::Until(now),
+            Self::Refused(_) | Self::FailsOnNothing | Self::Kept | Self::Credentials(_) => {
+                Wait::Retry
+            }
         }
     }
 }
@@ -84,7 +69,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// What goes back, and how long it waits at least.
     pub(super) fn stopped<'a>(&self, stop: &Stop, batch: &Batch<'a>) -> Vec<(&'a Record, Wait)> {
         self.runtime.record(stop.event());
-        let wait = stop.wait(self.grace);
+        let wait = stop.wait(self.runtime.now(), self.grace);
         let back = match stop {
             Stop::InDoubt(_) => batch.undone_or_youngest(),
             Stop::Kept => batch.waiting_messages(),

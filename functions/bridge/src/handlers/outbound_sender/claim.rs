@@ -45,7 +45,7 @@ pub(super) enum Claim {
 }
 
 /// The result of one attempt to claim.
-enum Check {
+enum ClaimAttempt {
     Claim(Claim),
     /// The row changed, so that the next attempt decides.
     Changed(MessageRow),
@@ -107,12 +107,12 @@ where
                     .await
             });
             match check.await? {
-                Check::Changed(row) => {
+                ClaimAttempt::Changed(row) => {
                     if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
                         self.note_failure(sms, row.attempts, reason);
                     }
                 }
-                Check::OverLimit { row, reason, alarm } => {
+                ClaimAttempt::OverLimit { row, reason, alarm } => {
                     self.note_failure(sms, row.attempts, &FailureReason::new(reason));
                     if alarm {
                         self.runtime.record(LogEvent::RecipientLimitExceeded {
@@ -122,13 +122,13 @@ where
                     }
                     return Ok(Claim::Done);
                 }
-                Check::Unknown => {
+                ClaimAttempt::Unknown => {
                     if let Some(until) = self.matching_report_pending(sms, hashes).await? {
                         return Ok(Claim::Wait(Wait::Until(until)));
                     }
                     checked = true;
                 }
-                Check::Claim(claim) => return Ok(claim),
+                ClaimAttempt::Claim(claim) => return Ok(claim),
             }
         }
     }
@@ -157,7 +157,7 @@ where
         token: &ClaimToken,
         half_open: Option<&HalfOpen>,
         checked: bool,
-    ) -> Result<Check, LedgerError> {
+    ) -> Result<ClaimAttempt, LedgerError> {
         let now = self.runtime.now();
         let recipient_key = Key::Recipient(hashes.number.clone());
         let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
@@ -174,21 +174,26 @@ where
                 NextStep::Call(_)
                     if half_open.is_none() && rows.account().stops(hashes.sender_id.as_deref()) =>
                 {
-                    (Vec::new(), Check::Claim(Claim::Wait(Wait::Hold)))
+                    (Vec::new(), ClaimAttempt::Claim(Claim::Wait(Wait::Hold)))
                 }
                 NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now),
                 NextStep::CallNow(row) => {
                     let account = rows.account();
                     let row = Box::new(row);
-                    (Vec::new(), Check::Claim(Claim::Ours { row, account }))
+                    (
+                        Vec::new(),
+                        ClaimAttempt::Claim(Claim::Ours { row, account }),
+                    )
                 }
-                NextStep::Write(row) => (vec![Row::Message(row.clone())], Check::Changed(row)),
-                NextStep::CheckForMatchingReport => (Vec::new(), Check::Unknown),
+                NextStep::Write(row) => {
+                    (vec![Row::Message(row.clone())], ClaimAttempt::Changed(row))
+                }
+                NextStep::CheckForMatchingReport => (Vec::new(), ClaimAttempt::Unknown),
                 NextStep::WaitUntil(until) => {
                     let wait = Wait::Until(until);
-                    (Vec::new(), Check::Claim(Claim::Wait(wait)))
+                    (Vec::new(), ClaimAttempt::Claim(Claim::Wait(wait)))
                 }
-                NextStep::Done => (Vec::new(), Check::Claim(Claim::Done)),
+                NextStep::Done => (Vec::new(), ClaimAttempt::Claim(Claim::Done)),
             }
         })
         .await
@@ -203,7 +208,7 @@ where
         claimed: MessageRow,
         hashes: &Hashes,
         now: Timestamp,
-    ) -> (Vec<Row>, Check) {
+    ) -> (Vec<Row>, ClaimAttempt) {
         let mut writes = vec![Row::Message(claimed.clone())];
         if unclaimed.sending == Sending::Queued {
             let recipient = rows
@@ -216,7 +221,7 @@ where
                     let stopped = unclaimed.unsendable(FailureReason::new(reason));
                     return (
                         vec![Row::Message(stopped.clone()), Row::Recipient(row)],
-                        Check::OverLimit {
+                        ClaimAttempt::OverLimit {
                             row: stopped,
                             reason,
                             alarm,
@@ -227,7 +232,7 @@ where
         }
         (
             writes,
-            Check::Claim(Claim::Ours {
+            ClaimAttempt::Claim(Claim::Ours {
                 row: Box::new(claimed),
                 account: rows.account(),
             }),

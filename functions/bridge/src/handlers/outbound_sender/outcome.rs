@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Disposition, OutboundSender, QUEUE_INSTEAD};
-use crate::domain::backoff::Wait;
+use crate::domain::backoff::{Wait, backoff};
 use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::MedicMessageId;
@@ -82,7 +82,7 @@ where
             }
             Outcome::NotSent { reason, at_least } => {
                 self.note_postponed(sms, row, &reason);
-                let until = now + row.back_off().max(at_least);
+                let until = now + backoff(row.not_sent.saturating_add(1)).max(at_least);
                 let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until);
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
