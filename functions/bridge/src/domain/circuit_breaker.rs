@@ -216,7 +216,7 @@ impl UserAnswer {
 
 /// A message that can become a pilot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub struct PilotCandidate {
     /// The message.
     pub message: MedicMessageId,
     /// Whether it had a call of unknown outcome.
@@ -387,7 +387,7 @@ impl AccountRow {
     pub fn turn(
         &self,
         of: &Circuit,
-        candidate: &Candidate,
+        candidate: &PilotCandidate,
         longest_turn: Duration,
         now: Timestamp,
     ) -> Turn {

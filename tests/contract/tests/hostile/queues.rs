@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bridge::adapters::lambda::records;
-use bridge::domain::circuit_breaker::{AccountRow, Call, Candidate, HalfOpen, Signal, UserAnswer};
+use bridge::domain::circuit_breaker::{
+    AccountRow, Call, HalfOpen, PilotCandidate, Signal, UserAnswer,
+};
 use bridge::domain::delivery::SmsRow;
 use bridge::domain::exchange::ExchangeRow;
 use bridge::domain::ids::MedicMessageId;
@@ -54,7 +56,7 @@ const EXCHANGE_ROW: &str =
 /// Everything that the sender does with the account's row.
 fn use_account(account: &AccountRow, now: Timestamp, in_doubt: bool) {
     let message = MedicMessageId::new("m").unwrap();
-    let candidate = Candidate {
+    let candidate = PilotCandidate {
         message: message.clone(),
         in_doubt,
     };

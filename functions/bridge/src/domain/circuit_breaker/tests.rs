@@ -41,9 +41,9 @@ fn silent() -> AccountRow {
     })
 }
 
-fn candidate(message: &str, in_doubt: bool) -> Candidate {
+fn candidate(message: &str, in_doubt: bool) -> PilotCandidate {
     let message = id(message);
-    Candidate { message, in_doubt }
+    PilotCandidate { message, in_doubt }
 }
 
 fn turn(row: &AccountRow, of: &Circuit, message: &str, in_doubt: bool, seconds: u64) -> Turn {

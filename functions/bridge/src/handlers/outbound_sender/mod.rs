@@ -6,11 +6,12 @@ mod claim;
 mod outcome;
 mod pilot;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 
 use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{Call, Cause, Signal};
@@ -26,12 +27,13 @@ use crate::ports::{
     AfricasTalking, AfricasTalkingAccount, CredentialsError, Key, KeyedHash, LedgerError,
     LedgerStore, Queue, Record, Response, Row, Runtime, Sms,
 };
+use crate::queue::consumer::{Consumer, Disposition};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
 use crate::queue::retry_later::return_for_retry;
 use crate::retry::{LEDGER_ERRORS, retry};
 use crate::wire::africastalking::answer_code::AnswerCode;
 use crate::wire::africastalking::send_response::Outcome;
-use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, UnreadableMessage, decode};
+use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, decode};
 use circuit_breaker::Calls;
 use claim::Claim;
 use pilot::{Plan, Sendable};
@@ -66,16 +68,8 @@ pub struct OutboundSender<L, Q, A, H, S> {
     pub call_timeout: Duration,
 }
 
-/// What to do with a record.
-enum Disposition {
-    /// It is done, so that the queue can delete it.
-    Done,
-    /// It is retried.
-    Wait(Wait),
-}
-
 /// A send request that ended.
-struct Ended {
+struct EndedCall {
     outcome: Outcome,
     /// What it shows of Africa's Talking. `None` if no request was sent.
     signal: Option<Signal>,
@@ -89,69 +83,65 @@ where
     H: KeyedHash,
     S: Runtime,
 {
-    /// Processes the records of a batch concurrently, and ends before `deadline`. Returns the message
-    /// ids of the records that go back to the queue.
+    /// Processes the records of a batch, and ends before `deadline`. Returns the message ids of the
+    /// records that go back to the queue: at once what a circuit breaker or a pause stops, and then what
+    /// has to be retried.
     pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
-        let bodies: Vec<_> = records.iter().map(|record| decode(&record.body)).collect();
-        let recipients: Vec<_> = bodies.iter().map(|body| self.waiting(body)).collect();
-        let sendable: Vec<_> = recipients
-            .iter()
-            .flatten()
-            .map(|(sms, to)| Sendable {
-                sms,
-                sender_id: self.sender_ids.for_number(to),
-            })
-            .collect();
-        let mut plans = self.plan(&sendable).await.into_iter();
+        let plans = self.plans(records).await;
+        let mut stopped = Vec::new();
+        let mut others = Vec::new();
+        for record in records {
+            match plans.get(&record.message_id) {
+                Some(Plan::Return(wait)) => stopped.push((record, *wait)),
+                _ => others.push(record),
+            }
+        }
+        let mut undone = return_for_retry(&self.outbox, &stopped, &self.runtime).await;
+        let consumer = Consumer {
+            queue: &self.outbox,
+            dead_letters: &self.dead_letters,
+            ledger: &self.ledger,
+            runtime: &self.runtime,
+        };
         let calls = Calls::default();
-        let works =
-            records
-                .iter()
-                .zip(&bodies)
-                .zip(&recipients)
-                .map(|((record, body), recipient)| {
-                    // Nothing else is ever held back.
-                    let plan = recipient.as_ref().and_then(|_| plans.next());
-                    self.take(record, body, plan.unwrap_or(Plan::Send), deadline, &calls)
-                });
-        let dispositions = join_all(works).await;
-        let undone: Vec<(&Record, Wait)> = records
-            .iter()
-            .zip(dispositions)
-            .filter_map(|(record, disposition)| match disposition {
-                Disposition::Done => None,
-                Disposition::Wait(wait) => Some((record, wait)),
-            })
-            .collect();
-        return_for_retry(&self.outbox, &undone, &self.runtime).await
+        let process = async |record: &Record| {
+            let plan = plans.get(&record.message_id).unwrap_or(&Plan::Send);
+            self.take(record, plan, deadline, &calls).await
+        };
+        undone.extend(consumer.process(&others, process).await);
+        undone
     }
 
-    /// The message of a body that waits while a circuit breaker is open, and its recipient. An
-    /// acceptance is recorded always, and a message that cannot be sent or is too old fails.
-    fn waiting<'a>(
-        &self,
-        body: &'a Result<OutboxMessage, UnreadableMessage>,
-    ) -> Option<(&'a OutgoingSms, PhoneNumber)> {
-        match body {
-            Ok(OutboxMessage::Send(sms)) if !self.is_expired(sms, self.runtime.now()) => {
-                Some((sms, recipient(sms).ok()?))
+    /// The plan of each message that waits while a circuit breaker is open. An acceptance is recorded
+    /// always, and a message that cannot be sent or is too old fails.
+    async fn plans(&self, records: &[Record]) -> BTreeMap<String, Plan> {
+        let now = self.runtime.now();
+        let mut ids = Vec::new();
+        let mut batch = Vec::new();
+        for record in records {
+            if let Ok(OutboxMessage::Send(sms)) = decode(&record.body)
+                && !self.is_expired(&sms, now)
+                && let Ok(to) = recipient(&sms)
+            {
+                let sender_id = self.sender_ids.for_number(&to);
+                ids.push(record.message_id.clone());
+                batch.push(Sendable { sms, sender_id });
             }
-            _ => None,
         }
+        ids.into_iter().zip(self.plan(&batch).await).collect()
     }
 
     async fn take(
         &self,
         record: &Record,
-        body: &Result<OutboxMessage, UnreadableMessage>,
-        plan: Plan,
+        plan: &Plan,
         deadline: Timestamp,
         calls: &Calls,
     ) -> Disposition {
-        let disposition = match body {
-            Ok(OutboxMessage::Send(sms)) => self.send(sms, plan, deadline, calls).await,
+        let disposition = match decode(&record.body) {
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, plan, deadline, calls).await,
             Ok(OutboxMessage::Accepted(accepted)) => self
-                .record_acceptance(accepted)
+                .record_acceptance(&accepted)
                 .await
                 .map(|()| Disposition::Done),
             Err(error) => {
@@ -159,13 +149,13 @@ where
                 let queue = &self.dead_letters;
                 match dead_letter_or_return(queue, record, &category, "", &self.runtime).await {
                     true => Ok(Disposition::Done),
-                    false => Ok(Disposition::Wait(Wait::Retry)),
+                    false => Ok(Disposition::Return(Wait::Retry)),
                 }
             }
         };
         disposition.unwrap_or_else(|error| {
             self.log_ledger_error(&error);
-            Disposition::Wait(Wait::Retry)
+            Disposition::Return(Wait::Retry)
         })
     }
 
@@ -179,14 +169,11 @@ where
     async fn send(
         &self,
         sms: &OutgoingSms,
-        plan: Plan,
+        plan: &Plan,
         deadline: Timestamp,
         calls: &Calls,
     ) -> Result<Disposition, LedgerError> {
-        let retry = Disposition::Wait(Wait::Retry);
-        if let Plan::Return(wait) = plan {
-            return Ok(Disposition::Wait(wait));
-        }
+        let retry = Disposition::Return(Wait::Retry);
         if !self.has_time_to_call(deadline) {
             return Ok(retry);
         }
@@ -200,9 +187,9 @@ where
         let half_open = match plan {
             Plan::Pilot(circuit, candidate) => {
                 let sender_id = self.sender_ids.for_number(&to);
-                match self.take_turn(&circuit, &candidate, sender_id).await? {
+                match self.take_turn(circuit, candidate, sender_id).await? {
                     Ok(half_open) => Some(half_open),
-                    Err(wait) => return Ok(Disposition::Wait(wait)),
+                    Err(wait) => return Ok(Disposition::Return(wait)),
                 }
             }
             _ => None,
@@ -214,7 +201,7 @@ where
         }
         let (row, account) = match claim {
             Claim::Ours { row, account } => (row, account),
-            Claim::Wait(wait) => return Ok(Disposition::Wait(wait)),
+            Claim::Wait(wait) => return Ok(Disposition::Return(wait)),
             Claim::Done => return Ok(Disposition::Done),
         };
         if !self.has_time_to_call(deadline) {
@@ -231,7 +218,7 @@ where
             half_open,
         };
         let answered_before = calls.answered.get();
-        let Ended { outcome, signal } = self.call(sms, &to, &row).await;
+        let EndedCall { outcome, signal } = self.call(sms, &to, &row).await;
         let signal = signal.and_then(|signal| calls.note(signal, answered_before));
         let mut wait = Wait::Retry;
         if let Some(refusal @ Signal::Failed { .. }) = signal {
@@ -244,15 +231,15 @@ where
         let (disposition, now_pilot) = join(settled, recorded).await;
         Ok(match (disposition?, now_pilot) {
             // A pilot comes back earlier than its own wait ends.
-            (Disposition::Wait(_), Some(Wait::Until(next_try))) => {
-                Disposition::Wait(Wait::Until(next_try))
+            (Disposition::Return(_), Some(Wait::Until(next_try))) => {
+                Disposition::Return(Wait::Until(next_try))
             }
             (disposition, _) => disposition,
         })
     }
 
     /// Sends the request.
-    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, row: &MessageRow) -> Ended {
+    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, row: &MessageRow) -> EndedCall {
         let began = self.runtime.now();
         let response = self
             .africas_talking
@@ -287,7 +274,7 @@ where
         self.ended(outcome, row).await
     }
 
-    async fn ended(&self, outcome: Outcome, row: &MessageRow) -> Ended {
+    async fn ended(&self, outcome: Outcome, row: &MessageRow) -> EndedCall {
         let in_doubt = row.unknown_outcomes > 0;
         let (outcome, signal) = match outcome {
             Outcome::CircuitFailure(refusal) => {
@@ -300,14 +287,14 @@ where
             Outcome::Accepted(_) => (outcome, Signal::Accepted),
             Outcome::Refused(_) | Outcome::NotSent { .. } => (outcome, Signal::Answered),
         };
-        Ended {
+        EndedCall {
             outcome,
             signal: Some(signal),
         }
     }
 
     /// The outcome without credentials, when no request was sent.
-    async fn without_credentials(&self, error: &CredentialsError, row: &MessageRow) -> Ended {
+    async fn without_credentials(&self, error: &CredentialsError, row: &MessageRow) -> EndedCall {
         self.runtime.record(LogEvent::CredentialsUnavailable {
             error: Redacted::new(error),
         });
@@ -316,7 +303,7 @@ where
                 let outcome = Outcome::CircuitFailure(Cause::CredentialsRefused);
                 self.ended(outcome, row).await
             }
-            CredentialsError::OutOfReach(_) => Ended {
+            CredentialsError::OutOfReach(_) => EndedCall {
                 outcome: Outcome::NotCalled(FailureReason::new("no credentials")),
                 signal: None,
             },

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Disposition, OutboundSender, QUEUE_INSTEAD};
+use super::{OutboundSender, QUEUE_INSTEAD};
 use crate::domain::backoff::{Wait, backoff};
 use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::failure_reason::FailureReason;
@@ -17,6 +17,7 @@ use crate::ports::{
     AfricasTalking, AfricasTalkingAccount, Key, KeyedHash, LedgerError, LedgerStore, NewMessage,
     Queue, Row, Runtime,
 };
+use crate::queue::consumer::Disposition;
 use crate::queue::log_queue_errors;
 use crate::retry::{UNTIL_THE_DEADLINE, retry};
 use crate::wire::africastalking::send_response::Outcome;
@@ -86,7 +87,7 @@ where
                 let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until);
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(Wait::Until(until)))
+                Ok(Disposition::Return(Wait::Until(until)))
             }
             Outcome::Unknown(reason) => {
                 self.runtime.record(LogEvent::SendOutcomeUnknown {
@@ -101,7 +102,7 @@ where
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
                 let until = now + self.rules.resend_after;
-                Ok(Disposition::Wait(Wait::Until(until)))
+                Ok(Disposition::Return(Wait::Until(until)))
             }
         }
     }
@@ -120,7 +121,7 @@ where
         let step = |row: MessageRow| row.after_outside_failure(token, reason.clone(), until);
         self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
             .await?;
-        Ok(Disposition::Wait(wait))
+        Ok(Disposition::Return(wait))
     }
 
     fn note_postponed(&self, sms: &OutgoingSms, row: &MessageRow, reason: &FailureReason) {
@@ -156,7 +157,7 @@ where
             }
         });
         if queued.await.is_err() {
-            return Disposition::Wait(Wait::Retry);
+            return Disposition::Return(Wait::Retry);
         }
         self.runtime.record(LogEvent::AcceptanceQueued {
             medic_id: Redacted::new(&accepted.id),

@@ -4,7 +4,7 @@
 use super::OutboundSender;
 use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{
-    AccountRow, Candidate, Circuit, HalfOpen, OpenCircuit, Turn, UserAnswer,
+    AccountRow, Circuit, HalfOpen, OpenCircuit, PilotCandidate, Turn, UserAnswer,
 };
 use crate::domain::message::MessageRow;
 use crate::domain::time::Timestamp;
@@ -21,14 +21,14 @@ pub(super) enum Plan {
     /// Claim it and send it.
     Send,
     /// Try as the pilot of this circuit.
-    Pilot(Circuit, Candidate),
+    Pilot(Circuit, PilotCandidate),
     /// Return it at once.
     Return(Wait),
 }
 
 /// A message of a batch that can be sent.
 pub(super) struct Sendable<'a> {
-    pub(super) sms: &'a OutgoingSms,
+    pub(super) sms: OutgoingSms,
     pub(super) sender_id: Option<&'a str>,
 }
 
@@ -94,9 +94,9 @@ where
         let is_pilot = |sms: &OutgoingSms| pilot.is_some_and(|pilot| pilot.message == sms.id);
         let wants_pilot = open.wants_pilot(self.runtime.now());
         if !wants_pilot {
-            let known = waiting.iter_mut().find(|(one, _)| is_pilot(one.sms));
+            let known = waiting.iter_mut().find(|(one, _)| is_pilot(&one.sms));
             if let (Some((one, plan)), Some(pilot)) = (known, pilot) {
-                **plan = of(open, one.sms, pilot.in_doubt);
+                **plan = of(open, &one.sms, pilot.in_doubt);
             }
             return;
         }
@@ -110,23 +110,23 @@ where
         };
         let now = self.runtime.now();
         for (one, plan) in &mut waiting {
-            if row(&rows, one.sms).is_some_and(MessageRow::is_settled) {
+            if row(&rows, &one.sms).is_some_and(MessageRow::is_settled) {
                 **plan = Plan::Send;
             }
         }
         let rank = |(one, _): &(&Sendable, &mut Plan)| {
-            let in_doubt = row(&rows, one.sms).is_some_and(MessageRow::is_in_doubt);
+            let in_doubt = row(&rows, &one.sms).is_some_and(MessageRow::is_in_doubt);
             let own = Circuit::SenderId(one.sender_id.map(str::to_owned));
             let is_unknown = account.open_circuit(&own).is_some();
-            (in_doubt, is_unknown, !is_pilot(one.sms))
+            (in_doubt, is_unknown, !is_pilot(&one.sms))
         };
         let best = waiting
             .into_iter()
-            .filter(|(one, _)| row(&rows, one.sms).is_none_or(|row| row.can_be_pilot(now)))
+            .filter(|(one, _)| row(&rows, &one.sms).is_none_or(|row| row.can_be_pilot(now)))
             .min_by_key(rank);
         if let Some((one, plan)) = best {
-            let in_doubt = row(&rows, one.sms).is_some_and(MessageRow::is_in_doubt);
-            *plan = of(open, one.sms, in_doubt);
+            let in_doubt = row(&rows, &one.sms).is_some_and(MessageRow::is_in_doubt);
+            *plan = of(open, &one.sms, in_doubt);
         }
     }
 
@@ -134,7 +134,7 @@ where
     pub(super) async fn take_turn(
         &self,
         circuit: &Circuit,
-        candidate: &Candidate,
+        candidate: &PilotCandidate,
         sender_id: Option<&str>,
     ) -> Result<Result<HalfOpen, Wait>, LedgerError> {
         let turn = self.begin_turn(circuit, candidate, sender_id).await?;
@@ -165,7 +165,7 @@ where
     async fn begin_turn(
         &self,
         circuit: &Circuit,
-        candidate: &Candidate,
+        candidate: &PilotCandidate,
         sender_id: Option<&str>,
     ) -> Result<Result<OpenCircuit, Wait>, LedgerError> {
         let now = self.runtime.now();
@@ -198,7 +198,7 @@ where
 
 fn of(open: &OpenCircuit, sms: &OutgoingSms, in_doubt: bool) -> Plan {
     let message = sms.id.clone();
-    Plan::Pilot(open.of.clone(), Candidate { message, in_doubt })
+    Plan::Pilot(open.of.clone(), PilotCandidate { message, in_doubt })
 }
 
 fn row<'a>(rows: &'a Rows, sms: &OutgoingSms) -> Option<&'a MessageRow> {
