@@ -61,7 +61,7 @@ pub enum Variant {
     ClosedByUserCall,
     /// Every receive of a message counts, also while the circuit breaker is open: after eight of them it
     /// is taken out of its queue.
-    HeldMessageCounted,
+    StoppedReceiveCounted,
 }
 
 impl Variant {
@@ -83,7 +83,7 @@ impl Variant {
         Self::MatchingReportIgnored,
         Self::NoRecipientLimit,
         Self::ClosedByUserCall,
-        Self::HeldMessageCounted,
+        Self::StoppedReceiveCounted,
     ];
 }
 
@@ -194,7 +194,7 @@ impl Queue for BentQueue {
     }
 
     async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
-        if is(&self.port.ctx, Variant::HeldMessageCounted) {
+        if is(&self.port.ctx, Variant::StoppedReceiveCounted) {
             let world = &self.port.ctx.world;
             let counted = records
                 .iter()

@@ -101,7 +101,7 @@ const CAUGHT_BY: [(Variant, &str, u64); 17] = [
         7,
     ),
     (
-        Variant::HeldMessageCounted,
+        Variant::StoppedReceiveCounted,
         "was never sent, and is ReceivedByGateway",
         7,
     ),
