@@ -36,16 +36,20 @@ pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
 pub async fn resume(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
     let now = terminal.now();
     let before = change(stack, terminal, |row| row.resumed(now)).await?;
-    match (&before.pause, &before.open_circuit) {
-        (None, None) => terminal.say("Sending was neither paused nor stopped by the circuit breaker."),
-        (Some(_), None) => terminal.say("Sending goes on."),
-        (_, Some(open_circuit)) => terminal.say(&format!(
+    for open in &before.open_circuits {
+        terminal.say(&format!(
             "The circuit breaker was open since {}: {}. The next message tries whether that is over.",
-            format_time(open_circuit.since),
-            open_circuit.cause.words()
-        )),
+            format_time(open.since),
+            open.words()
+        ));
     }
-    terminal.note("Messages that wait look again one by one, each when its own wait is over.");
+    if before.open_circuits.is_empty() {
+        terminal.say(match before.pause {
+            None => "Sending was neither paused nor stopped by the circuit breaker.",
+            Some(_) => "Sending goes on.",
+        });
+    }
+    terminal.note("Messages that wait come back by themselves within four minutes.");
     Ok(())
 }
 

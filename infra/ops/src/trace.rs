@@ -36,6 +36,8 @@ pub struct How {
 struct Life {
     message: MessageRow,
     sms: Vec<SmsRow>,
+    /// Why nothing is sent now, if it waits for that.
+    stopped: Option<String>,
 }
 
 /// What was found for an id or a number.
@@ -181,13 +183,15 @@ async fn of_number(
 
 async fn life(stack: &Stack, terminal: &Terminal, message: MessageRow) -> Result<Life, Failure> {
     let store = stack.ledger(terminal)?;
-    let keys: Vec<Key> = message.at_ids.iter().cloned().map(Key::Sms).collect();
+    let mut keys: Vec<Key> = message.at_ids.iter().cloned().map(Key::Sms).collect();
+    keys.push(Key::Account);
     let rows = ledger::read(&store, &keys)
         .await
         .map_err(|error| Failure::aws("read the ledger", &error.0))?;
     let sms = message.at_ids.iter().filter_map(|id| rows.sms(id));
     Ok(Life {
         sms: sms.cloned().collect(),
+        stopped: sentences::stopped(&message, &rows.account()),
         message,
     })
 }
@@ -198,7 +202,7 @@ fn print(terminal: &Terminal, found: &TraceResult, reveal: bool) {
         for moment in time_line(&life.message, &life.sms) {
             terminal.say(&format!("  {}  {}", format_time(moment.at), moment.what));
         }
-        for line in sentences::now(&life.message) {
+        for line in sentences::now(&life.message).iter().chain(&life.stopped) {
             terminal.say(&format!("  {line}"));
         }
     }
@@ -249,6 +253,7 @@ fn to_json(found: &TraceResult, reveal: bool) -> Value {
             "at_ids": life.message.at_ids.iter().map(AtMessageId::as_str).collect::<Vec<_>>(),
             "time_line": moments,
             "now": sentences::now(&life.message),
+            "stopped": life.stopped,
         })
     });
     let unclaimed = found.unclaimed.iter().map(|sms| {

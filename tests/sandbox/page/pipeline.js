@@ -272,17 +272,20 @@ function waits() {
       why: "Medic fails on it, and takes others",
     });
   }
-  const circuit = things.row.get("account")?.open_circuit;
-  if (circuit) {
+  for (const circuit of things.row.get("account")?.open_circuits ?? []) {
+    const isAccount = circuit.of === "account";
+    const sender = circuit.of.sender_id ?? "Africa's Talking's default";
     found.push({
-      key: "circuit",
-      what: `${countIn("outgoing", "outbox")} SMS waiting for phones`,
-      how: `One of them probes Africa's Talking ${until(circuit.next_probe_ms)}.`,
+      key: isAccount ? "circuit" : `circuit-${sender}`,
+      what: isAccount
+        ? `${countIn("outgoing", "outbox")} SMS waiting for phones`
+        : `SMS with the sender ID ${sender} wait, and no others`,
+      how: `One of them tries again ${until(circuit.next_try_ms)}; when it is accepted, the others follow by themselves.`,
       why: inWords(circuit.cause),
     });
   }
   const postponed = [...things.outgoing.values()].filter(
-    (message) => message.place === "outbox" && message.wait.reason && message.wait.reason !== "circuit breaker open",
+    (message) => message.place === "outbox" && message.wait.reason && !message.wait.reason.startsWith("circuit breaker open"),
   );
   if (postponed.length > 0) {
     const next = Math.min(...postponed.map((message) => message.wait.next_try_ms));

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bridge::digest::sha256_hex;
+use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::exchange::ExchangeRow;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::{MessageRow, Sending};
@@ -13,8 +14,8 @@ use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 use bridge::ports::{
-    AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
-    QueueError, Record, Response, Row, Sms, Version, Write, Written,
+    AfricasTalking, AfricasTalkingAccount, CredentialsError, Key, LedgerError, LedgerStore, Medic,
+    NewMessage, Queue, QueueError, Record, Response, Row, Sms, Version, Write, Written,
 };
 use bridge::wire::queue_messages::{DeadLetter, encode};
 use serde_json::{Value, json};
@@ -56,11 +57,16 @@ pub enum Variant {
     MatchingReportIgnored,
     /// The recipient limit never stops anything.
     NoRecipientLimit,
+    /// A good answer to the user call closes the circuit breaker, without an SMS that was accepted.
+    ClosedByUserCall,
+    /// Every receive of a message counts, also while the circuit breaker is open: after eight of them it
+    /// is taken out of its queue.
+    StoppedReceiveCounted,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AcknowledgedBeforeQueued,
         Self::NoClaim,
         Self::NoRank,
@@ -76,6 +82,8 @@ impl Variant {
         Self::DeduplicationIdReused,
         Self::MatchingReportIgnored,
         Self::NoRecipientLimit,
+        Self::ClosedByUserCall,
+        Self::StoppedReceiveCounted,
     ];
 }
 
@@ -186,6 +194,16 @@ impl Queue for BentQueue {
     }
 
     async fn change_visibility(&self, records: &[(&Record, i32)]) -> Vec<Result<(), QueueError>> {
+        if is(&self.port.ctx, Variant::StoppedReceiveCounted) {
+            let world = &self.port.ctx.world;
+            let counted = records
+                .iter()
+                .filter(|(record, _)| record.receive_count >= 8);
+            for (record, _) in counted.filter(|_| self.port.name == QueueName::Outbox) {
+                let mut outbox = world.queue(QueueName::Outbox).borrow_mut();
+                outbox.delete_by_id(&record.message_id);
+            }
+        }
         let first = !self.hidden.replace(true);
         if is(&self.port.ctx, Variant::RetryAtOnce) && !first {
             let at_once: Vec<_> = records.iter().map(|(record, _)| (*record, 0)).collect();
@@ -363,5 +381,24 @@ impl AfricasTalking for BentAfricasTalking {
             }
             other => other,
         })
+    }
+}
+
+impl AfricasTalkingAccount for BentAfricasTalking {
+    async fn user(&self) -> Result<Response, CredentialsError> {
+        let response = self.0.user().await?;
+        let world = &self.0.0.world;
+        let is_good = matches!(response, Response::Answer { status: 200, .. });
+        if is(&self.0.0, Variant::ClosedByUserCall) && is_good {
+            let before = world.ledger.borrow().account();
+            let closed = AccountRow {
+                open_circuits: Vec::new(),
+                changes: before.changes + 1,
+                ..before.clone()
+            };
+            world.ledger.borrow_mut().put(Row::Account(closed));
+            world.closes(&before);
+        }
+        Ok(response)
     }
 }

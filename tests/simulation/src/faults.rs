@@ -26,6 +26,8 @@ pub enum PortCall {
     Post,
     /// Sending an SMS.
     Sms,
+    /// Asking Africa's Talking for the user.
+    User,
     /// Reading a secret.
     Secret,
 }
@@ -152,14 +154,17 @@ impl SimFaults {
                 self.ledger_out.get()
             }
             PortCall::Secret => self.secrets_out.get(),
-            PortCall::Post | PortCall::Sms => false,
+            PortCall::Post | PortCall::Sms | PortCall::User => false,
         };
         if is_out {
             return CallDisposition::FailsBefore;
         }
         let rates = self.rates.borrow();
         // Medic and Africa's Talking have failures of their own.
-        let fails = u32::from(!matches!(call, PortCall::Post | PortCall::Sms));
+        let fails = u32::from(!matches!(
+            call,
+            PortCall::Post | PortCall::Sms | PortCall::User
+        ));
         if random.chance(rates.dies_before) {
             CallDisposition::DiesBefore
         } else if random.chance(rates.dies_after) {

@@ -1,5 +1,6 @@
 //! DynamoDB's model, with the bridge's rows as its items.
 
+use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
 use bridge::ports::{Key, LedgerError, Row, Version, Write, Written};
@@ -138,6 +139,14 @@ impl LedgerModel {
         match self.table.get(&key).map(|stored| &stored.row) {
             Some(Row::Message(row)) => Some(row),
             _ => None,
+        }
+    }
+
+    /// The account's row.
+    pub fn account(&self) -> AccountRow {
+        match self.table.get(&Key::Account).map(|stored| &stored.row) {
+            Some(Row::Account(row)) => row.clone(),
+            _ => AccountRow::default(),
         }
     }
 

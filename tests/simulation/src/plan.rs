@@ -308,7 +308,16 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
                 SendDecision::NoRecipient("InvalidSenderId"),
                 SendDecision::Http(401, false),
             ]);
-            world.africas_talking.borrow_mut().account = Account::Failing(cause);
+            let mut at = world.africas_talking.borrow_mut();
+            at.user_is_well = world.random.chance(200_000);
+            if cause != SendDecision::Rejected(405) && world.random.chance(400_000) {
+                // Of the sender IDs that are configured, this one.
+                let unknown = Some("20880".to_owned());
+                at.unknown_sender_ids.insert(unknown, cause);
+                at.user_is_well = true;
+            } else {
+                at.account = Account::Failing(cause);
+            }
             "the account is in trouble"
         }
         10 => {
@@ -317,8 +326,11 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
                 SendDecision::Http(503, taken),
                 SendDecision::NoAnswer(taken),
                 SendDecision::Code500(taken),
+                SendDecision::NotConnected,
             ]);
-            world.africas_talking.borrow_mut().account = Account::Failing(sick);
+            let mut at = world.africas_talking.borrow_mut();
+            at.account = Account::Failing(sick);
+            at.user_is_well = world.random.chance(300_000);
             "Africa's Talking does not answer"
         }
         _ => {
@@ -337,7 +349,11 @@ fn end_failure(world: &Rc<World>, kind: i64) {
         6 => world.faults.ledger_out.set(false),
         7 => world.faults.queues_out.set(false),
         8 => world.faults.secrets_out.set(false),
-        9 | 10 => world.africas_talking.borrow_mut().account = Account::Good,
+        9 | 10 => {
+            let mut at = world.africas_talking.borrow_mut();
+            at.account = Account::Good;
+            at.unknown_sender_ids.clear();
+        }
         _ => {}
     }
     world.note(|| "=== over".to_owned());

@@ -12,9 +12,9 @@ use bridge::domain::message::MessageRow;
 use bridge::domain::time::{Timestamp, millis};
 use bridge::log::{EventLog, Invocation, LogEvent, Origin};
 use bridge::ports::{
-    AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
-    NewMessage, Queue, QueueBacklog, QueueDepth, QueueError, Record, Response, Row, SecretError,
-    SecretStore, Sms, Version, Write, Written,
+    AfricasTalking, AfricasTalkingAccount, Clock, CredentialsError, Key, KeyedHash, LedgerError,
+    LedgerStore, Medic, NewMessage, Queue, QueueBacklog, QueueDepth, QueueError, Record, Response,
+    Row, SecretError, SecretStore, Sms, Version, Write, Written,
 };
 
 use crate::executor::TaskId;
@@ -85,7 +85,7 @@ impl Ctx {
             world.note(|| format!("#{} {call:?} {disposition:?}", self.task.get()));
         }
         // Whoever calls Medic or Africa's Talking has set a time to that, connecting included.
-        let is_outside = matches!(call, PortCall::Post | PortCall::Sms);
+        let is_outside = matches!(call, PortCall::Post | PortCall::Sms | PortCall::User);
         self.pass(if is_outside { 4_000 } else { i64::MAX }).await;
         match disposition {
             CallDisposition::FailsBefore => return None,
@@ -239,7 +239,9 @@ impl LedgerStore for SimLedger {
                 world.count(|| "ledger: conflict with nobody".to_owned());
                 return Ok(Written::Conflict);
             }
+            let before = world.ledger.borrow().account();
             let (written, units, changes) = world.ledger.borrow_mut().write(writes)?;
+            world.closes(&before);
             world.uses(self.0.function, |usage| usage.write_units += units.writes);
             for change in changes {
                 if let Row::Message(row) = &change.item.row {
@@ -333,6 +335,21 @@ impl AfricasTalking for SimAfricasTalking {
             .call(PortCall::Sms, || africas_talking::send(world, task, &sms));
         match sent.await {
             Some(slot) => Ok(slot.wait().await),
+            None => Ok(Response::NotConnected),
+        }
+    }
+}
+
+impl AfricasTalkingAccount for SimAfricasTalking {
+    async fn user(&self) -> Result<Response, CredentialsError> {
+        let world = &self.0.world;
+        credentials(world)?;
+        let asked = self.0.call(PortCall::User, || africas_talking::user(world));
+        match asked.await {
+            Some((answer, after_ms)) => {
+                world.sleep(after_ms).await;
+                Ok(answer)
+            }
             None => Ok(Response::NotConnected),
         }
     }

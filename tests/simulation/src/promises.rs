@@ -1,6 +1,7 @@
 //! The promises, as assertions over a world that has come to rest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use bridge::domain::exchange::QUARANTINE;
@@ -55,6 +56,7 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
         found.extend(reported(world, message));
     }
     found.extend(over_limit(world));
+    found.extend(closed_without_acceptance(world));
     if let Some(post) = medic.log.iter().find(|post| post.others_open > 0) {
         let what = "a POST began while another was open";
         found.push(breach(2, post.messages.first().map_or("", |id| id), what));
@@ -358,6 +360,24 @@ fn over_limit(world: &World) -> Vec<Breach> {
         breach(2, "", what)
     });
     breaches.collect()
+}
+
+/// 3: a circuit breaker closes by an acceptance only, which came while it was open.
+fn closed_without_acceptance(world: &World) -> Vec<Breach> {
+    let at = world.africas_talking.borrow();
+    let closings = world.closings.borrow();
+    let is_accepted = |open: &Range<i64>| {
+        let open = open.start - CLOCKS_DIFFER_MS..open.end;
+        at.calls.iter().any(|call| {
+            let is_slow = matches!(call.verdict, SendDecision::AcceptedSlowly(_));
+            let is_heard = call.verdict.is_clear() || is_slow;
+            open.contains(&call.at_ms) && call.verdict.is_taken() && is_heard
+        })
+    };
+    let breaches = closings.iter().filter(|open| !is_accepted(open));
+    breaches
+        .map(|_| breach(3, "", "a circuit breaker closed without an acceptance"))
+        .collect()
 }
 
 /// Whether somebody heard what became of the call, in time and for certain.

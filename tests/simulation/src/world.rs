@@ -3,9 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::{Sending, SendingRules, UnknownOutcomePolicy};
 use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::sender_ids::SenderIds;
@@ -120,6 +122,8 @@ pub struct World {
     pub leaks: RefCell<Vec<String>>,
     /// Every line of the log, if steps are written down.
     pub trace: RefCell<Vec<String>>,
+    /// From when until when a circuit breaker was open, for those that are closed.
+    pub closings: RefCell<Vec<Range<i64>>>,
     /// Since when a message is settled by evidence: nobody may send it after that.
     pub settled: RefCell<BTreeMap<String, i64>>,
     /// What AWS would have counted.
@@ -148,6 +152,7 @@ impl World {
             expired: RefCell::default(),
             leaks: RefCell::default(),
             trace: RefCell::default(),
+            closings: RefCell::default(),
             settled: RefCell::default(),
             meter: RefCell::default(),
             counts: RefCell::default(),
@@ -214,6 +219,17 @@ impl World {
     /// Counts something.
     pub fn count(&self, what: impl FnOnce() -> String) {
         *self.counts.borrow_mut().entry(what()).or_default() += 1;
+    }
+
+    /// The circuits that were open in this row of the account and are not any more.
+    pub fn closes(&self, before: &AccountRow) {
+        let after = self.ledger.borrow().account();
+        for open in &before.open_circuits {
+            if after.open_circuit(&open.of).is_none() {
+                let since_ms = open.since.as_millis();
+                self.closings.borrow_mut().push(since_ms..self.now_ms());
+            }
+        }
     }
 
     /// A line of the log.

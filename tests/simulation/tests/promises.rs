@@ -59,7 +59,7 @@ fn a_thousand_seeds_keep_every_promise() {
 
 /// A broken variant, by what it has to be caught, and the seed that caught it last. Another change of
 /// the handlers gives the seeds other disasters: then another of the first thousand has to.
-const CAUGHT_BY: [(Variant, &str, u64); 15] = [
+const CAUGHT_BY: [(Variant, &str, u64); 17] = [
     (
         Variant::AcknowledgedBeforeQueued,
         "got a 200 and is lost",
@@ -95,6 +95,16 @@ const CAUGHT_BY: [(Variant, &str, u64); 15] = [
         7,
     ),
     (Variant::NoRecipientLimit, "came within an hour", 25),
+    (
+        Variant::ClosedByUserCall,
+        "a circuit breaker closed without an acceptance",
+        7,
+    ),
+    (
+        Variant::StoppedReceiveCounted,
+        "was never sent, and is ReceivedByGateway",
+        7,
+    ),
 ];
 
 /// Whether this seed catches the variant by the promise that it breaks.

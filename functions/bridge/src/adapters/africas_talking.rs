@@ -119,6 +119,7 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
 
 impl<K: SecretStore, C: Clock> AfricasTalkingAccount for AfricasTalkingApi<'_, K, C> {
     async fn user(&self) -> Result<Response, CredentialsError> {
+        self.credentials.read_again().await;
         let [api_key] = self.credentials.fields([AFRICASTALKING_API_KEY]).await?;
         let request = self
             .client

@@ -532,10 +532,9 @@ mod tests {
 
     #[test]
     fn a_cause_of_a_later_version_keeps_the_circuit_open() {
-        let later =
-            r#"{"open_circuit":{"cause":"a_new_one","since_ms":1,"probes":0,"next_probe_ms":2}}"#;
+        let later = r#"{"open_circuits":[{"of":"account","cause":"a_new_one","since_ms":1,"next_try_ms":2}]}"#;
         let account: AccountRow = serde_json::from_str(later).unwrap();
-        assert!(account.open_circuit.is_some());
+        assert!(account.stops(None));
     }
 
     /// Time that passes when somebody waits, and chance that is always the same.

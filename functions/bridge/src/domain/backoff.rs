@@ -48,15 +48,22 @@ pub enum Wait {
 }
 
 impl Wait {
+    /// The wait without its jitter.
+    pub fn at_least(self, now: Timestamp) -> Duration {
+        match self {
+            Self::Retry => RETRY_WAIT,
+            Self::Hold => HOLD_WAIT,
+            Self::Until(until) => until.since(now).max(SHORTEST_WAIT),
+        }
+    }
+
     /// How long the record stays invisible, from now on.
     pub fn visibility(self, now: Timestamp, random: &impl RandomSource) -> Duration {
-        let (wait, jitter) = match self {
-            Self::Retry => (RETRY_WAIT, LONGEST_JITTER),
-            Self::Hold => (HOLD_WAIT, HOLD_JITTER),
-            Self::Until(until) => {
-                let wait = until.since(now).max(SHORTEST_WAIT);
-                (wait, (wait / 5).min(LONGEST_JITTER))
-            }
+        let wait = self.at_least(now);
+        let jitter = match self {
+            Self::Retry => LONGEST_JITTER,
+            Self::Hold => HOLD_JITTER,
+            Self::Until(_) => (wait / 5).min(LONGEST_JITTER),
         };
         let jitter = random.up_to(u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX));
         wait.saturating_add(Duration::from_millis(jitter))

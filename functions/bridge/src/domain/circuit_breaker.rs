@@ -1,19 +1,45 @@
-//! The circuit breaker of the account: it opens when Africa's Talking fails for the whole account,
-//! and closes after a probe that works.
+//! The circuit breakers towards Africa's Talking: the account's, and one for each sender ID that
+//! Africa's Talking does not know.
+//!
+//! While one is open, its messages wait. One of them, the pilot, tries whether the trouble is over,
+//! and only the acceptance of a pilot closes the circuit.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::time::Timestamp;
+use super::backoff::Wait;
+use super::ids::MedicMessageId;
+use super::time::Timestamp;
 
-/// The first probe comes a minute after the refusal.
-const FIRST_PROBE: Duration = Duration::from_mins(1);
-/// A message behind an open circuit is retried this often, and less often the longer it waits.
-const CHECK_AGAIN: Duration = Duration::from_mins(1);
-/// Later probes come at growing intervals, an hour apart at most. That is how long messages can
-/// wait after the credit was topped up.
-const LONGEST_PROBE_INTERVAL: Duration = Duration::from_hours(1);
+/// The pilot tries this often.
+const TRY_INTERVAL: Duration = Duration::from_secs(45);
+
+/// Sends of which nobody knows the outcome come at growing intervals, this long at most. It is also
+/// the longest interval at which an unknown sender ID is tried.
+const LONGEST_INTERVAL: Duration = Duration::from_mins(10);
+
+/// A pilot that is overdue by this much is lost, for example because it was settled or expired.
+const LOST_AFTER: Duration = Duration::from_mins(1);
+
+/// A message in doubt is not sent before it has been the pilot for this long. Everything that waits
+/// comes back within that time, and takes over unless it is in doubt, too.
+const IN_DOUBT_WAITS: Duration = Duration::from_mins(5);
+
+/// Without credit a send is tried this often although the balance is no better. A refusal costs
+/// nothing.
+const TRY_WITHOUT_CREDIT: Duration = Duration::from_mins(5);
+
+/// A send is tried this often whatever the user call shows, because that is another service than the
+/// one that sends.
+const TRY_ANYWAY: Duration = Duration::from_hours(1);
+
+/// The same while nothing answers, because each try can leave one more message in doubt.
+const TRY_INTO_SILENCE: Duration = Duration::from_hours(6);
+
+/// One more unknown outcome would be the last of a message in doubt. If the user call shows no trouble
+/// and sends have no answer all the same, such a one is sent this often.
+const TRY_IN_DOUBT: Duration = Duration::from_hours(1);
 
 /// This many calls in a row without a readable response open the circuit. It is more than the two
 /// calls that one message can make.
@@ -22,11 +48,12 @@ const UNANSWERED_CALLS_THAT_OPEN: u32 = 5;
 /// How often the balance is read while anything is sent.
 pub const BALANCE_INTERVAL: Duration = Duration::from_hours(1);
 
-/// What is wrong with the account.
+/// Why a circuit is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AccountFailure {
-    /// `statusCode` 402, or `InvalidSenderId` with no recipient: the sender id is not registered.
+pub enum Cause {
+    /// `statusCode` 402, `InvalidSenderId` with no recipient, or HTTP 401 although the account is
+    /// fine: Africa's Talking does not know the sender ID.
     InvalidSenderId,
     /// `statusCode` 405: no credit.
     InsufficientBalance,
@@ -35,15 +62,15 @@ pub enum AccountFailure {
     CredentialsRefused,
     /// HTTP 404, 405 or a redirect: nothing at this address takes messages.
     WrongAddress,
-    /// Several calls in a row had an unknown outcome: no answer, HTTP 408 or 5xx, `statusCode` 500,
-    /// or an unreadable response.
+    /// Several calls in a row had no readable answer: no connection, a time-out, HTTP 408 or 5xx,
+    /// `statusCode` 500, or an unreadable response.
     NoAnswer,
     /// Written by a later version.
     #[serde(other)]
     Other,
 }
 
-impl AccountFailure {
+impl Cause {
     /// What is wrong, in words.
     pub fn words(self) -> &'static str {
         match self {
@@ -57,34 +84,77 @@ impl AccountFailure {
     }
 }
 
-/// The circuit breaker is open.
+/// Which messages a circuit keeps waiting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Circuit {
+    /// All of them.
+    Account,
+    /// Those with this sender ID. `None` is Africa's Talking's default.
+    SenderId(Option<String>),
+}
+
+impl Circuit {
+    /// The circuit that a failure opens, of a message with this sender ID.
+    fn of(cause: Cause, sender_id: Option<&str>) -> Self {
+        match cause {
+            Cause::InvalidSenderId => Self::SenderId(sender_id.map(str::to_owned)),
+            _ => Self::Account,
+        }
+    }
+
+    /// The sender ID that is not known, in words. `None` for the account's circuit.
+    pub fn sender_id(&self) -> Option<&str> {
+        match self {
+            Self::Account => None,
+            Self::SenderId(id) => Some(id.as_deref().unwrap_or("(default)")),
+        }
+    }
+}
+
+/// The message that tries whether the trouble is over, while the others wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pilot {
+    /// The message.
+    pub message: MedicMessageId,
+    /// Whether it had a call of unknown outcome.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub in_doubt: bool,
+    /// Since when it is the pilot.
+    #[serde(rename = "since_ms")]
+    pub since: Timestamp,
+}
+
+/// A circuit breaker that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCircuit {
+    /// Which messages wait.
+    pub of: Circuit,
     /// Why.
-    pub cause: AccountFailure,
+    pub cause: Cause,
     /// Since when.
     #[serde(rename = "since_ms")]
     pub since: Timestamp,
-    /// How many probes have failed.
-    pub probes: u32,
-    /// When one message may be sent as the next probe.
-    #[serde(rename = "next_probe_ms")]
-    pub next_probe: Timestamp,
-}
-
-impl OpenCircuit {
-    /// When a message that already had a call of unknown outcome may probe. One more such call
-    /// would be its last, so other messages probe first, and it does so an hour after the last
-    /// probe.
-    fn next_probe_in_doubt(&self) -> Timestamp {
-        let later = match self.cause {
-            AccountFailure::NoAnswer => {
-                LONGEST_PROBE_INTERVAL.saturating_sub(interval(self.probes))
-            }
-            _ => Duration::ZERO,
-        };
-        self.next_probe + later
-    }
+    /// When the pilot tries next.
+    #[serde(rename = "next_try_ms")]
+    pub next_try: Timestamp,
+    /// The pilot. Without one, the next message becomes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pilot: Option<Pilot>,
+    /// How many pilots were sent because the trouble seemed to be over, and had no answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unanswered_sends: u32,
+    /// When a pilot was sent last.
+    #[serde(
+        default,
+        rename = "last_send_ms",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_send: Option<Timestamp>,
+    /// The balance that was seen last, in millionths of the currency's unit. Nothing could be sent
+    /// with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance_micros: Option<i64>,
 }
 
 /// An operator has paused sending. It does not end by itself.
@@ -98,130 +168,426 @@ pub struct Pause {
 /// The ledger's one row for the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRow {
-    /// The open circuit, while it is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_circuit: Option<OpenCircuit>,
+    /// The circuits that are open, no two of the same messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_circuits: Vec<OpenCircuit>,
+    /// How often a circuit was opened or closed. A result of a call that began before the last time
+    /// opens none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub changes: u64,
     /// When the balance was last asked for.
     #[serde(
-        rename = "balance_asked_ms",
         default,
+        rename = "balance_asked_ms",
         skip_serializing_if = "Option::is_none"
     )]
     pub balance_asked: Option<Timestamp>,
     /// The pause, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
-    /// How many calls in a row had an unknown outcome, for whatever messages.
+    /// How many calls in a row had no readable answer, for whatever messages.
     #[serde(default)]
     pub unanswered_calls: u32,
 }
 
-/// Whether a message may be sent now.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What Africa's Talking's user call answered. It asks for the account and sends nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserAnswer {
+    /// The HTTP status. `None` without an answer.
+    pub status: Option<u16>,
+    /// The balance, in millionths of the currency's unit, if the answer has one.
+    pub balance_micros: Option<i64>,
+}
+
+impl UserAnswer {
+    /// Whether Africa's Talking accepts the API key and the user name.
+    pub fn is_good(&self) -> bool {
+        matches!(self.status, Some(200..=299))
+    }
+
+    fn is_answer(&self) -> bool {
+        self.status.is_some_and(|status| status < 500)
+    }
+}
+
+/// A message that can become a pilot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Permission {
-    /// Yes.
-    Free,
-    /// One message, as the probe, once this row is written.
-    HalfOpenProbe(AccountRow),
-    /// Not before this time.
-    WaitUntil(Timestamp),
+pub struct PilotCandidate {
+    /// The message.
+    pub message: MedicMessageId,
+    /// Whether it had a call of unknown outcome.
+    pub in_doubt: bool,
+}
+
+/// What a message does about an open circuit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It tries now, once this row is written.
+    Begins(AccountRow, OpenCircuit),
+    /// It is the pilot, once this row is written, and tries at this instant.
+    At(AccountRow, Timestamp),
+    /// It waits: another message is the pilot, or the circuit is closed.
+    Waits,
+}
+
+/// A send as a pilot, with the circuit half-open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HalfOpen {
+    /// The circuit.
+    pub of: Circuit,
+    /// Since when it is open, which tells this opening from others.
+    pub since: Timestamp,
+    /// What the user call answered before the send. An unknown sender ID is not asked for.
+    pub answer: UserAnswer,
+}
+
+/// A send request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// For which message.
+    pub message: MedicMessageId,
+    /// Its sender ID.
+    pub sender_id: Option<String>,
+    /// The row's `changes` when it began.
+    pub changes: u64,
+    /// Whether it was a pilot's.
+    pub half_open: Option<HalfOpen>,
+}
+
+/// What a send request shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Africa's Talking accepts messages.
+    Accepted,
+    /// It answers.
+    Answered,
+    /// It does not answer, or not in a way that can be read. Says whether the outcome is unknown.
+    Unanswered {
+        /// Whether the message may have been sent.
+        in_doubt: bool,
+    },
+    /// It refuses what is not the message's fault.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// Whether the message had a call of unknown outcome before.
+        in_doubt: bool,
+    },
+}
+
+impl OpenCircuit {
+    /// Why it is open, in words, with the sender ID if that is the reason.
+    pub fn words(&self) -> String {
+        match self.of.sender_id() {
+            None => self.cause.words().to_owned(),
+            Some(id) => format!("{}: {id}", self.cause.words()),
+        }
+    }
+
+    /// Whether there is room for another pilot than the one that it has.
+    pub fn wants_pilot(&self, now: Timestamp) -> bool {
+        self.admits(false, now)
+    }
+
+    /// Whether another message can become the pilot.
+    fn admits(&self, in_doubt: bool, now: Timestamp) -> bool {
+        match &self.pilot {
+            None => true,
+            Some(pilot) => (pilot.in_doubt && !in_doubt) || now > self.next_try + LOST_AFTER,
+        }
+    }
+
+    /// Whether the pilot is sent after this answer. An unknown sender ID needs no question: the
+    /// refusal itself is the answer.
+    pub fn lets_pilot_send(&self, answer: &UserAnswer, now: Timestamp) -> bool {
+        let Some(pilot) = &self.pilot else {
+            return false;
+        };
+        if pilot.in_doubt && now.since(pilot.since) < IN_DOUBT_WAITS {
+            return false;
+        }
+        let is_good = self.is_good(answer);
+        let interval = match self.cause {
+            _ if is_good && self.unanswered_sends == 0 => return true,
+            _ if is_good && pilot.in_doubt => TRY_IN_DOUBT,
+            _ if is_good => growing(self.unanswered_sends),
+            Cause::InsufficientBalance if answer.is_answer() => TRY_WITHOUT_CREDIT,
+            Cause::NoAnswer if pilot.in_doubt => return false,
+            Cause::NoAnswer => TRY_INTO_SILENCE,
+            _ => TRY_ANYWAY,
+        };
+        now.since(self.last_send.unwrap_or(self.since)) >= interval
+    }
+
+    /// Whether the trouble seems to be over.
+    fn is_good(&self, answer: &UserAnswer) -> bool {
+        match self.cause {
+            Cause::InsufficientBalance => answer
+                .balance_micros
+                .is_some_and(|balance| self.balance_micros.is_none_or(|before| balance > before)),
+            Cause::NoAnswer => answer.is_answer(),
+            _ => answer.is_good(),
+        }
+    }
+
+    /// When an unknown sender ID is tried next: the longer it is unknown, the later. Every other
+    /// trouble is asked for at once.
+    fn next_try_after(&self, now: Timestamp) -> Timestamp {
+        let interval = match self.of {
+            Circuit::Account => TRY_INTERVAL,
+            Circuit::SenderId(_) => now.since(self.since).clamp(TRY_INTERVAL, LONGEST_INTERVAL),
+        };
+        now + interval
+    }
+}
+
+/// The wait after so many sends without an answer.
+fn growing(unanswered_sends: u32) -> Duration {
+    let doublings = unanswered_sends.saturating_sub(1).min(8);
+    LONGEST_INTERVAL.min(TRY_INTERVAL.saturating_mul(1 << doublings))
 }
 
 impl AccountRow {
-    /// Whether a message may be sent. `in_doubt` says that it had a call of unknown outcome.
-    pub fn permission(&self, now: Timestamp, in_doubt: bool) -> Permission {
-        if self.pause.is_some() {
-            return Permission::WaitUntil(now + CHECK_AGAIN);
+    /// The open circuit of these messages.
+    pub fn open_circuit(&self, of: &Circuit) -> Option<&OpenCircuit> {
+        self.open_circuits.iter().find(|open| open.of == *of)
+    }
+
+    /// The open circuit that keeps messages with this sender ID from being sent. The account's comes
+    /// first.
+    pub fn blocking(&self, sender_id: Option<&str>) -> Option<&OpenCircuit> {
+        let is_its_own = |open: &&OpenCircuit| matches!(&open.of, Circuit::SenderId(id) if id.as_deref() == sender_id);
+        self.open_circuit(&Circuit::Account)
+            .or_else(|| self.open_circuits.iter().find(is_its_own))
+    }
+
+    /// Whether a message with this sender ID has to wait.
+    pub fn stops(&self, sender_id: Option<&str>) -> bool {
+        self.pause.is_some() || self.blocking(sender_id).is_some()
+    }
+
+    /// How a message with this sender ID waits, if it has to.
+    pub fn wait(&self, message: &MedicMessageId, sender_id: Option<&str>) -> Option<Wait> {
+        let open = self.blocking(sender_id);
+        let is_pilot = |pilot: &Pilot| pilot.message == *message;
+        match open {
+            Some(open) if open.pilot.as_ref().is_some_and(is_pilot) => {
+                Some(Wait::Until(open.next_try))
+            }
+            _ => self.stops(sender_id).then_some(Wait::Hold),
         }
-        let Some(open_circuit) = &self.open_circuit else {
-            return Permission::Free;
+    }
+
+    /// What a message does about this circuit. A turn lasts no longer than `longest_turn`; before
+    /// that has passed and one interval more, no other begins.
+    pub fn turn(
+        &self,
+        of: &Circuit,
+        candidate: &PilotCandidate,
+        longest_turn: Duration,
+        now: Timestamp,
+    ) -> Turn {
+        let Some(open) = self.open_circuit(of) else {
+            return Turn::Waits;
         };
-        if now < open_circuit.next_probe {
-            return Permission::WaitUntil(open_circuit.next_probe);
+        let is_pilot = |pilot: &Pilot| pilot.message == candidate.message;
+        let mut open = open.clone();
+        if !open.pilot.as_ref().is_some_and(is_pilot) {
+            if !open.admits(candidate.in_doubt, now) {
+                return Turn::Waits;
+            }
+            open.pilot = Some(Pilot {
+                message: candidate.message.clone(),
+                in_doubt: candidate.in_doubt,
+                since: now,
+            });
         }
-        if in_doubt && now < open_circuit.next_probe_in_doubt() {
-            return Permission::WaitUntil(now + CHECK_AGAIN);
+        if now < open.next_try {
+            let at = open.next_try;
+            return Turn::At(self.with(open), at);
         }
-        let probes = open_circuit.probes.saturating_add(1);
-        Permission::HalfOpenProbe(Self {
-            open_circuit: Some(OpenCircuit {
-                probes,
-                next_probe: now + interval(probes),
-                ..open_circuit.clone()
-            }),
-            ..self.clone()
+        open.next_try = now + longest_turn + TRY_INTERVAL;
+        Turn::Begins(self.with(open.clone()), open)
+    }
+
+    /// The row after a turn of the pilot in which nothing was sent, because the user call showed
+    /// that the trouble goes on, or because the message itself has to wait.
+    #[must_use]
+    pub fn after_question(&self, half_open: &HalfOpen, now: Timestamp) -> Self {
+        self.change_opening(half_open, |open| {
+            open.balance_micros = half_open.answer.balance_micros.or(open.balance_micros);
+            open.next_try = open.next_try_after(now);
         })
     }
 
-    /// The row after a refusal of the whole account. Concurrent refusals open the circuit once.
+    /// The row without this pilot, because it is settled. The next message takes over at once.
     #[must_use]
-    pub fn refused(&self, cause: AccountFailure, now: Timestamp) -> Self {
-        let open_circuit = match &self.open_circuit {
-            Some(open_circuit) => OpenCircuit {
-                cause,
-                ..open_circuit.clone()
-            },
-            None => OpenCircuit {
-                cause,
-                since: now,
-                probes: 0,
-                next_probe: now + interval(0),
-            },
+    pub fn without_pilot(&self, half_open: &HalfOpen, now: Timestamp) -> Self {
+        self.change_opening(half_open, |open| {
+            open.pilot = None;
+            open.next_try = now;
+        })
+    }
+
+    /// The row after a send request.
+    #[must_use]
+    pub fn after_call(&self, call: &Call, signal: Signal, now: Timestamp) -> Self {
+        let row = match &call.half_open {
+            Some(half_open) => self.after_pilot(half_open, call, signal, now),
+            None => self.clone(),
         };
-        Self {
-            open_circuit: Some(open_circuit),
-            unanswered_calls: 0,
-            ..self.clone()
+        match signal {
+            Signal::Accepted | Signal::Answered => Self {
+                unanswered_calls: 0,
+                ..row
+            },
+            Signal::Failed { cause, in_doubt } => row.refused(call, cause, in_doubt, now),
+            Signal::Unanswered { in_doubt } => row.unanswered(call, in_doubt, now),
         }
     }
 
-    /// The row after a call of unknown outcome. The fifth in a row opens the circuit. While it is
-    /// open for any reason, such a call changes nothing.
-    #[must_use]
-    pub fn unanswered(&self, now: Timestamp) -> Self {
-        if self.open_circuit.is_some() {
+    fn after_pilot(
+        &self,
+        half_open: &HalfOpen,
+        call: &Call,
+        signal: Signal,
+        now: Timestamp,
+    ) -> Self {
+        if signal == Signal::Accepted {
+            return self.accepted(half_open, call);
+        }
+        self.change_opening(half_open, |open| {
+            open.last_send = Some(now);
+            open.next_try = open.next_try_after(now);
+            match signal {
+                Signal::Failed { cause, .. }
+                    if Circuit::of(cause, call.sender_id.as_deref()) == open.of =>
+                {
+                    open.cause = cause;
+                    open.balance_micros = half_open.answer.balance_micros.or(open.balance_micros);
+                }
+                Signal::Unanswered { in_doubt: false } => {}
+                Signal::Unanswered { in_doubt: true } => {
+                    let is_good = open.is_good(&half_open.answer);
+                    open.unanswered_sends =
+                        open.unanswered_sends.saturating_add(u32::from(is_good));
+                    open.pilot = Some(Pilot {
+                        message: call.message.clone(),
+                        in_doubt: true,
+                        since: now,
+                    });
+                }
+                // For a reason of its own, which says nothing of the others.
+                _ => open.pilot = None,
+            }
+        })
+    }
+
+    /// The row after a pilot was accepted: its circuit is closed, and that of its sender ID.
+    fn accepted(&self, half_open: &HalfOpen, call: &Call) -> Self {
+        let mut row = self.clone();
+        if row.opening(half_open).is_some() {
+            let own = Circuit::SenderId(call.sender_id.clone());
+            row.open_circuits
+                .retain(|open| open.of != half_open.of && open.of != own);
+            row.changes = row.changes.saturating_add(1);
+        }
+        row
+    }
+
+    /// The row after a refusal that is not the message's fault. Concurrent refusals open a circuit
+    /// once, and the first message is its pilot.
+    fn refused(&self, call: &Call, cause: Cause, in_doubt: bool, now: Timestamp) -> Self {
+        let row = Self {
+            unanswered_calls: 0,
+            ..self.clone()
+        };
+        let of = Circuit::of(cause, call.sender_id.as_deref());
+        if row.changes != call.changes || row.open_circuit(&of).is_some() {
+            return row;
+        }
+        row.opened(of, cause, call, in_doubt, now)
+    }
+
+    /// The row after a call without a readable answer. The fifth in a row opens the account's
+    /// circuit. While that is open for any reason, such a call changes nothing.
+    fn unanswered(&self, call: &Call, in_doubt: bool, now: Timestamp) -> Self {
+        let is_open = self.open_circuit(&Circuit::Account).is_some();
+        if is_open || self.changes != call.changes {
             return self.clone();
         }
         let unanswered_calls = self.unanswered_calls.saturating_add(1);
+        let row = self.clone();
         if unanswered_calls >= UNANSWERED_CALLS_THAT_OPEN {
-            return self.refused(AccountFailure::NoAnswer, now);
+            return row.opened(Circuit::Account, Cause::NoAnswer, call, in_doubt, now);
         }
         Self {
             unanswered_calls,
-            ..self.clone()
+            ..row
         }
     }
 
-    /// The row after a readable response. It closes a circuit that was open because there was no
-    /// answer, and no other.
-    #[must_use]
-    pub fn answered(&self) -> Self {
-        let is_other = |open_circuit: &OpenCircuit| open_circuit.cause != AccountFailure::NoAnswer;
-        Self {
-            open_circuit: self.open_circuit.clone().filter(is_other),
-            unanswered_calls: 0,
-            ..self.clone()
-        }
+    fn opened(
+        mut self,
+        of: Circuit,
+        cause: Cause,
+        call: &Call,
+        in_doubt: bool,
+        now: Timestamp,
+    ) -> Self {
+        self.open_circuits.push(OpenCircuit {
+            of,
+            cause,
+            since: now,
+            next_try: now + TRY_INTERVAL,
+            pilot: Some(Pilot {
+                message: call.message.clone(),
+                in_doubt,
+                since: now,
+            }),
+            unanswered_sends: 0,
+            last_send: None,
+            balance_micros: None,
+        });
+        self.changes = self.changes.saturating_add(1);
+        self.unanswered_calls = 0;
+        self
     }
 
-    /// The row after a probe that works. A pause stays, because an operator wants it.
-    #[must_use]
-    pub fn recovered(&self) -> Self {
-        Self {
-            open_circuit: None,
-            unanswered_calls: 0,
-            ..self.clone()
+    /// The same opening of the circuit, if it still lasts.
+    fn opening(&self, half_open: &HalfOpen) -> Option<&OpenCircuit> {
+        self.open_circuit(&half_open.of)
+            .filter(|open| open.since == half_open.since)
+    }
+
+    fn change_opening(&self, half_open: &HalfOpen, step: impl FnOnce(&mut OpenCircuit)) -> Self {
+        let Some(open) = self.opening(half_open) else {
+            return self.clone();
+        };
+        let mut open = open.clone();
+        step(&mut open);
+        self.with(open)
+    }
+
+    fn with(&self, changed: OpenCircuit) -> Self {
+        let mut row = self.clone();
+        for open in &mut row.open_circuits {
+            if open.of == changed.of {
+                open.clone_from(&changed);
+            }
         }
+        row
     }
 
     /// The row after the balance was read, if that is due: once an hour for the whole stack.
     pub fn asking_for_the_balance(self, now: Timestamp) -> Option<Self> {
-        let asked = self.balance_asked;
-        let is_due = asked.is_none_or(|asked| {
-            // Clocks differ. A function whose clock is behind waits, too.
-            now.since(asked) >= BALANCE_INTERVAL
-        });
-        is_due.then_some(Self {
+        // Clocks differ. A function whose clock is behind waits, too.
+        let is_due = |asked| now.since(asked) >= BALANCE_INTERVAL;
+        self.balance_asked.is_none_or(is_due).then_some(Self {
             balance_asked: Some(now),
             ..self
         })
@@ -237,231 +603,24 @@ impl AccountRow {
         }
     }
 
-    /// The row after an operator resumed sending: without the pause. If the circuit is open, the
-    /// next probe is due, and any message may be it.
+    /// The row after an operator resumed sending: without the pause. The next message tries whatever
+    /// circuit is open.
     #[must_use]
     pub fn resumed(&self, now: Timestamp) -> Self {
-        let due = now - LONGEST_PROBE_INTERVAL;
-        let open_circuit = self.open_circuit.clone().map(|open_circuit| OpenCircuit {
-            next_probe: open_circuit.next_probe.min(due),
-            ..open_circuit
+        let open_circuits = self.open_circuits.iter().cloned().map(|open| OpenCircuit {
+            next_try: open.next_try.min(now),
+            pilot: None,
+            unanswered_sends: 0,
+            last_send: None,
+            ..open
         });
         Self {
-            open_circuit,
+            open_circuits: open_circuits.collect(),
             pause: None,
             ..self.clone()
         }
     }
 }
 
-fn interval(probes: u32) -> Duration {
-    FIRST_PROBE
-        .saturating_mul(1 << probes.min(16))
-        .min(LONGEST_PROBE_INTERVAL)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_open_circuit_is_probed_by_one_at_growing_intervals() {
-        let mut row = AccountRow::default().refused(
-            AccountFailure::InsufficientBalance,
-            Timestamp::from_millis(0),
-        );
-        let mut now = Timestamp::from_millis(0);
-        let mut intervals = Vec::new();
-        for _ in 0..9 {
-            let Permission::WaitUntil(until) = row.permission(now, false) else {
-                panic!("it may not call")
-            };
-            intervals.push(until.since(now).as_secs() / 60);
-            now = until;
-            let Permission::HalfOpenProbe(claimed) = row.permission(now, true) else {
-                panic!("a probe is due")
-            };
-            assert!(matches!(
-                claimed.permission(now, false),
-                Permission::WaitUntil(_)
-            ));
-            row = claimed.refused(AccountFailure::InsufficientBalance, now);
-        }
-        assert_eq!(intervals, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    }
-
-    #[test]
-    fn refusals_that_come_together_open_the_circuit_once() {
-        let once = AccountRow::default().refused(
-            AccountFailure::CredentialsRefused,
-            Timestamp::from_millis(5),
-        );
-        assert_eq!(
-            once.refused(
-                AccountFailure::CredentialsRefused,
-                Timestamp::from_millis(9)
-            ),
-            once
-        );
-    }
-
-    /// The row after so many calls without an answer, one a millisecond.
-    fn unanswered(row: AccountRow, calls: i64) -> AccountRow {
-        (0..calls).fold(row, |row, now| row.unanswered(Timestamp::from_millis(now)))
-    }
-
-    #[test]
-    fn the_fifth_call_in_a_row_without_an_answer_opens_the_circuit() {
-        let four = unanswered(AccountRow::default(), 4);
-        assert_eq!(
-            four.permission(Timestamp::from_millis(4), false),
-            Permission::Free
-        );
-        // Any answer ends the count.
-        let after_an_answer = unanswered(four.answered(), 4);
-        assert_eq!(after_an_answer.open_circuit, None);
-        let opened = four.unanswered(Timestamp::from_millis(4));
-        let open_circuit = opened.open_circuit.clone().unwrap();
-        assert_eq!(
-            (open_circuit.cause, open_circuit.since),
-            (AccountFailure::NoAnswer, Timestamp::from_millis(4))
-        );
-        assert_eq!(
-            opened.permission(Timestamp::from_millis(5), false),
-            Permission::WaitUntil(Timestamp::from_millis(60_004))
-        );
-        // Those that were under way then, and probes, change nothing of it.
-        assert_eq!(opened.unanswered(Timestamp::from_millis(9)), opened);
-        assert_eq!(opened.answered(), AccountRow::default());
-    }
-
-    #[test]
-    fn an_answer_closes_no_circuit_but_that_of_no_answer() {
-        let refused = AccountRow::default().refused(
-            AccountFailure::InsufficientBalance,
-            Timestamp::from_millis(0),
-        );
-        assert_eq!(unanswered(refused.clone(), 9), refused);
-        assert_eq!(refused.answered(), refused);
-        let open_circuit = unanswered(AccountRow::default(), 5)
-            .refused(AccountFailure::InvalidSenderId, Timestamp::from_millis(9));
-        assert_eq!(open_circuit.answered(), open_circuit);
-        assert_eq!(open_circuit.recovered(), AccountRow::default());
-    }
-
-    #[test]
-    fn without_an_answer_what_is_in_doubt_probes_an_hour_after_the_last_probe() {
-        let mut row = unanswered(AccountRow::default(), 5);
-        for probes in 0..9 {
-            let open_circuit = row.open_circuit.clone().unwrap();
-            let began = open_circuit.next_probe - interval(probes);
-            let in_an_hour = began + LONGEST_PROBE_INTERVAL;
-            let opened = |now| matches!(row.permission(now, true), Permission::WaitUntil(until) if until > now);
-            assert!(
-                opened(open_circuit.next_probe - Duration::from_millis(1))
-                    && opened(in_an_hour - Duration::from_millis(1))
-            );
-            assert!(matches!(
-                row.permission(in_an_hour, true),
-                Permission::HalfOpenProbe(_)
-            ));
-            // Somebody who knows better has it probe at once.
-            let resumed = row.resumed(began);
-            assert!(matches!(
-                resumed.permission(began, true),
-                Permission::HalfOpenProbe(_)
-            ));
-            row = match row.permission(open_circuit.next_probe, false) {
-                Permission::HalfOpenProbe(probing) => probing,
-                permission => panic!("a probe is due: {permission:?}"),
-            };
-        }
-    }
-
-    #[test]
-    fn the_balance_is_asked_for_once_an_hour_whatever_else_happens_to_the_account() {
-        let asked = AccountRow::default()
-            .asking_for_the_balance(Timestamp::from_millis(5))
-            .unwrap();
-        let opened = asked.refused(
-            AccountFailure::InsufficientBalance,
-            Timestamp::from_millis(6),
-        );
-        let an_hour = Timestamp::from_millis(0) + BALANCE_INTERVAL;
-        let Permission::HalfOpenProbe(probing) = opened.permission(an_hour, false) else {
-            panic!("a probe is due")
-        };
-        let resumed = probing.recovered();
-        assert_eq!(resumed, asked);
-        let last_moment = an_hour + Duration::from_millis(4);
-        assert_eq!(resumed.clone().asking_for_the_balance(last_moment), None);
-        assert!(
-            resumed
-                .asking_for_the_balance(last_moment + Duration::from_millis(1))
-                .is_some()
-        );
-    }
-
-    #[test]
-    fn a_row_of_an_earlier_version_is_read_and_one_of_a_later_version_too() {
-        let open_circuit =
-            r#"{"cause":"insufficient_balance","since_ms":5,"probes":0,"next_probe_ms":60005}"#;
-        let opened = AccountRow::default().refused(
-            AccountFailure::InsufficientBalance,
-            Timestamp::from_millis(5),
-        );
-        for row in [
-            format!(r#"{{"open_circuit":{open_circuit}}}"#),
-            format!(r#"{{"open_circuit":{open_circuit},"something_new":7}}"#),
-        ] {
-            assert_eq!(serde_json::from_str::<AccountRow>(&row).unwrap(), opened);
-        }
-    }
-
-    #[test]
-    fn a_pause_stops_sending_whatever_africas_talking_says_and_ends_only_when_somebody_says_so() {
-        let paused = AccountRow::default().paused(Timestamp::from_millis(5));
-        let refused = paused.refused(
-            AccountFailure::InsufficientBalance,
-            Timestamp::from_millis(6),
-        );
-        for row in [
-            &paused,
-            &refused,
-            &refused.recovered(),
-            &paused.paused(Timestamp::from_millis(7)),
-        ] {
-            let later = 365 * 24 * 60 * 60 * 1000;
-            assert!(
-                matches!(row.permission(Timestamp::from_millis(later), false), Permission::WaitUntil(until) if until > Timestamp::from_millis(later))
-            );
-            assert_eq!(
-                row.pause,
-                Some(Pause {
-                    since: Timestamp::from_millis(5)
-                })
-            );
-        }
-        assert_eq!(
-            paused
-                .resumed(Timestamp::from_millis(8))
-                .permission(Timestamp::from_millis(8), false),
-            Permission::Free
-        );
-        // What Africa's Talking refused is tried at once.
-        assert!(matches!(
-            refused
-                .resumed(Timestamp::from_millis(8))
-                .permission(Timestamp::from_millis(8), false),
-            Permission::HalfOpenProbe(_)
-        ));
-    }
-
-    #[test]
-    fn an_account_without_a_failure_is_free() {
-        assert_eq!(
-            AccountRow::default().permission(Timestamp::from_millis(0), true),
-            Permission::Free
-        );
-    }
-}
+mod tests;

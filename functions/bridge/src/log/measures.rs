@@ -78,7 +78,7 @@ impl LogEvent {
             | Self::ReportMatchAmbiguous { .. }
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
-            | Self::CircuitClosed
+            | Self::CircuitClosed { .. }
             | Self::AtIdReassigned { .. }
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
@@ -104,7 +104,7 @@ mod tests {
     use super::super::{Callback, Redacted, WorkQueue};
     use super::*;
     use crate::domain::balance::Balance;
-    use crate::domain::circuit_breaker::AccountFailure;
+    use crate::domain::circuit_breaker::Cause;
     use crate::domain::cost::Cost;
     use crate::domain::failure_reason::FailureReason;
     use crate::domain::time::Timestamp;
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_nobody_would_ask_for_is_no_metric() {
-        assert_eq!(line(&LogEvent::CircuitClosed).get("_aws"), None);
+        assert_eq!(line(&LogEvent::OfferUnreadable).get("_aws"), None);
     }
 
     #[test]
@@ -223,7 +223,8 @@ mod tests {
                 reason: FailureReason::new("expired"),
             },
             LogEvent::CircuitOpened {
-                cause: AccountFailure::InsufficientBalance,
+                cause: Cause::InvalidSenderId,
+                sender_id: Some(some()),
             },
             LogEvent::RecipientLimitExceeded {
                 medic_id: some(),

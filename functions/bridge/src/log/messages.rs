@@ -36,7 +36,7 @@ impl LogEvent {
             Self::SendOutcomeUnknown { .. } => OUTCOME_UNKNOWN,
             Self::CircuitOpened { .. } => "The circuit breaker is open.",
             Self::CircuitStillOpen { .. } => "The circuit breaker stays open.",
-            Self::CircuitClosed => "The circuit breaker is closed.",
+            Self::CircuitClosed { .. } => "The circuit breaker is closed.",
             Self::RecipientLimitExceeded { .. } => "The recipient limit stopped a message.",
             Self::AtIdReassigned { .. } => REASSIGNED,
             Self::AcceptanceQueued { .. } => "The acceptance waits in the queue for the ledger.",

@@ -79,7 +79,7 @@ metrics! {
     Cost,
     /// Segments of accepted messages, by our own count.
     Segments,
-    /// How often the circuit breaker opened, or stayed open after a probe.
+    /// How often the circuit breaker opened, or stayed open after a pilot tried.
     CircuitOpened,
     /// How often the recipient limit stopped a message and raised its alarm.
     RecipientLimitExceeded,

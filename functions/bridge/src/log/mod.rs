@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::domain::balance::Balance;
-use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::circuit_breaker::Cause;
 use crate::domain::cost::Cost;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::status::Status;
@@ -164,13 +164,19 @@ pub enum LogEvent {
         reason: FailureReason,
     },
     CircuitOpened {
-        cause: AccountFailure,
+        cause: Cause,
+        /// The sender ID whose messages wait. `None` if all of them do.
+        sender_id: Option<Redacted>,
     },
-    /// A half-open probe failed, or a message that was in flight when the circuit opened.
+    /// A pilot tried, and the trouble goes on.
     CircuitStillOpen {
-        cause: AccountFailure,
+        cause: Cause,
+        sender_id: Option<Redacted>,
     },
-    CircuitClosed,
+    CircuitClosed {
+        cause: Cause,
+        sender_id: Option<Redacted>,
+    },
     RecipientLimitExceeded {
         medic_id: Redacted,
         reason: &'static str,
@@ -356,7 +362,7 @@ impl LogEvent {
             | Self::SendAccepted { .. }
             | Self::BalanceRead { .. }
             | Self::AwaitingFinalReport { .. }
-            | Self::CircuitClosed
+            | Self::CircuitClosed { .. }
             | Self::Posted { .. }
             | Self::MessageStored { .. }
             | Self::MessageOffered { .. }
@@ -425,6 +431,12 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    /// A usual step.
+    const CLOSED: LogEvent = LogEvent::CircuitClosed {
+        cause: Cause::NoAnswer,
+        sender_id: None,
+    };
+
     /// The log event's line, read again.
     pub fn line(event: &LogEvent) -> Value {
         line_in(event, None)
@@ -456,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_line_names_its_invocation_and_says_when_that_is_the_first_of_its_process() {
-        let event = LogEvent::CircuitClosed;
+        let event = CLOSED;
         let invocation = |cold_start| Invocation {
             request_id: "8476a536".to_owned(),
             cold_start,
@@ -474,6 +486,6 @@ mod tests {
 
     #[test]
     fn what_is_usual_says_no_level() {
-        assert_eq!(line(&LogEvent::CircuitClosed).get("level"), None);
+        assert_eq!(line(&CLOSED).get("level"), None);
     }
 }

@@ -25,6 +25,7 @@ pub trait AfricasTalking {
 /// The account with Africa's Talking.
 #[allow(async_fn_in_trait)]
 pub trait AfricasTalkingAccount {
-    /// Reads the account's balance. Sends no SMS.
+    /// Reads the account's balance, with credentials that are read again first, because somebody may
+    /// have corrected them. Sends no SMS.
     async fn user(&self) -> Result<Response, CredentialsError>;
 }

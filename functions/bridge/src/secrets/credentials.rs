@@ -42,6 +42,12 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
         self.secret.forget();
     }
 
+    /// Reads them again, unless that was tried a few seconds ago. Those that are known stay in use
+    /// while the store does not answer.
+    pub async fn read_again(&self) {
+        self.secret.read_again(self.clock.now()).await;
+    }
+
     /// These fields of the secret.
     ///
     /// # Errors

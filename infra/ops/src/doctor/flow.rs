@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::types::{Datapoint, Dimension, StateValue, Statistic};
-use bridge::domain::circuit_breaker::AccountFailure;
+use bridge::domain::circuit_breaker::{Cause, Circuit};
 use bridge::domain::exchange::ExchangeRow;
 use bridge::domain::time::Timestamp;
 use bridge::ledger;
@@ -224,26 +224,28 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
         Err(error) => return vec![unread(&error)],
     };
     let mut findings = Vec::new();
-    if let Some(open_circuit) = &account.open_circuit {
-        let next = open_circuit.next_probe.since(terminal.now());
-        let advice = match open_circuit.cause {
-            AccountFailure::NoAnswer => {
-                "look whether Africa's Talking is up, and ask its support; then `cargo ops resume` has the next \
-                 message try, without it that is a matter of time; meanwhile a message fails only when it gets too \
-                 old, or has tried twice"
+    for open in &account.open_circuits {
+        let next = format_duration(open.next_try.since(terminal.now()));
+        let advice = match (&open.of, open.cause) {
+            (Circuit::SenderId(_), _) => {
+                "register the sender id with Africa's Talking, or correct SenderIds; messages with other sender ids \
+                 go on, these follow by themselves within 15 minutes, or at once after `cargo ops resume`"
+            }
+            (_, Cause::NoAnswer) => {
+                "look whether Africa's Talking is up, and ask its support; one message tries every 45 seconds, and \
+                 what waits follows by itself within five minutes; nothing fails meanwhile, unless it gets too old"
             }
             _ => {
-                "fix it; then `cargo ops resume` has the next message try, without it that is a matter of time; \
+                "fix it; one message tries every 45 seconds, and what waits follows by itself within five minutes; \
                  nothing fails meanwhile, unless it gets too old"
             }
         };
         findings.push(Finding::wrong(
             CHECK,
             format!(
-                "the circuit breaker is open since {}: {}; the next try comes in {}",
-                format_time(open_circuit.since),
-                open_circuit.cause.words(),
-                format_duration(next)
+                "the circuit breaker is open since {}: {}; the next try comes in {next}",
+                format_time(open.since),
+                open.words(),
             ),
             advice,
         ));

@@ -1,5 +1,6 @@
 //! The sentences of a time line. They are those of the event log.
 
+use bridge::domain::circuit_breaker::{AccountRow, Circuit, OpenCircuit};
 use bridge::domain::delivery::Report;
 use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::ids::AtMessageId;
@@ -72,7 +73,32 @@ pub fn report(report: &Report) -> String {
     format!("Delivery report{network}: {}{reason}", report.status)
 }
 
-/// What the row says now: whether the message was sent, and whether Medic knows its status.
+/// Why a message that waits is not sent, if sending is paused or a circuit breaker is open. The sender
+/// ID is known from the first call on.
+pub fn stopped(row: &MessageRow, account: &AccountRow) -> Option<String> {
+    if !matches!(row.sending, Sending::Queued | Sending::Waiting { .. }) {
+        return None;
+    }
+    if let Some(pause) = &account.pause {
+        let since = format_time(pause.since);
+        return Some(format!(
+            "sending is paused since {since}; `cargo ops resume` lets it go on"
+        ));
+    }
+    let own = row.sender_id.as_deref();
+    let is_its_own = |open: &&OpenCircuit| match &open.of {
+        Circuit::Account => true,
+        Circuit::SenderId(id) => own.is_some() && id.as_deref() == own,
+    };
+    let open = account.open_circuits.iter().find(is_its_own)?;
+    Some(format!(
+        "the circuit breaker is open since {}: {}; it is sent by itself when that is over",
+        format_time(open.since),
+        open.words()
+    ))
+}
+
+/// What the row says now: whether the message was sent, and whether Medic has its status.
 pub fn now(row: &MessageRow) -> Vec<String> {
     let sending = match &row.sending {
         Sending::Queued => "it waits in the queue to be sent".to_owned(),

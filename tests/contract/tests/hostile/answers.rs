@@ -102,7 +102,8 @@ proptest! {
             Outcome::Refused(reason) | Outcome::NotSent { reason, .. } | Outcome::Unknown(reason) => {
                 prop_assert!(is_fit_to_be_shown(&reason), "{:?}", reason);
             }
-            Outcome::AccountFailure(_) => {}
+            Outcome::CircuitFailure(_) => {}
+            Outcome::NotCalled(_) => prop_assert!(false, "there is an answer"),
         }
     }
 

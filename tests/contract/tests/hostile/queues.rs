@@ -1,9 +1,14 @@
 //! What comes out of the queues and the ledger: events of SQS, bodies of the first version, rows.
 
+use std::time::Duration;
+
 use bridge::adapters::lambda::records;
-use bridge::domain::circuit_breaker::AccountRow;
+use bridge::domain::circuit_breaker::{
+    AccountRow, Call, HalfOpen, PilotCandidate, Signal, UserAnswer,
+};
 use bridge::domain::delivery::SmsRow;
 use bridge::domain::exchange::ExchangeRow;
+use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
 use bridge::domain::recipient_limit::{RecipientLimits, RecipientRow};
 use bridge::domain::time::Timestamp;
@@ -41,11 +46,48 @@ const RECIPIENT_ROW: &str = r#"{
     "number_hash": "98aca5c7", "hour": {"since_ms": 1700000000000, "count": 3},
     "texts": [{"text_hash": "ab12", "since_ms": 1700000000000, "count": 3}], "alarmed_at_ms": 1700000000000
 }"#;
-const ACCOUNT_ROW: &str = r#"{"open_circuit": {
-    "cause": "insufficient_balance", "since_ms": 1700000000000, "probes": 2, "next_probe_ms": 1700000060000
-}, "unanswered_calls": 3}"#;
+const ACCOUNT_ROW: &str = r#"{"open_circuits": [{
+    "of": {"sender_id": "MYORG"}, "cause": "insufficient_balance", "since_ms": 1700000000000,
+    "next_try_ms": 1700000060000, "pilot": {"message": "m", "in_doubt": true, "since_ms": 1700000000000}
+}], "unanswered_calls": 3}"#;
 const EXCHANGE_ROW: &str =
     include_str!("../../../../functions/bridge/tests/golden/exchange-row-v1.json");
+
+/// Everything that the sender does with the account's row.
+fn use_account(account: &AccountRow, now: Timestamp, in_doubt: bool) {
+    let message = MedicMessageId::new("m").unwrap();
+    let candidate = PilotCandidate {
+        message: message.clone(),
+        in_doubt,
+    };
+    account.wait(&message, None);
+    for open in &account.open_circuits {
+        account.turn(&open.of, &candidate, Duration::from_secs(30), now);
+        open.lets_pilot_send(&UserAnswer::default(), now);
+        let call = Call {
+            message: message.clone(),
+            sender_id: None,
+            changes: account.changes,
+            half_open: Some(HalfOpen {
+                of: open.of.clone(),
+                since: open.since,
+                answer: UserAnswer::default(),
+            }),
+        };
+        let signals = [
+            Signal::Accepted,
+            Signal::Answered,
+            Signal::Unanswered { in_doubt },
+            Signal::Failed {
+                cause: open.cause,
+                in_doubt,
+            },
+        ];
+        for signal in signals {
+            let _ = account.after_call(&call, signal, now);
+        }
+    }
+}
 
 fn body() -> impl Strategy<Value = String> {
     select(BODIES.as_slice())
@@ -142,7 +184,7 @@ proptest! {
         row_survives::<ExchangeRow>(&exchange);
         row_survives::<AccountRow>(&account);
         if let Ok(account) = serde_json::from_slice::<AccountRow>(&account) {
-            at_once(|| account.permission(now, in_doubt));
+            at_once(|| use_account(&account, now, in_doubt));
         }
         row_survives::<RecipientRow>(&recipient);
         if let Ok(recipient) = serde_json::from_slice::<RecipientRow>(&recipient) {

@@ -1,6 +1,6 @@
 //! Rows to be written, of every kind, with everything in them that there can be.
 
-use bridge::domain::circuit_breaker::{AccountFailure, AccountRow, OpenCircuit, Pause};
+use bridge::domain::circuit_breaker::{AccountRow, Cause, Circuit, OpenCircuit, Pause, Pilot};
 use bridge::domain::cost::Cost;
 use bridge::domain::delivery::{Report, SmsRow};
 use bridge::domain::failure_reason::FailureReason;
@@ -145,6 +145,42 @@ fn full_recipient(number_hash: &str) -> RecipientRow {
     row
 }
 
+/// The account's row with every field filled.
+fn full_account() -> AccountRow {
+    let open = |of, cause| OpenCircuit {
+        of,
+        cause,
+        since: Timestamp::from_millis(1),
+        next_try: Timestamp::MAX,
+        pilot: Some(Pilot {
+            message: medic_id(STRANGE),
+            in_doubt: true,
+            since: Timestamp::from_millis(i64::MIN),
+        }),
+        unanswered_sends: u32::MAX,
+        last_send: Some(Timestamp::from_millis(0)),
+        balance_micros: Some(i64::MIN),
+    };
+    let unknown = |sender_id: Option<&str>| {
+        let of = Circuit::SenderId(sender_id.map(str::to_owned));
+        open(of, Cause::InvalidSenderId)
+    };
+    AccountRow {
+        open_circuits: vec![
+            open(Circuit::Account, Cause::InsufficientBalance),
+            unknown(None),
+            unknown(Some("")),
+            unknown(Some(STRANGE)),
+        ],
+        changes: u64::MAX,
+        balance_asked: Some(Timestamp::from_millis(i64::MIN)),
+        pause: Some(Pause {
+            since: Timestamp::from_millis(i64::MIN),
+        }),
+        unanswered_calls: u32::MAX,
+    }
+}
+
 /// One row of every kind, and of every state that a message can be in.
 pub fn of_every_kind() -> Vec<Row> {
     let sendings = [
@@ -180,19 +216,7 @@ pub fn of_every_kind() -> Vec<Row> {
         Row::Sms(many_reports.belonging_to(&medic_id(STRANGE))),
         Row::Recipient(RecipientRow::new("empty".to_owned())),
         Row::Recipient(full_recipient("full")),
-        Row::Account(AccountRow {
-            open_circuit: Some(OpenCircuit {
-                cause: AccountFailure::InsufficientBalance,
-                since: Timestamp::from_millis(1),
-                probes: u32::MAX,
-                next_probe: Timestamp::MAX,
-            }),
-            balance_asked: Some(Timestamp::from_millis(i64::MIN)),
-            pause: Some(Pause {
-                since: Timestamp::from_millis(i64::MIN),
-            }),
-            unanswered_calls: u32::MAX,
-        }),
+        Row::Account(full_account()),
         // Where a key of one kind could be taken for one of another.
         Row::Message(message("account")),
         Row::Message(message("sms#1")),

@@ -373,13 +373,13 @@ fn a_failure_of_the_account_opens_the_circuit_and_fails_nothing() -> anyhow::Res
             let paused = bridge.send(&first, &format!("{MARK} held")).await?;
             bridge.until_sending_is(&paused, "waiting").await?;
             let account = bridge.row("account").await?.unwrap();
-            ensure!(account["open_circuit"]["cause"] == cause, "{account}");
+            ensure!(account["open_circuits"][0]["cause"] == cause, "{account}");
 
-            // One was enough to know: what comes now waits for the probe without asking.
+            // One was enough to know: what comes now waits for the pilot without asking.
             let second = bridge.number();
             let waiting = bridge.send(&second, &format!("{MARK} held, too")).await?;
             let outbox = &bridge.stack.outputs().outbox_queue_url;
-            bridge.until_waiting(outbox, &waiting, 5..=75).await?;
+            bridge.until_waiting(outbox, &waiting, 100..=245).await?;
             ensure!(bridge.sends_to(&first).len() == 1, "{fault:?}");
             ensure!(bridge.sends_to(&second).is_empty(), "{fault:?}");
             for id in [&paused, &waiting] {
@@ -419,9 +419,12 @@ fn five_calls_in_a_row_without_an_answer_open_the_circuit_and_fail_nothing() -> 
             .until_logged("outbound-sender", "circuit_opened", 1)
             .await?;
         let account = bridge.row("account").await?.unwrap();
-        ensure!(account["open_circuit"]["cause"] == "no_answer", "{account}");
+        ensure!(
+            account["open_circuits"][0]["cause"] == "no_answer",
+            "{account}"
+        );
 
-        // What comes now waits for the probe without asking.
+        // What comes now becomes the pilot, and waits for its turn without a call.
         let phone = bridge.number();
         let waiting = bridge.send(&phone, &format!("{MARK} held")).await?;
         let outbox = &bridge.stack.outputs().outbox_queue_url;

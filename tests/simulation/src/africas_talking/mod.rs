@@ -129,6 +129,12 @@ pub struct AfricasTalkingInWorld {
     pub script: VecDeque<SendDecision>,
     /// The account.
     pub account: Account,
+    /// What becomes of requests with these sender IDs. Nothing else is wrong with the account.
+    pub unknown_sender_ids: BTreeMap<Option<String>, SendDecision>,
+    /// Whether the user call works although every send fails, because another service answers it.
+    pub user_is_well: bool,
+    /// How often the user call was asked.
+    pub user_calls: usize,
     /// Whether SMS are reported on by themselves.
     pub reporting: bool,
     /// Numbers that answer whatever they get with what makes Medic reply, and how often they still
@@ -163,6 +169,9 @@ impl Default for AfricasTalkingInWorld {
             calls: Vec::new(),
             script: VecDeque::new(),
             account: Account::Good,
+            unknown_sender_ids: BTreeMap::new(),
+            user_is_well: false,
+            user_calls: 0,
             reporting: true,
             robots: BTreeMap::new(),
             key: format!("{SECRET_KEY}-1"),
@@ -194,7 +203,7 @@ impl AfricasTalkingInWorld {
 
 /// A request to send reaches Africa's Talking. The slot is filled with what the client gets.
 pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>> {
-    let verdict = verdict(world);
+    let verdict = verdict(world, sms.from);
     let mut at = world.africas_talking.borrow_mut();
     let (response, at_id) = response(&mut at.model, verdict, sms, world.now_ms());
     let message = sms.text.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -240,13 +249,46 @@ pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>
     slot
 }
 
-fn verdict(world: &World) -> SendDecision {
+/// The user call reaches Africa's Talking: what the client gets, and after how many milliseconds.
+pub fn user(world: &World) -> (Response, i64) {
+    let mut at = world.africas_talking.borrow_mut();
+    at.user_calls += 1;
+    let answer = |status, body: &str| Response::Answer {
+        status,
+        body: body.as_bytes().to_vec(),
+    };
+    let rates = world.faults.rates.borrow();
+    let failing = match at.account {
+        Account::Good if world.random.chance(rates.at_unknown) => SendDecision::Http(503, false),
+        Account::Good => SendDecision::Accepted(101),
+        Account::Failing(_) if at.user_is_well => SendDecision::Accepted(101),
+        Account::Failing(verdict) => verdict,
+    };
+    let answer = match failing {
+        SendDecision::NotConnected => Response::NotConnected,
+        SendDecision::NoAnswer(_) => return (Response::NoAnswer, USER_TIMEOUT_MS),
+        SendDecision::Code500(_) | SendDecision::Unreadable(_) => answer(500, "something is wrong"),
+        SendDecision::Http(status @ (401 | 403 | 404 | 408 | 500..), _) => answer(status, "no"),
+        SendDecision::Rejected(405) => answer(200, r#"{"UserData":{"balance":"KES -0.3000"}}"#),
+        _ => answer(200, r#"{"UserData":{"balance":"KES 900.0000"}}"#),
+    };
+    world.note(|| format!("Africa's Talking is asked for the user: {failing:?}"));
+    (answer, world.random.between(20, 900))
+}
+
+/// The time-out of the user call, in milliseconds.
+const USER_TIMEOUT_MS: i64 = 5_000;
+
+fn verdict(world: &World, sender_id: Option<&str>) -> SendDecision {
     let mut at = world.africas_talking.borrow_mut();
     if let Some(verdict) = at.script.pop_front() {
         return verdict;
     }
     if let Account::Failing(verdict) = at.account {
         return verdict;
+    }
+    if let Some(verdict) = at.unknown_sender_ids.get(&sender_id.map(str::to_owned)) {
+        return *verdict;
     }
     let random = &world.random;
     let rates = world.faults.rates.borrow();

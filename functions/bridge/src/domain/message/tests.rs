@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::time::Timestamp;
 use proptest::prelude::*;
 
@@ -191,7 +190,7 @@ fn what_a_report_shows_was_sent_while_another_call_is_under_way_stays_sent() {
         true,
     ));
     let reason = FailureReason::new("x");
-    let cause = AccountFailure::InsufficientBalance;
+    let no_credit = || FailureReason::new("no credit");
     let b = token("b");
     for ended in [
         late.clone(),
@@ -203,7 +202,7 @@ fn what_a_report_shows_was_sent_while_another_call_is_under_way_stays_sent() {
             .after_not_sent(&b, reason.clone(), Timestamp::from_millis(300_000)),
         matched
             .clone()
-            .after_account_failure(&b, cause, Timestamp::from_millis(300_000)),
+            .after_outside_failure(&b, no_credit(), Timestamp::from_millis(300_000)),
         matched
             .clone()
             .after_no_call(&b, Timestamp::from_millis(201_000)),

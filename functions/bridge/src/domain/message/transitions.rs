@@ -1,15 +1,23 @@
 //! Every transition of a message's row.
 
+use std::time::Duration;
+
 use super::{
     Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Sending,
     SendingRules, StatusRefusal, UnknownOutcomePolicy,
 };
-use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::exchange::QUARANTINE;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
+
+/// A call that is over for longer than this was noticed late.
+const LATE: Duration = Duration::from_mins(1);
+
+/// An unknown outcome that was noticed late waits so much longer for an acceptance or a report: more
+/// than twice the longest wait of a record that the ledger did not take.
+const AFTER_LEDGER_TROUBLE: Duration = Duration::from_mins(2);
 
 impl MessageRow {
     /// The row after Medic took a status.
@@ -102,11 +110,15 @@ impl MessageRow {
                 if now < over {
                     NextStep::WaitUntil(over)
                 } else {
-                    // While the ledger failed, no report could be recorded. An acceptance waits in
-                    // the queue by a hundredth of its age, and comes first.
-                    let late = now.since(over);
-                    let since = now + late / 50;
-                    NextStep::Write(self.unknown(since))
+                    // Nobody came in time, perhaps because the ledger failed. An acceptance that only
+                    // the queue could keep comes first.
+                    let is_late = now.since(over) > LATE;
+                    let more = if is_late {
+                        AFTER_LEDGER_TROUBLE
+                    } else {
+                        Duration::ZERO
+                    };
+                    NextStep::Write(self.unknown(now + more))
                 }
             }
             Sending::Unknown { since } => {
@@ -242,20 +254,37 @@ impl MessageRow {
         }
     }
 
-    /// The row after a call that failed for the whole account. Nothing was sent, and it does not
-    /// count against the message.
+    /// The row after a call that sent nothing, or for which no request was sent, for a reason that is
+    /// not the message's own. It does not count against the message.
     #[must_use]
-    pub fn after_account_failure(
+    pub fn after_outside_failure(
         self,
         claim: &ClaimToken,
-        cause: AccountFailure,
+        reason: FailureReason,
         until: Timestamp,
     ) -> Self {
         if self.is_claimed_by(claim) {
-            let reason = FailureReason::new(&format!("circuit breaker open: {}", cause.words()));
             self.unless_sent(Sending::Waiting { reason, until })
         } else {
             self
+        }
+    }
+
+    /// Whether nothing is left to send.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.sending, Sending::Accepted | Sending::Failed)
+    }
+
+    /// Whether it may have been sent: one more call of unknown outcome can be its last.
+    pub fn is_in_doubt(&self) -> bool {
+        self.unknown_outcomes > 0 || matches!(self.sending, Sending::Calling { .. })
+    }
+
+    /// Whether it can show if Africa's Talking works again.
+    pub fn can_be_pilot(&self, now: Timestamp) -> bool {
+        match &self.sending {
+            Sending::Waiting { until, .. } => now >= *until,
+            _ => !self.is_settled(),
         }
     }
 

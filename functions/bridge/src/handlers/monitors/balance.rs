@@ -86,7 +86,7 @@ fn event(answer: Result<Response, CredentialsError>) -> LogEvent {
 mod tests {
     use super::*;
     use crate::domain::backoff::RandomSource;
-    use crate::domain::circuit_breaker::{AccountFailure, AccountRow};
+    use crate::domain::circuit_breaker::{AccountRow, Call, Cause, Signal};
     use crate::domain::ids::MedicMessageId;
     use crate::log::EventLog;
     use crate::ports::{Clock, Version, Write, Written};
@@ -202,13 +202,21 @@ mod tests {
     #[test]
     fn an_open_circuit_stays_what_it_is() {
         let (around, ledger) = (Around::default(), Ledger::default());
-        let opened = AccountRow::default().refused(
-            AccountFailure::InsufficientBalance,
-            Timestamp::from_millis(5),
-        );
+        let call = Call {
+            message: MedicMessageId::new("m").unwrap(),
+            sender_id: None,
+            changes: 0,
+            half_open: None,
+        };
+        let refusal = Signal::Failed {
+            cause: Cause::InsufficientBalance,
+            in_doubt: false,
+        };
+        let now = Timestamp::from_millis(5);
+        let opened = AccountRow::default().after_call(&call, refusal, now);
         *ledger.0.borrow_mut() = opened.clone();
         around.check(&BalanceMonitor::default(), &ledger, &rich());
-        assert_eq!(ledger.0.borrow().open_circuit, opened.open_circuit);
+        assert_eq!(ledger.0.borrow().open_circuits, opened.open_circuits);
     }
 
     #[test]
@@ -245,7 +253,7 @@ mod tests {
                 matches!(log[..], [LogEvent::BalanceUnknown { .. }]),
                 "{log:?}"
             );
-            assert_eq!(ledger.0.borrow().open_circuit, None);
+            assert_eq!(ledger.0.borrow().open_circuits, []);
         }
     }
 }

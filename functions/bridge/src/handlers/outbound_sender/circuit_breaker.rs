@@ -1,27 +1,18 @@
-//! Opens and closes the circuit breaker of the account.
+//! Opens and closes the circuit breakers by what send requests show.
 
 use std::cell::Cell;
 
 use super::{OutboundSender, QUEUE_INSTEAD};
-use crate::domain::circuit_breaker::{AccountFailure, AccountRow, OpenCircuit};
+use crate::domain::backoff::Wait;
+use crate::domain::circuit_breaker::{AccountRow, Call, Cause, OpenCircuit, Signal, UserAnswer};
 use crate::domain::time::Timestamp;
 use crate::ledger;
-use crate::log::LogEvent;
-use crate::ports::{AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Runtime};
-use crate::wire::africastalking::send_response::Outcome;
-
-/// What a send request shows of Africa's Talking and the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// It accepts messages, or refuses this one for a reason of its own.
-    Works,
-    /// It answers.
-    Answers,
-    /// It does not answer, or with a server error.
-    NoAnswer,
-    /// Nothing, because there was no connection or no request.
-    Nothing,
-}
+use crate::log::{LogEvent, Redacted};
+use crate::ports::{
+    AfricasTalking, AfricasTalkingAccount, Key, KeyedHash, LedgerError, LedgerStore, Queue,
+    Response, Row, Runtime,
+};
+use crate::wire::africastalking::balance;
 
 /// Counts how the concurrent send requests of a batch ended.
 #[derive(Debug, Default)]
@@ -29,38 +20,20 @@ pub(super) struct Calls {
     /// Requests with a readable response.
     pub(super) answered: Cell<u32>,
     /// Requests without one.
-    pub(super) unanswered: Cell<u32>,
+    unanswered: Cell<u32>,
 }
 
 impl Calls {
     /// Counts the end of a request. `answered_before` is the number of responses when it began. A
-    /// response to another request since then outweighs that this one has none.
-    pub(super) fn note(&self, signal: Signal, answered_before: u32) -> Signal {
-        match signal {
-            Signal::Works | Signal::Answers => {
-                self.answered.set(self.answered.get().saturating_add(1));
-            }
-            Signal::NoAnswer if self.answered.get() > answered_before => return Signal::Nothing,
-            Signal::NoAnswer => self.unanswered.set(self.unanswered.get().saturating_add(1)),
-            Signal::Nothing => {}
-        }
-        signal
-    }
-}
-
-impl Signal {
-    /// What an outcome shows of the account.
-    pub(super) fn of_answer(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Accepted(_) | Outcome::Refused(_) => Self::Works,
-            Outcome::AccountFailure(_) | Outcome::NotSent { .. } => Self::Answers,
-            Outcome::Unknown(_) => Self::NoAnswer,
-        }
-    }
-
-    /// Whether the response was readable.
-    fn is_answer(self) -> bool {
-        matches!(self, Self::Works | Self::Answers)
+    /// response to another request since then outweighs that this one has none: it shows nothing.
+    pub(super) fn note(&self, signal: Signal, answered_before: u32) -> Option<Signal> {
+        let count = match signal {
+            Signal::Unanswered { .. } if self.answered.get() > answered_before => return None,
+            Signal::Unanswered { .. } => &self.unanswered,
+            _ => &self.answered,
+        };
+        count.set(count.get().saturating_add(1));
+        Some(signal)
     }
 }
 
@@ -68,78 +41,119 @@ impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
     L: LedgerStore,
     Q: Queue,
-    A: AfricasTalking,
+    A: AfricasTalking + AfricasTalkingAccount,
     H: KeyedHash,
     S: Runtime,
 {
-    /// Opens the circuit for the whole account. Returns when the next probe is due.
-    pub(super) async fn open_circuit(
-        &self,
-        cause: AccountFailure,
-    ) -> Result<Timestamp, LedgerError> {
-        let now = self.runtime.now();
-        let open_circuit = self.change_account(|row| row.refused(cause, now)).await?;
-        Ok(open_circuit.map_or(now, |open_circuit| open_circuit.next_probe))
+    /// Asks Africa's Talking for the account, with credentials that are read again first.
+    pub(super) async fn ask_user(&self) -> UserAnswer {
+        match self.africas_talking.user().await {
+            Ok(Response::Answer { status, body }) => UserAnswer {
+                status: Some(status),
+                balance_micros: balance::read(&body).map(|balance| balance.micros()),
+            },
+            Ok(Response::NotConnected | Response::NoAnswer) => UserAnswer::default(),
+            Err(error) => {
+                self.runtime.record(LogEvent::CredentialsUnavailable {
+                    error: Redacted::new(&error),
+                });
+                UserAnswer::default()
+            }
+        }
     }
 
-    /// Records what a request shows of the account. `account` is its row at the time of the claim.
-    /// The row is written only if it changes, or if other requests of the batch had no response
-    /// since. If the write fails, later requests will show the same.
+    /// Why a send was refused. HTTP 401 is the sender ID's if the account itself is fine.
+    pub(super) async fn cause(&self, refusal: Cause) -> Cause {
+        match refusal {
+            Cause::CredentialsRefused if self.ask_user().await.is_good() => Cause::InvalidSenderId,
+            _ => refusal,
+        }
+    }
+
+    /// Records what a request shows. Returns how its message waits now, if it has to.
+    pub(super) async fn record_call(
+        &self,
+        call: &Call,
+        signal: Signal,
+        deadline: Timestamp,
+    ) -> Result<Option<Wait>, LedgerError> {
+        let now = self.runtime.now();
+        let row = self
+            .retry_until_deadline(deadline, async || {
+                self.change_account(call.half_open.is_some(), |row| {
+                    row.after_call(call, signal, now)
+                })
+                .await
+            })
+            .await?;
+        Ok(row.wait(&call.message, call.sender_id.as_deref()))
+    }
+
+    /// Records what a request shows, if that can change the row. `account` is the row at the time of
+    /// the claim. If the write fails, later requests will show the same.
     pub(super) async fn record_signal(
         &self,
-        signal: Signal,
+        call: &Call,
+        signal: Option<Signal>,
         account: &AccountRow,
         calls: &Calls,
         deadline: Timestamp,
-    ) {
-        let now = self.runtime.now();
-        if deadline.since(now) <= QUEUE_INSTEAD {
-            return;
-        }
-        let probing = account.open_circuit.is_some();
-        let step = |row: &AccountRow| match signal {
-            Signal::Works if probing => row.recovered(),
-            Signal::Works | Signal::Answers => row.answered(),
-            Signal::NoAnswer => row.unanswered(now),
-            Signal::Nothing => row.clone(),
+    ) -> Option<Wait> {
+        let signal = signal?;
+        let shows_nothing_new = match signal {
+            Signal::Failed { .. } => true, // Recorded already.
+            Signal::Unanswered { .. } => false,
+            Signal::Accepted | Signal::Answered => {
+                let is_counting = account.unanswered_calls > 0 || calls.unanswered.get() > 0;
+                call.half_open.is_none() && !is_counting
+            }
         };
-        let counted = signal.is_answer() && calls.unanswered.get() > 0;
-        // A probe goes on in any case, so that a failed one is logged although the row stays as it
-        // is.
-        if !probing && !counted && step(account) == *account {
-            return;
+        if shows_nothing_new || deadline.since(self.runtime.now()) <= QUEUE_INSTEAD {
+            return None;
         }
-        self.retry_until_deadline(deadline, async || self.change_account(step).await)
-            .await
-            .ok();
+        self.record_call(call, signal, deadline).await.ok()?
     }
 
-    /// Changes the account's row and logs whether the circuit opens or closes. Returns the open
-    /// circuit, if it is open then.
-    async fn change_account(
+    /// Changes the account's row and logs which circuits open and close, and after the turn of a
+    /// pilot which ones stay open. Returns the row.
+    pub(super) async fn change_account(
         &self,
+        is_turn: bool,
         step: impl Fn(&AccountRow) -> AccountRow,
-    ) -> Result<Option<OpenCircuit>, LedgerError> {
+    ) -> Result<AccountRow, LedgerError> {
         let (before, after) =
             ledger::change(&self.ledger, &self.runtime, &[Key::Account], |rows| {
                 let before = rows.account();
                 let after = step(&before);
-                let circuits = (before.open_circuit, after.open_circuit.clone());
-                (vec![Row::Account(after)], circuits)
+                (vec![Row::Account(after.clone())], (before, after))
             })
             .await?;
-        match (&before, &after) {
-            (None, None) => {}
-            (None, Some(open_circuit)) => self.runtime.record(LogEvent::CircuitOpened {
-                cause: open_circuit.cause,
-            }),
-            (Some(_), Some(open_circuit)) => self.runtime.record(LogEvent::CircuitStillOpen {
-                cause: open_circuit.cause,
-            }),
-            (Some(_), None) => self.runtime.record(LogEvent::CircuitClosed),
+        for open in &after.open_circuits {
+            match before.open_circuit(&open.of) {
+                None => self.runtime.record(LogEvent::CircuitOpened {
+                    cause: open.cause,
+                    sender_id: sender_id(open),
+                }),
+                Some(_) if is_turn => self.runtime.record(LogEvent::CircuitStillOpen {
+                    cause: open.cause,
+                    sender_id: sender_id(open),
+                }),
+                Some(_) => {}
+            }
+        }
+        let is_closed = |open: &&OpenCircuit| after.open_circuit(&open.of).is_none();
+        for open in before.open_circuits.iter().filter(is_closed) {
+            self.runtime.record(LogEvent::CircuitClosed {
+                cause: open.cause,
+                sender_id: sender_id(open),
+            });
         }
         Ok(after)
     }
+}
+
+fn sender_id(open: &OpenCircuit) -> Option<Redacted> {
+    open.of.sender_id().map(|id| Redacted::new(&id))
 }
 
 #[cfg(test)]
@@ -148,11 +162,12 @@ mod tests {
 
     #[test]
     fn a_call_without_an_answer_shows_nothing_beside_another_that_was_answered_meanwhile() {
+        let silent = Signal::Unanswered { in_doubt: true };
         let calls = Calls::default();
-        assert_eq!(calls.note(Signal::NoAnswer, 0), Signal::NoAnswer);
-        assert_eq!(calls.note(Signal::Answers, 0), Signal::Answers);
-        assert_eq!(calls.note(Signal::NoAnswer, 0), Signal::Nothing);
-        assert_eq!(calls.note(Signal::NoAnswer, 1), Signal::NoAnswer);
+        assert_eq!(calls.note(silent, 0), Some(silent));
+        assert_eq!(calls.note(Signal::Answered, 0), Some(Signal::Answered));
+        assert_eq!(calls.note(silent, 0), None);
+        assert_eq!(calls.note(silent, 1), Some(silent));
         assert_eq!((calls.answered.get(), calls.unanswered.get()), (1, 2));
     }
 }

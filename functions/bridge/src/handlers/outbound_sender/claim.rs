@@ -1,9 +1,8 @@
 //! Claims a message, so that only one invocation sends it.
 
-use std::ops::ControlFlow;
-
 use super::OutboundSender;
-use crate::domain::circuit_breaker::{AccountRow, Permission};
+use crate::domain::backoff::Wait;
+use crate::domain::circuit_breaker::{AccountRow, HalfOpen};
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::{ClaimToken, MessageRow, NextStep, Sending};
 use crate::domain::phone_number::PhoneNumber;
@@ -13,8 +12,10 @@ use crate::domain::time::Timestamp;
 use crate::ledger::matching;
 use crate::ledger::{self, Rows};
 use crate::log::{LogEvent, Redacted};
-use crate::ports::{AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Runtime};
-use crate::retry::{LEDGER_ERRORS, retry};
+use crate::ports::{
+    AfricasTalking, AfricasTalkingAccount, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row,
+    Runtime,
+};
 use crate::wire::queue_messages::OutgoingSms;
 
 /// This many characters of a hash are enough to tell the texts of one recipient apart.
@@ -34,12 +35,11 @@ pub(super) enum Claim {
     Ours {
         /// The row as it is written.
         row: Box<MessageRow>,
-        /// The account's row after the claim. If the circuit breaker is open, this message is its
-        /// probe.
+        /// The account's row at the time of the claim.
         account: AccountRow,
     },
-    /// Retry it, not before this time.
-    Wait(Timestamp),
+    /// Retry it.
+    Wait(Wait),
     /// Delete it, because the message is settled.
     Done,
 }
@@ -63,7 +63,7 @@ impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
     L: LedgerStore,
     Q: Queue,
-    A: AfricasTalking,
+    A: AfricasTalking + AfricasTalkingAccount,
     H: KeyedHash,
     S: Runtime,
 {
@@ -98,14 +98,13 @@ where
         sms: &OutgoingSms,
         hashes: &Hashes,
         token: &ClaimToken,
+        half_open: Option<&HalfOpen>,
     ) -> Result<Claim, LedgerError> {
         let mut checked = false;
         loop {
-            let check = retry(LEDGER_ERRORS, &self.runtime, async || {
-                match self.try_to_claim(sms, hashes, token, checked).await {
-                    Ok(check) => ControlFlow::Break(Ok(check)),
-                    Err(error) => ControlFlow::Continue(error),
-                }
+            let check = self.retry_briefly(async || {
+                self.try_to_claim(sms, hashes, token, half_open, checked)
+                    .await
             });
             match check.await? {
                 ClaimAttempt::Changed(row) => {
@@ -125,7 +124,7 @@ where
                 }
                 ClaimAttempt::Unknown => {
                     if let Some(until) = self.matching_report_pending(sms, hashes).await? {
-                        return Ok(Claim::Wait(until));
+                        return Ok(Claim::Wait(Wait::Until(until)));
                     }
                     checked = true;
                 }
@@ -156,6 +155,7 @@ where
         sms: &OutgoingSms,
         hashes: &Hashes,
         token: &ClaimToken,
+        half_open: Option<&HalfOpen>,
         checked: bool,
     ) -> Result<ClaimAttempt, LedgerError> {
         let now = self.runtime.now();
@@ -171,6 +171,11 @@ where
             row.sender_id.clone_from(&hashes.sender_id);
             let unclaimed = row.clone();
             match row.next_step(token, &self.rules, now, checked) {
+                NextStep::Call(_)
+                    if half_open.is_none() && rows.account().stops(hashes.sender_id.as_deref()) =>
+                {
+                    (Vec::new(), ClaimAttempt::Claim(Claim::Wait(Wait::Hold)))
+                }
                 NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now),
                 NextStep::CallNow(row) => {
                     let account = rows.account();
@@ -184,16 +189,18 @@ where
                     (vec![Row::Message(row.clone())], ClaimAttempt::Changed(row))
                 }
                 NextStep::CheckForMatchingReport => (Vec::new(), ClaimAttempt::Unknown),
-                NextStep::WaitUntil(until) => (Vec::new(), ClaimAttempt::Claim(Claim::Wait(until))),
+                NextStep::WaitUntil(until) => {
+                    let wait = Wait::Until(until);
+                    (Vec::new(), ClaimAttempt::Claim(Claim::Wait(wait)))
+                }
                 NextStep::Done => (Vec::new(), ClaimAttempt::Claim(Claim::Done)),
             }
         })
         .await
     }
 
-    /// Checks the circuit breaker and the recipient limit. Their rows are written in one
-    /// transaction with the claim. So an open circuit has one probe at a time in the whole stack,
-    /// and each message is counted once.
+    /// Checks the recipient limit. Its row is written in one transaction with the claim, so that each
+    /// message is counted once.
     fn permit(
         &self,
         rows: &Rows,
@@ -203,17 +210,6 @@ where
         now: Timestamp,
     ) -> (Vec<Row>, ClaimAttempt) {
         let mut writes = vec![Row::Message(claimed.clone())];
-        let in_doubt = unclaimed.unknown_outcomes > 0;
-        let account = match rows.account().permission(now, in_doubt) {
-            Permission::Free => rows.account(),
-            Permission::HalfOpenProbe(account) => {
-                writes.push(Row::Account(account.clone()));
-                account
-            }
-            Permission::WaitUntil(until) => {
-                return (Vec::new(), ClaimAttempt::Claim(Claim::Wait(until)));
-            }
-        };
         if unclaimed.sending == Sending::Queued {
             let recipient = rows
                 .recipient(&hashes.number)
@@ -238,7 +234,7 @@ where
             writes,
             ClaimAttempt::Claim(Claim::Ours {
                 row: Box::new(claimed),
-                account,
+                account: rows.account(),
             }),
         )
     }

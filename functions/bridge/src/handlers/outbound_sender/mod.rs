@@ -4,15 +4,17 @@
 mod circuit_breaker;
 mod claim;
 mod outcome;
+mod pilot;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::join;
 
 use crate::domain::backoff::Wait;
-use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::circuit_breaker::{Call, Cause, Signal};
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::{ClaimToken, MessageRow, SendingRules};
 use crate::domain::phone_number::PhoneNumber;
@@ -22,17 +24,19 @@ use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
-    AfricasTalking, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Queue, Record,
-    Response, Row, Runtime, Sms,
+    AfricasTalking, AfricasTalkingAccount, CredentialsError, Key, KeyedHash, LedgerError,
+    LedgerStore, Queue, Record, Response, Row, Runtime, Sms,
 };
+use crate::queue::consumer::{Consumer, Disposition};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
 use crate::queue::retry_later::return_for_retry;
 use crate::retry::{LEDGER_ERRORS, retry};
 use crate::wire::africastalking::answer_code::AnswerCode;
 use crate::wire::africastalking::send_response::Outcome;
 use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, decode};
-use circuit_breaker::{Calls, Signal};
+use circuit_breaker::Calls;
 use claim::Claim;
+use pilot::{Plan, Sendable};
 
 /// How long before the end of the invocation a response that the ledger does not take is put into
 /// the queue instead. An attempt that began just before may take a read and a write of six seconds
@@ -64,72 +68,94 @@ pub struct OutboundSender<L, Q, A, H, S> {
     pub call_timeout: Duration,
 }
 
-/// What to do with a record.
-enum SendDisposition {
-    /// It is done, so that the queue can delete it.
-    Done,
-    /// It is retried, not before this time.
-    Wait(Timestamp),
-    /// It is an acceptance that the ledger did not take. It is retried before the message is sent
-    /// again, which waits longer the longer the ledger fails.
-    Brief,
+/// A send request that ended.
+struct EndedCall {
+    outcome: Outcome,
+    /// What it shows of Africa's Talking. `None` if no request was sent.
+    signal: Option<Signal>,
 }
 
 impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
     L: LedgerStore,
     Q: Queue,
-    A: AfricasTalking,
+    A: AfricasTalking + AfricasTalkingAccount,
     H: KeyedHash,
     S: Runtime,
 {
-    /// Processes the records of a batch concurrently, and ends before `deadline`. Returns the
-    /// message ids of the records that go back to the queue.
+    /// Processes the records of a batch, and ends before `deadline`. Returns the message ids of the
+    /// records that go back to the queue: at once what a circuit breaker or a pause stops, and then what
+    /// has to be retried.
     pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
+        let plans = self.plans(records).await;
+        let mut stopped = Vec::new();
+        let mut others = Vec::new();
+        for record in records {
+            match plans.get(&record.message_id) {
+                Some(Plan::Return(wait)) => stopped.push((record, *wait)),
+                _ => others.push(record),
+            }
+        }
+        let mut undone = return_for_retry(&self.outbox, &stopped, &self.runtime).await;
+        let consumer = Consumer {
+            queue: &self.outbox,
+            dead_letters: &self.dead_letters,
+            ledger: &self.ledger,
+            runtime: &self.runtime,
+        };
         let calls = Calls::default();
-        let takes = records
-            .iter()
-            .map(|record| self.take(record, deadline, &calls));
-        let dispositions = join_all(takes).await;
-        let undone: Vec<(&Record, Wait)> = records
-            .iter()
-            .zip(&dispositions)
-            .filter_map(|(record, disposition)| match disposition {
-                SendDisposition::Done => None,
-                SendDisposition::Wait(until) => Some((record, Wait::Until(*until))),
-                SendDisposition::Brief => Some((record, Wait::Retry)),
-            })
-            .collect();
-        return_for_retry(&self.outbox, &undone, &self.runtime).await
+        let process = async |record: &Record| {
+            let plan = plans.get(&record.message_id).unwrap_or(&Plan::Send);
+            self.take(record, plan, deadline, &calls).await
+        };
+        undone.extend(consumer.process(&others, process).await);
+        undone
     }
 
-    async fn take(&self, record: &Record, deadline: Timestamp, calls: &Calls) -> SendDisposition {
-        let disposition = match decode(&record.body) {
-            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline, calls).await,
-            Ok(OutboxMessage::Accepted(accepted)) => {
-                match self.record_acceptance(&accepted).await {
-                    Ok(()) => Ok(SendDisposition::Done),
-                    Err(error) => {
-                        self.log_ledger_error(&error);
-                        Ok(SendDisposition::Brief)
-                    }
-                }
+    /// The plan of each message that waits while a circuit breaker is open. An acceptance is recorded
+    /// always, and a message that cannot be sent or is too old fails.
+    async fn plans(&self, records: &[Record]) -> BTreeMap<String, Plan> {
+        let now = self.runtime.now();
+        let mut ids = Vec::new();
+        let mut batch = Vec::new();
+        for record in records {
+            if let Ok(OutboxMessage::Send(sms)) = decode(&record.body)
+                && !self.is_expired(&sms, now)
+                && let Ok(to) = recipient(&sms)
+            {
+                let sender_id = self.sender_ids.for_number(&to);
+                ids.push(record.message_id.clone());
+                batch.push(Sendable { sms, sender_id });
             }
+        }
+        ids.into_iter().zip(self.plan(&batch).await).collect()
+    }
+
+    async fn take(
+        &self,
+        record: &Record,
+        plan: &Plan,
+        deadline: Timestamp,
+        calls: &Calls,
+    ) -> Disposition {
+        let disposition = match decode(&record.body) {
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, plan, deadline, calls).await,
+            Ok(OutboxMessage::Accepted(accepted)) => self
+                .record_acceptance(&accepted)
+                .await
+                .map(|()| Disposition::Done),
             Err(error) => {
                 let category = error.to_string();
-                let dead_letters =
-                    dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
-                        .await;
-                Ok(if dead_letters {
-                    SendDisposition::Done
-                } else {
-                    self.wait_a_little()
-                })
+                let queue = &self.dead_letters;
+                match dead_letter_or_return(queue, record, &category, "", &self.runtime).await {
+                    true => Ok(Disposition::Done),
+                    false => Ok(Disposition::Return(Wait::Retry)),
+                }
             }
         };
         disposition.unwrap_or_else(|error| {
             self.log_ledger_error(&error);
-            self.wait_a_little()
+            Disposition::Return(Wait::Retry)
         })
     }
 
@@ -143,46 +169,77 @@ where
     async fn send(
         &self,
         sms: &OutgoingSms,
+        plan: &Plan,
         deadline: Timestamp,
         calls: &Calls,
-    ) -> Result<SendDisposition, LedgerError> {
+    ) -> Result<Disposition, LedgerError> {
+        let retry = Disposition::Return(Wait::Retry);
         if !self.has_time_to_call(deadline) {
-            return Ok(self.wait_a_little());
+            return Ok(retry);
         }
         let to = match recipient(sms) {
             Ok(to) => to,
             Err(reason) => return self.fail_unsendable(sms, &reason).await,
         };
         let Some(hashes) = self.hashes_of(sms, &to).await else {
-            return Ok(self.wait_a_little());
+            return Ok(retry);
+        };
+        let half_open = match plan {
+            Plan::Pilot(circuit, candidate) => {
+                let sender_id = self.sender_ids.for_number(&to);
+                match self.take_turn(circuit, candidate, sender_id).await? {
+                    Ok(half_open) => Some(half_open),
+                    Err(wait) => return Ok(Disposition::Return(wait)),
+                }
+            }
+            _ => None,
         };
         let token = ClaimToken(format!("{:016x}", self.runtime.up_to(u64::MAX)));
-        match self.claim(sms, &hashes, &token).await? {
-            Claim::Ours { row, account } => {
-                if !self.has_time_to_call(deadline) {
-                    let now = self.runtime.now();
-                    let step = |row: MessageRow| row.after_no_call(&token, now);
-                    self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
-                        .await?;
-                    return Ok(self.wait_a_little());
-                }
-                let answered_before = calls.answered.get();
-                let (outcome, signal) = self.call(sms, &to, row.attempts).await;
-                let signal = calls.note(signal, answered_before);
-                let is_of_account = matches!(outcome, Outcome::AccountFailure(_));
-                let disposition = self.settle(sms, &row, &token, outcome, deadline).await?;
-                if !is_of_account {
-                    self.record_signal(signal, &account, calls, deadline).await;
-                }
-                Ok(disposition)
-            }
-            Claim::Wait(until) => Ok(SendDisposition::Wait(until)),
-            Claim::Done => Ok(SendDisposition::Done),
+        let claim = self.claim(sms, &hashes, &token, half_open.as_ref()).await?;
+        if let (Claim::Wait(_) | Claim::Done, Some(half_open)) = (&claim, &half_open) {
+            self.end_turn(half_open).await?;
         }
+        let (row, account) = match claim {
+            Claim::Ours { row, account } => (row, account),
+            Claim::Wait(wait) => return Ok(Disposition::Return(wait)),
+            Claim::Done => return Ok(Disposition::Done),
+        };
+        if !self.has_time_to_call(deadline) {
+            let now = self.runtime.now();
+            let step = |row: MessageRow| row.after_no_call(&token, now);
+            self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
+                .await?;
+            return Ok(retry);
+        }
+        let call = Call {
+            message: sms.id.clone(),
+            sender_id: self.sender_ids.for_number(&to).map(str::to_owned),
+            changes: account.changes,
+            half_open,
+        };
+        let answered_before = calls.answered.get();
+        let EndedCall { outcome, signal } = self.call(sms, &to, &row).await;
+        let signal = signal.and_then(|signal| calls.note(signal, answered_before));
+        let mut wait = Wait::Retry;
+        if let Some(refusal @ Signal::Failed { .. }) = signal {
+            let recorded = self.record_call(&call, refusal, deadline).await?;
+            wait = recorded.unwrap_or(wait);
+        }
+        // Side by side, so that the answers of a batch are counted in their order.
+        let settled = self.settle(sms, &row, &token, outcome, wait, deadline);
+        let recorded = self.record_signal(&call, signal, &account, calls, deadline);
+        let (disposition, now_pilot) = join(settled, recorded).await;
+        Ok(match (disposition?, now_pilot) {
+            // A pilot comes back earlier than its own wait ends.
+            (Disposition::Return(_), Some(Wait::Until(next_try))) => {
+                Disposition::Return(Wait::Until(next_try))
+            }
+            (disposition, _) => disposition,
+        })
     }
 
-    /// Sends the request. Returns the outcome, and what it shows of the account.
-    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> (Outcome, Signal) {
+    /// Sends the request.
+    async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, row: &MessageRow) -> EndedCall {
         let began = self.runtime.now();
         let response = self
             .africas_talking
@@ -192,41 +249,64 @@ where
                 from: self.sender_ids.for_number(to),
             })
             .await;
-        let (code, outcome, signal) = match response {
-            Ok(Response::Answer { status, body }) => {
-                let outcome = Outcome::of_answer(status, &body);
-                let signal = Signal::of_answer(&outcome);
-                (AnswerCode::of_answer(status, &body), outcome, signal)
-            }
+        let took = self.runtime.now().since(began);
+        let (code, outcome) = match &response {
+            Ok(Response::Answer { status, body }) => (
+                AnswerCode::of_answer(*status, body),
+                Outcome::of_answer(*status, body),
+            ),
             Ok(Response::NotConnected) => {
-                let outcome = not_sent("no connection");
-                (AnswerCode::NO_CONNECTION, outcome, Signal::Nothing)
+                let reason = FailureReason::new("no connection");
+                (AnswerCode::NO_CONNECTION, Outcome::NotCalled(reason))
             }
             Ok(Response::NoAnswer) => {
-                let outcome = Outcome::Unknown(FailureReason::new("no answer"));
-                (AnswerCode::NO_ANSWER, outcome, Signal::NoAnswer)
+                let reason = FailureReason::new("no answer");
+                (AnswerCode::NO_ANSWER, Outcome::Unknown(reason))
             }
-            Err(error) => return (self.without_credentials(&error), Signal::Nothing),
+            Err(error) => return self.without_credentials(error, row).await,
         };
         self.runtime.record(LogEvent::SendAnswered {
             medic_id: Redacted::new(&sms.id),
-            attempt,
+            attempt: row.attempts,
             code,
-            took: self.runtime.now().since(began),
+            took,
         });
-        (outcome, signal)
+        self.ended(outcome, row).await
+    }
+
+    async fn ended(&self, outcome: Outcome, row: &MessageRow) -> EndedCall {
+        let in_doubt = row.unknown_outcomes > 0;
+        let (outcome, signal) = match outcome {
+            Outcome::CircuitFailure(refusal) => {
+                let cause = self.cause(refusal).await;
+                let signal = Signal::Failed { cause, in_doubt };
+                (Outcome::CircuitFailure(cause), signal)
+            }
+            Outcome::NotCalled(_) => (outcome, Signal::Unanswered { in_doubt }),
+            Outcome::Unknown(_) => (outcome, Signal::Unanswered { in_doubt: true }),
+            Outcome::Accepted(_) => (outcome, Signal::Accepted),
+            Outcome::Refused(_) | Outcome::NotSent { .. } => (outcome, Signal::Answered),
+        };
+        EndedCall {
+            outcome,
+            signal: Some(signal),
+        }
     }
 
     /// The outcome without credentials, when no request was sent.
-    fn without_credentials(&self, error: &CredentialsError) -> Outcome {
+    async fn without_credentials(&self, error: &CredentialsError, row: &MessageRow) -> EndedCall {
         self.runtime.record(LogEvent::CredentialsUnavailable {
             error: Redacted::new(error),
         });
         match error {
             CredentialsError::Unusable(_) => {
-                Outcome::AccountFailure(AccountFailure::CredentialsRefused)
+                let outcome = Outcome::CircuitFailure(Cause::CredentialsRefused);
+                self.ended(outcome, row).await
             }
-            CredentialsError::OutOfReach(_) => not_sent("no credentials"),
+            CredentialsError::OutOfReach(_) => EndedCall {
+                outcome: Outcome::NotCalled(FailureReason::new("no credentials")),
+                signal: None,
+            },
         }
     }
 
@@ -234,11 +314,11 @@ where
         &self,
         sms: &OutgoingSms,
         reason: &FailureReason,
-    ) -> Result<SendDisposition, LedgerError> {
+    ) -> Result<Disposition, LedgerError> {
         self.change(sms, |row| row.unsendable(reason.clone()))
             .await?;
         self.note_failure(sms, 0, reason);
-        Ok(SendDisposition::Done)
+        Ok(Disposition::Done)
     }
 
     /// Changes the message's row. Retries while the ledger does not answer.
@@ -247,11 +327,18 @@ where
         sms: &OutgoingSms,
         step: impl Fn(MessageRow) -> MessageRow,
     ) -> Result<(), LedgerError> {
-        retry(LEDGER_ERRORS, &self.runtime, async || {
-            match self.change_once(sms, &step).await {
-                Ok(()) => ControlFlow::Break(Ok(())),
-                Err(error) => ControlFlow::Continue(error),
-            }
+        self.retry_briefly(async || self.change_once(sms, &step).await)
+            .await
+    }
+
+    /// Retries a step with the ledger that can also be left to the next receive.
+    async fn retry_briefly<T>(
+        &self,
+        act: impl AsyncFn() -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        retry(LEDGER_ERRORS, &self.runtime, async || match act().await {
+            Ok(done) => ControlFlow::Break(Ok(done)),
+            Err(error) => ControlFlow::Continue(error),
         })
         .await
     }
@@ -283,23 +370,12 @@ where
         self.runtime.now() + needed <= deadline
     }
 
-    fn wait_a_little(&self) -> SendDisposition {
-        SendDisposition::Wait(self.runtime.now())
-    }
-
     fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {
         self.runtime.record(LogEvent::SendFailed {
             medic_id: Redacted::new(&sms.id),
             attempt,
             reason: reason.clone(),
         });
-    }
-}
-
-fn not_sent(reason: &str) -> Outcome {
-    Outcome::NotSent {
-        reason: FailureReason::new(reason),
-        at_least: Duration::ZERO,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{OutboundSender, QUEUE_INSTEAD, SendDisposition};
-use crate::domain::backoff::backoff;
+use super::{OutboundSender, QUEUE_INSTEAD};
+use crate::domain::backoff::{Wait, backoff};
 use crate::domain::delivery::{SmsRow, raised_by_reports};
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
 use crate::domain::time::Timestamp;
@@ -13,8 +14,10 @@ use crate::ledger;
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
-    AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, NewMessage, Queue, Row, Runtime,
+    AfricasTalking, AfricasTalkingAccount, Key, KeyedHash, LedgerError, LedgerStore, NewMessage,
+    Queue, Row, Runtime,
 };
+use crate::queue::consumer::Disposition;
 use crate::queue::log_queue_errors;
 use crate::retry::{UNTIL_THE_DEADLINE, retry};
 use crate::wire::africastalking::send_response::Outcome;
@@ -35,18 +38,20 @@ impl<L, Q, A, H, S> OutboundSender<L, Q, A, H, S>
 where
     L: LedgerStore,
     Q: Queue,
-    A: AfricasTalking,
+    A: AfricasTalking + AfricasTalkingAccount,
     H: KeyedHash,
     S: Runtime,
 {
+    /// Records the outcome. `wait` is how the message waits after a failure that is not its own.
     pub(super) async fn settle(
         &self,
         sms: &OutgoingSms,
         row: &MessageRow,
         token: &ClaimToken,
         outcome: Outcome,
+        wait: Wait,
         deadline: Timestamp,
-    ) -> Result<SendDisposition, LedgerError> {
+    ) -> Result<Disposition, LedgerError> {
         let now = self.runtime.now();
         match outcome {
             Outcome::Accepted(acceptance) => {
@@ -65,29 +70,24 @@ where
                 let step = |row: MessageRow| row.after_final_refusal(token, reason.clone());
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(SendDisposition::Done)
+                Ok(Disposition::Done)
             }
-            Outcome::AccountFailure(cause) => {
-                let until = self
-                    .retry_until_deadline(deadline, async || self.open_circuit(cause).await)
-                    .await?;
-                let step = |row: MessageRow| row.after_account_failure(token, cause, until);
-                self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
-                    .await?;
-                Ok(SendDisposition::Wait(until))
+            Outcome::CircuitFailure(cause) => {
+                let reason = format!("circuit breaker open: {}", cause.words());
+                self.postpone(sms, token, &FailureReason::new(&reason), wait, deadline)
+                    .await
+            }
+            Outcome::NotCalled(reason) => {
+                self.note_postponed(sms, row, &reason);
+                self.postpone(sms, token, &reason, wait, deadline).await
             }
             Outcome::NotSent { reason, at_least } => {
-                let tries = row.not_sent.saturating_add(1);
-                let until = now + backoff(tries).max(at_least);
-                self.runtime.record(LogEvent::SendPostponed {
-                    medic_id: Redacted::new(&sms.id),
-                    attempt: row.attempts,
-                    reason: reason.clone(),
-                });
+                self.note_postponed(sms, row, &reason);
+                let until = now + backoff(row.not_sent.saturating_add(1)).max(at_least);
                 let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until);
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(SendDisposition::Wait(until))
+                Ok(Disposition::Return(Wait::Until(until)))
             }
             Outcome::Unknown(reason) => {
                 self.runtime.record(LogEvent::SendOutcomeUnknown {
@@ -101,23 +101,45 @@ where
                 };
                 self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(SendDisposition::Wait(now + self.rules.resend_after))
+                let until = now + self.rules.resend_after;
+                Ok(Disposition::Return(Wait::Until(until)))
             }
         }
     }
 
+    /// Records that the message surely was not sent, for a reason that is not its own.
+    async fn postpone(
+        &self,
+        sms: &OutgoingSms,
+        token: &ClaimToken,
+        reason: &FailureReason,
+        wait: Wait,
+        deadline: Timestamp,
+    ) -> Result<Disposition, LedgerError> {
+        let now = self.runtime.now();
+        let until = now + wait.at_least(now);
+        let step = |row: MessageRow| row.after_outside_failure(token, reason.clone(), until);
+        self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
+            .await?;
+        Ok(Disposition::Return(wait))
+    }
+
+    fn note_postponed(&self, sms: &OutgoingSms, row: &MessageRow, reason: &FailureReason) {
+        self.runtime.record(LogEvent::SendPostponed {
+            medic_id: Redacted::new(&sms.id),
+            attempt: row.attempts,
+            reason: reason.clone(),
+        });
+    }
+
     /// Never drops an acceptance: retries the write until the invocation nears its end, and then
     /// puts the acceptance into the queue.
-    async fn keep_acceptance(
-        &self,
-        accepted: &AcceptedSms,
-        deadline: Timestamp,
-    ) -> SendDisposition {
+    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline: Timestamp) -> Disposition {
         let recorded = self
             .retry_until_deadline(deadline, async || self.record_acceptance(accepted).await)
             .await;
         if recorded.is_ok() {
-            return SendDisposition::Done;
+            return Disposition::Done;
         }
         let queued = retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
             if self.is_near(deadline, LAST_ACTS) {
@@ -135,12 +157,12 @@ where
             }
         });
         if queued.await.is_err() {
-            return self.wait_a_little();
+            return Disposition::Return(Wait::Retry);
         }
         self.runtime.record(LogEvent::AcceptanceQueued {
             medic_id: Redacted::new(&accepted.id),
         });
-        SendDisposition::Done
+        Disposition::Done
     }
 
     /// Whether the invocation has no more than this left.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::circuit_breaker::Cause;
 use crate::domain::cost::Cost;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
@@ -23,8 +23,10 @@ pub enum Outcome {
     Accepted(Acceptance),
     /// It will never be sent to this recipient.
     Refused(FailureReason),
-    /// The whole account fails. The message itself is fine.
-    AccountFailure(AccountFailure),
+    /// The account or the sender ID fails. The message itself is fine.
+    CircuitFailure(Cause),
+    /// No request reached Africa's Talking, for this reason.
+    NotCalled(FailureReason),
     /// It surely was not sent, and may be retried.
     NotSent {
         /// Why.
@@ -53,8 +55,8 @@ impl Outcome {
                 Outcome::Accepted(_) => Self::unknown(&format!("HTTP {http_status}")),
                 refused => refused,
             },
-            300..=399 | 404 | 405 => Self::AccountFailure(AccountFailure::WrongAddress),
-            401 | 403 => Self::AccountFailure(AccountFailure::CredentialsRefused),
+            300..=399 | 404 | 405 => Self::CircuitFailure(Cause::WrongAddress),
+            401 | 403 => Self::CircuitFailure(Cause::CredentialsRefused),
             429 => Self::not_sent("HTTP 429", TOO_FAST_WAIT),
             // A time-out of Africa's Talking, like every 5xx. The SMS may be on its way.
             408 => Self::unknown("HTTP 408"),
@@ -165,10 +167,10 @@ fn is_rejection(code: u64) -> bool {
 fn of_rejection(code: u64, name: &str) -> Outcome {
     let reason = match code {
         401 => "RiskHold",
-        402 => return Outcome::AccountFailure(AccountFailure::InvalidSenderId),
+        402 => return Outcome::CircuitFailure(Cause::InvalidSenderId),
         403 => "InvalidPhoneNumber",
         404 => "UnsupportedNumberType",
-        405 => return Outcome::AccountFailure(AccountFailure::InsufficientBalance),
+        405 => return Outcome::CircuitFailure(Cause::InsufficientBalance),
         406 => "UserInBlacklist",
         407 => "CouldNotRoute",
         409 => return Outcome::not_sent("DoNotDisturbRejection", DO_NOT_DISTURB_WAIT),
@@ -280,7 +282,7 @@ mod tests {
                 401,
                 include_bytes!("../../../tests/payloads/send-invalid-key-401.txt")
             ),
-            Outcome::AccountFailure(AccountFailure::CredentialsRefused)
+            Outcome::CircuitFailure(Cause::CredentialsRefused)
         );
     }
 
@@ -289,13 +291,10 @@ mod tests {
         for code in [401, 403, 404, 406, 407] {
             assert!(matches!(coded(code), Outcome::Refused(_)), "{code}");
         }
-        assert_eq!(
-            coded(402),
-            Outcome::AccountFailure(AccountFailure::InvalidSenderId)
-        );
+        assert_eq!(coded(402), Outcome::CircuitFailure(Cause::InvalidSenderId));
         assert_eq!(
             coded(405),
-            Outcome::AccountFailure(AccountFailure::InsufficientBalance)
+            Outcome::CircuitFailure(Cause::InsufficientBalance)
         );
         for code in [409, 501, 502] {
             assert!(matches!(coded(code), Outcome::NotSent { .. }), "{code}");
@@ -320,7 +319,7 @@ mod tests {
         };
         assert_eq!(
             empty("InvalidSenderId"),
-            Outcome::AccountFailure(AccountFailure::InvalidSenderId)
+            Outcome::CircuitFailure(Cause::InvalidSenderId)
         );
         assert!(matches!(empty("Sent to 0/1"), Outcome::Unknown(_)));
     }
@@ -402,7 +401,7 @@ mod tests {
         }
         for status in [302, 401, 403, 404] {
             assert!(
-                matches!(Outcome::of_answer(status, b""), Outcome::AccountFailure(_)),
+                matches!(Outcome::of_answer(status, b""), Outcome::CircuitFailure(_)),
                 "{status}"
             );
         }
