@@ -3,11 +3,17 @@
 //! A pure state machine for one invocation: [`Isolation::next`] says what is done next, and
 //! [`Isolation::after`] takes in how a POST ended. It calls nobody and has no clock.
 
+mod post;
+mod step;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::exchange::{ExchangeRow, InDoubt, Judgement, Quarantine};
 use super::ids::{IncomingId, MedicMessageId};
 use crate::domain::time::Timestamp;
+
+pub use post::{Brought, Candidate, PostEnd, StatusCandidate};
+pub use step::Step;
 
 /// At most so many messages in a POST: Medic takes about a tenth of a second for each.
 pub const MESSAGES_A_POST: usize = 10;
@@ -32,87 +38,6 @@ const NO_ANSWER: &str = "Medic never answered a POST that brought it alone";
 
 /// Why a message is suspected during which Lambda killed the function.
 const NEVER_ENDED: &str = "the function was killed while it brought this message alone";
-
-/// A message of the batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its id.
-    pub id: IncomingId,
-    /// From whom it is: one sender's messages stay in order.
-    pub sender: String,
-    /// Whether no earlier invocation can have brought it, so that Medic has newly stored it when it
-    /// takes it.
-    pub is_new: bool,
-    /// Why it was in quarantine, if it was.
-    pub quarantine: Option<Quarantine>,
-}
-
-/// A status in a POST.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusCandidate {
-    /// Whose status it is.
-    pub id: MedicMessageId,
-    /// Whether it was set aside before.
-    pub was_set_aside: bool,
-}
-
-/// What a POST brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Brought {
-    /// Messages.
-    pub messages: Vec<IncomingId>,
-    /// Statuses.
-    pub statuses: Vec<StatusCandidate>,
-}
-
-impl Brought {
-    /// Whether it was the control POST, which brings nothing.
-    pub fn is_control(&self) -> bool {
-        self.messages.is_empty() && self.statuses.is_empty()
-    }
-}
-
-/// How a POST ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PostEnd {
-    /// Medic has all of it.
-    Taken,
-    /// It failed on something in it, with this answer; nobody is working on it any more.
-    Failed(String),
-    /// Medic may still be working on it.
-    InDoubt,
-}
-
-/// What is done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The empty POST: does Medic answer?
-    Control,
-    /// These messages in a POST, with statuses beside them or without.
-    Messages {
-        /// Which.
-        ids: Vec<IncomingId>,
-        /// Whether statuses go with them.
-        with_statuses: bool,
-    },
-    /// These statuses, which failed together with others.
-    SomeStatuses(Vec<MedicMessageId>),
-    /// So many statuses at the most, and the question what Medic wants sent.
-    Statuses {
-        /// How many.
-        at_most: usize,
-        /// Whether nothing else is left to be done.
-        is_last: bool,
-    },
-    /// This message into quarantine.
-    Quarantine(IncomingId, Quarantine),
-    /// This message into the dead-letter queue, with this answer.
-    DeadLetter(IncomingId, String),
-    /// This status is set aside, with this answer.
-    SetAside(StatusCandidate, String),
-    /// No more POST, and nothing else.
-    End,
-}
 
 /// The search of one invocation.
 #[derive(Debug)]
