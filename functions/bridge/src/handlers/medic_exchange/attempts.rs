@@ -6,7 +6,8 @@
 
 use futures_util::future::join_all;
 
-use super::{MedicExchange, Round};
+use super::handler::MedicExchange;
+use super::round::Round;
 use crate::domain::ids::IncomingId;
 use crate::ledger::attempts;
 use crate::log::{LogEvent, Redacted};

@@ -11,25 +11,26 @@
 
 mod attempts;
 mod batch;
+mod handler;
 mod offers;
 mod post;
 mod quarantine;
+mod reports;
+mod round;
 mod row;
 mod statuses;
 mod stop;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use futures_util::future::join3;
 
 use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::exchange::ExchangeRow;
-use crate::domain::ids::IncomingId;
 use crate::domain::isolation::{Isolation, PostEnd, Step};
 use crate::domain::time::Timestamp;
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, QueueError, Record, Runtime};
-use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::queue::dead_letter::dead_letter_or_return;
 use crate::queue::log_queue_errors;
 use crate::queue::retry_later::return_together;
 use crate::retry::{ILL_QUEUE, retry};
@@ -37,75 +38,18 @@ use crate::wire::medic::Payload;
 use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
+use handler::IN_DOUBT_MARGIN;
 use post::LAST_ACTS;
 use quarantine::REFUSED;
-use statuses::Reports;
+use reports::Reports;
+use round::{Round, Work};
 use stop::Stop;
+
+pub use handler::MedicExchange;
 
 /// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
 const STATUS_POSTS_AT_MOST: u32 = 8;
-
-/// After an outcome in doubt, the wait is longer than Medic may go on working by this much; and so
-/// much longer than the invocation the batch is ours, for that may die in a POST.
-const IN_DOUBT_MARGIN: Duration = Duration::from_secs(5);
-
-/// The handler, with all that it needs.
-#[derive(Debug)]
-pub struct MedicExchange<L, Q, M, S> {
-    /// What is known of every outgoing message.
-    pub ledger: L,
-    /// The queue that the records come from.
-    pub exchange: Q,
-    /// Where messages to be sent go.
-    pub outbox: Q,
-    /// Where it puts what cannot be processed.
-    pub dead_letters: DeadLetterQueue<Q>,
-    /// Whom it talks to.
-    pub medic: M,
-    /// Time, chance and a log.
-    pub runtime: S,
-    /// The time-out of a POST.
-    pub post_timeout: Duration,
-    /// For how long after that Medic may go on working on it.
-    pub grace: Duration,
-}
-
-/// One invocation with a right to POST.
-struct Round<'a> {
-    deadline: Timestamp,
-    batch: Batch<'a>,
-    isolation: Isolation,
-    reports: Reports,
-    /// Whether there was any POST.
-    has_posted: bool,
-    /// Whether one was taken.
-    was_taken: bool,
-    status_posts: u32,
-    /// Messages during which an earlier invocation may have been killed are looked for, and the attempt
-    /// at each message is marked.
-    marks_attempts: bool,
-    /// Whether they were looked for.
-    knows_suspects: bool,
-    /// The messages whose attempt is marked.
-    marked: Vec<IncomingId>,
-}
-
-impl Round<'_> {
-    /// The work is over, unless messages are left that failed alone and have to wait.
-    fn ended(&self, work: Work) -> Result<Work, Stop> {
-        match self.batch.waiting_messages().is_empty() {
-            true => Ok(work),
-            false => Err(Stop::Kept),
-        }
-    }
-}
-
-/// Whether there is more to do than was done.
-enum Work {
-    Done,
-    More,
-}
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Works off a batch, which must be over at `deadline`. Returns the message ids of what goes
