@@ -166,3 +166,6 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> Consumer<'_, L, Q, S> {
 
 /// Records to be processed side by side, and records to be processed alone or dead-lettered.
 type Sorted<'r> = (Vec<&'r Record>, Vec<(&'r Record, bool)>);
+
+#[cfg(test)]
+mod tests;
