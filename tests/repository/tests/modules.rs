@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The place of a module: `["domain", "message"]`.
-type Place = Vec<String>;
+type ModulePath = Vec<String>;
 
 /// What a module needs, each with the words in its code that say so.
-type Needs = BTreeMap<Place, BTreeMap<Place, String>>;
+type Needs = BTreeMap<ModulePath, BTreeMap<ModulePath, String>>;
 
 /// The modules whose files are parts of one handler and call each other through it.
 const ONE_HANDLER: [&str; 1] = ["handlers::outbound_sender"];
@@ -22,9 +22,9 @@ const ONE_HANDLER: [&str; 1] = ["handlers::outbound_sender"];
 #[derive(Default)]
 struct Module {
     /// What it imports: the last name of the path, and the whole path.
-    imports: BTreeMap<String, Place>,
+    imports: BTreeMap<String, ModulePath>,
     /// The paths that its code names: in imports that are no re-exports, and everywhere else.
-    paths: BTreeSet<Place>,
+    paths: BTreeSet<ModulePath>,
     /// The methods that it defines.
     methods: BTreeSet<String>,
     /// The methods that it calls on `self`.
@@ -103,10 +103,10 @@ fn end_of_character(text: &str) -> usize {
 }
 
 /// Every path that a `use` imports: its words after `use`, up to the `;`.
-fn imported(tree: &[String]) -> Vec<Place> {
+fn imported(tree: &[String]) -> Vec<ModulePath> {
     let mut found = Vec::new();
-    let mut before = vec![Place::new()];
-    let mut path = Place::new();
+    let mut before = vec![ModulePath::new()];
+    let mut path = ModulePath::new();
     let mut is_alias = false;
     for token in tree {
         match token.as_str() {
@@ -138,7 +138,11 @@ fn imported(tree: &[String]) -> Vec<Place> {
 }
 
 /// A path from the root of the library; none if it is another library's.
-fn from_the_root(path: &[String], place: &[String], all: &BTreeSet<Place>) -> Option<Place> {
+fn from_the_root(
+    path: &[String],
+    place: &[String],
+    all: &BTreeSet<ModulePath>,
+) -> Option<ModulePath> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {
         "crate" => Some(rest.to_vec()),
@@ -157,10 +161,10 @@ fn from_the_root(path: &[String], place: &[String], all: &BTreeSet<Place>) -> Op
     }
 }
 
-fn read(source: &str, place: &Place, all: &BTreeSet<Place>) -> Module {
+fn read(source: &str, place: &ModulePath, all: &BTreeSet<ModulePath>) -> Module {
     let tokens = tokens(source);
     let mut module = Module::default();
-    let mut others: Vec<Place> = Vec::new();
+    let mut others: Vec<ModulePath> = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let is = |offset: usize, wanted: &str| {
@@ -227,7 +231,7 @@ fn read(source: &str, place: &Place, all: &BTreeSet<Place>) -> Module {
 }
 
 /// The module where this path ends: where the thing is, and not where somebody re-exports it.
-fn owner(path: &[String], modules: &BTreeMap<Place, Module>) -> Option<Place> {
+fn owner(path: &[String], modules: &BTreeMap<ModulePath, Module>) -> Option<ModulePath> {
     let mut path = path.to_vec();
     // A re-export of a re-export is followed, and a name that leads back to itself is not.
     for _ in 0..8 {
@@ -248,9 +252,9 @@ fn owner(path: &[String], modules: &BTreeMap<Place, Module>) -> Option<Place> {
     None
 }
 
-fn needs(sources: &BTreeMap<Place, String>) -> Needs {
-    let all: BTreeSet<Place> = sources.keys().cloned().collect();
-    let modules: BTreeMap<Place, Module> = sources
+fn needs(sources: &BTreeMap<ModulePath, String>) -> Needs {
+    let all: BTreeSet<ModulePath> = sources.keys().cloned().collect();
+    let modules: BTreeMap<ModulePath, Module> = sources
         .iter()
         .map(|(place, source)| (place.clone(), read(source, place, &all)))
         .collect();
@@ -263,7 +267,7 @@ fn needs(sources: &BTreeMap<Place, String>) -> Needs {
             }
         }
         for call in &module.calls {
-            let owners: Vec<&Place> = modules
+            let owners: Vec<&ModulePath> = modules
                 .iter()
                 .filter(|(_, module)| module.methods.contains(call))
                 .map(|(place, _)| place)
@@ -278,7 +282,7 @@ fn needs(sources: &BTreeMap<Place, String>) -> Needs {
 }
 
 /// A way from the last module of `way` back to the first one.
-fn way_back(way: &mut Vec<Place>, seen: &mut BTreeSet<Place>, needs: &Needs) -> bool {
+fn way_back(way: &mut Vec<ModulePath>, seen: &mut BTreeSet<ModulePath>, needs: &Needs) -> bool {
     let (first, last) = (way.first().unwrap().clone(), way.last().unwrap().clone());
     for next in needs.get(&last).unwrap().keys() {
         if *next == first {
@@ -310,7 +314,7 @@ fn circle(needs: &Needs) -> Option<String> {
     Some(steps.collect::<Vec<_>>().join("\n"))
 }
 
-fn read_sources(folder: &Path, place: &Place, found: &mut BTreeMap<Place, String>) {
+fn read_sources(folder: &Path, place: &ModulePath, found: &mut BTreeMap<ModulePath, String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -333,12 +337,12 @@ fn read_sources(folder: &Path, place: &Place, found: &mut BTreeMap<Place, String
 fn no_two_modules_need_each_other() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions/bridge/src");
     let mut sources = BTreeMap::new();
-    read_sources(&folder, &Place::new(), &mut sources);
+    read_sources(&folder, &ModulePath::new(), &mut sources);
     let mut needs = needs(&sources);
-    let message: Place = ["domain", "message"].map(str::to_owned).to_vec();
+    let message: ModulePath = ["domain", "message"].map(str::to_owned).to_vec();
     assert!(needs.get(&message).is_some_and(|needs| !needs.is_empty()));
     for handler in ONE_HANDLER {
-        let is_part = |place: &Place| place.join("::").starts_with(handler);
+        let is_part = |place: &ModulePath| place.join("::").starts_with(handler);
         for (place, needs) in &mut needs {
             if is_part(place) {
                 needs.retain(|other, _| !is_part(other));

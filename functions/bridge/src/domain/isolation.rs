@@ -60,7 +60,7 @@ pub struct Isolation {
     /// Messages that failed alone and wait all the same.
     kept: BTreeSet<IncomingId>,
     /// Messages during which earlier invocations were killed.
-    suspects: BTreeSet<IncomingId>,
+    unfinished: BTreeSet<IncomingId>,
     /// What was decided on and not yet done.
     acts: VecDeque<Step>,
     /// Statuses that failed together.
@@ -84,7 +84,7 @@ impl Isolation {
             statuses_first: memory.in_doubt == Some(InDoubt::Messages),
             tried: BTreeSet::new(),
             kept: BTreeSet::new(),
-            suspects: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             acts: VecDeque::new(),
             parts: VecDeque::new(),
             kept_statuses: BTreeSet::new(),
@@ -96,10 +96,10 @@ impl Isolation {
 
     /// So many attempts at this message have begun and not ended: it is as if that many POSTs had ended
     /// in doubt.
-    pub fn suspect(&mut self, id: &IncomingId, attempts: u32) {
+    pub fn note_unfinished(&mut self, id: &IncomingId, attempts: u32) {
         let posts_in_doubt = self.memory.posts_in_doubt.entry(id.clone()).or_default();
         *posts_in_doubt = attempts.max(*posts_in_doubt);
-        self.suspects.insert(id.clone());
+        self.unfinished.insert(id.clone());
     }
 
     /// What is done next.
@@ -278,7 +278,7 @@ impl Isolation {
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
         let mut acts = candidates.filter_map(|one| {
-            let why = match self.suspects.contains(&one.id) {
+            let why = match self.unfinished.contains(&one.id) {
                 true => NEVER_ENDED,
                 false => NO_ANSWER,
             };
@@ -302,7 +302,7 @@ impl Isolation {
             } else if seen.insert(&one.sender) && !self.kept.contains(&one.id) {
                 let posts_in_doubt = self.memory.posts_in_doubt.get(&one.id);
                 let is_doubtful = posts_in_doubt.is_some_and(|n| *n >= IN_DOUBT_TO_QUARANTINE);
-                if is_doubtful || self.suspects.contains(&one.id) {
+                if is_doubtful || self.unfinished.contains(&one.id) {
                     doubtful.push((1, !one.is_new, one));
                 } else {
                     good.push(one);

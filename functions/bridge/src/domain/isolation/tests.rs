@@ -1,7 +1,7 @@
 //! What is tried next, and what a result means.
 
 mod statuses;
-mod suspects;
+mod unfinished;
 
 use super::*;
 use crate::domain::exchange::QUARANTINE;

@@ -17,8 +17,8 @@ use crate::queue::consumer::NEVER_ENDED;
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Reads which messages have attempts that never ended. Those go alone, after the others, or to the
     /// dead-letter queue.
-    pub(super) async fn find_suspects(&self, round: &mut Round<'_>) {
-        round.knows_suspects = true;
+    pub(super) async fn find_unfinished(&self, round: &mut Round<'_>) {
+        round.knows_unfinished = true;
         let ids = round.batch.ids();
         let records: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
         let unfinished = match attempts::unfinished(&self.ledger, &records).await {
@@ -36,7 +36,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             if row.is_condemned() {
                 self.dead_letter(&id, NEVER_ENDED, "", round).await;
             } else {
-                round.isolation.suspect(&id, row.unfinished);
+                round.isolation.note_unfinished(&id, row.unfinished);
             }
         }
     }

@@ -119,7 +119,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 deadline,
                 isolation: Isolation::begin(memory, batch.candidates(), received_before),
                 marks_attempts: received_before || batch.has_quarantined(),
-                knows_suspects: false,
+                knows_unfinished: false,
                 marked: Vec::new(),
                 batch,
                 reports: Reports::default(),
@@ -172,8 +172,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     continue;
                 }
                 Step::Control => Payload::default(),
-                Step::Messages { .. } if round.marks_attempts && !round.knows_suspects => {
-                    self.find_suspects(round).await;
+                Step::Messages { .. } if round.marks_attempts && !round.knows_unfinished => {
+                    self.find_unfinished(round).await;
                     continue;
                 }
                 Step::Messages { ids, with_statuses } => Payload {

@@ -22,7 +22,7 @@ pub(super) struct Round<'a> {
     /// at each message is marked.
     pub(super) marks_attempts: bool,
     /// Whether they were looked for.
-    pub(super) knows_suspects: bool,
+    pub(super) knows_unfinished: bool,
     /// The messages whose attempt is marked.
     pub(super) marked: Vec<IncomingId>,
 }

@@ -205,36 +205,36 @@ async fn a_record_that_comes_again_is_marked_before_and_acquitted_when_it_is_ret
 
 #[tokio::test]
 async fn a_record_with_a_mark_is_processed_alone_after_the_others() {
-    let bench = Bench::with_unfinished(&[("bad suspect", 3), ("suspect", 1), ("acquitted", 0)]);
+    let bench = Bench::with_unfinished(&[("bad marked", 3), ("marked", 1), ("acquitted", 0)]);
     let records = [
-        record("bad suspect", 4),
+        record("bad marked", 4),
         record("fresh", 1),
-        record("suspect", 2),
+        record("marked", 2),
         record("acquitted", 5),
     ];
     let (returned, steps) = bench.process(&records).await;
-    assert_eq!(returned, ["bad suspect"]);
+    assert_eq!(returned, ["bad marked"]);
     let expected = [
         "process fresh",
         "mark acquitted 1",
         "process acquitted",
         "processed fresh",
         "processed acquitted",
-        "mark bad suspect 4",
-        "process bad suspect",
-        "processed bad suspect",
-        "mark bad suspect 0",
-        "mark suspect 2",
-        "process suspect",
-        "processed suspect",
-        "return bad suspect in 45 s",
+        "mark bad marked 4",
+        "process bad marked",
+        "processed bad marked",
+        "mark bad marked 0",
+        "mark marked 2",
+        "process marked",
+        "processed marked",
+        "return bad marked in 45 s",
     ];
     assert_eq!(steps, expected);
-    let suspects = [("bad suspect", 3), ("suspect", 1)].map(|(id, attempts)| {
+    let logged = [("bad marked", 3), ("marked", 1)].map(|(id, attempts)| {
         let id = Redacted::new(&id);
         LogEvent::AttemptNeverEnded { id, attempts }
     });
-    assert_eq!(bench.log.take(), suspects);
+    assert_eq!(bench.log.take(), logged);
 }
 
 #[tokio::test]
@@ -327,16 +327,16 @@ async fn without_the_ledger_records_that_come_again_are_returned_unprocessed() {
         let bench = Bench {
             reads_fail,
             writes_fail,
-            ..Bench::with_unfinished(&[("suspect", 1)])
+            ..Bench::with_unfinished(&[("marked", 1)])
         };
-        let records = [record("good", 1), record("again", 2), record("suspect", 2)];
+        let records = [record("good", 1), record("again", 2), record("marked", 2)];
         let (returned, steps) = bench.process(&records).await;
-        assert_eq!(returned, ["again", "suspect"]);
+        assert_eq!(returned, ["again", "marked"]);
         let expected = [
             "process good",
             "processed good",
             "return again in 45 s",
-            "return suspect in 45 s",
+            "return marked in 45 s",
         ];
         assert_eq!(steps, expected);
         let log = bench.log.take();
