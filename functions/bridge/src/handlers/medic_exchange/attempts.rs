@@ -18,7 +18,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Reads which messages have attempts that never ended. Those go alone, after the others, or to the
     /// dead-letter queue.
     pub(super) async fn find_unfinished(&self, round: &mut Round<'_>) {
-        round.knows_unfinished = true;
+        round.has_looked_for_unfinished = true;
         let ids = round.batch.ids();
         let records: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
         let unfinished = match attempts::unfinished(&self.ledger, &records).await {

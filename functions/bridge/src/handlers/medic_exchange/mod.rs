@@ -51,6 +51,18 @@ pub use handler::MedicExchange;
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
 const STATUS_POSTS_AT_MOST: u32 = 8;
 
+/// What a step of the search needs.
+enum Prepared {
+    /// This POST.
+    Post(Payload),
+    /// Nothing more. The step is done.
+    NoPost,
+    /// Nothing more, and no other step follows.
+    NothingLeft,
+    /// A POST that is left to a later invocation.
+    MoreLater,
+}
+
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Works off a batch, which must be over at `deadline`. Returns the message ids of what goes
     /// back into the queue.
@@ -119,7 +131,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 deadline,
                 isolation: Isolation::begin(memory, batch.candidates(), received_before),
                 marks_attempts: received_before || batch.has_quarantined(),
-                knows_unfinished: false,
+                has_looked_for_unfinished: false,
                 marked: Vec::new(),
                 batch,
                 reports: Reports::default(),
@@ -157,53 +169,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let mut unknown_outcome_reason = None;
         loop {
             let step = round.isolation.next(self.runtime.now());
-            let payload = match step {
-                Step::End => break,
-                Step::Quarantine(id, quarantine) => {
-                    self.quarantine(&id, &quarantine, round).await;
-                    continue;
-                }
-                Step::DeadLetter(id, answer) => {
-                    self.dead_letter(&id, REFUSED, &answer, round).await;
-                    continue;
-                }
-                Step::SetAside(status, answer) => {
-                    self.set_aside(&status, &answer, round).await;
-                    continue;
-                }
-                Step::Control => Payload::default(),
-                Step::Messages { .. } if round.marks_attempts && !round.knows_unfinished => {
-                    self.find_unfinished(round).await;
-                    continue;
-                }
-                Step::Messages { ids, with_statuses } => Payload {
-                    messages: round.batch.sms(&ids),
-                    updates: match with_statuses {
-                        true => self.fresh_updates(round).await,
-                        false => Vec::new(),
-                    },
-                },
-                Step::SomeStatuses(ids) => {
-                    let updates = self.updates_of(&ids, round).await;
-                    if updates.is_empty() {
-                        continue;
-                    }
-                    Payload::of_updates(updates)
-                }
-                Step::Statuses { at_most, is_last } => {
-                    let updates = self.updates(at_most, round).await;
-                    if updates.is_empty() && !is_last {
-                        continue;
-                    }
-                    if updates.is_empty() && round.has_posted {
-                        break;
-                    }
-                    if round.status_posts >= STATUS_POSTS_AT_MOST {
-                        return round.ended(Work::More);
-                    }
-                    round.status_posts += 1;
-                    Payload::of_updates(updates)
-                }
+            let payload = match self.prepare(step, round).await {
+                Prepared::Post(payload) => payload,
+                Prepared::NoPost => continue,
+                Prepared::NothingLeft => break,
+                Prepared::MoreLater => return round.ended(Work::More),
             };
             if round.batch.is_spent() {
                 // Everything was dead-lettered, and nothing could keep others from posting if this POST
@@ -218,6 +188,57 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             Some(what) => Err(Stop::InDoubt(what)),
             None => round.ended(Work::Done),
         }
+    }
+
+    /// Prepares the POST of a step, or does a step that needs none.
+    async fn prepare(&self, step: Step, round: &mut Round<'_>) -> Prepared {
+        match step {
+            Step::End => return Prepared::NothingLeft,
+            Step::Control => return Prepared::Post(Payload::default()),
+            Step::Messages { ids, with_statuses } if round.knows_unfinished() => {
+                return Prepared::Post(Payload {
+                    messages: round.batch.sms(&ids),
+                    updates: match with_statuses {
+                        true => self.fresh_updates(round).await,
+                        false => Vec::new(),
+                    },
+                });
+            }
+            Step::SomeStatuses(ids) => {
+                let updates = self.updates_of(&ids, round).await;
+                if !updates.is_empty() {
+                    return Prepared::Post(Payload::of_updates(updates));
+                }
+            }
+            Step::Statuses { at_most, is_last } => {
+                return self.prepare_statuses(at_most, is_last, round).await;
+            }
+            Step::Messages { .. } => self.find_unfinished(round).await,
+            Step::Quarantine(id, quarantine) => self.quarantine(&id, &quarantine, round).await,
+            Step::DeadLetter(id, answer) => self.dead_letter(&id, REFUSED, &answer, round).await,
+            Step::SetAside(status, answer) => self.set_aside(&status, &answer, round).await,
+        }
+        Prepared::NoPost
+    }
+
+    async fn prepare_statuses(
+        &self,
+        at_most: usize,
+        is_last: bool,
+        round: &mut Round<'_>,
+    ) -> Prepared {
+        let updates = self.updates(at_most, round).await;
+        if updates.is_empty() && !is_last {
+            return Prepared::NoPost;
+        }
+        if updates.is_empty() && round.has_posted {
+            return Prepared::NothingLeft;
+        }
+        if round.status_posts >= STATUS_POSTS_AT_MOST {
+            return Prepared::MoreLater;
+        }
+        round.status_posts += 1;
+        Prepared::Post(Payload::of_updates(updates))
     }
 
     /// A POST, and what the search makes of it; what the doubt is, if it ended in doubt.

@@ -22,12 +22,17 @@ pub(super) struct Round<'a> {
     /// at each message is marked.
     pub(super) marks_attempts: bool,
     /// Whether they were looked for.
-    pub(super) knows_unfinished: bool,
+    pub(super) has_looked_for_unfinished: bool,
     /// The messages whose attempt is marked.
     pub(super) marked: Vec<IncomingId>,
 }
 
 impl Round<'_> {
+    /// Whether messages may go now: their attempts that never ended are known, or do not matter.
+    pub(super) fn knows_unfinished(&self) -> bool {
+        !self.marks_attempts || self.has_looked_for_unfinished
+    }
+
     /// The work is over, unless messages are left that failed alone and have to wait.
     pub(super) fn ended(&self, work: Work) -> Result<Work, Stop> {
         match self.batch.waiting_messages().is_empty() {
