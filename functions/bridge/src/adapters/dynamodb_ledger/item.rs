@@ -207,6 +207,9 @@ mod tests {
         let golden = include_str!("../../../tests/golden/recipient-row-v1.json");
         let recipient = Key::Recipient("98aca5c7".to_owned());
         same::<RecipientRow>(golden, &recipient, Row::Recipient);
+        let golden = include_str!("../../../tests/golden/attempts-row-v1.json");
+        let attempts = Key::Attempts("059f36b4-87a3-44ab-83d2-661975830a7d".to_owned());
+        same::<AttemptsRow>(golden, &attempts, Row::Attempts);
         let golden = include_str!("../../../tests/golden/sms-row-v1.json");
         let sms = AtMessageId::new("ATXid_00000000000000000000000000000001").unwrap();
         same::<SmsRow>(golden, &Key::Sms(sms), Row::Sms);
