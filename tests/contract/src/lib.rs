@@ -1,2 +1,2 @@
-//! Nothing but tests, see `tests`: the ports and their fakes keep one contract, and no input, however
-//! hostile, does harm.
+//! This package has tests only. They show that the models and the adapters keep one contract, and that no
+//! hostile input does harm.

@@ -7,7 +7,7 @@ pub trait Named: Copy + Eq + Serialize + Send + Sync + 'static {
     /// All of them, in the order in which a page should show them.
     const ALL: &'static [Self];
 
-    /// The fault that is not a matter of responses: the port refuses connections. No model sees it.
+    /// The fault of the port itself: it refuses connections. No model sees that.
     const DOWN: Self;
 
     /// The name to switch it on by.
@@ -16,7 +16,7 @@ pub trait Named: Copy + Eq + Serialize + Send + Sync + 'static {
     /// What it does, in a sentence.
     fn description(self) -> &'static str;
 
-    /// What it and its like have in common, as a heading over them.
+    /// What it has in common with similar faults, as a heading over them.
     fn heading(self) -> &'static str;
 
     /// The fault with this name.

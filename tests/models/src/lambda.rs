@@ -1,5 +1,5 @@
-//! Lambda's event source mappings: how a queue's messages come to a function, and what becomes of
-//! them when it has ended.
+//! Lambda's event source mappings: how a function receives the messages of a queue, and what becomes of
+//! them when the function has ended.
 
 use serde_json::{Map, Value, json};
 
@@ -35,10 +35,10 @@ impl EventSourceMapping {
         self.in_flight
     }
 
-    /// Takes a batch for an invocation, if one may begin: what it is handed, and what the queue has
-    /// dropped because it was too old. At most `limit` messages, because a queue often hands out fewer
-    /// than it has; `choose` orders them as in [`QueueModel::receive`]. A FIFO queue hands out nothing of a
-    /// message group that is in flight.
+    /// Receives a batch for an invocation, if another one may begin. Returns the batch, and the messages
+    /// that the queue dropped because they were too old. The batch has at most `limit` messages, because
+    /// a queue often hands out fewer than it has. `choose` orders them as in [`QueueModel::receive`]. A
+    /// FIFO queue hands out nothing of a message group that is in flight.
     pub fn poll(
         &mut self,
         queue: &mut QueueModel,
@@ -68,11 +68,12 @@ impl EventSourceMapping {
     }
 }
 
-/// Of a batch, what is deleted after an invocation that returned this. What is not comes again when
-/// its visibility time-out is over.
+/// The messages of a batch that Lambda deletes after an invocation with this response. The others come
+/// again when their visibility timeout is over.
 ///
-/// By AWS's rules of partial batch responses: without failures all of it; with failures what is not
-/// among them; nothing, if the response cannot be read or names what was not in the batch.
+/// These are AWS's rules for partial batch responses. Without failures, Lambda deletes the whole batch.
+/// With failures, it deletes the messages that are not among them. If the response cannot be read, or
+/// names a message that was not in the batch, Lambda deletes nothing.
 #[must_use]
 pub fn deleted<'a>(batch: &'a [ReceivedMessage], response: &Value) -> Vec<&'a ReceivedMessage> {
     let failures = match response {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::send_message::SendMessageError;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName,
     SendMessageBatchRequestEntry,
@@ -49,31 +50,20 @@ impl SqsQueue {
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| of_call(&error))
+            .map_err(|error| QueueError {
+                sender_fault: is_refused(&error),
+                ..of_call(&error)
+            })
     }
 
     async fn send_some(&self, messages: &[NewMessage]) -> Vec<Result<(), QueueError>> {
         if let [message] = messages {
             return vec![self.send_one(message).await];
         }
-        in_attempts(messages, async |indexed: &[(usize, &NewMessage)]| {
-            let entries = indexed.iter().map(|(index, message)| {
-                let fifo = message.fifo.as_ref();
-                SendMessageBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .message_body(&message.body)
-                    .set_message_group_id(fifo.map(|fifo| fifo.group.clone()))
-                    .set_message_deduplication_id(fifo.map(|fifo| fifo.deduplication_id.clone()))
-                    .build()
-            });
-            let answer = self
-                .client
-                .send_message_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries.collect::<Result<_, _>>().map_err(unsendable)?))
-                .send()
-                .await
-                .map_err(|error| of_call(&error))?;
+        in_attempts(messages, entry_to_send, async |entries| {
+            let call = self.client.send_message_batch().queue_url(&self.url);
+            let answer = call.set_entries(Some(entries)).send().await;
+            let answer = answer.map_err(|error| of_call(&error))?;
             let done = answer.successful.into_iter().map(|entry| entry.id);
             Ok(Answer {
                 done: done.collect(),
@@ -87,22 +77,10 @@ impl SqsQueue {
         &self,
         records: &[(&Record, i32)],
     ) -> Vec<Result<(), QueueError>> {
-        in_attempts(records, async |indexed: &[(usize, &(&Record, i32))]| {
-            let entries = indexed.iter().map(|(index, (record, seconds))| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(&record.receipt_handle)
-                    .visibility_timeout(*seconds)
-                    .build()
-            });
-            let answer = self
-                .client
-                .change_message_visibility_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries.collect::<Result<_, _>>().map_err(unsendable)?))
-                .send()
-                .await
-                .map_err(|error| of_call(&error))?;
+        in_attempts(records, entry_to_change, async |entries| {
+            let call = self.client.change_message_visibility_batch();
+            let call = call.queue_url(&self.url).set_entries(Some(entries));
+            let answer = call.send().await.map_err(|error| of_call(&error))?;
             let done = answer.successful.into_iter().map(|entry| entry.id);
             Ok(Answer {
                 done: done.collect(),
@@ -113,31 +91,62 @@ impl SqsQueue {
     }
 }
 
+fn entry_to_send(
+    id: String,
+    message: &NewMessage,
+) -> Result<SendMessageBatchRequestEntry, BuildError> {
+    let fifo = message.fifo.as_ref();
+    SendMessageBatchRequestEntry::builder()
+        .id(id)
+        .message_body(&message.body)
+        .set_message_group_id(fifo.map(|fifo| fifo.group.clone()))
+        .set_message_deduplication_id(fifo.map(|fifo| fifo.deduplication_id.clone()))
+        .build()
+}
+
+fn entry_to_change(
+    id: String,
+    (record, seconds): &(&Record, i32),
+) -> Result<ChangeMessageVisibilityBatchRequestEntry, BuildError> {
+    ChangeMessageVisibilityBatchRequestEntry::builder()
+        .id(id)
+        .receipt_handle(&record.receipt_handle)
+        .visibility_timeout(*seconds)
+        .build()
+}
+
 /// What a call with several entries has brought, by the entries' ids.
 struct Answer {
     done: Vec<String>,
     failed: Vec<BatchResultErrorEntry>,
 }
 
-/// Calls with all entries, and again with those that failed through a fault of SQS. Returns a
-/// result for each. An entry that no response names is an error.
-async fn in_attempts<T>(
-    entries: &[T],
-    call: impl AsyncFn(&[(usize, &T)]) -> Result<Answer, QueueError>,
+/// Calls with an entry for each of these, and again for those that failed through a fault of SQS.
+/// Returns a result for each. An entry that no response names is an error.
+async fn in_attempts<T, E>(
+    all: &[T],
+    entry: impl Fn(String, &T) -> Result<E, BuildError>,
+    call: impl AsyncFn(Vec<E>) -> Result<Answer, QueueError>,
 ) -> Vec<Result<(), QueueError>> {
-    let mut results: Vec<Result<(), QueueError>> = entries
+    let mut results: Vec<Result<(), QueueError>> = all
         .iter()
         .map(|_| Err(QueueError::of_server("no answer in time")))
         .collect();
     let attempts = retry(FAILED_ENTRIES, &Real, async || {
-        let open: Vec<(usize, &T)> = entries
+        let open: Vec<(usize, &T)> = all
             .iter()
             .enumerate()
             .zip(&results)
             .filter(|(_, result)| is_open(result))
-            .map(|(entry, _)| entry)
+            .map(|(one, _)| one)
             .collect();
-        let answer = call(&open).await;
+        let entries = open
+            .iter()
+            .map(|(index, one)| entry(index.to_string(), one));
+        let answer = match entries.collect::<Result<Vec<E>, BuildError>>() {
+            Ok(entries) => call(entries).await,
+            Err(error) => Err(unsendable(error)),
+        };
         for (index, _) in open {
             if let Some(result) = results.get_mut(index) {
                 *result = result_of(index, &answer);
@@ -176,6 +185,22 @@ fn result_of(index: usize, answer: &Result<Answer, QueueError>) -> Result<(), Qu
 
 fn of_call<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> QueueError {
     QueueError::of_server(&describe(error))
+}
+
+/// Whether SQS refused the message itself. A missing queue, a missing permission and a limit on calls are
+/// not the message's fault, although SQS counts them as the sender's.
+fn is_refused<R>(error: &SdkError<SendMessageError, R>) -> bool {
+    let code = error.as_service_error().and_then(SendMessageError::code);
+    matches!(
+        code.map(|code| code.trim_start_matches("AWS.SimpleQueueService.")),
+        Some(
+            "InvalidMessageContents"
+                | "InvalidParameterValue"
+                | "InvalidParameterCombination"
+                | "MissingParameter"
+                | "UnsupportedOperation"
+        )
+    )
 }
 
 fn unsendable(_: BuildError) -> QueueError {
@@ -261,6 +286,10 @@ mod tests {
         }
     }
 
+    fn by_id(id: String, _: &&str) -> Result<String, BuildError> {
+        Ok(id)
+    }
+
     fn failed(id: &str, sender_fault: bool) -> BatchResultErrorEntry {
         BatchResultErrorEntry::builder()
             .id(id)
@@ -280,8 +309,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_fails_by_the_fault_of_sqs_is_sent_again_and_nothing_else() {
         let calls = RefCell::new(Vec::new());
-        let results = in_attempts(&["a", "b", "c", "d"], async |open: &[(usize, &&str)]| {
-            let ids: Vec<usize> = open.iter().map(|(index, _)| *index).collect();
+        let results = in_attempts(&["a", "b", "c", "d"], by_id, async |ids| {
             calls.borrow_mut().push(ids);
             let first = calls.borrow().len() == 1;
             Ok(Answer {
@@ -298,7 +326,10 @@ mod tests {
             })
         })
         .await;
-        assert_eq!(*calls.borrow(), [vec![0, 1, 2, 3], vec![1, 3], vec![3]]);
+        assert_eq!(
+            *calls.borrow(),
+            [vec!["0", "1", "2", "3"], vec!["1", "3"], vec!["3"]]
+        );
         assert!(results[0].is_ok() && results[1].is_ok());
         let refused = results[2].clone().unwrap_err();
         assert!(refused.sender_fault && refused.problem == "ItsReason");
@@ -308,7 +339,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_done_stays_done_when_the_call_fails_as_a_whole() {
         let calls = RefCell::new(0);
-        let results = in_attempts(&["a", "b"], async |_: &[(usize, &&str)]| {
+        let results = in_attempts(&["a", "b"], by_id, async |_| {
             *calls.borrow_mut() += 1;
             match *calls.borrow() {
                 1 => Ok(Answer {
@@ -322,5 +353,32 @@ mod tests {
         assert_eq!(*calls.borrow(), 2);
         assert!(results[0].is_ok());
         assert_eq!(results[1].clone().unwrap_err().problem, "no connection");
+    }
+
+    #[test]
+    fn only_what_sqs_refuses_in_the_message_is_the_fault_of_the_sender() {
+        let is_fault = |code: &str| {
+            let meta = aws_smithy_types::error::ErrorMetadata::builder().code(code);
+            let error = SendMessageError::generic(meta.build());
+            is_refused(&SdkError::service_error(error, ()))
+        };
+        for code in [
+            "InvalidMessageContents",
+            "InvalidParameterValue",
+            "MissingParameter",
+            "AWS.SimpleQueueService.UnsupportedOperation",
+        ] {
+            assert!(is_fault(code), "{code}");
+        }
+        for code in [
+            "AWS.SimpleQueueService.NonExistentQueue",
+            "AccessDenied",
+            "ExpiredToken",
+            "KmsThrottled",
+            "RequestThrottled",
+            "ServiceUnavailable",
+        ] {
+            assert!(!is_fault(code), "{code}");
+        }
     }
 }

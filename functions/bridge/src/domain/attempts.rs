@@ -45,7 +45,7 @@ impl AttemptsRow {
     }
 
     /// Whether an attempt has begun and not ended.
-    pub fn is_suspect(&self) -> bool {
+    pub fn has_unfinished(&self) -> bool {
         self.unfinished > 0
     }
 
@@ -62,13 +62,13 @@ mod tests {
     #[test]
     fn ten_attempts_in_a_row_without_an_end_condemn_a_record_and_any_end_acquits_it() {
         let mut row = AttemptsRow::new("m".to_owned());
-        assert!(!row.is_suspect());
+        assert!(!row.has_unfinished());
         for n in 1..=UNFINISHED_TO_DEAD_LETTER {
             row = row.begun();
-            assert!(row.is_suspect());
+            assert!(row.has_unfinished());
             assert_eq!(row.is_condemned(), n == UNFINISHED_TO_DEAD_LETTER);
         }
         let row = row.ended();
-        assert!(!row.is_suspect() && !row.is_condemned());
+        assert!(!row.has_unfinished() && !row.is_condemned());
     }
 }

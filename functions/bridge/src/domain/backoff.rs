@@ -14,9 +14,10 @@ pub trait RandomSource {
 /// receive. This leaves room for the invocation.
 pub const LONGEST_VISIBILITY: Duration = Duration::from_hours(11);
 
-/// The wait of [`Wait::Retry`]: with its jitter, and with what Lambda needs to receive again, traffic
-/// flows within a minute after any outage.
-pub const RETRY_WAIT: Duration = Duration::from_secs(45);
+/// The wait of [`Wait::Retry`], without its jitter. With it, with what Lambda needs to receive again, and
+/// with the POSTs of the retry, an SMS that comes right after an outage is answered within a minute.
+pub const RETRY_WAIT: Duration = Duration::from_secs(40);
+const RETRY_JITTER: Duration = Duration::from_secs(5);
 
 /// The longest jitter. It keeps messages that failed together from retrying together.
 pub const LONGEST_JITTER: Duration = Duration::from_secs(10);
@@ -36,8 +37,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
 /// The kind of wait before a retry. Neither a record's age nor its number of receives plays a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The trouble is not the record's own: Medic, the ledger or a secret is out of reach. 45 seconds,
-    /// and up to ten at random.
+    /// The trouble is not the record's own: Medic, the ledger or a secret is out of reach. 40 seconds,
+    /// and up to five at random.
     Retry,
     /// A circuit breaker is open, or sending is paused. Three to four minutes.
     Hold,
@@ -61,7 +62,7 @@ impl Wait {
     pub fn visibility(self, now: Timestamp, random: &impl RandomSource) -> Duration {
         let wait = self.at_least(now);
         let jitter = match self {
-            Self::Retry => LONGEST_JITTER,
+            Self::Retry => RETRY_JITTER,
             Self::Hold => HOLD_JITTER,
             Self::Until(_) => (wait / 5).min(LONGEST_JITTER),
         };
@@ -108,7 +109,7 @@ mod tests {
         let now = Timestamp::from_millis(1_000);
         let later = |seconds| Wait::Until(now + Duration::from_secs(seconds));
         for (wait, lowest, highest) in [
-            (Wait::Retry, 45, 55),
+            (Wait::Retry, 40, 45),
             (Wait::Hold, 180, 240),
             (Wait::Until(Timestamp::from_millis(0)), 5, 6),
             (later(2), 5, 6),

@@ -3,11 +3,17 @@
 //! A pure state machine for one invocation: [`Isolation::next`] says what is done next, and
 //! [`Isolation::after`] takes in how a POST ended. It calls nobody and has no clock.
 
+mod post;
+mod step;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::exchange::{ExchangeRow, InDoubt, Judgement, Quarantine};
 use super::ids::{IncomingId, MedicMessageId};
 use crate::domain::time::Timestamp;
+
+pub use post::{Brought, Candidate, PostEnd, StatusCandidate};
+pub use step::Step;
 
 /// At most so many messages in a POST: Medic takes about a tenth of a second for each.
 pub const MESSAGES_A_POST: usize = 10;
@@ -30,90 +36,6 @@ const IN_DOUBT_TO_QUARANTINE: u32 = 2;
 /// Why what never got an answer is suspected.
 const NO_ANSWER: &str = "Medic never answered a POST that brought it alone";
 
-/// Why a message is suspected during which Lambda killed the function.
-const NEVER_ENDED: &str = "the function was killed while it brought this message alone";
-
-/// A message of the batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its id.
-    pub id: IncomingId,
-    /// From whom it is: one sender's messages stay in order.
-    pub sender: String,
-    /// Whether no earlier invocation can have brought it, so that Medic has newly stored it when it
-    /// takes it.
-    pub is_new: bool,
-    /// Why it was in quarantine, if it was.
-    pub quarantine: Option<Quarantine>,
-}
-
-/// A status in a POST.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusCandidate {
-    /// Whose status it is.
-    pub id: MedicMessageId,
-    /// Whether it was set aside before.
-    pub was_set_aside: bool,
-}
-
-/// What a POST brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Brought {
-    /// Messages.
-    pub messages: Vec<IncomingId>,
-    /// Statuses.
-    pub statuses: Vec<StatusCandidate>,
-}
-
-impl Brought {
-    /// Whether it was the control POST, which brings nothing.
-    pub fn is_control(&self) -> bool {
-        self.messages.is_empty() && self.statuses.is_empty()
-    }
-}
-
-/// How a POST ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PostEnd {
-    /// Medic has all of it.
-    Taken,
-    /// It failed on something in it, with this answer; nobody is working on it any more.
-    Failed(String),
-    /// Medic may still be working on it.
-    InDoubt,
-}
-
-/// What is done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The empty POST: does Medic answer?
-    Control,
-    /// These messages in a POST, with statuses beside them or without.
-    Messages {
-        /// Which.
-        ids: Vec<IncomingId>,
-        /// Whether statuses go with them.
-        with_statuses: bool,
-    },
-    /// These statuses, which failed together with others.
-    SomeStatuses(Vec<MedicMessageId>),
-    /// So many statuses at the most, and the question what Medic wants sent.
-    Statuses {
-        /// How many.
-        at_most: usize,
-        /// Whether nothing else is left to be done.
-        is_last: bool,
-    },
-    /// This message into quarantine.
-    Quarantine(IncomingId, Quarantine),
-    /// This message into the dead-letter queue, with this answer.
-    DeadLetter(IncomingId, String),
-    /// This status is set aside, with this answer.
-    SetAside(StatusCandidate, String),
-    /// No more POST, and nothing else.
-    End,
-}
-
 /// The search of one invocation.
 #[derive(Debug)]
 pub struct Isolation {
@@ -135,7 +57,7 @@ pub struct Isolation {
     /// Messages that failed alone and wait all the same.
     kept: BTreeSet<IncomingId>,
     /// Messages during which earlier invocations were killed.
-    suspects: BTreeSet<IncomingId>,
+    unfinished: BTreeSet<IncomingId>,
     /// What was decided on and not yet done.
     acts: VecDeque<Step>,
     /// Statuses that failed together.
@@ -159,7 +81,7 @@ impl Isolation {
             statuses_first: memory.in_doubt == Some(InDoubt::Messages),
             tried: BTreeSet::new(),
             kept: BTreeSet::new(),
-            suspects: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             acts: VecDeque::new(),
             parts: VecDeque::new(),
             kept_statuses: BTreeSet::new(),
@@ -169,12 +91,9 @@ impl Isolation {
         }
     }
 
-    /// So many attempts at this message have begun and not ended: it is as if that many POSTs had ended
-    /// in doubt.
-    pub fn suspect(&mut self, id: &IncomingId, attempts: u32) {
-        let posts_in_doubt = self.memory.posts_in_doubt.entry(id.clone()).or_default();
-        *posts_in_doubt = attempts.max(*posts_in_doubt);
-        self.suspects.insert(id.clone());
+    /// An earlier attempt at this message has begun and not ended. It goes alone, after the others.
+    pub fn note_unfinished(&mut self, id: &IncomingId) {
+        self.unfinished.insert(id.clone());
     }
 
     /// What is done next.
@@ -352,13 +271,7 @@ impl Isolation {
             };
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
-        let mut acts = candidates.filter_map(|one| {
-            let why = match self.suspects.contains(&one.id) {
-                true => NEVER_ENDED,
-                false => NO_ANSWER,
-            };
-            self.judged(&one.id, why, now)
-        });
+        let mut acts = candidates.filter_map(|one| self.judged(&one.id, NO_ANSWER, now));
         acts.next()
     }
 
@@ -377,7 +290,7 @@ impl Isolation {
             } else if seen.insert(&one.sender) && !self.kept.contains(&one.id) {
                 let posts_in_doubt = self.memory.posts_in_doubt.get(&one.id);
                 let is_doubtful = posts_in_doubt.is_some_and(|n| *n >= IN_DOUBT_TO_QUARANTINE);
-                if is_doubtful || self.suspects.contains(&one.id) {
+                if is_doubtful || self.unfinished.contains(&one.id) {
                     doubtful.push((1, !one.is_new, one));
                 } else {
                     good.push(one);

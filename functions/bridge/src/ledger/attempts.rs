@@ -19,7 +19,7 @@ pub async fn unfinished(
     let keys: Vec<Key> = records.iter().cloned().map(Key::Attempts).collect();
     let rows = read(store, &keys).await?;
     let found = records.iter().filter_map(|record| {
-        let row = rows.attempts(record).filter(|row| row.is_suspect())?;
+        let row = rows.attempts(record).filter(|row| row.has_unfinished())?;
         Some((record.clone(), row.clone()))
     });
     Ok(found.collect())

@@ -1,9 +1,10 @@
 //! The event that a message has its final status.
 
-use super::{LogEvent, Redacted};
+use super::event::LogEvent;
 use crate::domain::delivery::SmsRow;
 use crate::domain::message::MessageRow;
 use crate::domain::network;
+use crate::domain::redacted::Redacted;
 use crate::domain::status::Status;
 
 /// The event of a final status, if these reports have just raised the status to it.

@@ -1,6 +1,6 @@
 //! The metrics of each log event.
 
-use super::LogEvent;
+use super::event::LogEvent;
 use crate::domain::status::Status;
 use crate::domain::time::millis;
 use crate::log::metrics::{Dimension, Measure, Metric};
@@ -100,7 +100,7 @@ fn failure(failed: bool, network: &'static str) -> Measure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::line;
+    use super::super::line::tests::line;
     use super::super::{Callback, Redacted, WorkQueue};
     use super::*;
     use crate::domain::balance::Balance;

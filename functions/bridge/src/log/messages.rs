@@ -1,7 +1,7 @@
 //! The sentence for each log event and for each step in the history of a message. Log lines, the
 //! sandbox's page and `cargo ops trace` use these same sentences.
 
-use super::LogEvent;
+use super::event::LogEvent;
 use crate::domain::message::history::What;
 
 const ACCEPTED: &str = "Africa's Talking accepted the message.";

@@ -70,7 +70,7 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> Consumer<'_, L, Q, S> {
             .into_iter()
             .partition(|record| record.receive_count > 1);
         let mut undone = self.dead_letter(old, TOO_OLD).await;
-        let (plain, suspects) = match self.sort(&retried).await {
+        let (plain, unfinished) = match self.sort(&retried).await {
             Ok(sorted) => sorted,
             Err(error) => {
                 self.log(&error);
@@ -84,7 +84,7 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> Consumer<'_, L, Q, S> {
             .chain(again)
             .map(|(record, is_marked)| self.attempt(record, is_marked, &process));
         undone.extend(join_all(attempts).await.into_iter().flatten());
-        for (record, is_condemned) in suspects {
+        for (record, is_condemned) in unfinished {
             if is_condemned {
                 undone.extend(self.dead_letter(vec![record], NEVER_ENDED).await);
             } else {
@@ -125,21 +125,21 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> Consumer<'_, L, Q, S> {
             .iter()
             .map(|record| record.message_id.clone())
             .collect();
-        let unfinished = attempts::unfinished(self.ledger, &ids).await?;
-        let (mut plain, mut suspects) = (Vec::new(), Vec::new());
+        let marks = attempts::unfinished(self.ledger, &ids).await?;
+        let (mut plain, mut unfinished) = (Vec::new(), Vec::new());
         for record in retried.iter().copied() {
-            match unfinished.get(&record.message_id) {
+            match marks.get(&record.message_id) {
                 None => plain.push(record),
                 Some(row) => {
                     self.runtime.record(LogEvent::AttemptNeverEnded {
                         id: Redacted::new(&record.message_id),
                         attempts: row.unfinished,
                     });
-                    suspects.push((record, row.is_condemned()));
+                    unfinished.push((record, row.is_condemned()));
                 }
             }
         }
-        Ok((plain, suspects))
+        Ok((plain, unfinished))
     }
 
     /// Dead-letters records. Returns those that the dead-letter queue did not take, with their wait.
@@ -166,3 +166,6 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> Consumer<'_, L, Q, S> {
 
 /// Records to be processed side by side, and records to be processed alone or dead-lettered.
 type Sorted<'r> = (Vec<&'r Record>, Vec<(&'r Record, bool)>);
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What Africa's Talking and Medic answer.
+//! The answers of Africa's Talking and of Medic.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ const LONGEST_REASON: usize = 100;
 /// A number has at least so many.
 const DIGITS_OF_A_NUMBER: usize = 7;
 
-/// What of an answer is kept when Medic calls something poison, in characters.
+/// How much of Medic's answer about a poison message is kept, in characters.
 const LONGEST_POISON: usize = 500;
 
 /// The largest input there can be, in a build without optimisation.
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// As much of an answer as the client reads.
+/// The longest answer that the client reads.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 fn sent() -> impl Strategy<Value = Vec<u8>> {
@@ -159,7 +159,7 @@ fn as_long_as_can_be(begin: &str, item: &str, end: &str) -> Vec<u8> {
         body.push_str(&item.replace('@', &number.to_string()));
         number += 1;
     }
-    // Every item ends with what stands between two of them.
+    // Every item ends with the separator between two items.
     body.pop();
     body.push_str(end);
     body.into_bytes()

@@ -1,11 +1,11 @@
-//! How good input is made bad, keeping most of its structure: that is what gets past the first
+//! Changes good input into bad input that keeps most of its structure, so that it gets past the first
 //! check.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-/// What breaks readers, and what means something to some of them.
+/// Texts that break parsers, or that mean something to some of them.
 const TOKENS: [&str; 48] = [
     "",
     " ",
@@ -133,8 +133,7 @@ impl ByteChange {
     }
 }
 
-/// These bytes, changed in a few places; now and then not at all, and now and then nothing like
-/// them.
+/// These bytes with a few changes. Now and then they are unchanged, and now and then they are replaced.
 pub fn bent(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let changed = proptest::collection::vec(byte_change(), 0..5).prop_map(move |changes| {
         let mut bytes = good.clone();
@@ -204,7 +203,7 @@ impl JsonChange {
         }
     }
 
-    /// Changes the node that is `left` further on; whether it was in here.
+    /// Changes the node that is `left` nodes further on. Returns whether there was such a node.
     fn apply_inside(&self, parent: &mut Value, left: &mut usize) -> bool {
         match parent {
             Value::Array(items) => {

@@ -42,7 +42,7 @@ const REPORTS: [&str; 2] = [
     include_str!("../../../../functions/bridge/tests/payloads/delivery-report-success.form"),
 ];
 
-/// What the payloads have that no log, answer or attribute may show.
+/// Parts of the payloads that no log, answer or attribute may show.
 const PERSONAL: [&str; 5] = [
     "254700000001",
     "254700000002",
@@ -130,7 +130,7 @@ fn serve(callback: Callback, event: &[u8]) -> ServedCallback {
         keys: IncomingKeys::new(FixedSecret),
         runtime: &runtime,
     };
-    // As the adapter for Lambda does it.
+    // As the adapter for Lambda does.
     let response = handler.handle(&request(event)).now_or_never().unwrap();
     let status = response.status().as_u16();
     let response = serde_json::to_value(response_event(response)).unwrap();
@@ -209,7 +209,7 @@ fn bent_event() -> impl Strategy<Value = (Callback, Vec<u8>)> {
 /// Where the length of an error's text has to be.
 const SENTENCE: Range<usize> = 1..80;
 
-/// Everything that holds for an answer, whatever was asked.
+/// Asserts what must hold for every answer.
 fn check(callback: Callback, served: &ServedCallback) -> Result<(), TestCaseError> {
     let ServedCallback {
         status,
@@ -221,7 +221,7 @@ fn check(callback: Callback, served: &ServedCallback) -> Result<(), TestCaseErro
     let kept = (queued.len(), dead_letters.len());
     match *status {
         200 => prop_assert_eq!(kept, (1, 0)),
-        // Either nobody could say what it was, or there was no body to keep.
+        // The kind of the callback is unknown, or it has no body to keep.
         400 => prop_assert!(kept == (0, 1) || kept == (0, 0)),
         403 | 404 | 405 | 413 => prop_assert_eq!(kept, (0, 0)),
         status => prop_assert!(false, "an answer of {}", status),
@@ -269,8 +269,8 @@ fn comes_back<T: serde::de::DeserializeOwned + serde::Serialize>(body: &str) -> 
     decode::<T>(body).is_ok_and(|message| encode(&message) == body)
 }
 
-/// Nothing of what the payloads have in them is shown anywhere. An id may be, so none of the changes
-/// makes one of them out of a number.
+/// Asserts that nothing shows a part of the payloads. An id may be shown, so that no change makes an id of
+/// a number.
 fn shows_nothing(served: &ServedCallback) -> bool {
     let attributes = served.queued.iter().chain(&served.dead_letters);
     let attributes = attributes.filter_map(|message| message.fifo.as_ref());
@@ -361,7 +361,7 @@ proptest! {
 
 #[test]
 fn the_largest_bodies_become_what_sqs_takes() {
-    // What grows most on its way: control characters and bytes that are no UTF-8.
+    // Control characters and bytes that are not UTF-8 grow most on their way.
     for filling in [
         &b"\x01"[..],
         b"\xff",

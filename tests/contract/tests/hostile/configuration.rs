@@ -1,4 +1,4 @@
-//! The environment variables, as an operator may have set them.
+//! The environment variables, set by an operator.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn number() -> impl Strategy<Value = PhoneNumber> {
     "\\+25[4-6][0-9]{9}".prop_map(|number| PhoneNumber::parse(&number).unwrap())
 }
 
-/// What the list means by its description, read off it in the slowest way.
+/// What the list means by its description, found in the simplest and slowest way.
 fn expected<'a>(
     default: Option<&'a String>,
     prefixes: &'a [(String, String)],

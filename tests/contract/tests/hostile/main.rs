@@ -1,11 +1,10 @@
-//! Hostile input: real payloads and golden files, bent and broken in every way that a seed comes up
-//! with, for everything that reads what somebody else wrote.
+//! Hostile input for every parser: real payloads and golden files, changed at random from a seed.
 //!
-//! What holds for each parser: it ends, at once and without a panic; what it keeps is bounded by what
-//! it was given; what it accepts survives being written and read again; and what it says of what it
-//! refuses shows nothing of it.
+//! Each parser must keep four promises. It ends soon and without a panic. It keeps no more than its input
+//! allows. What it accepts is the same when it is written and read again. Its errors show nothing of what
+//! it refuses.
 //!
-//! `cargo test` takes a few hundred cases for each, `cargo hostile` a million.
+//! `cargo test` tries a few hundred cases for each parser, and `cargo hostile` tries a million.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,8 +29,8 @@ use proptest::test_runner::{Config, TestRunner};
 /// No input takes longer than this, also in a build without optimisation on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// As many cases as `PROPTEST_CASES` says. A failure prints the smallest input that still fails; it
-/// becomes a test of its own, not a line in a file.
+/// As many cases as `PROPTEST_CASES` says. A failure prints the smallest input that still fails. That
+/// input becomes a test of its own.
 fn cases() -> Config {
     Config {
         failure_persistence: None,
@@ -39,7 +38,7 @@ fn cases() -> Config {
     }
 }
 
-/// Runs it, and fails if it took its time.
+/// Runs a test, and fails if it took too long.
 fn at_once<T>(act: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
     let result = act();
@@ -48,8 +47,8 @@ fn at_once<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Runs it on a thread of its own, and fails if it is not at its end in time: a test that hangs tells
-/// less than one that fails.
+/// Runs a test on its own thread, and fails if it does not end in time. A failure says more than a test
+/// that hangs.
 fn in_time<T: Send + 'static>(limit: Duration, act: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(act()));
@@ -58,8 +57,7 @@ fn in_time<T: Send + 'static>(limit: Duration, act: impl FnOnce() -> T + Send + 
         .expect("it is not at its end in time")
 }
 
-/// That what is tried is hostile and not mere noise: a good part of it is accepted, and a good part
-/// is not.
+/// Asserts that the inputs are hostile and not mere noise: many of them are accepted, and many are refused.
 fn is_a_mixture<T>(what: &str, input: impl Strategy<Value = T>, accepted: impl Fn(T) -> bool) {
     const INPUTS: usize = 400;
     let mut runner = TestRunner::deterministic();

@@ -1,4 +1,4 @@
-//! What comes out of the queues and the ledger: events of SQS, bodies of the first version, rows.
+//! What the functions read from queues and the ledger: events of SQS, bodies of the first version, rows.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ const BODIES: [&str; 8] = [
     include_str!("../../../../functions/bridge/tests/golden/exchange-quarantined-v1.json"),
 ];
 
-/// The ledger's other rows, as the first version has written them.
+/// The ledger's other rows, as the first version wrote them.
 const SMS_ROW: &str = r#"{
     "id": "ATXid_00000000000000000000000000000001", "message": "9b2b3f6e-5f0a-4a51-9d0c-2f6d6f3c8f11",
     "reports": [{"status": "Failed", "failure_reason": "DeliveryFailure", "network_code": "63902",
@@ -114,7 +114,7 @@ fn event() -> impl Strategy<Value = Vec<u8>> {
     bent_json_bytes(json!({ "Records": batch }))
 }
 
-/// What is read can be written, is then fit for SQS, and is the same when it is read again.
+/// A message that was read can be written for SQS, and is the same when it is read again.
 fn survives<T: DeserializeOwned + Serialize + PartialEq>(body: &str) -> bool {
     match at_once(|| decode::<T>(body)) {
         Err(error) => shows_nothing(&error.to_string()),
@@ -128,7 +128,7 @@ fn survives<T: DeserializeOwned + Serialize + PartialEq>(body: &str) -> bool {
     }
 }
 
-/// A row that is read is the same when it was written and is read again. Whether it was read.
+/// A row that was read is the same when it is written and read again. Returns whether it was read.
 fn row_survives<T: DeserializeOwned + Serialize + PartialEq>(row: &[u8]) -> bool {
     let Ok(row) = at_once(|| serde_json::from_slice::<T>(row)) else {
         return false;

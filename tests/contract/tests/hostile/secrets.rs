@@ -1,4 +1,4 @@
-//! The two secrets, as somebody filled them in by hand.
+//! The two secrets, filled in by hand.
 
 use std::time::Duration;
 

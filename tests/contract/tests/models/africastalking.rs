@@ -15,7 +15,7 @@ use crate::{Got, call, in_process_and_over_http};
 const PHONE: &str = "+254700000001";
 const OTHER: &str = "+254700000002";
 
-/// Nobody listens there: what is posted is seen by the stand-in alone.
+/// Nobody listens at these addresses. Only the model sees the callbacks.
 const UNASSIGNED: &str = "http://127.0.0.1:1/";
 
 in_process_and_over_http! { AfricasTalkingBench:
@@ -66,7 +66,7 @@ impl AfricasTalkingBench {
         Self::OverHttp(AfricasTalkingStandIn::start(config).await.unwrap())
     }
 
-    /// Changes the model, or looks at it.
+    /// Changes or reads the model.
     fn with<R>(&self, change: impl FnOnce(&mut AfricasTalkingModel) -> R) -> R {
         match self {
             Self::InProcess(model) => change(&mut model.borrow_mut()),
@@ -74,7 +74,7 @@ impl AfricasTalkingBench {
         }
     }
 
-    /// What a request gets; nothing if it gets no response.
+    /// The response to a request, if there is one.
     async fn try_call(&self, request: ServerRequest) -> Option<Got> {
         match self {
             Self::OverHttp(stand_in) => call(&stand_in.url(), request).await,
@@ -93,7 +93,7 @@ impl AfricasTalkingBench {
         got.json()["SMSMessageData"].take()
     }
 
-    /// Sends under a fault: the only recipient's line, and how many SMS were accepted.
+    /// Sends under a fault. Returns the line of the only recipient, and how many SMS were accepted.
     async fn line_under(&self, fault: AfricasTalkingFault) -> (Value, usize) {
         let before = self.accepted();
         self.set(fault, Scope::Next(1));
@@ -101,7 +101,7 @@ impl AfricasTalkingBench {
         (line, self.accepted() - before)
     }
 
-    /// Sends under a fault: the statuses that are reported, in order.
+    /// Sends under a fault. Returns the reported statuses, in order.
     async fn reports_under(&self, fault: AfricasTalkingFault, count: usize) -> Vec<String> {
         self.set(fault, Scope::Next(1));
         match self {

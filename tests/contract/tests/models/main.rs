@@ -1,5 +1,5 @@
-//! What was observed of Medic and of Africa's Talking, case by case, and that their models do it: in
-//! process, as the simulation drives them, and over HTTP, as the sandbox serves them.
+//! Each observation of Medic and of Africa's Talking is a case that their models must pass: in process, as
+//! the simulation drives them, and over HTTP, as the sandbox serves them.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ macro_rules! in_process_and_over_http {
 }
 pub(crate) use in_process_and_over_http;
 
-/// What a caller got.
+/// The response that a caller got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Got {
     pub(crate) status: u16,
@@ -41,7 +41,7 @@ pub(crate) struct Got {
 }
 
 impl Got {
-    /// Of a model; nothing if the caller gets nothing.
+    /// From a model. `None` if the caller gets no response.
     pub(crate) fn of(outcome: ServerOutcome) -> Option<Self> {
         let ServerOutcome::Response(response) = outcome else {
             return None;
@@ -58,7 +58,7 @@ impl Got {
     }
 }
 
-/// Calls a server; nothing if it closes the connection.
+/// Calls a server. `None` if it closes the connection.
 pub(crate) async fn call(url: &str, request: ServerRequest) -> Option<Got> {
     let client = sandbox::http::client(std::time::Duration::from_secs(20)).unwrap();
     let address = format!("{url}{}?{}", request.path, request.query);

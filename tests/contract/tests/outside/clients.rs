@@ -22,7 +22,7 @@ pub const NUMBER: &str = "+254700000001";
 pub const TEXT: &str = "1 + 1 = 2 & é 😀\n100%";
 pub const BODY: &str = r#"{"messages":[],"updates":[]}"#;
 
-/// Which of the two.
+/// Which of the two clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Medic,
@@ -94,7 +94,7 @@ pub fn credentials(secret: &CountingSecret) -> Credentials<'_> {
     OutsideCredentials::new(secret, Stopped)
 }
 
-/// What is the same for all invocations of a function.
+/// What all invocations of a function share.
 pub enum OutsideServer {
     Medic(MedicServer),
     AfricasTalking(AfricasTalkingServer),
@@ -121,7 +121,7 @@ impl OutsideServer {
     }
 }
 
-/// One of the two, opened.
+/// One of the two clients, open.
 pub enum Client<'a> {
     Medic(MedicApi<'a, &'a CountingSecret, Stopped>),
     AfricasTalking(AfricasTalkingApi<'a, &'a CountingSecret, Stopped>),
@@ -166,8 +166,8 @@ pub fn answer(response: Response) -> (u16, String) {
     }
 }
 
-/// Runs a test on a thread of its own for the client: its clock can be stopped and turned while the
-/// servers' goes on.
+/// Runs a test with the client on its own thread. The client's clock can be stopped and advanced while the
+/// clock of the servers goes on.
 pub fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -13,10 +13,10 @@ use crate::clients::{API_KEY, CountingSecret, OutsideServer, Side, answer, call,
 use crate::for_both;
 use crate::raw::{RawResponse, RawServer};
 
-/// What of an answer is read; far above what a good one has.
+/// The longest answer that is read. A good one is far shorter.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-/// What the kernel may keep on its way between two processes.
+/// How much the kernel may buffer between two processes.
 const ON_THE_WAY: usize = 24 * 1024 * 1024;
 
 for_both! {
@@ -32,7 +32,7 @@ for_both! {
     no_connection_outlives_its_invocation
 }
 
-/// A stand-in with one of these faults.
+/// A model with one of these faults.
 enum StandIn {
     Medic(MedicStandIn),
     AfricasTalking(AfricasTalkingStandIn),
@@ -78,11 +78,11 @@ async fn a_connection_that_is_closed_without_an_answer_leaves_doubt(side: Side) 
     assert!(call(side, &stand_in.url()).await == Response::NoAnswer);
     let server = RawServer::always(RawResponse::AnswerAndClose(String::new()));
     assert!(call(side, &server.url).await == Response::NoAnswer);
-    // One call is one request, whatever becomes of it.
+    // One call is one request, also when it fails.
     assert_eq!(server.requests().len(), 1);
 }
 
-/// Calls, and turns the clock once the request was read and this much of the answer written.
+/// Calls, and advances the clock when the request was read and this much of the answer was written.
 async fn times_out(side: Side, begin_of_answer: &str) {
     let server = RawServer::always(RawResponse::AnswerAndHang(begin_of_answer.to_owned()));
     let mut call = pin!(call(side, &server.url));

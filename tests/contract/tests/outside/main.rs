@@ -1,8 +1,8 @@
-//! One contract for the clients of Medic and of Africa's Talking: what they put on the wire, and what
-//! they make of every way in which a server can fail.
+//! One contract for the clients of Medic and of Africa's Talking: what they send, and what they do when a
+//! server fails in any way.
 //!
-//! Each test runs twice, once for each client: against its stand-in where the stand-in can do what is
-//! needed, and against a server that speaks bytes where no decent server would.
+//! Each test runs twice, once for each client. It runs against the model if the model can do what the test
+//! needs. Otherwise it runs against a server that sends any bytes, also bytes that are no HTTP.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A server that speaks bytes: it writes down what it reads, and answers as no decent server does.
+//! A server that records what it reads and answers with any bytes, also with bytes that are no HTTP.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbox::stack::eventually;
 
-/// Long enough for a machine that is busy with something else.
+/// Long enough also on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// What to do with a request.
@@ -23,7 +23,7 @@ pub enum RawResponse {
     AnswerAndHang(String),
 }
 
-/// What it read.
+/// A request that it read.
 #[derive(Clone, Debug)]
 pub struct RawRequest {
     /// On which connection, counted from 0.
@@ -61,12 +61,12 @@ pub struct RawServer {
 }
 
 impl RawServer {
-    /// One that does the same with every request.
+    /// A server that does the same with every request.
     pub fn always(act: RawResponse) -> Self {
         Self::start(move |_| act.clone())
     }
 
-    /// One that is told what to do with each request, by its number.
+    /// A server that does with each request what this says, by the request's number.
     pub fn start(act: impl Fn(usize) -> RawResponse + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -149,7 +149,7 @@ fn serve(
     Ok(())
 }
 
-/// The next request; none at the end of the connection.
+/// The next request. `None` at the end of the connection.
 fn read(stream: &mut TcpStream, connection: usize) -> std::io::Result<Option<RawRequest>> {
     let mut head = Vec::new();
     let mut byte = [0];

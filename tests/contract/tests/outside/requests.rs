@@ -1,4 +1,4 @@
-//! What is put on the wire.
+//! What the clients send.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -214,7 +214,7 @@ fn africas_talking_understands_what_its_client_sends() {
         let stand_in = AfricasTalkingStandIn::start(config).await.unwrap();
         let (status, body) = answer(call(Side::AfricasTalking, &stand_in.url()).await);
         assert_eq!(status, 201);
-        // Asked to answer first and send later, it has queued it.
+        // The request asks it to answer first and send later, so it has queued the SMS.
         assert!(body.contains(r#""statusCode":102"#), "{body}");
         let on_phone = stand_in.phone(NUMBER);
         assert_eq!(on_phone.len(), 1);

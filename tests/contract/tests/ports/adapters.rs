@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
+use bridge::domain::attempts::AttemptsRow;
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::MessageRow;
 use bridge::domain::recipient_limit::RecipientRow;
@@ -50,7 +51,7 @@ fn a_write_whose_answer_was_lost_is_done_when_it_is_repeated() {
         };
         assert_eq!(store.write(vec![write.clone()]).await, Ok(Written::Done));
         assert_eq!(proxy.calls(), 2);
-        // Which is not to say that everything repeated is done.
+        // But a repeat by another call is a conflict.
         assert_eq!(store.write(vec![write]).await, Ok(Written::Conflict));
     });
 }
@@ -109,6 +110,7 @@ fn rows_expire_when_nobody_needs_them_any_more() {
             Row::Sms(sms("unmatched")),
             Row::Recipient(RecipientRow::new("hash".to_owned())),
             Row::Account(AccountRow::default()),
+            Row::Attempts(AttemptsRow::new("record".to_owned())),
         ];
         let now_s = || {
             let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -139,6 +141,8 @@ fn rows_expire_when_nobody_needs_them_any_more() {
         kept_for("sms#unmatched", WEEK_S);
         // The recipient limit counts over a day.
         kept_for("recipient#hash", 2 * 24 * 60 * 60);
+        // No queue keeps a record for longer.
+        kept_for("attempts#record", 2 * WEEK_S);
         assert_eq!(expiry["account"], None);
     });
 }
@@ -260,6 +264,33 @@ fn a_send_whose_answer_was_lost_is_in_a_fifo_queue_once_and_in_a_standard_one_at
                 (2, expected)
             );
         }
+    });
+}
+
+#[test]
+fn a_message_that_the_queue_refuses_is_the_senders_fault_alone_and_among_others() {
+    block_on(async {
+        let _turn = queues_turn().await;
+        let queue = SqsQueue::new(aws(emulator().await.url()).sqs(), create_queue(false).await);
+        let refused = NewMessage {
+            body: "\u{1}".to_owned(),
+            fifo: None,
+        };
+        for messages in [
+            vec![refused.clone()],
+            vec![numbered(1, false), refused.clone()],
+        ] {
+            let results = queue.send(messages).await;
+            let (last, others) = results.split_last().unwrap();
+            assert!(last.clone().unwrap_err().sender_fault, "{last:?}");
+            assert!(others.iter().all(Result::is_ok));
+        }
+        // A queue that is missing is no fault of the message.
+        let url = emulator().await.url();
+        let missing = format!("{url}/000000000000/no-such-queue");
+        let queue = SqsQueue::new(aws(url).sqs(), missing);
+        let results = queue.send(vec![numbered(1, false)]).await;
+        assert!(!results[0].clone().unwrap_err().sender_fault);
     });
 }
 

@@ -27,7 +27,7 @@ use crate::secret::SecretBench;
 /// How long rows are kept after their last change.
 pub const RETENTION: Duration = Duration::from_hours(90 * 24);
 
-/// The visibility time-out of the queues.
+/// The visibility timeout of the queues.
 const VISIBILITY_S: u32 = 30;
 
 /// The emulator. It ends with this process.
@@ -42,7 +42,7 @@ pub fn aws(url: &str) -> Aws {
     Aws::new("us-east-1".to_owned(), credentials, Some(url.to_owned())).unwrap()
 }
 
-/// What the functions have around them.
+/// The clock, the random numbers and the log of the functions.
 pub fn system() -> &'static System {
     Box::leak(Box::new(System::new("contract")))
 }
@@ -60,7 +60,7 @@ pub fn block_on(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
-/// Makes a table like the template's, and gives its name.
+/// Creates a table like the template's. Returns its name.
 pub async fn table() -> String {
     static PROPERTIES: OnceCell<Value> = OnceCell::const_new();
     let emulator = emulator().await;
@@ -121,11 +121,11 @@ pub fn on_a_ledger<F: Future<Output = ()>>(test: impl FnOnce(AwsLedgerBench) -> 
 
 pub struct AwsQueueBench {
     url: String,
-    /// All queues share one clock: one test at a time.
+    /// All queues share one clock, so that one test runs at a time.
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Makes a queue, and gives its URL.
+/// Creates a queue. Returns its URL.
 pub async fn create_queue(is_fifo: bool) -> String {
     let visibility = VISIBILITY_S.to_string();
     let input = if is_fifo {
@@ -149,7 +149,7 @@ pub async fn create_queue(is_fifo: bool) -> String {
         .to_owned()
 }
 
-/// Takes up to so many messages from a queue.
+/// Receives at most this many messages from a queue.
 pub async fn receive(url: &str, limit: usize) -> Vec<Record> {
     let input = json!({
         "QueueUrl": url, "MaxNumberOfMessages": limit, "AttributeNames": ["All"],
@@ -219,7 +219,7 @@ impl QueueBench for AwsQueueBench {
     }
 }
 
-/// Whose turn it is to turn the queues' clock.
+/// The lock of the queues' clock, which all tests share.
 pub async fn queues_turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
     TURN.lock().await
@@ -246,12 +246,12 @@ pub struct AwsSecretBench {
     arn: String,
 }
 
-/// Makes a secret of text, and gives its ARN.
+/// Creates a secret of text. Returns its ARN.
 pub async fn create_secret(text: &str) -> String {
     create_secret_with("SecretString", text).await
 }
 
-/// Makes a secret of bytes, and gives its ARN.
+/// Creates a secret of bytes. Returns its ARN.
 pub async fn create_binary_secret(bytes: &[u8]) -> String {
     create_secret_with("SecretBinary", &STANDARD.encode(bytes)).await
 }

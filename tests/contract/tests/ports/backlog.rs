@@ -1,4 +1,4 @@
-//! What waits for longer than it should, as the adapter for AWS finds it in the table.
+//! Statuses and reports that are late, as the adapter for AWS finds them in the table.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,7 +32,7 @@ fn now() -> Timestamp {
     Timestamp::from_millis(millis(since))
 }
 
-/// The index follows the table after a moment.
+/// The index gets the writes of the table after a moment.
 async fn becomes<T: PartialEq>(check: impl AsyncFn() -> T, expected: T) {
     let found =
         sandbox::stack::eventually("the index follows", Duration::from_secs(20), async || {

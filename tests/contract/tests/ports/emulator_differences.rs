@@ -1,7 +1,6 @@
-//! Where the emulator differs from what AWS documents, as far as the contracts meet it: the one place
-//! that says so.
+//! Where the emulator differs from what AWS documents, as far as it matters to the contracts.
 //!
-//! What is here is not asked of the adapters on the emulator. The simulation's fakes do as AWS does.
+//! The tests on the emulator leave these cases out. The models do as AWS does.
 
 /// A difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A way to the emulator on which the first answer gets lost, after it was given.
+//! A proxy before the emulator that loses the first answers.
 
 use std::io::{Error, ErrorKind, Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ pub struct LossyProxy {
 }
 
 impl LossyProxy {
-    /// Hands everything on to this address, and loses so many of the first answers.
+    /// Passes every request on to this address, and loses this many of the first answers.
     pub fn to(url: &str, losses: u32) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let own_url = format!("http://{}", listener.local_addr().unwrap());
@@ -31,7 +31,7 @@ impl LossyProxy {
         }
     }
 
-    /// How many calls came.
+    /// How many requests came.
     pub fn calls(&self) -> u32 {
         self.calls.load(Ordering::SeqCst)
     }
@@ -56,7 +56,7 @@ fn serve(
     }
 }
 
-/// One request or answer as it is, whose length is said in its head.
+/// One request or answer, unchanged. Its head says its length.
 fn message(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
     let mut message = Vec::new();
     let mut byte = [0];

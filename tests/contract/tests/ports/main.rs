@@ -1,7 +1,7 @@
-//! One contract for each port, kept by the simulation's fakes and by the adapters for AWS alike.
+//! One contract for each port, which the models and the adapters for AWS both keep.
 //!
-//! Each suite knows the port and a bench, nothing else. It runs on the in-memory port of the
-//! simulation, in virtual time and without faults, and on the adapter against the emulator of AWS.
+//! Each suite knows only the port and a bench. It runs on the in-memory port of the simulation, in virtual
+//! time and without faults, and on the adapter against the emulator of AWS.
 //! What only an adapter can get wrong (lost answers, attributes that no port knows) is in `adapters`.
 
 #![allow(
@@ -23,7 +23,7 @@ mod queue;
 mod rows;
 mod secret;
 
-/// The tests of a suite, for the fake and for the adapter.
+/// The tests of a suite, for the in-memory port and for the adapter.
 macro_rules! for_both {
     ($bench:ident: $($name:ident)*) => {
         mod in_memory { $(

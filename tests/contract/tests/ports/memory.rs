@@ -66,7 +66,7 @@ pub fn on_a_ledger<F: Future<Output = ()> + 'static>(test: impl FnOnce(MemoryLed
     run(MemoryLedgerBench, test);
 }
 
-/// A queue that wakes no function: those for what was dead-lettered.
+/// A queue that starts no function. The dead-letter queues are such queues.
 pub struct MemoryQueueBench {
     ctx: Rc<Ctx>,
     name: QueueName,

@@ -13,23 +13,23 @@ use crate::emulator_differences::{
 };
 use crate::rows::STRANGE;
 
-/// A queue to be tried, empty. Its visibility time-out is half a minute.
+/// An empty queue to test. Its visibility timeout is half a minute.
 pub trait QueueBench {
     type Queue: Queue + QueueBacklog;
 
-    /// The queue, as one more sender gets it.
+    /// The queue, for one more sender.
     fn queue(&self) -> Self::Queue;
 
-    /// Takes up to so many messages, as Lambda does for a function.
+    /// Receives at most this many messages, as Lambda does for a function.
     async fn receive(&self, limit: usize) -> Vec<Record>;
 
-    /// Deletes a message that was taken.
+    /// Deletes a message that was received.
     async fn delete(&self, record: &Record);
 
     /// Lets time pass.
     async fn pass(&self, time: Duration);
 
-    /// The time, as the queue sees it; a second more or less.
+    /// The time by the queue's clock, to the second.
     async fn now(&self) -> Timestamp;
 
     /// Whether this queue is known to differ from AWS in this.
@@ -73,7 +73,7 @@ mod fifo {
     }
 }
 
-/// The visibility time-out of the queue.
+/// The visibility timeout of the queue.
 const VISIBILITY: Duration = Duration::from_secs(30);
 
 const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
@@ -105,7 +105,7 @@ fn bodies(records: &[Record]) -> Vec<&str> {
     records.iter().map(|record| record.body.as_str()).collect()
 }
 
-/// Takes and deletes all there is, and gives the bodies in the order in which they came.
+/// Receives and deletes all messages. Returns their bodies in the order in which they came.
 async fn drain(bench: &impl QueueBench) -> Vec<String> {
     let mut drained = Vec::new();
     loop {
@@ -336,7 +336,7 @@ async fn an_id_is_swallowed_for_five_minutes_also_after_the_message_is_gone(
     send(&bench, vec![grouped("a", "id")]).await;
     assert_eq!(drain(&bench).await, ["a"]);
     bench.pass(FIVE_MINUTES - Duration::from_secs(15)).await;
-    // Swallowed silently, even with another body.
+    // Dropped without an error, even with another body.
     send(&bench, vec![grouped("another", "id")]).await;
     assert!(drain(&bench).await.is_empty());
     bench.pass(Duration::from_secs(16)).await;

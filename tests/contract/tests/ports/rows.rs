@@ -1,10 +1,12 @@
-//! Rows to be written, of every kind, with everything in them that there can be.
+//! Rows of every kind, with every field filled.
 
+use bridge::domain::attempts::AttemptsRow;
 use bridge::domain::circuit_breaker::{AccountRow, Cause, Circuit, OpenCircuit, Pause, Pilot};
 use bridge::domain::cost::Cost;
 use bridge::domain::delivery::{Report, SmsRow};
+use bridge::domain::exchange::{ExchangeRow, InDoubt, Quarantined};
 use bridge::domain::failure_reason::FailureReason;
-use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
+use bridge::domain::ids::{AtMessageId, IncomingId, MAX_ID_BYTES, MedicMessageId};
 use bridge::domain::message::history::{Event, What};
 use bridge::domain::message::{Charge, ClaimToken, MessageRow, Sending, StatusRefusal};
 use bridge::domain::recipient_limit::{LimitCheck, RecipientLimits, RecipientRow};
@@ -12,7 +14,7 @@ use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 use bridge::ports::Row;
 
-/// What a careless program loses or changes.
+/// Characters that a careless program loses or changes.
 pub const STRANGE: &str = "é 😀 \u{0} \u{7f} \u{feff} \u{fffe} \u{ffff} \\ \" #";
 
 pub fn medic_id(id: &str) -> MedicMessageId {
@@ -80,7 +82,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
     }
 }
 
-/// Every kind of event, as far as it can be told from the others when it is read again.
+/// Every kind of event in a history.
 fn every_event() -> Vec<Event> {
     let reason = FailureReason::new("é 😀");
     let status = Status::Failed;
@@ -181,6 +183,25 @@ fn full_account() -> AccountRow {
     }
 }
 
+fn full_exchange() -> ExchangeRow {
+    let ids = [STRANGE, "a1"].map(|id| IncomingId::new(id).unwrap());
+    let mut row = ExchangeRow {
+        in_doubt: Some(InDoubt::Messages),
+        posts_in_doubt: ids.clone().map(|id| (id, u32::MAX)).into(),
+        statuses_in_doubt: u32::MAX,
+        ..ExchangeRow::unknown()
+    };
+    row.messages.earn();
+    row.statuses.spend(Timestamp::from_millis(i64::MIN));
+    let quarantined = Quarantined {
+        failures: 4,
+        since: Timestamp::from_millis(i64::MIN),
+        until: Timestamp::MAX,
+    };
+    row.quarantined = ids.map(|id| (id, quarantined.clone())).into();
+    row
+}
+
 /// One row of every kind, and of every state that a message can be in.
 pub fn of_every_kind() -> Vec<Row> {
     let sendings = [
@@ -217,12 +238,35 @@ pub fn of_every_kind() -> Vec<Row> {
         Row::Recipient(RecipientRow::new("empty".to_owned())),
         Row::Recipient(full_recipient("full")),
         Row::Account(full_account()),
-        // Where a key of one kind could be taken for one of another.
+        Row::Exchange(full_exchange()),
+        Row::Attempts(AttemptsRow::new("empty".to_owned())),
+        Row::Attempts(AttemptsRow {
+            record: STRANGE.to_owned(),
+            unfinished: u32::MAX,
+        }),
+        // Rows of several kinds whose ids are equal, or look like the key of another kind.
         Row::Message(message("account")),
         Row::Message(message("sms#1")),
         Row::Sms(sms("1")),
         Row::Message(message("1")),
         Row::Recipient(RecipientRow::new("1".to_owned())),
+        Row::Attempts(AttemptsRow::new("1".to_owned())),
     ]);
     rows
+}
+
+#[test]
+fn no_kind_of_row_is_left_out() {
+    let rows = of_every_kind();
+    let number_of_kind = |row: &Row| match row {
+        Row::Message(_) => 0,
+        Row::Sms(_) => 1,
+        Row::Account(_) => 2,
+        Row::Recipient(_) => 3,
+        Row::Exchange(_) => 4,
+        Row::Attempts(_) => 5,
+    };
+    for kind in 0..6 {
+        assert!(rows.iter().any(|row| number_of_kind(row) == kind), "{kind}");
+    }
 }

@@ -5,14 +5,14 @@ use bridge::ports::SecretStore;
 use crate::for_both;
 use crate::rows::STRANGE;
 
-/// A secret to be tried.
+/// A secret to test.
 pub trait SecretBench {
     type Store: SecretStore;
 
-    /// Makes it this.
+    /// Sets its value.
     async fn put(&self, secret: &str);
 
-    /// The secret, as one more reader gets it.
+    /// The secret, for one more reader.
     fn store(&self) -> Self::Store;
 }
 

@@ -1,13 +1,13 @@
 //! Africa's Talking, and the phones behind it.
 //!
-//! It does what has been seen of the real one, and what its documentation says where nothing was
-//! seen. It is not kinder: without `Accept: application/json` it answers XML, and it says 201 where
+//! The model does what was seen of the real one. Where nothing was seen, it does what the documentation
+//! says. It is not kinder: without `Accept: application/json` it answers XML, and it says 201 where
 //! nothing was sent.
 //!
-//! Nobody outside Africa's Talking knows when it tries a callback again, in which order reports
-//! come, which HTTP status tells of another content type or of missing credit, or in which order it
-//! checks a request: there it guesses (Submitted, then Success; 415 and 402; fields, then key). When
-//! callbacks are tried again is left to whoever drives the model. The texts of its 429, 500 and 502
+//! Four things nobody outside Africa's Talking knows: when it retries a callback, in which order reports
+//! come, which HTTP status it uses for another content type or for missing credit, and in which order it
+//! checks a request. The first is left to the program that drives the model. For the others the model
+//! guesses: Submitted, then Success; 415 and 402; fields, then key. The texts of its 429, 500 and 502
 //! are invented.
 
 mod callbacks;
@@ -29,7 +29,7 @@ use crate::http::{ServerOutcome, ServerRequest, ServerResponse};
 /// The sender that a phone shows when the send named none.
 const DEFAULT_SENDER: &str = "AFRICASTKNG";
 
-/// What a robot answers, always.
+/// What a robot always answers.
 pub const ROBOT_TEXT: &str = "This number does not take messages.";
 
 /// A form longer than this is refused.
@@ -40,9 +40,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// A customer's application.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// The only user name that is let in.
+    /// The only user name that has access.
     pub username: String,
-    /// The only key that is let in.
+    /// The only key that has access.
     pub api_key: String,
     /// The short code that phones write to. It is a registered sender, too.
     pub short_code: String,
@@ -106,7 +106,7 @@ pub struct SendRequest {
     pub status: Option<u16>,
     /// The `messageId`s of what was accepted of it.
     pub accepted_ids: Vec<String>,
-    /// The fault that struck its response.
+    /// The fault that changed its response.
     pub fault: Option<AfricasTalkingFault>,
 }
 
@@ -140,7 +140,7 @@ pub struct Conduct {
     pub accepts: bool,
     /// What the caller gets instead of the response.
     pub instead: Option<Instead>,
-    /// What becomes of one recipient's SMS, or of every one's.
+    /// What becomes of the SMS to one recipient, or to all of them.
     pub ruling: Option<(Ruling, Option<String>)>,
 }
 
@@ -177,7 +177,7 @@ pub struct Consequences {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessedRequest {
-    /// If it asked for a send, its number in [`AfricasTalkingModel::requests`].
+    /// For a send request, its number in [`AfricasTalkingModel::requests`].
     pub request: Option<usize>,
     /// What the caller gets.
     pub outcome: ServerOutcome,
@@ -333,7 +333,7 @@ impl AfricasTalkingModel {
         }
     }
 
-    /// What the faults make of a submission, and the fault that struck its response.
+    /// How the faults change a submission, and the fault of its response.
     fn conduct(&mut self, submission: &Submission) -> (Conduct, Option<AfricasTalkingFault>) {
         let to = |number: &str| submission.to.iter().any(|other| other == number);
         let mut meet =

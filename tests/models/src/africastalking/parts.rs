@@ -1,4 +1,4 @@
-//! Into how many parts a text is cut.
+//! The number of parts that a text needs.
 
 /// The GSM 03.38 alphabet without its extension.
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
@@ -15,8 +15,8 @@ fn gsm_places(letter: char) -> Option<usize> {
     }
 }
 
-/// Counts the parts of a text: 160 places of the GSM alphabet in one part or 153 in each of
-/// several, 70 or 67 of UTF-16 where a letter is not in that alphabet. No letter is cut in two.
+/// Counts the parts of a text. A text in the GSM alphabet has 160 places in a single part, or 153 in each
+/// of several. Any other text is UTF-16, with 70 places or 67. No letter is cut in two.
 pub(super) fn count(text: &str) -> u32 {
     let gsm: Option<Vec<usize>> = text.chars().map(gsm_places).collect();
     match gsm {

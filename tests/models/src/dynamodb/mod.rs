@@ -1,5 +1,5 @@
 //! DynamoDB: a table with conditional writes, transactions, strongly consistent reads, and sparse
-//! indexes that learn of a write later.
+//! indexes that get a write later.
 
 pub mod units;
 
@@ -19,7 +19,7 @@ pub trait TableItem: Clone {
     /// Its primary key.
     fn key(&self) -> Self::Key;
 
-    /// What a later write can make its condition.
+    /// What a later write can have as its condition.
     fn version(&self) -> &str;
 
     /// Its size in bytes.
@@ -65,11 +65,11 @@ pub struct Units {
 pub struct CompletedWrite<I> {
     /// What it cost.
     pub units: Units,
-    /// What the indexes have to learn.
+    /// The changes that the indexes still have to get.
     pub changes: Vec<IndexChange<I>>,
 }
 
-/// A write that an index has to learn of.
+/// A write that an index still has to get.
 #[derive(Clone, Debug)]
 pub struct IndexChange<I> {
     sequence: u64,
@@ -82,7 +82,7 @@ pub struct IndexChange<I> {
 pub enum WriteError<I> {
     /// Two writes of one item in a transaction.
     Validation,
-    /// A condition did not hold. Of each write: whether its own did, and else what is there.
+    /// A condition did not hold. Says for each write whether its own condition held, and what is there if not.
     Conflict {
         /// What the attempt cost.
         units: Units,
@@ -195,12 +195,12 @@ impl<I: TableItem> Table<I> {
         Ok(CompletedWrite { units, changes })
     }
 
-    /// Puts an item where it is, as an earlier run would have left it; no index learns of it.
+    /// Stores an item as an earlier run would have left it. No index gets it.
     pub fn place(&mut self, item: I) {
         self.items.insert(item.key(), item);
     }
 
-    /// The indexes learn of a write, unless they know a later one of the same item.
+    /// The indexes get a write, unless they have a later one of the same item.
     pub fn learn(&mut self, change: &IndexChange<I>) {
         let key = change.item.key();
         let known = self.indexed.get(&key);
@@ -218,7 +218,7 @@ impl<I: TableItem> Table<I> {
         }
     }
 
-    /// The indexes know this of an item and are so late that they learn of no write of it any more.
+    /// The indexes have this version of an item, and are so late that they get no later write of it.
     pub fn freeze(&mut self, item: I) {
         self.learn(&IndexChange {
             sequence: u64::MAX,

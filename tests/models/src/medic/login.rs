@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Who has access.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::http::ServerRequest;
 
-/// So many failed logins lock a user name, and the address that they come from …
+/// This many failed logins lock a user name, and the address that they come from.
 const FAILURES: u32 = 10;
-/// The address: whoever calls a model comes from one machine, as if behind one proxy.
+/// The address. All callers of a model come from one machine, as if behind one proxy.
 const ADDRESS: &str = "127.0.0.1";
-/// … when they come within this time, and until it has passed.
+/// The failed logins lock if they come within this time. The lock lasts as long.
 const WINDOW_MS: i64 = 10_000;
 
-/// Why somebody is not let in.
+/// Why a caller has no access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denied {
     /// 429.
@@ -51,7 +51,7 @@ impl Logins {
         }
     }
 
-    /// Lets so much time pass for the locks.
+    /// Lets this much time pass for the locks.
     pub fn pass_time(&mut self, milliseconds: i64) {
         self.ahead_ms = self.ahead_ms.saturating_add(milliseconds);
     }

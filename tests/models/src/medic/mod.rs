@@ -1,16 +1,20 @@
 //! Medic, the server of the Community Health Toolkit, as an SMS gateway sees it.
 //!
-//! It does what was observed on CHT 5.2.0, and is not kinder: it checks for duplicates first and
-//! writes later, it goes on working when the caller has hung up, it marks what it offers over
-//! whatever was reported a moment before, and it takes the last update for the truth.
+//! The model does what was observed on CHT 5.2.0. It is not kinder: it checks for duplicates first and
+//! writes later. It goes on working when the caller has hung up. It marks the messages that it offers, over
+//! any status that was reported a moment before. It takes the last update for the truth.
 //!
-//! Where nothing was observed it guesses: the login is checked before the body; a caller who does
-//! not accept JSON gets errors in plain text; updates that are no list fail when their turn comes,
-//! after the messages were stored; the updates of a POST are written together, so that beside a bad
-//! one all others are written, as it is with messages; a full disk fails what must be written and
-//! nothing else: a message or a status that Medic has already passes, and messages are offered
-//! without being marked. What the faults put into the bodies of their responses is invented except
-//! where it names Medic's own JSON or the proxy's `{"type":"ERROR"}`.
+//! Where nothing was observed, the model guesses:
+//!
+//! - The login is checked before the body.
+//! - A caller who does not accept JSON gets errors in plain text.
+//! - Updates that are not a list fail when their turn comes, after the messages were stored.
+//! - The updates of a POST are written together. One bad update does not keep the others from being
+//!   written, as with messages.
+//! - A full disk fails only what must be written. A message or a status that Medic has already passes, and
+//!   messages are offered without a mark.
+//! - The bodies of responses under a fault are invented, except Medic's own JSON and the proxy's
+//!   `{"type":"ERROR"}`.
 
 mod body;
 mod faults;
@@ -44,15 +48,15 @@ pub const LONGEST_BODY: usize = 32 * 1024 * 1024;
 /// How many of the outgoing messages that changed last the monitoring looks at.
 const LAST_HUNDRED: usize = 100;
 
-/// The server, its database and what is before it.
+/// The server, its database and the proxy in front of it.
 #[derive(Debug)]
 pub struct MedicModel {
-    /// Who is let in.
+    /// Who has access.
     pub logins: Logins,
     /// Medic's setting `sms.outgoing_service`; without any `sms` object in its settings Medic
     /// offers its messages as well (observed on CHT 5.2.0).
     pub outgoing_service: Option<String>,
-    /// Of how many equal messages to one number Medic offers all; the next is a duplicate.
+    /// How many equal messages to one number Medic offers. One more is a duplicate.
     pub equal_messages_at_most: Option<usize>,
     /// What it replies to a message that it stores.
     pub reply: AutoReply,
@@ -81,8 +85,8 @@ pub struct MedicModel {
     deleted: HashSet<String>,
 }
 
-/// What Medic replies to a message that it stores; it is handed the message, and how often its id
-/// was stored before.
+/// What Medic replies to a message that it stores. The function gets the message, and how often its id was
+/// stored before.
 pub struct AutoReply(Option<Box<Replying>>);
 
 type Replying = dyn Fn(&StoredMessage, usize) -> Option<NewReply> + Send + Sync;
@@ -110,7 +114,7 @@ impl AutoReply {
         Self(Some(Box::new(reply)))
     }
 
-    /// Whether messages are replied to.
+    /// Whether Medic replies to messages.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.is_some()
@@ -191,7 +195,7 @@ impl MedicModel {
         }
     }
 
-    /// A POST arrives from a caller who is known to be let in.
+    /// A POST arrives from a caller whose credentials were checked already.
     pub fn receive_admitted(&mut self, request: &ServerRequest, now_ms: i64) -> ArrivedRequest {
         self.receive_post(request, false, now_ms)
     }
@@ -260,7 +264,7 @@ impl MedicModel {
         )
     }
 
-    /// Medic's process ends and begins again: its work is left where it was, and nobody is answered.
+    /// Medic's process ends and starts again. Its work stays where it was, and no caller gets an answer.
     pub fn restart(&mut self) {
         self.work.clear();
         self.hangs_until_ms = 0;

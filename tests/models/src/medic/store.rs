@@ -45,7 +45,7 @@ pub enum MessageState {
     Failed,
     /// After any other status.
     Unrecognised,
-    /// One too many of equal messages to one number: never offered.
+    /// One equal message to one number too many. It is never offered.
     Duplicate,
 }
 
@@ -145,8 +145,8 @@ impl OutgoingMessage {
         self.history.last()?.details.as_deref()
     }
 
-    /// Whether an update says what is known: such a one is recognised and not written. With a
-    /// reason it is another row of the history (observed on CHT 5.2.0).
+    /// Whether an update says what Medic knows already. Such an update is not written. With a reason it is
+    /// written as another row of the history (observed on CHT 5.2.0).
     pub(super) fn knows(&self, update: &ReportedStatus) -> bool {
         let state = MessageState::after(&update.status);
         let is_new = state == MessageState::Unrecognised || update.reason.is_some();
@@ -233,7 +233,7 @@ impl MedicModel {
             .collect()
     }
 
-    /// Stores a message, whether its id is known or not: that check was made before.
+    /// Stores a message, also one whose id is known. The check for duplicates was made before.
     pub fn store(&mut self, message: StoredMessage) {
         *self.copies.entry(message.id.clone()).or_default() += 1;
         self.stored.push(message);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{BATCH, MessageToSend, QueueModel, SqsError};
 
-/// One call: the HTTP status and the body. Nothing, if the model does not know the action.
+/// Answers one call with an HTTP status and a body. `None` if the model does not know the action.
 pub fn call(
     queue: &mut QueueModel,
     action: &str,
@@ -37,7 +37,7 @@ fn refusal(code: &str) -> (u16, Value) {
     (400, body)
 }
 
-/// Each entry succeeds or fails by itself; an HTTP 200 says nothing of that.
+/// Each entry succeeds or fails by itself. The HTTP status is 200 in both cases.
 fn batch(
     queue: &mut QueueModel,
     input: &Value,

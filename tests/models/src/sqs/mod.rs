@@ -7,13 +7,14 @@ use std::fmt;
 
 pub use self::api::{call, md5};
 
-/// The same deduplication id within this time is swallowed, also after its message was deleted.
+/// A second message with the same deduplication id is dropped within this time, also after the first was
+/// deleted.
 pub const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
 
 /// A message is kept no longer than this.
 pub const RETENTION_MS: i64 = 14 * 24 * 60 * 60 * 1000;
 
-/// No visibility time-out reaches further than this from the receive.
+/// No visibility timeout ends later than this after the receive.
 pub const LONGEST_VISIBILITY_MS: i64 = 12 * 60 * 60 * 1000;
 
 /// No batch is larger, to send, receive or change.
@@ -73,7 +74,7 @@ pub struct MessageToSend {
 pub struct ReceivedMessage {
     /// SQS's id.
     pub message_id: String,
-    /// What it can be deleted and hidden by.
+    /// The receipt handle, which deletes it or changes its visibility.
     pub receipt_handle: String,
     /// The text.
     pub body: String,
@@ -115,10 +116,11 @@ pub struct QueueModel {
     pub is_fifo: bool,
     /// How long a received message is in flight, unless somebody changes that.
     pub visibility_ms: i64,
-    /// AWS's lock of a message group; off only to see what it is good for.
+    /// Whether a message group is locked while one of its messages is in flight, as on AWS. Off only to
+    /// show what would happen without the lock.
     pub group_lock: bool,
     messages: BTreeMap<u64, QueuedMessage>,
-    /// What of each group is in the queue, in order.
+    /// The messages of each group that are in the queue, in order.
     groups: BTreeMap<String, BTreeSet<u64>>,
     /// The deduplication ids of the last five minutes, and the number of the message of each.
     seen: BTreeMap<String, u64>,
@@ -126,7 +128,7 @@ pub struct QueueModel {
     seen_in_order: VecDeque<(i64, String)>,
     number: u64,
     receipts: u64,
-    /// Every body that was taken in, in order.
+    /// Every body that was accepted, in order.
     pub taken: Vec<String>,
 }
 
@@ -158,8 +160,8 @@ impl QueueModel {
         }
     }
 
-    /// Takes a message; its id. `Ok` also when FIFO deduplication swallows it: with the id of the
-    /// message that was there before.
+    /// Accepts a message and returns its id. Returns `Ok` also when FIFO deduplication drops the message,
+    /// with the id of the earlier one.
     ///
     /// # Errors
     /// When SQS would refuse it.
@@ -229,7 +231,7 @@ impl QueueModel {
         }
     }
 
-    /// When something can be received, if ever.
+    /// When the next message can be received, if there is one.
     #[must_use]
     pub fn next_receivable_ms(&self) -> Option<i64> {
         if self.is_fifo && self.group_lock {
@@ -242,11 +244,12 @@ impl QueueModel {
         }
     }
 
-    /// Hands out up to so many messages; and returns those that were dropped because they are too old.
+    /// Hands out at most `limit` messages. Also returns the messages that were dropped because they are
+    /// too old.
     ///
-    /// Standard: any that are visible, in an order that `choose` decides on by giving a number up to
-    /// the one that it is handed. FIFO: of each group, in order, what precedes its first invisible
-    /// message.
+    /// A standard queue hands out any visible messages, in an order that `choose` decides: it gets a number
+    /// and returns one that is not larger. A FIFO queue hands out, in order, the messages of each group that
+    /// precede its first invisible message.
     pub fn receive(
         &mut self,
         now_ms: i64,
@@ -386,12 +389,12 @@ impl QueueModel {
         (message.receipt == receipt).then_some(message)
     }
 
-    /// All that is in it, in flight or not, in order.
+    /// All messages in the queue, in flight or not, in order.
     pub fn messages(&self) -> impl Iterator<Item = &QueuedMessage> {
         self.messages.values()
     }
 
-    /// Takes out everything, as an operator does.
+    /// Removes all messages, as an operator does.
     pub fn take_all(&mut self) -> Vec<QueuedMessage> {
         self.groups.clear();
         std::mem::take(&mut self.messages).into_values().collect()

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::Select;
 
-use super::{AttributeValue, LedgerTable, failed, number};
+use super::LedgerTable;
+use super::errors::failed;
+use super::item::{AttributeValue, number};
 use crate::domain::time::Timestamp;
 use crate::ports::{Key, LedgerBacklog, LedgerError, LedgerStore, Runtime};
 

@@ -4,6 +4,7 @@
 //! transition and writes the result on the condition that the row has not changed meanwhile.
 
 pub mod history;
+mod remembering;
 mod transitions;
 
 use std::str::FromStr;

@@ -6,7 +6,8 @@
 
 use futures_util::future::join_all;
 
-use super::{MedicExchange, Round};
+use super::handler::MedicExchange;
+use super::round::Round;
 use crate::domain::ids::IncomingId;
 use crate::ledger::attempts;
 use crate::log::{LogEvent, Redacted};
@@ -16,8 +17,8 @@ use crate::queue::consumer::NEVER_ENDED;
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Reads which messages have attempts that never ended. Those go alone, after the others, or to the
     /// dead-letter queue.
-    pub(super) async fn find_suspects(&self, round: &mut Round<'_>) {
-        round.knows_suspects = true;
+    pub(super) async fn find_unfinished(&self, round: &mut Round<'_>) {
+        round.has_looked_for_unfinished = true;
         let ids = round.batch.ids();
         let records: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
         let unfinished = match attempts::unfinished(&self.ledger, &records).await {
@@ -34,8 +35,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             });
             if row.is_condemned() {
                 self.dead_letter(&id, NEVER_ENDED, "", round).await;
+                if round.batch.messages_of(&id).is_empty() {
+                    // Whoever redrives it wants it to be tried again.
+                    round.marked.push(id);
+                }
             } else {
-                round.isolation.suspect(&id, row.unfinished);
+                round.isolation.note_unfinished(&id);
             }
         }
     }

@@ -11,25 +11,26 @@
 
 mod attempts;
 mod batch;
+mod handler;
 mod offers;
 mod post;
 mod quarantine;
+mod reports;
+mod round;
 mod row;
 mod statuses;
 mod stop;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use futures_util::future::join3;
 
 use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::exchange::ExchangeRow;
-use crate::domain::ids::IncomingId;
 use crate::domain::isolation::{Isolation, PostEnd, Step};
 use crate::domain::time::Timestamp;
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, QueueError, Record, Runtime};
-use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::queue::dead_letter::dead_letter_or_return;
 use crate::queue::log_queue_errors;
 use crate::queue::retry_later::return_together;
 use crate::retry::{ILL_QUEUE, retry};
@@ -37,74 +38,29 @@ use crate::wire::medic::Payload;
 use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
+use handler::IN_DOUBT_MARGIN;
 use post::LAST_ACTS;
 use quarantine::REFUSED;
-use statuses::Reports;
+use reports::Reports;
+use round::{Round, Work};
 use stop::Stop;
+
+pub use handler::MedicExchange;
 
 /// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
 const STATUS_POSTS_AT_MOST: u32 = 8;
 
-/// After an outcome in doubt, the wait is longer than Medic may go on working by this much; and so
-/// much longer than the invocation the batch is ours, for that may die in a POST.
-const IN_DOUBT_MARGIN: Duration = Duration::from_secs(5);
-
-/// The handler, with all that it needs.
-#[derive(Debug)]
-pub struct MedicExchange<L, Q, M, S> {
-    /// What is known of every outgoing message.
-    pub ledger: L,
-    /// The queue that the records come from.
-    pub exchange: Q,
-    /// Where messages to be sent go.
-    pub outbox: Q,
-    /// Where it puts what cannot be processed.
-    pub dead_letters: DeadLetterQueue<Q>,
-    /// Whom it talks to.
-    pub medic: M,
-    /// Time, chance and a log.
-    pub runtime: S,
-    /// The time-out of a POST.
-    pub post_timeout: Duration,
-    /// For how long after that Medic may go on working on it.
-    pub grace: Duration,
-}
-
-/// One invocation with a right to POST.
-struct Round<'a> {
-    deadline: Timestamp,
-    batch: Batch<'a>,
-    isolation: Isolation,
-    reports: Reports,
-    /// Whether there was any POST.
-    has_posted: bool,
-    /// Whether one was taken.
-    was_taken: bool,
-    status_posts: u32,
-    /// Messages during which an earlier invocation may have been killed are looked for, and the attempt
-    /// at each message is marked.
-    marks_attempts: bool,
-    /// Whether they were looked for.
-    knows_suspects: bool,
-    /// The messages whose attempt is marked.
-    marked: Vec<IncomingId>,
-}
-
-impl Round<'_> {
-    /// The work is over, unless messages are left that failed alone and have to wait.
-    fn ended(&self, work: Work) -> Result<Work, Stop> {
-        match self.batch.waiting_messages().is_empty() {
-            true => Ok(work),
-            false => Err(Stop::Kept),
-        }
-    }
-}
-
-/// Whether there is more to do than was done.
-enum Work {
-    Done,
-    More,
+/// What a step of the search needs.
+enum Prepared {
+    /// This POST.
+    Post(Payload),
+    /// Nothing more. The step is done.
+    NoPost,
+    /// Nothing more, and no other step follows.
+    NothingLeft,
+    /// A POST that is left to a later invocation.
+    MoreLater,
 }
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
@@ -175,7 +131,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 deadline,
                 isolation: Isolation::begin(memory, batch.candidates(), received_before),
                 marks_attempts: received_before || batch.has_quarantined(),
-                knows_suspects: false,
+                has_looked_for_unfinished: false,
                 marked: Vec::new(),
                 batch,
                 reports: Reports::default(),
@@ -213,53 +169,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let mut unknown_outcome_reason = None;
         loop {
             let step = round.isolation.next(self.runtime.now());
-            let payload = match step {
-                Step::End => break,
-                Step::Quarantine(id, quarantine) => {
-                    self.quarantine(&id, &quarantine, round).await;
-                    continue;
-                }
-                Step::DeadLetter(id, answer) => {
-                    self.dead_letter(&id, REFUSED, &answer, round).await;
-                    continue;
-                }
-                Step::SetAside(status, answer) => {
-                    self.set_aside(&status, &answer, round).await;
-                    continue;
-                }
-                Step::Control => Payload::default(),
-                Step::Messages { .. } if round.marks_attempts && !round.knows_suspects => {
-                    self.find_suspects(round).await;
-                    continue;
-                }
-                Step::Messages { ids, with_statuses } => Payload {
-                    messages: round.batch.sms(&ids),
-                    updates: match with_statuses {
-                        true => self.fresh_updates(round).await,
-                        false => Vec::new(),
-                    },
-                },
-                Step::SomeStatuses(ids) => {
-                    let updates = self.updates_of(&ids, round).await;
-                    if updates.is_empty() {
-                        continue;
-                    }
-                    Payload::of_updates(updates)
-                }
-                Step::Statuses { at_most, is_last } => {
-                    let updates = self.updates(at_most, round).await;
-                    if updates.is_empty() && !is_last {
-                        continue;
-                    }
-                    if updates.is_empty() && round.has_posted {
-                        break;
-                    }
-                    if round.status_posts >= STATUS_POSTS_AT_MOST {
-                        return round.ended(Work::More);
-                    }
-                    round.status_posts += 1;
-                    Payload::of_updates(updates)
-                }
+            let payload = match self.prepare(step, round).await {
+                Prepared::Post(payload) => payload,
+                Prepared::NoPost => continue,
+                Prepared::NothingLeft => break,
+                Prepared::MoreLater => return round.ended(Work::More),
             };
             if round.batch.is_spent() {
                 // Everything was dead-lettered, and nothing could keep others from posting if this POST
@@ -274,6 +188,57 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             Some(what) => Err(Stop::InDoubt(what)),
             None => round.ended(Work::Done),
         }
+    }
+
+    /// Prepares the POST of a step, or does a step that needs none.
+    async fn prepare(&self, step: Step, round: &mut Round<'_>) -> Prepared {
+        match step {
+            Step::End => return Prepared::NothingLeft,
+            Step::Control => return Prepared::Post(Payload::default()),
+            Step::Messages { ids, with_statuses } if round.knows_unfinished() => {
+                return Prepared::Post(Payload {
+                    messages: round.batch.sms(&ids),
+                    updates: match with_statuses {
+                        true => self.fresh_updates(round).await,
+                        false => Vec::new(),
+                    },
+                });
+            }
+            Step::SomeStatuses(ids) => {
+                let updates = self.updates_of(&ids, round).await;
+                if !updates.is_empty() {
+                    return Prepared::Post(Payload::of_updates(updates));
+                }
+            }
+            Step::Statuses { at_most, is_last } => {
+                return self.prepare_statuses(at_most, is_last, round).await;
+            }
+            Step::Messages { .. } => self.find_unfinished(round).await,
+            Step::Quarantine(id, quarantine) => self.quarantine(&id, &quarantine, round).await,
+            Step::DeadLetter(id, answer) => self.dead_letter(&id, REFUSED, &answer, round).await,
+            Step::SetAside(status, answer) => self.set_aside(&status, &answer, round).await,
+        }
+        Prepared::NoPost
+    }
+
+    async fn prepare_statuses(
+        &self,
+        at_most: usize,
+        is_last: bool,
+        round: &mut Round<'_>,
+    ) -> Prepared {
+        let updates = self.updates(at_most, round).await;
+        if updates.is_empty() && !is_last {
+            return Prepared::NoPost;
+        }
+        if updates.is_empty() && round.has_posted {
+            return Prepared::NothingLeft;
+        }
+        if round.status_posts >= STATUS_POSTS_AT_MOST {
+            return Prepared::MoreLater;
+        }
+        round.status_posts += 1;
+        Prepared::Post(Payload::of_updates(updates))
     }
 
     /// A POST, and what the search makes of it; what the doubt is, if it ended in doubt.

@@ -1,7 +1,7 @@
 //! What Medic wants sent.
 
-use super::MedicExchange;
-use super::statuses::Reports;
+use super::handler::MedicExchange;
+use super::reports::Reports;
 use crate::domain::message::{MessageRow, Sending};
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};

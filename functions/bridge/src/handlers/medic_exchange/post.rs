@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::handler::MedicExchange;
+use super::round::Round;
 use super::stop::Stop;
-use super::{MedicExchange, Round};
 use crate::domain::isolation::PostEnd;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{LedgerStore, Medic, Queue, Runtime};

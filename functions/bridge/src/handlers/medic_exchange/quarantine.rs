@@ -3,7 +3,8 @@
 //! Each move sends first and lets the old record be deleted afterwards. A crash between the two leaves
 //! a copy, which Medic recognises by its id.
 
-use super::{MedicExchange, Round};
+use super::handler::MedicExchange;
+use super::round::Round;
 use crate::domain::backoff::whole_seconds;
 use crate::domain::exchange::Quarantine;
 use crate::domain::ids::IncomingId;

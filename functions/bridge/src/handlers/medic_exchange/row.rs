@@ -1,10 +1,10 @@
 //! What one invocation of the exchange tells the next one.
 
-use super::MedicExchange;
+use super::handler::MedicExchange;
 use crate::domain::exchange::ExchangeRow;
 use crate::ledger;
-use crate::log::{LogEvent, Redacted};
-use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Record, Row, Runtime};
+use crate::log::LogEvent;
+use crate::ports::{Key, LedgerStore, Medic, Queue, Record, Row, Runtime};
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// What earlier invocations have learned. Without the ledger, nothing: the exchange works all the
@@ -49,11 +49,5 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 oldest_s: age.as_secs(),
             });
         }
-    }
-
-    pub(super) fn log_ledger_error(&self, error: &LedgerError) {
-        self.runtime.record(LogEvent::LedgerFailed {
-            error: Redacted::new(error),
-        });
     }
 }

@@ -4,56 +4,22 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::{MedicExchange, Round};
+use super::handler::MedicExchange;
+use super::reports::Reports;
+use super::round::Round;
 use crate::domain::ids::MedicMessageId;
-use crate::domain::isolation::{Brought, STATUSES_A_POST, StatusCandidate};
+use crate::domain::isolation::{STATUSES_A_POST, StatusCandidate};
 use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
-use crate::domain::status::Status;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Runtime};
-use crate::wire::medic::{Payload, Update};
+use crate::wire::medic::Update;
 
 /// So many rows are written side by side.
 const WRITES_SIDE_BY_SIDE: usize = 16;
 
 /// So many names of the index are looked at for statuses that are not set aside.
 const NAMES_AT_MOST: usize = 1_600;
-
-/// What is known of statuses in one invocation.
-#[derive(Default)]
-pub(super) struct Reports {
-    /// Messages that Medic offered, dealt with already.
-    pub(super) offered: BTreeSet<MedicMessageId>,
-    /// Messages whose status is reported in the next POST, whatever Medic was told before.
-    pub(super) wanted: Vec<MedicMessageId>,
-    /// What was reported. Nothing is reported twice in an invocation, also when that could not be
-    /// written down.
-    reported: BTreeSet<(MedicMessageId, Status)>,
-    /// Messages whose status was set aside before.
-    set_aside_before: BTreeSet<MedicMessageId>,
-    /// Whether nothing was left to report. What is reported on in these seconds is for the next
-    /// minute.
-    is_drained: bool,
-}
-
-impl Reports {
-    /// What this POST brings, for the search for poison.
-    pub(super) fn brought(&self, payload: &Payload) -> Brought {
-        let statuses = payload.updates.iter().map(|update| StatusCandidate {
-            id: update.id.clone(),
-            was_set_aside: self.set_aside_before.contains(&update.id),
-        });
-        Brought {
-            messages: payload.messages.iter().map(|sms| sms.id.clone()).collect(),
-            statuses: statuses.collect(),
-        }
-    }
-
-    fn was_reported(&self, row: &MessageRow) -> bool {
-        self.reported.contains(&(row.id.clone(), row.status))
-    }
-}
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// The statuses beside messages: none, once there were none.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::{IN_DOUBT_MARGIN, MedicExchange};
+use super::handler::{IN_DOUBT_MARGIN, MedicExchange};
 use crate::domain::backoff::Wait;
 use crate::domain::time::Timestamp;
 use crate::log::{LogEvent, Redacted};

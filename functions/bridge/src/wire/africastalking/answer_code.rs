@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::wire::africastalking::send_response::code_in;
+use crate::wire::africastalking::send_body::code_in;
 
 /// A code from a short list. Values from outside are never used as dimensions of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

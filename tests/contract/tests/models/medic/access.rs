@@ -1,4 +1,4 @@
-//! Who is let in, and with what kind of a request.
+//! Who has access, and with which requests.
 
 use models::medic::LONGEST_BODY;
 

@@ -41,7 +41,7 @@ impl MedicBench {
         Self::OverHttp(MedicStandIn::start(MedicConfig::default()).await.unwrap())
     }
 
-    /// Changes the model, or looks at it.
+    /// Changes or reads the model.
     pub fn with<R>(&self, change: impl FnOnce(&mut MedicModel) -> R) -> R {
         match self {
             Self::InProcess(medic, _) => change(&mut medic.borrow_mut()),
@@ -49,7 +49,7 @@ impl MedicBench {
         }
     }
 
-    /// What a request gets; nothing if it gets no response.
+    /// The response to a request, if there is one.
     pub async fn try_call(&self, request: ServerRequest) -> Option<Got> {
         match self {
             Self::OverHttp(stand_in) => call(&stand_in.url(), request).await,
@@ -68,7 +68,7 @@ impl MedicBench {
         }
     }
 
-    /// Works a POST off, in process.
+    /// Does all the work of a POST, in process.
     pub fn work(&self, post: usize) -> Option<Got> {
         let Self::InProcess(medic, now_ms) = self else {
             panic!("not in process")
@@ -130,7 +130,7 @@ impl MedicBench {
         }
     }
 
-    /// Lets POSTs that are held come to their end, one after another.
+    /// Lets waiting POSTs end, one after another.
     pub async fn release(&self, held: Vec<Paused>) {
         if let Self::OverHttp(stand_in) = self {
             stand_in.release_paused();
@@ -152,7 +152,7 @@ impl MedicBench {
         self.with(|medic| medic.send(OutgoingMessage::new(id, to, content, 0)));
     }
 
-    /// Has so many messages sent.
+    /// Has this many messages sent.
     pub fn want(&self, count: usize) -> Vec<String> {
         let ids: Vec<String> = (0..count).map(|n| format!("out-{n:03}")).collect();
         for id in &ids {

@@ -47,7 +47,7 @@ async fn a_failing_update_leaves_the_messages_stored_and_nothing_offered(bench: 
     assert_eq!((got.status, got.body.as_str()), (500, SERVER_ERROR));
     assert_eq!(bench.stored(), ["a"]);
     let states = [0, 1, 2].map(|n: usize| bench.state(&out[n]));
-    // The others of a bulk write are written.
+    // The other documents of a bulk write are written.
     assert_eq!(
         states,
         [
@@ -60,7 +60,7 @@ async fn a_failing_update_leaves_the_messages_stored_and_nothing_offered(bench: 
 
 async fn a_sick_database_is_a_hang(bench: MedicBench) {
     let MedicBench::InProcess(medic, now_ms) = &bench else {
-        // Over HTTP a caller cannot tell it from this, and its own time-out is all that ends it.
+        // Over HTTP a caller sees no difference: only its own time-out ends the call.
         bench.set(MedicFault::Hang, Scope::Next(1));
         let hung = bench.try_call(post(&[], &[]));
         let is_in_flight = |stand_in: &MedicStandIn| stand_in.in_flight() == 1;
@@ -82,7 +82,7 @@ async fn a_sick_database_is_a_hang(bench: MedicBench) {
         medic.step(hung, now_ms.get()),
         PostProgress::Hangs { until_ms }
     );
-    // What comes after the hang is answered after what hung before it.
+    // A request after the hang is answered after the requests that hung.
     let empty = medic.receive(&post(&[], &[]), until_ms).post.unwrap();
     let done = |progress: &PostProgress| matches!(progress, PostProgress::Done { .. });
     assert!(done(&medic.step(empty, until_ms)) && done(&medic.step(empty, until_ms)));

@@ -1,4 +1,4 @@
-//! The indexes name the rows that they should, in the end.
+//! The indexes name the right rows after a while.
 
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::{MessageRow, Sending};
@@ -19,7 +19,7 @@ for_both! { on_a_ledger:
     a_report_that_is_unmatched_is_named_by_its_number
 }
 
-/// Looks until what an index names is what it should.
+/// Reads an index until it names the expected rows.
 async fn eventually_named<B: LedgerBench, T: PartialEq + std::fmt::Debug>(
     bench: &B,
     check: impl AsyncFn() -> Result<T, LedgerError>,
@@ -65,7 +65,7 @@ async fn an_unreported_message_is_named_until_it_is_reported(bench: impl LedgerB
     let row = row.raised(Status::Delivered, None);
     update(&store, Row::Message(row.clone())).await;
     unreported(&bench, &["m"]).await;
-    // Told too little.
+    // A lower status was reported than the present one.
     update(
         &store,
         Row::Message(row.clone().after_reporting(Status::Sent)),

@@ -1,4 +1,4 @@
-//! Writers at once lose nothing of each other.
+//! Concurrent writers lose no write.
 
 use bridge::domain::message::MessageRow;
 use bridge::ledger::change;
@@ -14,8 +14,8 @@ for_both! { on_a_ledger:
     many_transactions_at_once_lose_nothing
 }
 
-/// Adds one attempt to each of these messages, together. Others may be faster too often: then it is
-/// begun again, as by a queue.
+/// Adds one attempt to each of these messages, in one write. If others are faster too often, it begins
+/// again, as after a retry by the queue.
 async fn add_one(store: &impl LedgerStore, runtime: &impl Runtime, ids: &[&str]) {
     let keys: Vec<Key> = ids.iter().map(|id| Key::Message(medic_id(id))).collect();
     for _ in 0..50 {

@@ -9,18 +9,18 @@ use bridge::ports::{Key, LedgerStore, Row, Runtime, Version, Write, Written};
 
 use crate::rows::{medic_id, message};
 
-/// A ledger to be tried.
+/// A ledger to test.
 pub trait LedgerBench {
     type Store: LedgerStore;
     type Around: Runtime;
 
-    /// The ledger, as one more reader and writer gets it.
+    /// The ledger, for one more reader and writer.
     fn store(&self) -> Self::Store;
 
-    /// Time and chance, as they are for the ledger.
+    /// The clock and the random numbers of the ledger.
     fn runtime(&self) -> Self::Around;
 
-    /// Lets a moment pass, for what is only eventually so.
+    /// Lets a moment pass, because the indexes are eventually consistent.
     async fn wait(&self);
 }
 
@@ -34,7 +34,7 @@ pub async fn write_one(store: &impl LedgerStore, row: Row, expected: Option<Vers
     store.write(vec![Write { row, expected }]).await.unwrap()
 }
 
-/// Writes a row that must not be there yet, and gives its version.
+/// Writes a row that must not be there yet. Returns its version.
 pub async fn begin(store: &impl LedgerStore, row: Row) -> Version {
     let key = row.key();
     assert_eq!(write_one(store, row.clone(), None).await, Written::Done);

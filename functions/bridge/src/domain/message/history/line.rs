@@ -1,7 +1,8 @@
 //! An event as a row has it: a line, `1700000203000 rose FAILED DeliveryFailure`. A row of up to a
 //! kilobyte costs one write unit, and a larger one two.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Event, What};
 use crate::domain::failure_reason::FailureReason;
@@ -12,7 +13,7 @@ use crate::domain::time::Timestamp;
 /// What there can be in a row: a line, or the map that an event was in the first versions.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Stored {
+enum Stored {
     Line(String),
     Map {
         #[serde(rename = "at_ms")]
@@ -22,26 +23,24 @@ pub(super) enum Stored {
     },
 }
 
-/// The line is none of an event. Carries nothing of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no event")]
-pub(super) struct NotAnEvent;
-
-impl TryFrom<Stored> for Event {
-    type Error = NotAnEvent;
-
-    fn try_from(stored: Stored) -> Result<Self, NotAnEvent> {
-        match stored {
-            Stored::Line(line) => event(&line).ok_or(NotAnEvent),
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Stored::deserialize(deserializer)? {
+            // The error carries nothing of the line.
+            Stored::Line(line) => event(&line).ok_or_else(|| D::Error::custom("no event")),
             Stored::Map { at, what } => Ok(Self { at, what }),
         }
     }
 }
 
-impl From<Event> for String {
-    fn from(event: Event) -> Self {
-        format!("{} {}", event.at.as_millis(), words(&event.what))
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&line(self))
     }
+}
+
+fn line(event: &Event) -> String {
+    format!("{} {}", event.at.as_millis(), words(&event.what))
 }
 
 fn words(what: &What) -> String {

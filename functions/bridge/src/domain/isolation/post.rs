@@ -1,0 +1,54 @@
+//! What can be in a POST to Medic, what was in it, and how it ended.
+
+use crate::domain::exchange::Quarantine;
+use crate::domain::ids::{IncomingId, MedicMessageId};
+
+/// A message of the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub id: IncomingId,
+    /// From whom it is: one sender's messages stay in order.
+    pub sender: String,
+    /// Whether no earlier invocation can have brought it, so that Medic has newly stored it when it
+    /// takes it.
+    pub is_new: bool,
+    /// Why it was in quarantine, if it was.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// A status in a POST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusCandidate {
+    /// Whose status it is.
+    pub id: MedicMessageId,
+    /// Whether it was set aside before.
+    pub was_set_aside: bool,
+}
+
+/// What a POST brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// Messages.
+    pub messages: Vec<IncomingId>,
+    /// Statuses.
+    pub statuses: Vec<StatusCandidate>,
+}
+
+impl Brought {
+    /// Whether it was the control POST, which brings nothing.
+    pub fn is_control(&self) -> bool {
+        self.messages.is_empty() && self.statuses.is_empty()
+    }
+}
+
+/// How a POST ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PostEnd {
+    /// Medic has all of it.
+    Taken,
+    /// It failed on something in it, with this answer; nobody is working on it any more.
+    Failed(String),
+    /// Medic may still be working on it.
+    InDoubt,
+}

@@ -1,0 +1,36 @@
+//! What is done next.
+
+use super::post::StatusCandidate;
+use crate::domain::exchange::Quarantine;
+use crate::domain::ids::{IncomingId, MedicMessageId};
+
+/// What is done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The empty POST: does Medic answer?
+    Control,
+    /// These messages in a POST, with statuses beside them or without.
+    Messages {
+        /// Which.
+        ids: Vec<IncomingId>,
+        /// Whether statuses go with them.
+        with_statuses: bool,
+    },
+    /// These statuses, which failed together with others.
+    SomeStatuses(Vec<MedicMessageId>),
+    /// So many statuses at the most, and the question what Medic wants sent.
+    Statuses {
+        /// How many.
+        at_most: usize,
+        /// Whether nothing else is left to be done.
+        is_last: bool,
+    },
+    /// This message into quarantine.
+    Quarantine(IncomingId, Quarantine),
+    /// This message into the dead-letter queue, with this answer.
+    DeadLetter(IncomingId, String),
+    /// This status is set aside, with this answer.
+    SetAside(StatusCandidate, String),
+    /// No more POST, and nothing else.
+    End,
+}

@@ -1,0 +1,45 @@
+//! What is known of statuses in one invocation.
+
+use std::collections::BTreeSet;
+
+use crate::domain::ids::MedicMessageId;
+use crate::domain::isolation::{Brought, StatusCandidate};
+use crate::domain::message::MessageRow;
+use crate::domain::status::Status;
+use crate::wire::medic::Payload;
+
+/// What is known of statuses in one invocation.
+#[derive(Default)]
+pub(super) struct Reports {
+    /// Messages that Medic offered, dealt with already.
+    pub(super) offered: BTreeSet<MedicMessageId>,
+    /// Messages whose status is reported in the next POST, whatever Medic was told before.
+    pub(super) wanted: Vec<MedicMessageId>,
+    /// What was reported. Nothing is reported twice in an invocation, also when that could not be
+    /// written down.
+    pub(super) reported: BTreeSet<(MedicMessageId, Status)>,
+    /// Messages whose status was set aside before.
+    pub(super) set_aside_before: BTreeSet<MedicMessageId>,
+    /// Whether nothing was left to report. What is reported on in these seconds is for the next
+    /// minute.
+    pub(super) is_drained: bool,
+}
+
+impl Reports {
+    /// What this POST brings, for the search for poison.
+    pub(super) fn brought(&self, payload: &Payload) -> Brought {
+        let statuses = payload.updates.iter().map(|update| StatusCandidate {
+            id: update.id.clone(),
+            was_set_aside: self.set_aside_before.contains(&update.id),
+        });
+        Brought {
+            messages: payload.messages.iter().map(|sms| sms.id.clone()).collect(),
+            statuses: statuses.collect(),
+        }
+    }
+
+    /// Whether this status of the message was reported in this invocation.
+    pub(super) fn was_reported(&self, row: &MessageRow) -> bool {
+        self.reported.contains(&(row.id.clone(), row.status))
+    }
+}

@@ -1,0 +1,283 @@
+//! The closed list of log events. No field of an event can hold a phone number, a text or a key, so that no
+//! log line can show one.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::balance::Balance;
+use crate::domain::circuit_breaker::Cause;
+use crate::domain::cost::Cost;
+use crate::domain::failure_reason::FailureReason;
+use crate::domain::redacted::Redacted;
+use crate::domain::status::Status;
+use crate::domain::time::millis;
+use crate::wire::africastalking::answer_code::AnswerCode;
+
+/// Which callback of Africa's Talking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Callback {
+    /// An SMS that came in.
+    IncomingMessage,
+    /// A delivery report.
+    DeliveryReport,
+}
+
+/// A queue that `medic-exchange` monitors for the function that reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkQueue {
+    /// Messages for Africa's Talking, which `outbound-sender` reads.
+    Outbox,
+    /// Delivery reports, which `report-recorder` reads.
+    Reports,
+}
+
+/// One thing that happened. The fields of outgoing messages are `medic_id`, Medic's id of the message,
+/// and `at_id`, Africa's Talking's id of the SMS. An incoming SMS has one `id` in all its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[allow(
+    missing_docs,
+    reason = "the names of events and fields are what is logged, and speak for themselves"
+)]
+pub enum LogEvent {
+    // The two callbacks.
+    IncomingQueued {
+        id: Redacted,
+    },
+    ReportQueued {
+        at_id: Redacted,
+    },
+    KeyRefused {
+        callback: Callback,
+    },
+    KeyNotConfigured {
+        callback: Callback,
+        advice: &'static str,
+    },
+    KeyUnavailable {
+        callback: Callback,
+        error: Redacted,
+    },
+    CallbackRefused {
+        callback: Callback,
+        status: u16,
+        reason: &'static str,
+    },
+    CallbackNotQueued {
+        callback: Callback,
+        error: Redacted,
+    },
+
+    // The recorder.
+    ReportRecorded {
+        at_id: Redacted,
+        medic_id: Option<Redacted>,
+        status: Option<Status>,
+    },
+    UnknownReportStatus {
+        at_id: Redacted,
+    },
+    ReportMatched {
+        medic_id: Redacted,
+        at_id: Redacted,
+    },
+    ReportMatchAmbiguous {
+        at_id: Redacted,
+    },
+    /// The first final status of a message, or a delivery after a failure.
+    FinalStatusRecorded {
+        medic_id: Redacted,
+        at_id: Redacted,
+        status: Status,
+        /// Why it failed, if it did.
+        reason: Option<FailureReason>,
+        network: &'static str,
+    },
+
+    // The sender.
+    SendAnswered {
+        medic_id: Redacted,
+        attempt: u32,
+        code: AnswerCode,
+        #[serde(rename = "took_ms", serialize_with = "as_millis")]
+        took: Duration,
+    },
+    SendAccepted {
+        medic_id: Redacted,
+        at_id: Option<Redacted>,
+        attempt: u32,
+        status: Status,
+        #[serde(serialize_with = "as_text")]
+        cost: Option<Cost>,
+        segments: u32,
+        /// How long ago Medic first offered the message.
+        #[serde(rename = "since_offer_ms", serialize_with = "as_millis")]
+        since_offer: Duration,
+    },
+    SendFailed {
+        medic_id: Redacted,
+        attempt: u32,
+        reason: FailureReason,
+    },
+    SendPostponed {
+        medic_id: Redacted,
+        attempt: u32,
+        reason: FailureReason,
+    },
+    SendOutcomeUnknown {
+        medic_id: Redacted,
+        attempt: u32,
+        reason: FailureReason,
+    },
+    CircuitOpened {
+        cause: Cause,
+        /// The sender ID whose messages wait. `None` if all of them do.
+        sender_id: Option<Redacted>,
+    },
+    /// A pilot tried, and the trouble goes on.
+    CircuitStillOpen {
+        cause: Cause,
+        sender_id: Option<Redacted>,
+    },
+    CircuitClosed {
+        cause: Cause,
+        sender_id: Option<Redacted>,
+    },
+    RecipientLimitExceeded {
+        medic_id: Redacted,
+        reason: &'static str,
+    },
+    AtIdReassigned {
+        medic_id: Redacted,
+        at_id: Redacted,
+    },
+    AcceptanceQueued {
+        medic_id: Redacted,
+    },
+    BalanceRead {
+        balance: Balance,
+    },
+    BalanceUnknown {
+        cause: Redacted,
+    },
+
+    // The exchange.
+    Posted {
+        messages: usize,
+        updates: usize,
+        offers: usize,
+    },
+    MessageStored {
+        id: Redacted,
+        /// How long ago the callback came that brought it.
+        #[serde(rename = "since_callback_ms", serialize_with = "as_millis")]
+        since_callback: Duration,
+    },
+    MessageOffered {
+        medic_id: Redacted,
+    },
+    OfferUnreadable,
+    StatusReported {
+        medic_id: Redacted,
+        status: Status,
+    },
+    /// Medic failed on it; it is reported again after an hour.
+    StatusSetAside {
+        medic_id: Redacted,
+        status: Status,
+    },
+    /// Medic fails on it again and again while it takes others.
+    StatusRefused {
+        medic_id: Redacted,
+        status: Status,
+    },
+    /// Medic failed on this message; it is tried again after an hour, and nothing waits behind it.
+    Quarantined {
+        id: Redacted,
+        failures: u32,
+    },
+    /// How many messages are in quarantine, and how long ago the first of them was put there.
+    InQuarantine {
+        messages: usize,
+        oldest_s: u64,
+    },
+    MedicUnavailable {
+        cause: Redacted,
+    },
+    MedicNeedsAttention {
+        cause: Redacted,
+    },
+    MedicRefusedCredentials {
+        cause: Redacted,
+    },
+    StatusesUnreported {
+        oldest_s: u64,
+    },
+    AwaitingFinalReport {
+        messages: u64,
+    },
+    /// Messages have been waiting in a queue, and nobody has received any for this long.
+    QueueStalled {
+        queue: WorkQueue,
+        messages: u64,
+        since_s: u64,
+    },
+
+    // Every function that reads a queue.
+    /// An earlier attempt at this record has begun and not ended: Lambda killed the function.
+    AttemptNeverEnded {
+        /// SQS's id of the queue message, or the id of the incoming SMS.
+        id: Redacted,
+        /// How many attempts in a row.
+        attempts: u32,
+    },
+    DeadLettered {
+        /// SQS's id of the queue message.
+        sqs_message_id: Redacted,
+        /// The id of the SMS or of Medic's message, if it can be read.
+        id: Option<Redacted>,
+        reason: Redacted,
+    },
+    /// Records of a batch went back to the queue, and the oldest has waited for long already.
+    ReturnedForRetry {
+        records: usize,
+        /// Seconds since the oldest came into the queue.
+        oldest_s: u64,
+    },
+    LedgerFailed {
+        error: Redacted,
+    },
+    RowUnreadable {
+        error: Redacted,
+    },
+    QueueFailed {
+        error: Redacted,
+    },
+    CredentialsUnavailable {
+        error: Redacted,
+    },
+    BatchUnreadable,
+
+    // Every function.
+    CannotRun {
+        error: Redacted,
+    },
+    Panicked {
+        place: Redacted,
+    },
+}
+
+/// The amount as text, with its currency.
+fn as_text<S: Serializer>(amount: &Option<Cost>, serializer: S) -> Result<S::Ok, S::Error> {
+    match amount {
+        Some(amount) => serializer.collect_str(amount),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn as_millis<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(millis(*span))
+}
