@@ -26,6 +26,8 @@ pub enum Call {
     Sms,
     /// Reading a secret.
     Secret,
+    /// Reading the secret with the credentials for Medic and Africa's Talking.
+    Credentials,
 }
 
 /// What becomes of a port call.
@@ -45,6 +47,28 @@ pub enum Disposition {
     Slow(i64),
     /// It does what it says, and takes so many milliseconds to say so.
     AnswersSlowly(i64),
+}
+
+/// How a record ends its function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Its process crashes, or runs out of memory: it ends at once.
+    Crash,
+    /// It works on without an end, until its time-out.
+    TimeOut,
+}
+
+/// A record that ends the function that processes it, each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Killer {
+    /// The function.
+    pub function: Function,
+    /// The call that it does not survive.
+    pub call: Call,
+    /// What that call is about: its text has this in it.
+    pub marker: String,
+    /// How it ends.
+    pub death: Death,
 }
 
 /// How often what goes wrong, in a million calls.
@@ -111,6 +135,11 @@ pub struct Faults {
     pub queues_out: Cell<bool>,
     /// The secret store refuses everything while this is set.
     pub secrets_out: Cell<bool>,
+    /// SQS is away while this is set: what `queues_out` says, and it hands out nothing and deletes
+    /// nothing.
+    pub sqs_away: Cell<bool>,
+    /// Records that end their function.
+    pub killers: RefCell<Vec<Killer>>,
     script: RefCell<Vec<Scripted>>,
 }
 
@@ -140,9 +169,9 @@ impl Faults {
             return disposition;
         }
         let is_out = match call {
-            Call::Send | Call::ChangeVisibility => self.queues_out.get(),
+            Call::Send | Call::ChangeVisibility => self.queues_out.get() || self.sqs_away.get(),
             Call::Read | Call::Write | Call::Unreported | Call::Unsettled => self.ledger_out.get(),
-            Call::Secret => self.secrets_out.get(),
+            Call::Secret | Call::Credentials => self.secrets_out.get(),
             Call::Post | Call::Sms => false,
         };
         if is_out {
@@ -162,6 +191,24 @@ impl Faults {
         } else {
             Disposition::Fine
         }
+    }
+
+    /// How a call of a function that is about this text ends it, if it does.
+    pub fn death(
+        &self,
+        function: Function,
+        call: Call,
+        about: impl FnOnce() -> String,
+    ) -> Option<Death> {
+        let killers = self.killers.borrow();
+        let mut concerned = killers
+            .iter()
+            .filter(|killer| killer.function == function && killer.call == call)
+            .peekable();
+        concerned.peek()?;
+        let about = about();
+        let killer = concerned.find(|killer| about.contains(&killer.marker));
+        killer.map(|killer| killer.death)
     }
 
     fn scripted(&self, function: Function, call: Call) -> Option<Disposition> {

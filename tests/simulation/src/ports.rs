@@ -2,7 +2,7 @@
 //! or after its effect, take long, or be the last thing that its invocation did.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bridge::digest::hmac_hex;
 use bridge::domain::backoff::RandomSource;
@@ -14,9 +14,12 @@ use bridge::ports::{
     NewMessage, Queue, QueueError, Record, Response, Row, SecretError, SecretStore, Sms, Version,
     Write, Written,
 };
+use bridge::secrets::credentials::{
+    AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials,
+};
 
-use crate::executor::TaskId;
-use crate::faults::{Call, Disposition};
+use crate::executor::{Slot, TaskId};
+use crate::faults::{Call, Death, Disposition};
 use crate::lambda::{self, Function};
 use crate::plan::SECRET_KEY;
 use crate::queue::BATCH;
@@ -33,6 +36,8 @@ pub struct Ctx {
     pub task: Cell<TaskId>,
     /// Whether its batch was received before.
     pub received_before: Cell<bool>,
+    /// The credentials for Medic and Africa's Talking, cached as on Lambda.
+    pub credentials: OutsideCredentials<SimCredentials, SimCredentials>,
     skew_ms: Cell<i64>,
 }
 
@@ -45,11 +50,15 @@ const STANDSTILL_MS: i64 = 20 * MINUTE_MS;
 impl Ctx {
     /// An environment of a function, for an invocation.
     pub fn new(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Self> {
-        let ctx = Rc::new(Self {
+        let ctx = Rc::new_cyclic(|ctx: &Weak<Self>| Self {
             world: Rc::clone(world),
             function,
             task: Cell::new(task),
             received_before: Cell::new(false),
+            credentials: OutsideCredentials::new(
+                SimCredentials(Weak::clone(ctx)),
+                SimCredentials(Weak::clone(ctx)),
+            ),
             skew_ms: Cell::new(0),
         });
         ctx.begin(task);
@@ -100,6 +109,20 @@ impl Ctx {
         }
         self.pass(i64::MAX).await;
         (disposition != Disposition::FailsAfter).then_some(result)
+    }
+
+    /// The call is about this: whether or not the function survives that.
+    async fn touches(&self, call: Call, about: impl FnOnce() -> String) {
+        let world = &self.world;
+        let Some(death) = world.faults.death(self.function, call, about) else {
+            return;
+        };
+        world.count(|| format!("{} {call:?}: a record ends it", self.function.name()));
+        world.note(|| format!("#{} {call:?} of a record that ends it", self.task.get()));
+        match death {
+            Death::Crash => world.die(self.task.get()).await,
+            Death::TimeOut => world.sleep(STANDSTILL_MS).await,
+        }
     }
 
     async fn pass(&self, longest_ms: i64) {
@@ -208,6 +231,7 @@ pub struct SimLedger(pub Rc<Ctx>);
 impl LedgerStore for SimLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
+        self.0.touches(Call::Read, || format!("{keys:?}")).await;
         let rows = self.0.call(Call::Read, || {
             let (rows, units) = world.ledger.borrow().read(keys);
             self.reads(units);
@@ -219,6 +243,13 @@ impl LedgerStore for SimLedger {
 
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
         let world = &self.0.world;
+        let about = || {
+            format!(
+                "{:?}",
+                writes.iter().map(|w| w.row.key()).collect::<Vec<_>>()
+            )
+        };
+        self.0.touches(Call::Write, about).await;
         let written = self.0.call(Call::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
@@ -293,15 +324,15 @@ impl Medic for SimMedic {
     async fn post(&self, body: String) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
+        let fields = [MEDIC_USERNAME, MEDIC_PASSWORD];
+        let login = self.0.credentials.fields(fields).await?;
         let timeout_ms = world.settings.post_timeout_ms;
+        self.0.touches(Call::Post, || body.clone()).await;
         let sent = self.0.call(Call::Post, || {
             world.note(|| format!("#{} posts {body}", self.0.task.get()));
-            medic::post(world, &body, timeout_ms)
+            medic::post(world, &login, &body, timeout_ms)
         });
-        match sent.await {
-            Some(slot) => Ok(slot.wait().await),
-            None => Ok(Response::NotConnected),
-        }
+        Ok(self.0.response(sent.await).await)
     }
 }
 
@@ -312,14 +343,29 @@ impl AfricasTalking for SimAfricasTalking {
     async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
+        let [api_key] = self.0.credentials.fields([AFRICASTALKING_API_KEY]).await?;
         let task = self.0.task.get();
-        let sent = self
-            .0
-            .call(Call::Sms, || africas_talking::send(world, task, &sms));
-        match sent.await {
-            Some(slot) => Ok(slot.wait().await),
-            None => Ok(Response::NotConnected),
+        self.0.touches(Call::Sms, || sms.text.to_owned()).await;
+        let sent = self.0.call(Call::Sms, || {
+            africas_talking::send(world, task, &api_key, &sms)
+        });
+        Ok(self.0.response(sent.await).await)
+    }
+}
+
+impl Ctx {
+    /// What comes back, as the adapters of both APIs take it: credentials that are refused are read
+    /// again.
+    async fn response(&self, sent: Option<Rc<Slot<Response>>>) -> Response {
+        let response = match sent {
+            Some(slot) => slot.wait().await,
+            None => Response::NotConnected,
+        };
+        let is_refused = |status: u16| matches!(status, 401 | 403);
+        if matches!(response, Response::Answer { status, .. } if is_refused(status)) {
+            self.credentials.forget();
         }
+        response
     }
 }
 
@@ -350,12 +396,34 @@ impl SecretStore for SimSecret {
     }
 }
 
+/// The secret with the credentials for Medic and Africa's Talking, and the clock that it ages by.
+pub struct SimCredentials(Weak<Ctx>);
+
+impl SecretStore for SimCredentials {
+    async fn fetch(&self) -> Result<String, SecretError> {
+        let gone = || SecretError("its environment is gone".to_owned());
+        let ctx = self.0.upgrade().ok_or_else(gone)?;
+        let secret = ctx.call(Call::Credentials, || ctx.world.credentials.borrow().clone());
+        let no_answer = || SecretError("no answer".to_owned());
+        secret.await.ok_or_else(no_answer)
+    }
+}
+
+impl Clock for SimCredentials {
+    fn now_ms(&self) -> i64 {
+        self.0.upgrade().map_or(0, |ctx| ctx.now_ms())
+    }
+
+    async fn pause(&self, _: u64) {}
+}
+
 /// Hashes under the key that the callbacks hash with.
 pub struct SimHash(pub Rc<Ctx>);
 
 impl KeyedHash for SimHash {
     async fn hash(&self, text: &str) -> Result<String, SecretError> {
         let key = format!("{SECRET_KEY}-1");
+        self.0.touches(Call::Secret, || text.to_owned()).await;
         let hash = self
             .0
             .call(Call::Secret, || hmac_hex(key.as_bytes(), text.as_bytes()));

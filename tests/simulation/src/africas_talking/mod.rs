@@ -3,7 +3,7 @@
 
 mod callbacks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use bridge::ports::{Response, Sms};
@@ -12,7 +12,7 @@ use models::africastalking::{AfricasTalking, Application, Conduct, Instead, Ruli
 use crate::executor::{Slot, TaskId};
 use crate::medic;
 use crate::plan::{SECRET_KEY, SECRET_TEXT};
-use crate::world::World;
+use crate::world::{API_KEY, World};
 
 pub use callbacks::{phone_sends, report, request};
 
@@ -126,6 +126,8 @@ pub struct AfricasTalkingModel {
     pub script: VecDeque<Verdict>,
     /// The account.
     pub account: Account,
+    /// Sender IDs that are not registered.
+    pub unregistered: BTreeSet<String>,
     /// Whether SMS are reported on by themselves.
     pub reporting: bool,
     /// Numbers that answer whatever they get with what makes Medic reply, and how often they still
@@ -147,6 +149,7 @@ impl Default for AfricasTalkingModel {
     fn default() -> Self {
         let application = Application {
             sender_ids: vec!["MYORG".to_owned()],
+            api_key: API_KEY.to_owned(),
             network_code: "63902".to_owned(),
             ..Application::default()
         };
@@ -160,6 +163,7 @@ impl Default for AfricasTalkingModel {
             calls: Vec::new(),
             script: VecDeque::new(),
             account: Account::Good,
+            unregistered: BTreeSet::new(),
             reporting: true,
             robots: BTreeMap::new(),
             key: format!("{SECRET_KEY}-1"),
@@ -190,8 +194,8 @@ impl AfricasTalkingModel {
 }
 
 /// A request to send reaches Africa's Talking. The slot is filled with what the client gets.
-pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>> {
-    let verdict = verdict(world);
+pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc<Slot<Response>> {
+    let verdict = refusal(world, api_key, sms).unwrap_or_else(|| verdict(world));
     let mut at = world.africas_talking.borrow_mut();
     let (response, at_id) = response(&mut at.model, verdict, sms, world.now_ms());
     let message = sms.text.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -235,6 +239,16 @@ pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>
         callbacks::report_by_chance(world, &at_id, sms.to.as_str());
     }
     slot
+}
+
+/// What Africa's Talking says to a wrong key, and to a sender ID that it does not know.
+fn refusal(world: &World, api_key: &str, sms: &Sms<'_>) -> Option<Verdict> {
+    let at = world.africas_talking.borrow();
+    if api_key != at.model.application.api_key {
+        return Some(Verdict::Http(401, false));
+    }
+    let is_unregistered = sms.from.is_some_and(|from| at.unregistered.contains(from));
+    is_unregistered.then_some(Verdict::NoRecipient("InvalidSenderId"))
 }
 
 fn verdict(world: &World) -> Verdict {
