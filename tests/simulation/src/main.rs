@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use simulation::broken::Variant;
-use simulation::outage::{self, Outage};
+use simulation::outage::{self, NoCredit, Outage};
 use simulation::recovery::{self, ROWS};
 use simulation::run::{Run, run, run_many};
 
@@ -59,6 +59,15 @@ struct Options {
 enum Command {
     /// Measures how soon messages flow again when some trouble is over
     Recovery(RecoveryOptions),
+    /// Leaves Africa's Talking without credit while messages wait, and says what that costs
+    NoCredit {
+        /// How many messages wait
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=10_000))]
+        messages: u32,
+        /// For how many hours, more than one
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u32).range(2..))]
+        hours: u32,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +105,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let is_kept = match (&options.command, options.outage_days, options.seed) {
         (Some(Command::Recovery(recovery)), ..) => recover(recovery),
+        (Some(Command::NoCredit { messages, hours }), ..) => no_credit(*messages, *hours),
         (None, Some(days), _) => outage(days, &options),
         (None, None, Some(seed)) => replay(seed, &options),
         (None, None, None) => many(&options),
@@ -128,6 +138,13 @@ fn recover(options: &RecoveryOptions) -> bool {
     figures
         .iter()
         .all(recovery::Figures::are_within_their_limits)
+}
+
+/// Whether every message was sent once or has failed.
+fn no_credit(messages: u32, hours: u32) -> bool {
+    let report = outage::run_no_credit(NoCredit { messages, hours });
+    println!("{report}");
+    report.keeps_the_promises()
 }
 
 /// Whether nothing was lost, doubled or left.

@@ -119,6 +119,8 @@ pub struct Queue {
     /// AWS's lock of a message group; off only to see what it is good for.
     pub group_lock: bool,
     messages: BTreeMap<u64, Message>,
+    /// When each can be received, in order.
+    times: BTreeSet<(i64, u64)>,
     /// What of each group is in the queue, in order.
     groups: BTreeMap<String, BTreeSet<u64>>,
     /// The deduplication ids of the last five minutes, and the number of the message of each.
@@ -142,6 +144,7 @@ impl Queue {
             max_receives: None,
             group_lock: true,
             messages: BTreeMap::new(),
+            times: BTreeSet::new(),
             groups: BTreeMap::new(),
             seen: BTreeMap::new(),
             seen_in_order: VecDeque::new(),
@@ -209,6 +212,7 @@ impl Queue {
         let in_group = self.groups.entry(group.clone()).or_default();
         in_group.insert(self.number);
         self.taken.push(body.clone());
+        self.times.insert((now_ms, self.number));
         self.messages.insert(
             self.number,
             Message {
@@ -248,8 +252,7 @@ impl Queue {
             let firsts = firsts.filter_map(|number| self.messages.get(number));
             firsts.map(|message| message.visible_at_ms).min()
         } else {
-            let times = self.messages.values().map(|message| message.visible_at_ms);
-            times.min()
+            self.times.first().map(|(at_ms, _)| *at_ms)
         }
     }
 
@@ -291,7 +294,9 @@ impl Queue {
                 message.receives = message.receives.saturating_add(1);
                 message.receipt = self.receipts;
                 message.received_at_ms = now_ms;
+                self.times.remove(&(message.visible_at_ms, number));
                 message.visible_at_ms = now_ms + self.visibility_ms;
+                self.times.insert((message.visible_at_ms, number));
                 records.push(Received {
                     message_id: message.id.clone(),
                     receipt_handle: format!("{number}:{}", message.receipt),
@@ -313,7 +318,10 @@ impl Queue {
             message.is_some_and(|message| message.visible_at_ms <= now_ms)
         };
         if !(self.is_fifo && self.group_lock) {
-            return self.messages.keys().copied().filter(is_visible).collect();
+            let now = self.times.range(..=(now_ms, u64::MAX));
+            let mut visible: Vec<u64> = now.map(|(_, number)| *number).collect();
+            visible.sort_unstable();
+            return visible;
         }
         let of_groups = self.groups.values().flat_map(|group| {
             let unlocked = group.iter().copied().take_while(is_visible);
@@ -326,6 +334,7 @@ impl Queue {
 
     fn remove(&mut self, number: u64) -> Option<Message> {
         let message = self.messages.remove(&number)?;
+        self.times.remove(&(message.visible_at_ms, number));
         if let Some(group) = self.groups.get_mut(&message.group) {
             group.remove(&number);
         }
@@ -342,7 +351,7 @@ impl Queue {
         seconds: i64,
         now_ms: i64,
     ) -> Result<(), SqsError> {
-        let message = self
+        let (number, message) = self
             .by_receipt(receipt)
             .ok_or(SqsError::ReceiptHandleIsInvalid)?;
         if message.visible_at_ms <= now_ms {
@@ -352,8 +361,17 @@ impl Queue {
         if seconds < 0 || until_ms > message.received_at_ms + LONGEST_VISIBILITY_MS {
             return Err(SqsError::InvalidParameterValue);
         }
-        message.visible_at_ms = until_ms;
+        self.show_at(number, until_ms);
         Ok(())
+    }
+
+    /// From this time on, the message can be received.
+    fn show_at(&mut self, number: u64, at_ms: i64) {
+        if let Some(message) = self.messages.get_mut(&number) {
+            self.times.remove(&(message.visible_at_ms, number));
+            message.visible_at_ms = at_ms;
+            self.times.insert((at_ms, number));
+        }
     }
 
     /// Deletes a message, if the receipt is its latest one (in a FIFO queue: and still good).
@@ -361,11 +379,12 @@ impl Queue {
         let is_fifo = self.is_fifo;
         let good = self
             .by_receipt(receipt)
-            .is_some_and(|message| !is_fifo || message.visible_at_ms > now_ms);
-        if good && let Some((number, _)) = parse(receipt) {
+            .filter(|(_, message)| !is_fifo || message.visible_at_ms > now_ms)
+            .map(|(number, _)| number);
+        if let Some(number) = good {
             self.remove(number);
         }
-        good
+        good.is_some()
     }
 
     /// How many messages are in flight.
@@ -386,15 +405,15 @@ impl Queue {
 
     /// Makes a message visible again that is in flight: a standard queue may do so at any time.
     pub fn deliver_again(&mut self, receipt: &str, now_ms: i64) {
-        if let Some(message) = self.by_receipt(receipt) {
-            message.visible_at_ms = now_ms;
+        if let Some((number, _)) = self.by_receipt(receipt) {
+            self.show_at(number, now_ms);
         }
     }
 
-    fn by_receipt(&mut self, receipt: &str) -> Option<&mut Message> {
+    fn by_receipt(&self, receipt: &str) -> Option<(u64, &Message)> {
         let (number, receipt) = parse(receipt)?;
-        let message = self.messages.get_mut(&number)?;
-        (message.receipt == receipt).then_some(message)
+        let message = self.messages.get(&number)?;
+        (message.receipt == receipt).then_some((number, message))
     }
 
     /// All that is in it, in flight or not, in order.
@@ -405,6 +424,7 @@ impl Queue {
     /// Takes out everything, as an operator does.
     pub fn take_all(&mut self) -> Vec<Message> {
         self.groups.clear();
+        self.times.clear();
         std::mem::take(&mut self.messages).into_values().collect()
     }
 }
