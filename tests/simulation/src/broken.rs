@@ -12,8 +12,8 @@ use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::status::Status;
 use bridge::ports::{
-    AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
-    QueueError, Record, Response, Row, Sms, Version, Write, Written,
+    AfricasTalking, CredentialsError, Fifo, Key, LedgerError, LedgerStore, Medic, NewMessage,
+    Queue, QueueError, Record, Response, Row, Sms, Version, Write, Written,
 };
 use bridge::wire::queue_messages::{DeadLetter, encode};
 use serde_json::{Value, json};
@@ -55,11 +55,18 @@ pub enum Variant {
     MatchingReportIgnored,
     /// The recipient limit never stops anything.
     NoRecipientLimit,
+    /// Medic is called also when SQS did not confirm that the batch stays invisible.
+    VisibilityNotConfirmed,
+    /// What was received often goes to the dead-letter queue, as if each wait were a failure.
+    ReceivesCounted,
 }
+
+/// So many receives are too many for [`Variant::ReceivesCounted`].
+const RECEIVES: u32 = 8;
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AcknowledgedBeforeQueued,
         Self::NoClaim,
         Self::NoRank,
@@ -75,6 +82,8 @@ impl Variant {
         Self::DeduplicationIdReused,
         Self::MatchingReportIgnored,
         Self::NoRecipientLimit,
+        Self::VisibilityNotConfirmed,
+        Self::ReceivesCounted,
     ];
 }
 
@@ -131,9 +140,14 @@ fn group(message: &NewMessage) -> &str {
 
 impl BentQueue {
     async fn dead_letter(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
+        let name = match self.port.name {
+            QueueName::Outbox => QueueName::OutboxDeadLetter,
+            QueueName::Reports => QueueName::ReportsDeadLetter,
+            _ => QueueName::ExchangeDeadLetter,
+        };
         let port = SimQueue {
             ctx: Rc::clone(&self.port.ctx),
-            name: QueueName::ExchangeDeadLetter,
+            name,
         };
         let wrapped = messages.into_iter().map(|message| NewMessage {
             body: encode(&DeadLetter {
@@ -145,6 +159,25 @@ impl BentQueue {
             fifo: message.fifo,
         });
         port.send(wrapped.collect()).await
+    }
+
+    async fn dead_letter_received_often(&self, records: &[(&Record, i32)]) {
+        let often = records.iter().map(|(record, _)| *record);
+        let often = often.filter(|record| record.receive_count >= RECEIVES);
+        for record in often {
+            let message = NewMessage {
+                body: record.body.clone(),
+                fifo: record.group.clone().map(|group| Fifo {
+                    group,
+                    deduplication_id: format!("received-{}", record.message_id),
+                }),
+            };
+            let sent = self.dead_letter(vec![message]).await;
+            if sent.iter().all(Result::is_ok) {
+                let queue = self.port.ctx.world.queue(self.port.name);
+                queue.borrow_mut().delete_by_id(&record.message_id);
+            }
+        }
     }
 }
 
@@ -190,7 +223,14 @@ impl Queue for BentQueue {
             let at_once: Vec<_> = records.iter().map(|(record, _)| (*record, 0)).collect();
             return self.port.change_visibility(&at_once).await;
         }
-        self.port.change_visibility(records).await
+        if is(&self.port.ctx, Variant::ReceivesCounted) {
+            self.dead_letter_received_often(records).await;
+        }
+        let changed = self.port.change_visibility(records).await;
+        if is(&self.port.ctx, Variant::VisibilityNotConfirmed) && first {
+            return vec![Ok(()); records.len()];
+        }
+        changed
     }
 }
 

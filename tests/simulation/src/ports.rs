@@ -36,6 +36,8 @@ pub struct Ctx {
     pub task: Cell<TaskId>,
     /// Whether its batch was received before.
     pub received_before: Cell<bool>,
+    /// Whether SQS has confirmed in this invocation that records stay invisible.
+    is_confirmed: Cell<bool>,
     /// The credentials for Medic and Africa's Talking, cached as on Lambda.
     pub credentials: OutsideCredentials<SimCredentials, SimCredentials>,
     skew_ms: Cell<i64>,
@@ -43,6 +45,9 @@ pub struct Ctx {
 
 /// How long a client of AWS waits for an answer at most, its own repetitions included.
 const CLIENT_WAITS_MS: i64 = 6_000;
+
+/// A POST of an invocation whose batch may become visible while Medic works.
+pub const POST_UNCONFIRMED: &str = "a POST of a batch that SQS did not confirm as invisible";
 
 /// Longer than any function may live.
 const STANDSTILL_MS: i64 = 20 * MINUTE_MS;
@@ -55,6 +60,7 @@ impl Ctx {
             function,
             task: Cell::new(task),
             received_before: Cell::new(false),
+            is_confirmed: Cell::new(false),
             credentials: OutsideCredentials::new(
                 SimCredentials(Weak::clone(ctx)),
                 SimCredentials(Weak::clone(ctx)),
@@ -68,6 +74,7 @@ impl Ctx {
     /// Another invocation in the same environment; its clock may have jumped meanwhile.
     pub fn begin(&self, task: TaskId) {
         self.task.set(task);
+        self.is_confirmed.set(false);
         let chance = self.world.faults.rates.borrow().clock_wrong;
         let wrong = self.world.random.chance(chance);
         self.skew_ms.set(if wrong {
@@ -185,7 +192,12 @@ impl Queue for SimQueue {
                         if self.entry_fails() {
                             return Err(QueueError::of_server("ServiceUnavailable"));
                         }
-                        queue.change_visibility(&record.receipt_handle, *seconds, world.now_ms())
+                        let receipt = &record.receipt_handle;
+                        let changed = queue.change_visibility(receipt, *seconds, world.now_ms());
+                        if changed.is_ok() && *seconds > 0 {
+                            self.ctx.is_confirmed.set(true);
+                        }
+                        changed
                     })
                     .collect::<Vec<_>>()
             });
@@ -330,6 +342,9 @@ impl Medic for SimMedic {
         self.0.touches(Call::Post, || body.clone()).await;
         let sent = self.0.call(Call::Post, || {
             world.note(|| format!("#{} posts {body}", self.0.task.get()));
+            if !self.0.is_confirmed.get() {
+                world.count(|| POST_UNCONFIRMED.to_owned());
+            }
             medic::post(world, &login, &body, timeout_ms)
         });
         Ok(self.0.response(sent.await).await)
