@@ -12,8 +12,8 @@ use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::status::Status;
 use bridge::ports::{
-    AfricasTalking, CredentialsError, Fifo, Key, LedgerError, LedgerStore, Medic, NewMessage,
-    Queue, QueueError, Record, Response, Row, Sms, Version, Write, Written,
+    AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
+    QueueError, Record, Response, Row, Sms, Version, Write, Written,
 };
 use bridge::wire::queue_messages::{DeadLetter, encode};
 use serde_json::{Value, json};
@@ -57,16 +57,11 @@ pub enum Variant {
     NoRecipientLimit,
     /// Medic is called also when SQS did not confirm that the batch stays invisible.
     VisibilityNotConfirmed,
-    /// What was received often goes to the dead-letter queue, as if each wait were a failure.
-    ReceivesCounted,
 }
-
-/// So many receives are too many for [`Variant::ReceivesCounted`].
-const RECEIVES: u32 = 8;
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::AcknowledgedBeforeQueued,
         Self::NoClaim,
         Self::NoRank,
@@ -83,7 +78,6 @@ impl Variant {
         Self::MatchingReportIgnored,
         Self::NoRecipientLimit,
         Self::VisibilityNotConfirmed,
-        Self::ReceivesCounted,
     ];
 }
 
@@ -140,14 +134,9 @@ fn group(message: &NewMessage) -> &str {
 
 impl BentQueue {
     async fn dead_letter(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
-        let name = match self.port.name {
-            QueueName::Outbox => QueueName::OutboxDeadLetter,
-            QueueName::Reports => QueueName::ReportsDeadLetter,
-            _ => QueueName::ExchangeDeadLetter,
-        };
         let port = SimQueue {
             ctx: Rc::clone(&self.port.ctx),
-            name,
+            name: QueueName::ExchangeDeadLetter,
         };
         let wrapped = messages.into_iter().map(|message| NewMessage {
             body: encode(&DeadLetter {
@@ -159,25 +148,6 @@ impl BentQueue {
             fifo: message.fifo,
         });
         port.send(wrapped.collect()).await
-    }
-
-    async fn dead_letter_received_often(&self, records: &[(&Record, i32)]) {
-        let often = records.iter().map(|(record, _)| *record);
-        let often = often.filter(|record| record.receive_count >= RECEIVES);
-        for record in often {
-            let message = NewMessage {
-                body: record.body.clone(),
-                fifo: record.group.clone().map(|group| Fifo {
-                    group,
-                    deduplication_id: format!("received-{}", record.message_id),
-                }),
-            };
-            let sent = self.dead_letter(vec![message]).await;
-            if sent.iter().all(Result::is_ok) {
-                let queue = self.port.ctx.world.queue(self.port.name);
-                queue.borrow_mut().delete_by_id(&record.message_id);
-            }
-        }
     }
 }
 
@@ -222,9 +192,6 @@ impl Queue for BentQueue {
         if is(&self.port.ctx, Variant::RetryAtOnce) && !first {
             let at_once: Vec<_> = records.iter().map(|(record, _)| (*record, 0)).collect();
             return self.port.change_visibility(&at_once).await;
-        }
-        if is(&self.port.ctx, Variant::ReceivesCounted) {
-            self.dead_letter_received_often(records).await;
         }
         let changed = self.port.change_visibility(records).await;
         if is(&self.port.ctx, Variant::VisibilityNotConfirmed) && first {

@@ -3,7 +3,7 @@
 
 mod callbacks;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use bridge::ports::{Response, Sms};
@@ -126,8 +126,8 @@ pub struct AfricasTalkingModel {
     pub script: VecDeque<Verdict>,
     /// The account.
     pub account: Account,
-    /// Sender IDs that are not registered.
-    pub unregistered: BTreeSet<String>,
+    /// What becomes of requests with these sender IDs. Nothing else is wrong with the account.
+    pub unknown_sender_ids: BTreeMap<Option<String>, Verdict>,
     /// Whether SMS are reported on by themselves.
     pub reporting: bool,
     /// Numbers that answer whatever they get with what makes Medic reply, and how often they still
@@ -163,7 +163,7 @@ impl Default for AfricasTalkingModel {
             calls: Vec::new(),
             script: VecDeque::new(),
             account: Account::Good,
-            unregistered: BTreeSet::new(),
+            unknown_sender_ids: BTreeMap::new(),
             reporting: true,
             robots: BTreeMap::new(),
             key: format!("{SECRET_KEY}-1"),
@@ -195,7 +195,10 @@ impl AfricasTalkingModel {
 
 /// A request to send reaches Africa's Talking. The slot is filled with what the client gets.
 pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc<Slot<Response>> {
-    let verdict = refusal(world, api_key, sms).unwrap_or_else(|| verdict(world));
+    let verdict = match is_key(world, api_key) {
+        true => verdict(world, sms.from),
+        false => Verdict::Http(401, false),
+    };
     let mut at = world.africas_talking.borrow_mut();
     let (response, at_id) = response(&mut at.model, verdict, sms, world.now_ms());
     let message = sms.text.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -241,23 +244,22 @@ pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc
     slot
 }
 
-/// What Africa's Talking says to a wrong key, and to a sender ID that it does not know.
-fn refusal(world: &World, api_key: &str, sms: &Sms<'_>) -> Option<Verdict> {
+/// Whether this is the account's API key.
+fn is_key(world: &World, api_key: &str) -> bool {
     let at = world.africas_talking.borrow();
-    if api_key != at.model.application.api_key {
-        return Some(Verdict::Http(401, false));
-    }
-    let is_unregistered = sms.from.is_some_and(|from| at.unregistered.contains(from));
-    is_unregistered.then_some(Verdict::NoRecipient("InvalidSenderId"))
+    api_key == at.model.application.api_key
 }
 
-fn verdict(world: &World) -> Verdict {
+fn verdict(world: &World, sender_id: Option<&str>) -> Verdict {
     let mut at = world.africas_talking.borrow_mut();
     if let Some(verdict) = at.script.pop_front() {
         return verdict;
     }
     if let Account::Failing(verdict) = at.account {
         return verdict;
+    }
+    if let Some(verdict) = at.unknown_sender_ids.get(&sender_id.map(str::to_owned)) {
+        return *verdict;
     }
     let random = &world.random;
     let rates = world.faults.rates.borrow();

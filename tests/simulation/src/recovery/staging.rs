@@ -96,9 +96,6 @@ impl<'a> Stage<'a> {
         self.comes_meanwhile(&mut waiting);
         let end = self.over(lasts);
         waiting.look(world);
-        if self.row.trouble == Trouble::OtherSenderIdMeanwhile {
-            return self.others(&waiting);
-        }
         let mut new = Traffic::default();
         self.pass(self.up_to(1_000));
         self.comes_afterwards(&mut new);
@@ -106,6 +103,9 @@ impl<'a> Stage<'a> {
             self.pass(LOOK);
             waiting.look(world);
             new.look(world);
+        }
+        if self.row.trouble == Trouble::OtherSenderIdMeanwhile {
+            return self.others(&waiting);
         }
         Measured {
             first: waiting.first_after(end),
@@ -188,7 +188,9 @@ impl<'a> Stage<'a> {
             }
             Trouble::UnregisteredSenderId | Trouble::OtherSenderIdMeanwhile => {
                 let mut at = world.africas_talking.borrow_mut();
-                at.unregistered.insert(UNREGISTERED.to_owned());
+                let unknown = Some(UNREGISTERED.to_owned());
+                let refused = Verdict::NoRecipient("InvalidSenderId");
+                at.unknown_sender_ids.insert(unknown, refused);
             }
             Trouble::LedgerAway => world.faults.ledger_out.set(true),
             Trouble::SecretsAway => {
@@ -358,7 +360,7 @@ impl<'a> Stage<'a> {
         world.faults.sqs_away.set(false);
         let mut at = world.africas_talking.borrow_mut();
         at.account = Account::Good;
-        at.unregistered.clear();
+        at.unknown_sender_ids.clear();
         at.model.application.balance_ten_thousandths = 100_000_000;
         drop(at);
         match self.row.trouble {
