@@ -3,17 +3,18 @@
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::domain::message::SendingRules;
 use crate::domain::recipient_limit::RecipientLimits;
 use crate::domain::sender_ids::SenderIds;
 
-const SECOND_MS: i64 = 1000;
-const HOUR_MS: i64 = 60 * 60 * SECOND_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
-/// By how much the clocks of two invocations may differ, in milliseconds.
-const CLOCK_SKEW_MS: i64 = 30_000;
+/// By how much the clocks of two invocations may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// What is wrong with the configuration, by the name of the variable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,15 +84,15 @@ impl WebhookConfig {
 pub struct LedgerConfig {
     /// Its name.
     pub table: String,
-    /// How long a row is kept after its last change, in milliseconds.
-    pub retention_ms: i64,
+    /// How long a row is kept after its last change.
+    pub retention: Duration,
 }
 
 impl LedgerConfig {
     fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
             table: required("LEDGER_TABLE")?,
-            retention_ms: duration_ms("LEDGER_RETENTION_DAYS", DAY_MS, 90..=3650)?,
+            retention: duration("LEDGER_RETENTION_DAYS", DAY, 90..=3650)?,
         })
     }
 }
@@ -105,8 +106,8 @@ pub struct ReportRecorderConfig {
     pub dead_letter_queue_url: String,
     /// The ledger.
     pub ledger: LedgerConfig,
-    /// After how long a send request has surely ended, in milliseconds.
-    pub call_over_after_ms: i64,
+    /// After how long a send request has surely ended.
+    pub call_over_after: Duration,
 }
 
 impl ReportRecorderConfig {
@@ -119,7 +120,7 @@ impl ReportRecorderConfig {
             reports_queue_url: required("REPORTS_QUEUE_URL")?,
             dead_letter_queue_url: required("REPORTS_DEAD_LETTER_QUEUE_URL")?,
             ledger: LedgerConfig::from_env()?,
-            call_over_after_ms: call_over_after_ms()?,
+            call_over_after: call_over_after()?,
         })
     }
 }
@@ -165,9 +166,9 @@ impl OutboundSenderConfig {
             africastalking_base_url: optional("AFRICASTALKING_BASE_URL"),
             rules: SendingRules {
                 unknown_outcome: parsed("UNKNOWN_OUTCOME_POLICY")?,
-                resend_after_ms: duration_ms("RESEND_AFTER_SECONDS", SECOND_MS, 120..=86_400)?,
-                max_age_ms: duration_ms("MESSAGE_MAX_AGE_HOURS", HOUR_MS, 1..=240)?,
-                call_over_after_ms: call_over_after_ms()?,
+                resend_after: duration("RESEND_AFTER_SECONDS", SECOND, 120..=86_400)?,
+                max_age: duration("MESSAGE_MAX_AGE_HOURS", HOUR, 1..=240)?,
+                call_over_after: call_over_after()?,
             },
             recipient_limit: RecipientLimits {
                 messages_per_hour: parsed("RECIPIENT_MESSAGES_PER_HOUR")?,
@@ -194,10 +195,10 @@ pub struct MedicExchangeConfig {
     pub credentials_secret_arn: String,
     /// The URL of Medic.
     pub medic_url: String,
-    /// The time-out of a POST, in milliseconds.
-    pub post_timeout_ms: i64,
-    /// How long after that Medic may still be processing the POST, in milliseconds.
-    pub grace_ms: i64,
+    /// The time-out of a POST.
+    pub post_timeout: Duration,
+    /// How long after that Medic may still be processing the POST.
+    pub grace: Duration,
 }
 
 impl MedicExchangeConfig {
@@ -213,16 +214,16 @@ impl MedicExchangeConfig {
             ledger: LedgerConfig::from_env()?,
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN")?,
             medic_url: required("MEDIC_URL")?,
-            post_timeout_ms: duration_ms("MEDIC_TIMEOUT_SECONDS", SECOND_MS, 2..=60)?,
-            grace_ms: duration_ms("MEDIC_GRACE_SECONDS", SECOND_MS, 2..=600)?,
+            post_timeout: duration("MEDIC_TIMEOUT_SECONDS", SECOND, 2..=60)?,
+            grace: duration("MEDIC_GRACE_SECONDS", SECOND, 2..=600)?,
         })
     }
 }
 
 /// The time-out of the function that sends, and some more for clocks that differ.
-fn call_over_after_ms() -> Result<i64, ConfigError> {
-    let timeout_ms = duration_ms("SENDER_TIMEOUT_SECONDS", SECOND_MS, 45..=900)?;
-    Ok(timeout_ms.saturating_add(CLOCK_SKEW_MS))
+fn call_over_after() -> Result<Duration, ConfigError> {
+    let timeout = duration("SENDER_TIMEOUT_SECONDS", SECOND, 45..=900)?;
+    Ok(timeout.saturating_add(CLOCK_SKEW))
 }
 
 /// A variable that may be left empty.
@@ -255,27 +256,30 @@ pub fn read<T: FromStr<Err: ToString>>(name: &'static str, value: &str) -> Resul
         .map_err(|error: T::Err| ConfigError::wrong(name, &error))
 }
 
-fn duration_ms(
+fn duration(
     name: &'static str,
-    unit_ms: i64,
-    range: RangeInclusive<i64>,
-) -> Result<i64, ConfigError> {
-    read_duration_ms(name, &required(name)?, unit_ms, range)
+    unit: Duration,
+    range: RangeInclusive<u32>,
+) -> Result<Duration, ConfigError> {
+    read_duration(name, &required(name)?, unit, range)
 }
 
-/// Parses a whole number of units of `unit_ms`, and returns milliseconds.
+/// Parses a whole number of units of `unit`.
 ///
 /// # Errors
 /// When it is no whole number, or is outside the range (in units).
-pub fn read_duration_ms(
+pub fn read_duration(
     name: &'static str,
     value: &str,
-    unit_ms: i64,
-    range: RangeInclusive<i64>,
-) -> Result<i64, ConfigError> {
+    unit: Duration,
+    range: RangeInclusive<u32>,
+) -> Result<Duration, ConfigError> {
     let value: i64 = read(name, value)?;
-    if range.contains(&value) {
-        Ok(value.saturating_mul(unit_ms))
+    if let Some(value) = u32::try_from(value)
+        .ok()
+        .filter(|value| range.contains(value))
+    {
+        Ok(unit.saturating_mul(value))
     } else {
         let problem = format!(
             "{value} is not between {} and {}",

@@ -36,7 +36,7 @@ async fn serve(system: &System) -> Result<(), Error> {
         runtime: system,
     };
     tokio::join!(
-        handler.keys.warm(system.now_ms()),
+        handler.keys.warm(system.now()),
         aws.connect(&config.queue_url)
     );
     serve_http(system, async |request| handler.handle(&request).await).await

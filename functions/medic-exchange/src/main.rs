@@ -24,13 +24,13 @@ async fn main() -> Result<(), Error> {
 async fn serve(system: &System) -> Result<(), Error> {
     let config = MedicExchangeConfig::from_env()?;
     let aws = Aws::from_environment()?;
-    let server = MedicServer::new(&config.medic_url, config.post_timeout_ms)?;
+    let server = MedicServer::new(&config.medic_url, config.post_timeout)?;
     let secret = ManagedSecret::new(aws.secrets_manager(), config.credentials_secret_arn);
     let credentials = OutsideCredentials::new(secret, system);
     let ledger = LedgerTable::new(
         aws.dynamodb(),
         config.ledger.table,
-        config.ledger.retention_ms,
+        config.ledger.retention,
         system,
     );
     let sqs = aws.sqs();
@@ -43,7 +43,7 @@ async fn serve(system: &System) -> Result<(), Error> {
         ledger.warm()
     );
     let monitor = LedgerMonitor::default();
-    serve_queue(system, async |records, deadline_ms| {
+    serve_queue(system, async |records, deadline| {
         let handler = MedicExchange {
             ledger: &ledger,
             exchange: &exchange,
@@ -54,11 +54,11 @@ async fn serve(system: &System) -> Result<(), Error> {
             },
             medic: MedicApi::open(&server, &credentials)?,
             runtime: system,
-            post_timeout_ms: config.post_timeout_ms,
-            grace_ms: config.grace_ms,
+            post_timeout: config.post_timeout,
+            grace: config.grace,
         };
-        let undone = handler.handle(&records, deadline_ms).await;
-        monitor.check(&ledger, &system, deadline_ms).await;
+        let undone = handler.handle(&records, deadline).await;
+        monitor.check(&ledger, &system, deadline).await;
         Ok(undone)
     })
     .await

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
+use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT};
 use bridge::adapters::aws::Aws;
 use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::lambda::{Error, serve_queue};
@@ -38,7 +38,7 @@ async fn serve(system: &System) -> Result<(), Error> {
     let ledger = LedgerTable::new(
         aws.dynamodb(),
         config.ledger.table,
-        config.ledger.retention_ms,
+        config.ledger.retention,
         system,
     );
     let sqs = aws.sqs();
@@ -52,7 +52,7 @@ async fn serve(system: &System) -> Result<(), Error> {
     };
     tokio::join!(secrets, ledger.warm());
     let balance = BalanceMonitor::default();
-    serve_queue(system, async |records, deadline_ms| {
+    serve_queue(system, async |records, deadline| {
         let handler = OutboundSender {
             ledger: &ledger,
             outbox: &outbox,
@@ -66,11 +66,11 @@ async fn serve(system: &System) -> Result<(), Error> {
             rules: config.rules,
             recipient_limit: config.recipient_limit,
             sender_ids: Rc::clone(&sender_ids),
-            call_timeout_ms: SEND_TIMEOUT_MS,
+            call_timeout: SEND_TIMEOUT,
         };
-        let undone = handler.handle(&records, deadline_ms).await;
+        let undone = handler.handle(&records, deadline).await;
         let account = &handler.africas_talking;
-        balance.check(&ledger, account, &system, deadline_ms).await;
+        balance.check(&ledger, account, &system, deadline).await;
         Ok(undone)
     })
     .await

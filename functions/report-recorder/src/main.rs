@@ -24,7 +24,7 @@ async fn serve(system: &System) -> Result<(), Error> {
         ledger: LedgerTable::new(
             aws.dynamodb(),
             config.ledger.table,
-            config.ledger.retention_ms,
+            config.ledger.retention,
             system,
         ),
         reports: SqsQueue::new(sqs.clone(), config.reports_queue_url),
@@ -33,7 +33,7 @@ async fn serve(system: &System) -> Result<(), Error> {
             is_fifo: false,
         },
         runtime: system,
-        call_over_after_ms: config.call_over_after_ms,
+        call_over_after: config.call_over_after,
     };
     handler.ledger.warm().await;
     serve_queue(system, async |records, _| {

@@ -1,10 +1,12 @@
 //! `cost`: what Africa's Talking charged, by its own word at each acceptance.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bridge::domain::cost::Cost;
 use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::{Charge, MessageRow};
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Clock as _, Row};
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ use crate::scan::scan;
 use crate::stack::Stack;
 use crate::terminal::{Terminal, format_time};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const DAY: Duration = Duration::from_hours(24);
 
 /// What is told apart: the values of the columns, and the currency.
 type Group = (Vec<String>, String);
@@ -52,10 +54,8 @@ pub async fn show(
         _ => {}
     })
     .await?;
-    let from_ms = terminal
-        .now_ms()
-        .saturating_sub(i64::from(days).saturating_mul(DAY_MS));
-    let sums = added_up(&messages, &networks, from_ms, by);
+    let from = terminal.now() - DAY.saturating_mul(days);
+    let sums = added_up(&messages, &networks, from, by);
     if json {
         terminal.json(&to_json(&sums, by));
         return Ok(());
@@ -78,20 +78,17 @@ fn network_of(row: &SmsRow) -> Option<String> {
 fn added_up(
     messages: &[MessageRow],
     networks: &HashMap<String, String>,
-    from_ms: i64,
+    from: Timestamp,
     by: &[CostBy],
 ) -> BTreeMap<Group, Sum> {
     let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
     for row in messages {
         let charges = charges_of(row);
-        for charge in charges
-            .iter()
-            .filter(|charge| charge.called_at_ms >= from_ms)
-        {
+        for charge in charges.iter().filter(|charge| charge.called_at >= from) {
             let at_id = charge.at_id.as_ref();
             let network = at_id.and_then(|at_id| networks.get(at_id.as_str()));
             let columns = by.iter().map(|by| match by {
-                CostBy::Day => format_time(charge.called_at_ms).chars().take(10).collect(),
+                CostBy::Day => format_time(charge.called_at).chars().take(10).collect(),
                 CostBy::Network => network.map_or("unknown", String::as_str).to_owned(),
                 CostBy::Sender => row.sender_id.as_deref().unwrap_or("default").to_owned(),
             });
@@ -114,7 +111,7 @@ fn charges_of(row: &MessageRow) -> Vec<Charge> {
     if row.charges.is_empty() && row.cost.is_some() {
         return vec![Charge {
             at_id: row.at_ids.last().cloned(),
-            called_at_ms: row.first_offered_ms,
+            called_at: row.first_offered,
             cost: row.cost.clone(),
             parts: row.parts,
         }];
@@ -202,14 +199,21 @@ mod tests {
         Cost::parse(text)
     }
 
-    fn row(charges: &[(&str, i64, Option<Cost>)]) -> MessageRow {
-        let mut row = MessageRow::new(MedicMessageId::new("uuid-1").unwrap(), 0);
+    fn on_day(day: u32) -> Timestamp {
+        Timestamp::from_millis(0) + DAY.saturating_mul(day)
+    }
+
+    fn row(charges: &[(&str, u32, Option<Cost>)]) -> MessageRow {
+        let mut row = MessageRow::new(
+            MedicMessageId::new("uuid-1").unwrap(),
+            Timestamp::from_millis(0),
+        );
         row.segments = 2;
         row.charges = charges
             .iter()
-            .map(|(id, called_at_ms, cost)| Charge {
+            .map(|(id, day, cost)| Charge {
                 at_id: AtMessageId::new(*id).ok(),
-                called_at_ms: *called_at_ms,
+                called_at: on_day(*day),
                 cost: cost.clone(),
                 parts: None,
             })
@@ -220,22 +224,19 @@ mod tests {
     #[test]
     fn every_accepted_attempt_is_charged_and_currencies_are_never_mixed() {
         let rows = [
-            row(&[
-                ("a", DAY_MS, cost("KES 0.8000")),
-                ("b", 2 * DAY_MS, cost("KES 0.8000")),
-            ]),
-            row(&[("c", DAY_MS, cost("UGX 20"))]),
-            row(&[("d", DAY_MS, None)]),
+            row(&[("a", 1, cost("KES 0.8000")), ("b", 2, cost("KES 0.8000"))]),
+            row(&[("c", 1, cost("UGX 20"))]),
+            row(&[("d", 1, None)]),
             row(&[("e", 0, cost("KES 9"))]),
         ];
         let networks = HashMap::from([("a".to_owned(), "63902".to_owned())]);
-        let sums = added_up(&rows, &networks, DAY_MS, &[]);
+        let sums = added_up(&rows, &networks, on_day(1), &[]);
         let kes = &sums[&(Vec::new(), "KES".to_owned())];
         assert_eq!((kes.sms, kes.parts, kes.micros), (2, 4, 1_600_000));
         assert_eq!(sums[&(Vec::new(), "UGX".to_owned())].micros, 20_000_000);
         assert_eq!(sums[&(Vec::new(), String::new())].without_price, 1);
 
-        let by_network = added_up(&rows, &networks, DAY_MS, &[CostBy::Network]);
+        let by_network = added_up(&rows, &networks, on_day(1), &[CostBy::Network]);
         let known = (vec!["63902".to_owned()], "KES".to_owned());
         assert_eq!(by_network[&known].sms, 1);
     }
@@ -245,7 +246,12 @@ mod tests {
         let mut old = row(&[]);
         old.cost = cost("KES 0.8000");
         old.parts = Some(1);
-        let sums = added_up(&[old], &HashMap::new(), 0, &[CostBy::Day]);
+        let sums = added_up(
+            &[old],
+            &HashMap::new(),
+            Timestamp::from_millis(0),
+            &[CostBy::Day],
+        );
         let day = (vec!["1970-01-01".to_owned()], "KES".to_owned());
         assert_eq!((sums[&day].parts, sums[&day].micros), (1, 800_000));
     }

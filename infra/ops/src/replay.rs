@@ -1,5 +1,7 @@
 //! `replay-reports`: has Medic be told the current status of messages again.
 
+use std::time::Duration;
+
 use bridge::domain::ids::MedicMessageId;
 use bridge::ports::{Clock as _, Row};
 
@@ -9,7 +11,7 @@ use crate::scan::scan;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const DAY: Duration = Duration::from_hours(24);
 
 /// Marks them as not told. The exchange tells them at its next polls.
 ///
@@ -56,9 +58,7 @@ async fn since(
     terminal: &Terminal,
     days: u32,
 ) -> Result<Vec<MedicMessageId>, Failure> {
-    let from_ms = terminal
-        .now_ms()
-        .saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+    let from = terminal.now() - DAY.saturating_mul(days);
     let mut chosen = Vec::new();
     scan(
         stack,
@@ -67,9 +67,9 @@ async fn since(
         &[],
         |row| {
             if let Row::Message(row) = row
-                && row.first_offered_ms >= from_ms
+                && row.first_offered >= from
             {
-                chosen.push((row.first_offered_ms, row.id));
+                chosen.push((row.first_offered, row.id));
             }
         },
     )

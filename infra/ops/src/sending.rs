@@ -13,11 +13,11 @@ use crate::terminal::{Terminal, format_time};
 /// # Errors
 /// When the ledger cannot be written.
 pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
-    let now_ms = terminal.now_ms();
-    let before = change(stack, terminal, |row| row.paused(now_ms)).await?;
+    let now = terminal.now();
+    let before = change(stack, terminal, |row| row.paused(now)).await?;
     match before.pause {
         Some(pause) => {
-            let since = format_time(pause.since_ms);
+            let since = format_time(pause.since);
             terminal.say(&format!("Sending was paused already, since {since}."));
         }
         None => terminal.say("Sending is paused. `cargo ops resume` lets it go on."),
@@ -34,14 +34,14 @@ pub async fn pause(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
 /// # Errors
 /// When the ledger cannot be written.
 pub async fn resume(stack: &Stack, terminal: &Terminal) -> Result<(), Failure> {
-    let now_ms = terminal.now_ms();
-    let before = change(stack, terminal, |row| row.resumed(now_ms)).await?;
+    let now = terminal.now();
+    let before = change(stack, terminal, |row| row.resumed(now)).await?;
     match (&before.pause, &before.open_circuit) {
         (None, None) => terminal.say("Sending was neither paused nor stopped by the circuit breaker."),
         (Some(_), None) => terminal.say("Sending goes on."),
         (_, Some(open_circuit)) => terminal.say(&format!(
             "The circuit breaker was open since {}: {}. The next message tries whether that is over.",
-            format_time(open_circuit.since_ms),
+            format_time(open_circuit.since),
             open_circuit.cause.words()
         )),
     }

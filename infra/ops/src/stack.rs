@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
@@ -27,7 +28,7 @@ pub const DEPLOY_GUIDED: &str = "`sam deploy --guided --template-file infra/temp
 /// Where `sam deploy --guided` keeps its answers, among them the stack's name: beside the template.
 const SAM_CONFIGURATIONS: [&str; 2] = ["infra/samconfig.toml", "samconfig.toml"];
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const DAY: Duration = Duration::from_hours(24);
 
 /// A resource of the stack.
 #[derive(Clone, Debug)]
@@ -167,11 +168,11 @@ impl Stack {
     /// When the stack does not say where it is.
     pub fn ledger<'a>(&self, terminal: &'a Terminal) -> Result<LedgerTable<&'a Terminal>, Failure> {
         let days = self.parameter("LedgerRetentionDays");
-        let days: i64 = days.and_then(|days| days.parse().ok()).unwrap_or(90);
+        let days: u32 = days.and_then(|days| days.parse().ok()).unwrap_or(90);
         Ok(LedgerTable::new(
             self.dynamodb.clone(),
             self.output("LedgerTable")?.to_owned(),
-            days.saturating_mul(DAY_MS),
+            DAY.saturating_mul(days),
             terminal,
         ))
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bridge::adapters::system::random_up_to;
+use bridge::domain::time::{Timestamp, millis};
 use bridge::log::{EventLog, LogEvent};
 use bridge::ports::{Clock, RandomSource};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -117,15 +118,15 @@ fn printable(text: &str) -> String {
 }
 
 impl Clock for &Terminal {
-    fn now_ms(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        Timestamp::from_millis(millis(since))
     }
 
-    async fn pause(&self, milliseconds: u64) {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    async fn pause(&self, span: Duration) {
+        tokio::time::sleep(span).await;
     }
 }
 
@@ -171,17 +172,17 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// A time in milliseconds since 1970, for people.
-pub fn format_time(at_ms: i64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms).saturating_mul(1_000_000))
+/// An instant, for people.
+pub fn format_time(at: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.as_millis()).saturating_mul(1_000_000))
         .ok()
         .and_then(|time| time.format(MINUTE).ok())
         .unwrap_or_else(|| "no time".to_owned())
 }
 
-/// A duration in milliseconds, for people.
-pub fn format_duration(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
+/// A span of time, for people.
+pub fn format_duration(span: Duration) -> String {
+    let seconds = span.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),
@@ -213,10 +214,13 @@ mod tests {
 
     #[test]
     fn times_are_in_utc_and_durations_in_the_unit_that_fits() {
-        assert_eq!(format_time(1_700_000_000_000), "2023-11-14 22:13:20");
-        assert_eq!(format_duration(61_000), "61 s");
-        assert_eq!(format_duration(3 * 60_000), "3 min");
-        assert_eq!(format_duration(5 * 3_600_000), "5 h");
-        assert_eq!(format_duration(9 * 86_400_000), "9 days");
+        assert_eq!(
+            format_time(Timestamp::from_millis(1_700_000_000_000)),
+            "2023-11-14 22:13:20"
+        );
+        assert_eq!(format_duration(Duration::from_secs(61)), "61 s");
+        assert_eq!(format_duration(Duration::from_mins(3)), "3 min");
+        assert_eq!(format_duration(Duration::from_hours(5)), "5 h");
+        assert_eq!(format_duration(Duration::from_hours(9 * 24)), "9 days");
     }
 }

@@ -14,7 +14,7 @@ use bridge::secrets::NumberHash;
 use serde_json::{Value, json};
 
 use crate::callbacks::KEY_SECRET;
-use crate::dead_letters::{Item, SourceQueue, peek};
+use crate::dead_letters::{DeadLetterItem, SourceQueue, peek};
 use crate::failure::Failure;
 use crate::scan::scan;
 use crate::stack::Stack;
@@ -39,11 +39,11 @@ struct Life {
 
 /// Everything that was found.
 #[derive(Default)]
-struct Found {
+struct TraceResult {
     lives: Vec<Life>,
     /// SMS that were reported on and are unmatched.
     unclaimed: Vec<SmsRow>,
-    dead_letters: Vec<Item>,
+    dead_letters: Vec<DeadLetterItem>,
     /// The SMS that came in and waits in quarantine, with its id.
     quarantined: Option<(String, Quarantined)>,
 }
@@ -69,7 +69,7 @@ pub async fn show(
     }
     found
         .lives
-        .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered_ms));
+        .sort_by_key(|life| std::cmp::Reverse(life.message.first_offered));
     let more = found.lives.len().saturating_sub(how.limit);
     found.lives.truncate(how.limit);
     if found.lives.is_empty()
@@ -105,7 +105,7 @@ fn nothing_known(what: &str) -> Failure {
     Failure::Problem(format!("nothing is known: {advice}"))
 }
 
-async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Failure> {
+async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<TraceResult, Failure> {
     let store = stack.ledger(terminal)?;
     let failed = |error: bridge::ports::LedgerError| Failure::aws("read the ledger", &error.0);
     let wrong = |_| Failure::Usage("an id is not empty, and not longer than 512 bytes".to_owned());
@@ -118,12 +118,12 @@ async fn of_id(stack: &Stack, terminal: &Terminal, id: &str) -> Result<Found, Fa
     ];
     let rows = ledger::read(&store, &keys).await.map_err(failed)?;
     let quarantined = rows.exchange().quarantined;
-    let mut found = Found {
+    let mut found = TraceResult {
         quarantined: IncomingId::new(id)
             .ok()
             .and_then(|incoming| quarantined.get(&incoming).cloned())
             .map(|one| (id.to_owned(), one)),
-        ..Found::default()
+        ..TraceResult::default()
     };
     let message = match (rows.message(&message_id), rows.sms(&at_id)) {
         (Some(row), _) => Some(row.clone()),
@@ -149,14 +149,14 @@ async fn of_number(
     stack: &Stack,
     terminal: &Terminal,
     number: &PhoneNumber,
-) -> Result<Found, Failure> {
+) -> Result<TraceResult, Failure> {
     let hashes = NumberHash::new(stack.secret(KEY_SECRET)?, terminal);
     let hash = (&hashes)
         .hash(number.as_str())
         .await
         .map_err(|error| Failure::aws("read the key that numbers are hashed under", &error.0))?;
     let mut messages = Vec::new();
-    let mut found = Found::default();
+    let mut found = TraceResult::default();
     scan(
         stack,
         terminal,
@@ -190,11 +190,11 @@ async fn life(stack: &Stack, terminal: &Terminal, message: MessageRow) -> Result
     })
 }
 
-fn print(terminal: &Terminal, found: &Found, reveal: bool) {
+fn print(terminal: &Terminal, found: &TraceResult, reveal: bool) {
     for life in &found.lives {
         terminal.say(&format!("SMS {}", life.message.id.as_str()));
         for moment in time_line(&life.message, &life.sms) {
-            terminal.say(&format!("  {}  {}", format_time(moment.at_ms), moment.what));
+            terminal.say(&format!("  {}  {}", format_time(moment.at), moment.what));
         }
         for line in sentences::now(&life.message) {
             terminal.say(&format!("  {line}"));
@@ -206,7 +206,7 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
             sms.id.as_str()
         ));
         for report in &sms.reports {
-            let at = format_time(report.received_at_ms);
+            let at = format_time(report.received_at);
             terminal.say(&format!("  {at}  {}", sentences::report(report)));
         }
     }
@@ -214,13 +214,10 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
         terminal.say(&format!("SMS {id} came in, and waits in quarantine"));
         terminal.say(&format!(
             "  {}  Medic failed on it for the first time; by now {} times beside others that it stored",
-            format_time(one.since_ms),
+            format_time(one.since),
             one.failures
         ));
-        terminal.say(&format!(
-            "  {}  it is tried again",
-            format_time(one.until_ms)
-        ));
+        terminal.say(&format!("  {}  it is tried again", format_time(one.until)));
     }
     for item in &found.dead_letters {
         terminal.say(&format!(
@@ -230,18 +227,18 @@ fn print(terminal: &Terminal, found: &Found, reveal: bool) {
         ));
         terminal.say(&format!(
             "  {}  {}",
-            format_time(item.dead_lettered_at_ms),
+            format_time(item.dead_lettered_at),
             item.reason(reveal)
         ));
     }
 }
 
-fn to_json(found: &Found, reveal: bool) -> Value {
+fn to_json(found: &TraceResult, reveal: bool) -> Value {
     let lives = found.lives.iter().map(|life| {
         let moments = time_line(&life.message, &life.sms);
         let moments: Vec<Value> = moments
             .iter()
-            .map(|moment| json!({ "at_ms": moment.at_ms, "what": moment.what }))
+            .map(|moment| json!({ "at_ms": moment.at, "what": moment.what }))
             .collect();
         json!({
             "id": life.message.id.as_str(),
@@ -264,8 +261,8 @@ fn to_json(found: &Found, reveal: bool) -> Value {
         "quarantined": found.quarantined.iter().map(|(id, one)| json!({
             "id": id,
             "failures": one.failures,
-            "since_ms": one.since_ms,
-            "until_ms": one.until_ms,
+            "since_ms": one.since,
+            "until_ms": one.until,
         })).collect::<Vec<_>>(),
         "dead_letters": found.dead_letters.iter().map(|item| item.to_json(reveal)).collect::<Vec<_>>(),
     })

@@ -12,14 +12,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use sandbox::africastalking::Fault;
+use sandbox::africastalking::AfricasTalkingFault;
 use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
 use sandbox::tools::repository;
 
 use crate::bench::events::{incoming_form, median, number};
 use crate::local::{Local, Manners};
-use crate::meter::{Charge, Usage, add};
+use crate::meter::{AwsCharge, Usage, add};
 use crate::prices;
 
 /// The polls of a month of thirty days.
@@ -128,7 +128,7 @@ async fn counted(
     let mut usage = Usage::new();
     add(&mut usage, &local.usage(&cpu)?, 1.0 / f64::from(times));
     let grown = (local.aws.ledger_bytes() - bytes) * LEDGER_MONTHS / f64::from(times);
-    usage.insert((Charge::LedgerByteMonth, "ledger".to_owned()), grown);
+    usage.insert((AwsCharge::LedgerByteMonth, "ledger".to_owned()), grown);
     Ok(usage)
 }
 
@@ -165,7 +165,7 @@ impl Counter {
         local.pause();
         local
             .africas_talking
-            .fault(Fault::ReportsNone, Scope::UntilCleared)
+            .fault(AfricasTalkingFault::ReportsNone, Scope::UntilCleared)
             .await;
         let mut polls = Vec::new();
         for _ in 0..POLLS_COUNTED {
@@ -297,32 +297,32 @@ fn idle_month(poll: &Usage) -> anyhow::Result<Usage> {
     };
     let mut count = |charge, what: &str, amount| month.insert((charge, what.to_owned()), amount);
     count(
-        Charge::AlarmMonth,
+        AwsCharge::AlarmMonth,
         "alarms",
         resources("AWS::CloudWatch::Alarm")?,
     );
     count(
-        Charge::SecretMonth,
+        AwsCharge::SecretMonth,
         "secrets",
         resources("AWS::SecretsManager::Secret")?,
     );
     count(
-        Charge::SecretCall,
+        AwsCharge::SecretCall,
         "medic-exchange: its credentials, every five minutes",
         SECRET_CALLS_A_MONTH,
     );
     count(
-        Charge::ReadUnit,
+        AwsCharge::ReadUnit,
         "medic-exchange: its looks at the backlog",
         BACKLOG_READS_A_MONTH,
     );
     count(
-        Charge::FifoQueueRequest,
+        AwsCharge::FifoQueueRequest,
         "mapping: idle pollers",
         POLLER_REQUESTS_A_MONTH,
     );
     count(
-        Charge::StandardQueueRequest,
+        AwsCharge::StandardQueueRequest,
         "mappings: idle pollers",
         2.0 * POLLER_REQUESTS_A_MONTH,
     );

@@ -160,7 +160,7 @@ async fn weights(subjects: &[Subject]) -> anyhow::Result<String> {
 }
 
 /// What is asked of a function beside the floor and Node.js.
-struct Target {
+struct FigureTarget {
     what: &'static str,
     target: &'static str,
     /// Whether only the webhooks are held to it.
@@ -168,44 +168,44 @@ struct Target {
     measured: fn(&[Weight]) -> Option<f64>,
 }
 
-const TARGETS: [Target; 7] = [
-    Target {
+const TARGETS: [FigureTarget; 7] = [
+    FigureTarget {
         what: "cold CPU, times that of the floor",
         target: "at most 2",
         of_webhooks: false,
         measured: |weights| Some(weights.first()?.cold_cpu_ms / weights.get(1)?.cold_cpu_ms),
     },
-    Target {
+    FigureTarget {
         what: "Node.js's cold CPU, times ours",
         target: "at least 25",
         of_webhooks: false,
         measured: |weights| Some(weights.get(2)?.cold_cpu_ms / weights.first()?.cold_cpu_ms),
     },
-    Target {
+    FigureTarget {
         what: "warm CPU, times that of the floor",
         target: "at most 3",
         of_webhooks: true,
         measured: |weights| Some(weights.first()?.warm_cpu_ms / weights.get(1)?.warm_cpu_ms),
     },
-    Target {
+    FigureTarget {
         what: "Node.js's warm CPU, times ours",
         target: "at least 6",
         of_webhooks: true,
         measured: |weights| Some(weights.get(2)?.warm_cpu_ms / weights.first()?.warm_cpu_ms),
     },
-    Target {
+    FigureTarget {
         what: "first call at 128 MB, ms",
         target: "at most 20",
         of_webhooks: false,
         measured: |weights| weights.first()?.first_at_share_ms,
     },
-    Target {
+    FigureTarget {
         what: "memory, MiB",
         target: "at most 10",
         of_webhooks: false,
         measured: |weights| Some(weights.first()?.memory_mib),
     },
-    Target {
+    FigureTarget {
         what: "zip, MB",
         target: "at most 3.5",
         of_webhooks: false,

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use sandbox::{africastalking, medic};
+use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
+use sandbox::medic::{MedicConfig, MedicStandIn};
 use serde_json::json;
 
-use crate::aws::{Aws, INCOMING_KEY};
+use crate::aws::{INCOMING_KEY, InMemoryAws};
 use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
 use crate::lambda::mapping::{self, Mapping};
 use crate::lambda::programs::Environments;
-use crate::lambda::runtime::Function;
-use crate::meter::{Charge, Usage};
+use crate::lambda::runtime::RunningFunction;
+use crate::meter::{AwsCharge, Usage};
 use crate::serving::{self, Served};
 
 /// How soon it is looked again whether something has come about.
@@ -37,13 +38,13 @@ pub struct Manners {
 /// The bridge, deployed on this machine. Dropping it ends it.
 pub struct Local {
     /// AWS.
-    pub aws: Arc<Aws>,
+    pub aws: Arc<InMemoryAws>,
     /// Medic.
-    pub medic: medic::StandIn,
+    pub medic: MedicStandIn,
     /// Africa's Talking.
-    pub africas_talking: africastalking::StandIn,
+    pub africas_talking: AfricasTalkingStandIn,
     /// The functions, in the order of [`sandbox::stack::FUNCTIONS`].
-    pub functions: Vec<Arc<Function>>,
+    pub functions: Vec<Arc<RunningFunction>>,
     mappings: Vec<Mapping>,
     front: Served,
     _aws_server: Served,
@@ -66,18 +67,18 @@ impl Local {
     /// # Errors
     /// When something cannot be started.
     pub async fn start(programs: &Path, manners: Manners) -> anyhow::Result<Self> {
-        let aws = Aws::new(manners.aws);
+        let aws = InMemoryAws::new(manners.aws);
         let aws_server = serving::plain(aws.routes()).await?;
-        let medic = medic::StandIn::start(medic::Config {
+        let medic = MedicStandIn::start(MedicConfig {
             work_per_post: manners.medic,
             work_per_message: manners.medic_per_message,
-            ..medic::Config::default()
+            ..MedicConfig::default()
         })
         .await?;
-        let africas_talking = africastalking::StandIn::start(africastalking::Config {
+        let africas_talking = AfricasTalkingStandIn::start(AfricasTalkingConfig {
             answer_delay: manners.africas_talking,
             balance_ten_thousandths: i64::MAX / 2,
-            ..africastalking::Config::default()
+            ..AfricasTalkingConfig::default()
         })
         .await?;
         let environments = Environments {
@@ -88,7 +89,7 @@ impl Local {
         };
         let mut functions = Vec::new();
         for (name, processes, _) in DEPLOYED {
-            let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+            let mut function = RunningFunction::new(name, Arc::clone(&aws.meter)).await?;
             let environment = environments.environment(name);
             for _ in 0..processes {
                 function
@@ -139,7 +140,9 @@ impl Local {
     }
 
     /// Each function that a queue wakes, with how many batches at a time, and by which queue.
-    fn woken_by_queues(&self) -> impl Iterator<Item = (&Arc<Function>, usize, &'static str)> {
+    fn woken_by_queues(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<RunningFunction>, usize, &'static str)> {
         let functions = DEPLOYED.iter().zip(&self.functions);
         functions
             .filter_map(|((_, batches, queue), function)| Some((function, *batches, (*queue)?)))
@@ -149,7 +152,7 @@ impl Local {
     ///
     /// # Errors
     /// When there is none of this name.
-    pub fn function(&self, name: &str) -> anyhow::Result<&Arc<Function>> {
+    pub fn function(&self, name: &str) -> anyhow::Result<&Arc<RunningFunction>> {
         let place = DEPLOYED.iter().position(|(function, ..)| *function == name);
         place
             .and_then(|place| self.functions.get(place))
@@ -164,9 +167,11 @@ impl Local {
         self.polls += 1;
         let body = json!({ "v": 1, "kind": "poll", "id": self.polls.to_string() }).to_string();
         self.aws.send("exchange.fifo", &body)?;
-        self.aws.meter.add(Charge::ScheduledPoll, "schedule", 1.0);
+        self.aws
+            .meter
+            .add(AwsCharge::ScheduledPoll, "schedule", 1.0);
         self.aws.meter.add(
-            Charge::FifoQueueRequest,
+            AwsCharge::FifoQueueRequest,
             "schedule: send exchange.fifo",
             1.0,
         );

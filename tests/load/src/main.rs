@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How much the bridge takes, and what it costs
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo run --package load --")]
-enum Command {
+enum LoadCommand {
     Run(Options),
     /// Computes what AWS costs, from what the programs use
     #[command(override_usage = "cargo cost [OPTIONS]")]
@@ -57,7 +57,7 @@ const SAMPLE: Sample = Sample {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let command = Command::parse();
+    let command = LoadCommand::parse();
     let mut terminate = signal(SignalKind::terminate())?;
     // Whatever runs ends when it is dropped.
     tokio::select! {
@@ -67,17 +67,17 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: LoadCommand) -> anyhow::Result<()> {
     match command {
-        Command::Run(options) => drive::run(&options).await?,
-        Command::Cost { programs, items } => {
+        LoadCommand::Run(options) => drive::run(&options).await?,
+        LoadCommand::Cost { programs, items } => {
             let costs = cost::measure(&programs.folder()?, SAMPLE, cost::manners()).await?;
             println!("{}", cost::table(&costs));
             if items {
                 println!("{}", cost::all_items(&costs));
             }
         }
-        Command::Budget(programs) => {
+        LoadCommand::Budget(programs) => {
             let programs = programs.folder()?;
             let sizes = size::measure(&programs)?;
             let counts = instructions::measure(&programs).await?;

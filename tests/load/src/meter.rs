@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 /// Something that AWS charges for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Charge {
+pub enum AwsCharge {
     /// A request to the HTTP API.
     HttpRequest,
     /// An invocation.
@@ -34,7 +34,7 @@ pub enum Charge {
     AlarmMonth,
 }
 
-impl Charge {
+impl AwsCharge {
     /// All of them.
     pub const ALL: [Self; 13] = [
         Self::HttpRequest,
@@ -54,7 +54,7 @@ impl Charge {
 }
 
 /// What was used, by what it is and by who used it for what.
-pub type Usage = BTreeMap<(Charge, String), f64>;
+pub type Usage = BTreeMap<(AwsCharge, String), f64>;
 
 /// Counts.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ pub struct Meter(Mutex<Usage>);
 
 impl Meter {
     /// Counts something.
-    pub fn add(&self, charge: Charge, what: &str, amount: f64) {
+    pub fn add(&self, charge: AwsCharge, what: &str, amount: f64) {
         if amount > 0.0
             && let Ok(mut usage) = self.0.lock()
         {

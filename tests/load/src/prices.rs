@@ -1,53 +1,57 @@
 //! AWS's list prices for us-east-1 on x86_64, in USD, free tiers left out, as they were in November
 //! 2025 (the last change among them is that of DynamoDB on 1 November 2024).
 
-use crate::meter::{Charge, Usage};
+use crate::meter::{AwsCharge, Usage};
 
 /// What one of each costs, and what it is called.
-const PRICES: [(Charge, f64, &str); 13] = [
-    (Charge::HttpRequest, 1.00e-6, "HTTP API, a request"),
-    (Charge::Invocation, 0.20e-6, "Lambda, a request"),
+const PRICES: [(AwsCharge, f64, &str); 13] = [
+    (AwsCharge::HttpRequest, 1.00e-6, "HTTP API, a request"),
+    (AwsCharge::Invocation, 0.20e-6, "Lambda, a request"),
     // 0.0000166667 a GB and second.
     (
-        Charge::FunctionMs,
+        AwsCharge::FunctionMs,
         2.083_337_5e-9,
         "Lambda, a millisecond of 128 MB",
     ),
     (
-        Charge::StandardQueueRequest,
+        AwsCharge::StandardQueueRequest,
         0.40e-6,
         "SQS standard, a request",
     ),
-    (Charge::FifoQueueRequest, 0.50e-6, "SQS FIFO, a request"),
+    (AwsCharge::FifoQueueRequest, 0.50e-6, "SQS FIFO, a request"),
     (
-        Charge::WriteUnit,
+        AwsCharge::WriteUnit,
         0.625e-6,
         "DynamoDB on demand, a write unit",
     ),
     (
-        Charge::ReadUnit,
+        AwsCharge::ReadUnit,
         0.125e-6,
         "DynamoDB on demand, a read unit",
     ),
-    (Charge::SecretCall, 5.0e-6, "Secrets Manager, a call"),
-    (Charge::LogByte, 0.50e-9, "CloudWatch Logs, a byte"),
+    (AwsCharge::SecretCall, 5.0e-6, "Secrets Manager, a call"),
+    (AwsCharge::LogByte, 0.50e-9, "CloudWatch Logs, a byte"),
     (
-        Charge::ScheduledPoll,
+        AwsCharge::ScheduledPoll,
         1.0e-6,
         "EventBridge Scheduler, an invocation",
     ),
     // 0.25 a GB and month of the table, and 0.20 of its backups.
     (
-        Charge::LedgerByteMonth,
+        AwsCharge::LedgerByteMonth,
         0.45e-9,
         "DynamoDB, a byte for a month, with backups",
     ),
     (
-        Charge::SecretMonth,
+        AwsCharge::SecretMonth,
         0.40,
         "Secrets Manager, a secret for a month",
     ),
-    (Charge::AlarmMonth, 0.10, "CloudWatch, an alarm for a month"),
+    (
+        AwsCharge::AlarmMonth,
+        0.10,
+        "CloudWatch, an alarm for a month",
+    ),
 ];
 
 /// When and where the prices were these.
@@ -55,7 +59,7 @@ pub const AS_OF: &str = "us-east-1, x86_64, November 2025, without free tiers";
 
 /// What something costs, in USD.
 #[must_use]
-pub fn price(charge: Charge) -> f64 {
+pub fn price(charge: AwsCharge) -> f64 {
     PRICES
         .iter()
         .find(|(known, ..)| *known == charge)
@@ -64,7 +68,7 @@ pub fn price(charge: Charge) -> f64 {
 
 /// What something is called on AWS's price list.
 #[must_use]
-pub fn name(charge: Charge) -> &'static str {
+pub fn name(charge: AwsCharge) -> &'static str {
     PRICES
         .iter()
         .find(|(known, ..)| *known == charge)
@@ -83,7 +87,7 @@ pub fn total(usage: &Usage) -> f64 {
 /// What it costs by what it is for, the dearest first.
 #[must_use]
 pub fn dearest(usage: &Usage) -> Vec<(String, f64)> {
-    let mut items: Vec<(String, f64)> = Charge::ALL
+    let mut items: Vec<(String, f64)> = AwsCharge::ALL
         .iter()
         .map(|charge| {
             let amount: f64 = usage
@@ -105,7 +109,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_charged_for_has_a_price() {
-        for charge in Charge::ALL {
+        for charge in AwsCharge::ALL {
             assert!(price(charge) > 0.0, "{charge:?}");
         }
     }
@@ -113,9 +117,9 @@ mod tests {
     #[test]
     fn a_bill_is_the_sum_of_its_items() {
         let usage = Usage::from([
-            ((Charge::HttpRequest, "a".to_owned()), 1e6),
-            ((Charge::HttpRequest, "b".to_owned()), 1e6),
-            ((Charge::WriteUnit, "c".to_owned()), 1e6),
+            ((AwsCharge::HttpRequest, "a".to_owned()), 1e6),
+            ((AwsCharge::HttpRequest, "b".to_owned()), 1e6),
+            ((AwsCharge::WriteUnit, "c".to_owned()), 1e6),
         ]);
         assert!((total(&usage) - 2.625).abs() < 1e-9);
         assert_eq!(dearest(&usage)[0].0, "HTTP API, a request");

@@ -3,7 +3,7 @@
 use load::cost;
 use load::lambda::programs;
 use load::local::Manners;
-use load::meter::{Charge, Usage};
+use load::meter::{AwsCharge, Usage};
 
 /// So many are counted, each when the one before it is at its end. The median of an odd number is one
 /// of them.
@@ -13,26 +13,26 @@ const MESSAGES: u32 = 11;
 const TOLERANCE: f64 = 1.10;
 
 /// For an SMS in that comes alone.
-const INCOMING: [(Charge, f64); 6] = [
-    (Charge::HttpRequest, 1.0),
-    (Charge::Invocation, 2.0),
-    (Charge::FifoQueueRequest, 4.0),
-    (Charge::StandardQueueRequest, 0.0),
-    (Charge::WriteUnit, 0.0),
-    (Charge::ReadUnit, 2.0),
+const INCOMING: [(AwsCharge, f64); 6] = [
+    (AwsCharge::HttpRequest, 1.0),
+    (AwsCharge::Invocation, 2.0),
+    (AwsCharge::FifoQueueRequest, 4.0),
+    (AwsCharge::StandardQueueRequest, 0.0),
+    (AwsCharge::WriteUnit, 0.0),
+    (AwsCharge::ReadUnit, 2.0),
 ];
 
 /// For an SMS out with three reports that comes alone.
-const OUTGOING: [(Charge, f64); 6] = [
-    (Charge::HttpRequest, 3.0),
-    (Charge::Invocation, 7.0),
-    (Charge::FifoQueueRequest, 0.0),
-    (Charge::StandardQueueRequest, 12.0),
-    (Charge::WriteUnit, 31.0),
-    (Charge::ReadUnit, 21.5),
+const OUTGOING: [(AwsCharge, f64); 6] = [
+    (AwsCharge::HttpRequest, 3.0),
+    (AwsCharge::Invocation, 7.0),
+    (AwsCharge::FifoQueueRequest, 0.0),
+    (AwsCharge::StandardQueueRequest, 12.0),
+    (AwsCharge::WriteUnit, 31.0),
+    (AwsCharge::ReadUnit, 21.5),
 ];
 
-fn amount(usage: &Usage, charge: Charge) -> f64 {
+fn amount(usage: &Usage, charge: AwsCharge) -> f64 {
     let of_this = usage.iter().filter(|((known, _), _)| *known == charge);
     of_this.map(|(_, amount)| amount).sum()
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use load::lambda::programs;
 use load::local::{Local, Manners};
 use models::dynamodb::units::{size, write_units};
-use sandbox::africastalking::Fault;
+use sandbox::africastalking::AfricasTalkingFault;
 use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
 use serde_json::Value;
@@ -66,13 +66,16 @@ async fn every_write_of_a_usual_message_costs_one_unit() {
     local.pause();
     local
         .africas_talking
-        .fault(Fault::ReportsNone, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsNone, Scope::UntilCleared)
         .await;
     // And one that is sent at the second try only: there is room for that.
     for tries in [1, 2] {
         if tries == 2 {
             let once = Scope::Next(1);
-            local.africas_talking.fault(Fault::GatewayError, once).await;
+            local
+                .africas_talking
+                .fault(AfricasTalkingFault::GatewayError, once)
+                .await;
         }
         let life = life(&mut local).await.unwrap();
         let stages: Vec<&str> = life.iter().map(|(stage, _)| stage.as_str()).collect();

@@ -7,7 +7,7 @@ pub const JSON: &str = "application/json; charset=utf-8";
 
 /// A request, its body read to the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request {
+pub struct ServerRequest {
     /// The method, in capital letters.
     pub method: String,
     /// The path, without the query.
@@ -20,7 +20,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-impl Request {
+impl ServerRequest {
     /// A request without headers, query and body.
     #[must_use]
     pub fn new(method: &str, path: &str) -> Self {
@@ -65,7 +65,7 @@ impl Request {
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct ServerResponse {
     /// The status.
     pub status: u16,
     /// The content type, if it has one.
@@ -76,7 +76,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-impl Response {
+impl ServerResponse {
     /// A response with a body of this type.
     #[must_use]
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
@@ -117,9 +117,9 @@ impl Response {
 
 /// What a caller gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ServerOutcome {
     /// A response.
-    Response(Response),
+    Response(ServerResponse),
     /// Nothing, for ever: only the caller's own time-out ends it.
     Silence,
     /// The connection is closed without a response.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::sqs::{BATCH, Message, Queue, Received, md5};
+use crate::sqs::{BATCH, QueueModel, QueuedMessage, ReceivedMessage, md5};
 
 /// Connects a queue to a function.
 #[derive(Clone, Debug)]
@@ -35,25 +35,25 @@ impl EventSourceMapping {
         self.in_flight
     }
 
-    /// Takes a batch for an invocation, if one may begin: what it is handed, and what moves to the
-    /// dead-letter queue instead. At most `limit` messages, because a queue often hands out fewer
-    /// than it has; `choose` orders them as in [`Queue::receive`]. A FIFO queue hands out nothing of a
+    /// Takes a batch for an invocation, if one may begin: what it is handed, and what the queue has
+    /// dropped because it was too old. At most `limit` messages, because a queue often hands out fewer
+    /// than it has; `choose` orders them as in [`QueueModel::receive`]. A FIFO queue hands out nothing of a
     /// message group that is in flight.
     pub fn poll(
         &mut self,
-        queue: &mut Queue,
+        queue: &mut QueueModel,
         limit: usize,
         now_ms: i64,
         choose: impl Fn(usize) -> usize,
-    ) -> (Vec<Received>, Vec<Message>) {
+    ) -> (Vec<ReceivedMessage>, Vec<QueuedMessage>) {
         if !self.may_begin() {
             return (Vec::new(), Vec::new());
         }
-        let (batch, dead) = queue.receive(now_ms, limit.min(self.batch_size), choose);
+        let (batch, expired) = queue.receive(now_ms, limit.min(self.batch_size), choose);
         if !batch.is_empty() {
             self.in_flight += 1;
         }
-        (batch, dead)
+        (batch, expired)
     }
 
     /// Whether one more invocation may begin.
@@ -74,7 +74,7 @@ impl EventSourceMapping {
 /// By AWS's rules of partial batch responses: without failures all of it; with failures what is not
 /// among them; nothing, if the response cannot be read or names what was not in the batch.
 #[must_use]
-pub fn deleted<'a>(batch: &'a [Received], response: &Value) -> Vec<&'a Received> {
+pub fn deleted<'a>(batch: &'a [ReceivedMessage], response: &Value) -> Vec<&'a ReceivedMessage> {
     let failures = match response {
         Value::Null => &[],
         Value::Object(response) => match response.get("batchItemFailures") {
@@ -94,23 +94,23 @@ pub fn deleted<'a>(batch: &'a [Received], response: &Value) -> Vec<&'a Received>
 
 /// The same for an invocation that returned the ids of these messages.
 #[must_use]
-pub fn succeeded<'a>(batch: &'a [Received], failed: &[String]) -> Vec<&'a Received> {
+pub fn succeeded<'a>(batch: &'a [ReceivedMessage], failed: &[String]) -> Vec<&'a ReceivedMessage> {
     let is_known = |id: &String| batch.iter().any(|one| one.message_id == *id);
     if !failed.iter().all(is_known) {
         return Vec::new();
     }
-    let is_done = |one: &&Received| !failed.contains(&one.message_id);
+    let is_done = |one: &&ReceivedMessage| !failed.contains(&one.message_id);
     batch.iter().filter(is_done).collect()
 }
 
 /// A batch, as Lambda hands it over.
 #[must_use]
-pub fn event(queue: &str, batch: &[Received]) -> Value {
+pub fn event(queue: &str, batch: &[ReceivedMessage]) -> Value {
     let records = batch.iter().map(|message| record(queue, message));
     json!({ "Records": records.collect::<Vec<_>>() })
 }
 
-fn record(queue: &str, message: &Received) -> Value {
+fn record(queue: &str, message: &ReceivedMessage) -> Value {
     let mut attributes = Map::new();
     let mut add = |name: &str, value: String| attributes.insert(name.to_owned(), value.into());
     add("ApproximateReceiveCount", message.receive_count.to_string());
@@ -140,12 +140,12 @@ fn record(queue: &str, message: &Received) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqs::Outgoing;
+    use crate::sqs::MessageToSend;
 
-    fn queue() -> Queue {
-        let mut queue = Queue::fifo("q", 30_000);
+    fn queue() -> QueueModel {
+        let mut queue = QueueModel::fifo("q", 30_000);
         for body in ["a", "b", "c"] {
-            let message = Outgoing {
+            let message = MessageToSend {
                 body: body.to_owned(),
                 group: Some("g".to_owned()),
                 deduplication_id: None,

@@ -12,11 +12,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["digest", "domain"]),
     ("log", &["domain", "wire"]),
     ("ports", &["domain", "wire", "log"]),
-    ("retry", &["ports"]),
+    ("retry", &["domain", "ports"]),
     ("config", &["domain"]),
     ("ledger", &["domain", "log", "ports", "retry"]),
-    ("queue", &["domain", "wire", "log", "ports"]),
-    ("secrets", &["digest", "wire", "ports"]),
+    ("queue", &["domain", "wire", "log", "ports", "ledger"]),
+    ("secrets", &["digest", "domain", "wire", "ports"]),
     (
         "handlers",
         &[

@@ -3,7 +3,7 @@
 import { Component, createRef } from "./vendor/preact.mjs";
 import { DOT_EVERY, Dots, countIn } from "./dots.js";
 import { act, choose, html, lastLine, lines, things } from "./store.js";
-import { accountFailure, sentence, time, times, until } from "./words.js";
+import { inWords, sentence, time, times, until } from "./words.js";
 
 /** Below this width, in pixels, the picture stands on its end. */
 const NARROW = 560;
@@ -278,7 +278,7 @@ function waits() {
       key: "circuit",
       what: `${countIn("outgoing", "outbox")} SMS waiting for phones`,
       how: `One of them probes Africa's Talking ${until(circuit.next_probe_ms)}.`,
-      why: accountFailure(circuit.cause),
+      why: inWords(circuit.cause),
     });
   }
   const postponed = [...things.outgoing.values()].filter(

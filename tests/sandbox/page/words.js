@@ -18,16 +18,6 @@ export const PLACES = {
   nowhere: "nowhere",
 };
 
-const FAILURES = {
-  invalid_sender_id: "the sender id is not registered",
-  insufficient_balance: "there is no credit",
-  credentials_refused: "the API key or the user name is refused",
-  wrong_address: "nothing at this address takes messages",
-  no_answer: "it does not answer, or with errors of its own",
-};
-
-export const accountFailure = (name) => FAILURES[name] ?? name;
-
 const short = (id) => String(id).replace(/^ATXid_/, "").slice(0, 8);
 
 /** Fields of a log line that say which one, what or why; their values are text. */
@@ -35,8 +25,8 @@ const TEXTS = ["status", "code", "reason", "cause", "error", "place", "advice", 
 /** Fields of a log line that say how many. */
 const COUNTS = { messages: "SMS", updates: "statuses", offers: "offers", records: "records", oldest_s: "s old" };
 
-/** A text as it is, a name from a list in words. */
-const words = (text) => (/^[a-z_]+$/.test(text) ? accountFailure(text).replaceAll("_", " ") : text);
+/** A text as it is, a name that the functions gave in words: `insufficient_balance`. */
+export const inWords = (text) => (/^[a-z_]+$/.test(text) ? text.replaceAll("_", " ") : text);
 
 /** What a log line says: its message, and in brackets what its fields add. */
 export function sentence(line) {
@@ -45,7 +35,7 @@ export function sentence(line) {
   const counts = Object.keys(COUNTS).filter((name) => line[name] != null);
   const more = [
     ...(id ? [short(id)] : []),
-    ...texts.map((text) => words(String(text))),
+    ...texts.map((text) => inWords(String(text))),
     ...counts.map((name) => `${line[name]} ${COUNTS[name]}`),
   ];
   return more.length === 0 ? line.message : `${line.message.replace(/\.$/, "")} (${more.join(", ")}).`;

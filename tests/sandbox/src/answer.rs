@@ -14,7 +14,7 @@ pub fn with(status: StatusCode, content_type: &'static str, body: impl Into<Body
 }
 
 /// A model's response on its way to the wire.
-pub fn of(response: models::http::Response) -> Response {
+pub fn of(response: models::http::ServerResponse) -> Response {
     let mut answer = Response::new(Body::from(response.body));
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or_default();
     let headers = [
@@ -31,11 +31,11 @@ pub fn of(response: models::http::Response) -> Response {
 }
 
 /// A request as a model reads it. Header values that are no text are left out.
-pub fn request(parts: &request::Parts, body: Vec<u8>) -> models::http::Request {
+pub fn request(parts: &request::Parts, body: Vec<u8>) -> models::http::ServerRequest {
     let headers = parts.headers.iter().filter_map(|(name, value)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     });
-    models::http::Request {
+    models::http::ServerRequest {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),

@@ -91,10 +91,11 @@ pub fn named<F: Named>(name: &str) -> anyhow::Result<F> {
     F::named(name).with_context(|| format!("there is no fault '{name}'"))
 }
 
+/// How long a fault is wanted, as a request says it.
 #[derive(Deserialize)]
-struct ScopeQuery {
-    next: Option<u32>,
-    matching: Option<String>,
+pub(crate) struct ScopeQuery {
+    pub(crate) next: Option<u32>,
+    pub(crate) matching: Option<String>,
 }
 
 /// `GET /_sandbox/faults`, `POST` and `DELETE /_sandbox/faults/{name}`, `DELETE /_sandbox/faults`.

@@ -14,19 +14,19 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use sandbox::stack::{self, Emulator, template};
 use sandbox::tools;
-use sandbox::whole::{self, Progress as _, Sandbox};
+use sandbox::whole::{self, Sandbox, StartProgress};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The whole system on this machine, until Ctrl-C
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo sandbox")]
-struct Arguments {
+struct SandboxArguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<SandboxCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SandboxCommand {
     /// Checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform; and
     /// that the CDK application in infra/cdk makes the same of it (needs Node.js)
     Lint,
@@ -42,13 +42,13 @@ const PAGE_PORT: u16 = 8547;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    match SandboxArguments::parse().command {
         None => tokio::select! {
             result = run() => result,
             signal = end() => signal,
         },
-        Some(Command::Lint) => lint().await,
-        Some(Command::Screenshots) => screenshots().await,
+        Some(SandboxCommand::Lint) => lint().await,
+        Some(SandboxCommand::Screenshots) => screenshots().await,
     }
 }
 
@@ -64,7 +64,7 @@ async fn end() -> anyhow::Result<()> {
 }
 
 async fn lint() -> anyhow::Result<()> {
-    let progress = Progress::begin();
+    let progress = PrintedProgress::begin();
     whole::install_tools(&progress).await?;
     progress
         .step(
@@ -98,7 +98,7 @@ async fn lint() -> anyhow::Result<()> {
 }
 
 async fn screenshots() -> anyhow::Result<()> {
-    let progress = Progress::begin();
+    let progress = PrintedProgress::begin();
     let sandbox = Sandbox::start(&progress, 0).await?;
     screenshots::make(&sandbox, &progress).await?;
     progress.say(&format!("They are in {}.", screenshots::folder().display()));
@@ -106,7 +106,7 @@ async fn screenshots() -> anyhow::Result<()> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let progress = Progress::begin();
+    let progress = PrintedProgress::begin();
     let mut sandbox = Sandbox::start(&progress, PAGE_PORT).await?;
     progress.say("Ready.");
     print_what_to_try(&sandbox);
@@ -121,11 +121,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Says what is being done, and how long it has taken so far.
-struct Progress {
+struct PrintedProgress {
     begin: Instant,
 }
 
-impl Progress {
+impl PrintedProgress {
     fn begin() -> Self {
         Self {
             begin: Instant::now(),
@@ -137,7 +137,7 @@ impl Progress {
     }
 }
 
-impl whole::Progress for Progress {
+impl StartProgress for PrintedProgress {
     async fn step<T>(
         &self,
         what: &str,

@@ -30,11 +30,12 @@ use tokio::task::JoinHandle;
 use self::event_log::LogReader;
 use self::facts::{Ends, Facts, Inside, Phones};
 use self::feed::Feed;
-use self::world::World;
+use self::world::Trails;
+use crate::africastalking::AfricasTalkingStandIn;
 use crate::ids;
+use crate::medic::MedicStandIn;
 use crate::server::{Door, Gate};
-use crate::stack::{QueueClock, Stack};
-use crate::{africastalking, medic};
+use crate::stack::{EmulatedStack, QueueClock};
 
 /// Between two looks at the emulator, at least: it has other things to do.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -43,21 +44,21 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is shown: a deployed stack and what is at its two ends.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct SandboxSystem {
     /// The stack.
-    pub stack: Stack,
+    pub stack: EmulatedStack,
     /// The time of its queues.
     pub queue_clock: Arc<QueueClock>,
     /// One end.
-    pub africastalking: Arc<africastalking::StandIn>,
+    pub africastalking: Arc<AfricasTalkingStandIn>,
     /// The other one.
-    pub medic: Arc<medic::StandIn>,
+    pub medic: Arc<MedicStandIn>,
 }
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
-struct Shared {
-    system: System,
+struct PageState {
+    system: SandboxSystem,
     feed: Arc<Feed>,
 }
 
@@ -74,12 +75,12 @@ impl Page {
     ///
     /// # Errors
     /// When there is no port.
-    pub fn serve(system: System, port: u16) -> anyhow::Result<Self> {
+    pub fn serve(system: SandboxSystem, port: u16) -> anyhow::Result<Self> {
         // A gate would share a port with another gate.
         let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         let (gate, door) = Gate::bind(if is_free { port } else { 0 })?;
         let address = gate.address();
-        let shared = Shared {
+        let shared = PageState {
             system,
             feed: Arc::new(Feed::new()),
         };
@@ -119,16 +120,16 @@ impl Drop for Page {
     }
 }
 
-async fn events(State(shared): State<Shared>) -> impl IntoResponse {
+async fn events(State(shared): State<PageState>) -> impl IntoResponse {
     Sse::new(shared.feed.events()).keep_alive(KeepAlive::default())
 }
 
 /// Looks for as long as somebody wants to see.
-async fn follow(shared: Shared) {
-    let Shared { system, feed } = shared;
+async fn follow(shared: PageState) {
+    let PageState { system, feed } = shared;
     let mut phones = system.africastalking.changes();
     let mut medic = system.medic.changes();
-    let mut world = World::default();
+    let mut world = Trails::default();
     let mut log = LogReader::default();
     loop {
         feed.is_wanted().await;
@@ -155,7 +156,7 @@ async fn follow(shared: Shared) {
 }
 
 /// Reads everything, in the order that the account relies upon.
-async fn observe(system: &System) -> anyhow::Result<Facts> {
+async fn observe(system: &SandboxSystem) -> anyhow::Result<Facts> {
     let phones = Phones::observe(&system.africastalking);
     let inside = Inside::observe(system).await?;
     let ends = Ends::observe(system);

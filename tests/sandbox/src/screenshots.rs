@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sandbox::browser::{Browser, View};
 use sandbox::tools::repository;
-use sandbox::whole::{Progress, Sandbox};
+use sandbox::whole::{Sandbox, StartProgress};
 
 /// What the conditions below use.
 const HELPERS: &str =
@@ -55,7 +55,7 @@ pub fn folder() -> PathBuf {
 ///
 /// # Errors
 /// When the page does not come into one of the states.
-pub async fn make(sandbox: &Sandbox, progress: &impl Progress) -> anyhow::Result<()> {
+pub async fn make(sandbox: &Sandbox, progress: &impl StartProgress) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder())?;
     let browser = Browser::start(View::LAPTOP).await?;
     browser.open(&sandbox.page.url()).await?;

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-pub use aws::{Aws, LogLine, QueueDepth, QueueMessage, WaitingMessage};
+pub use aws::{EmulatorClient, LogLine, MessageCounts, QueueMessage, WaitingMessage};
 pub use emulator::Emulator;
 pub use functions::{FUNCTIONS, compile, program};
 pub use queue_clock::QueueClock;
@@ -40,7 +40,7 @@ use crate::tools::{self, Tool, repository};
 const STACK_NAME: &str = "bridge";
 /// The main message group of the exchange's queue.
 const EXCHANGE_GROUP: &str = "medic";
-/// The message group of an SMS whose quarantine is ended by [`Stack::end_quarantine`].
+/// The message group of an SMS whose quarantine is ended by [`EmulatedStack::end_quarantine`].
 const QUARANTINE_GROUP: &str = "quarantine-sandbox";
 /// How long other SMS that wait for Medic may take, before the quarantine of one is ended.
 const OTHERS_WITHIN: Duration = Duration::from_secs(20);
@@ -53,7 +53,7 @@ pub(crate) fn work_folder() -> PathBuf {
 /// Installs the tools and compiles the functions, as far as that has not been done yet. Gives the
 /// template that is to be deployed.
 ///
-/// Tests need not call this, [`Emulator::start`] and [`Stack::deploy`] do.
+/// Tests need not call this, [`Emulator::start`] and [`EmulatedStack::deploy`] do.
 ///
 /// # Errors
 /// When a tool cannot be installed, or something does not compile.
@@ -100,12 +100,12 @@ pub struct Outputs {
 
 /// A deployed stack. It lives for as long as its emulator.
 #[derive(Clone, Debug)]
-pub struct Stack {
-    aws: Aws,
+pub struct EmulatedStack {
+    aws: EmulatorClient,
     outputs: Outputs,
 }
 
-impl Stack {
+impl EmulatedStack {
     /// Deploys the template with `sam deploy`, with these parameters and the defaults for all
     /// others. On an emulator that has the stack already it is an update.
     ///
@@ -127,7 +127,7 @@ impl Stack {
 
     /// For calls to the emulator.
     #[must_use]
-    pub fn aws(&self) -> &Aws {
+    pub fn aws(&self) -> &EmulatorClient {
         &self.aws
     }
 
@@ -286,7 +286,7 @@ impl Stack {
 }
 
 impl Outputs {
-    async fn of(aws: &Aws) -> anyhow::Result<Self> {
+    async fn of(aws: &EmulatorClient) -> anyhow::Result<Self> {
         let outputs = aws.stack_outputs(STACK_NAME).await?;
         let output = |name: &str| {
             let found = outputs.iter().find(|(key, _)| key == name);
@@ -318,7 +318,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// The emulator tells HTTP APIs apart by a host name `<id>.execute-api.…` that nobody can resolve;
 /// this is its other way, by the path.
-fn reachable(aws: &Aws, url: &str) -> anyhow::Result<String> {
+fn reachable(aws: &EmulatorClient, url: &str) -> anyhow::Result<String> {
     let parts = url.split_once("://").and_then(|(_, rest)| {
         let (host, path) = rest.split_once('/')?;
         Some((host.split_once('.')?.0, path))

@@ -3,15 +3,17 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::page::{Page, System};
-use crate::stack::{self, Emulator, Stack};
-use crate::{africastalking, medic, tools};
+use crate::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
+use crate::medic::{MedicConfig, MedicStandIn};
+use crate::page::{Page, SandboxSystem};
+use crate::stack::{self, EmulatedStack, Emulator};
+use crate::tools;
 
 /// What Medic replies to every SMS.
 const AUTO_REPLY: &str = "Thank you, we have received your message.";
 
 /// Hears of each step of the start.
-pub trait Progress {
+pub trait StartProgress {
     /// Does one step of it.
     fn step<T>(
         &self,
@@ -24,7 +26,7 @@ pub trait Progress {
 #[derive(Debug)]
 pub struct Quietly;
 
-impl Progress for Quietly {
+impl StartProgress for Quietly {
     async fn step<T>(
         &self,
         _what: &str,
@@ -40,7 +42,7 @@ pub struct Sandbox {
     /// The page.
     pub page: Page,
     /// What it shows.
-    pub system: System,
+    pub system: SandboxSystem,
     /// What everything runs on.
     pub emulator: Emulator,
 }
@@ -51,17 +53,17 @@ impl Sandbox {
     ///
     /// # Errors
     /// With the step that failed.
-    pub async fn start(progress: &impl Progress, page_port: u16) -> anyhow::Result<Self> {
+    pub async fn start(progress: &impl StartProgress, page_port: u16) -> anyhow::Result<Self> {
         install_tools(progress).await?;
         let compiling = "Compiling the five functions (the first time it takes some minutes)";
         progress.step(compiling, stack::prepare()).await?;
         let emulator = progress
             .step("Starting the emulator of AWS", Emulator::start())
             .await?;
-        let phones = africastalking::Config::default();
-        let server = medic::Config::default();
-        let africastalking = Arc::new(africastalking::StandIn::start(phones.clone()).await?);
-        let medic = Arc::new(medic::StandIn::start(server.clone()).await?);
+        let phones = AfricasTalkingConfig::default();
+        let server = MedicConfig::default();
+        let africastalking = Arc::new(AfricasTalkingStandIn::start(phones.clone()).await?);
+        let medic = Arc::new(MedicStandIn::start(server.clone()).await?);
         medic.set_auto_reply(Some(AUTO_REPLY));
         let (medic_url, africastalking_url) = (medic.url(), africastalking.url());
         let parameters = [
@@ -72,7 +74,7 @@ impl Sandbox {
         ];
         let deploying = "Deploying infra/template.yaml with SAM";
         let stack = progress
-            .step(deploying, Stack::deploy(&emulator, &parameters))
+            .step(deploying, EmulatedStack::deploy(&emulator, &parameters))
             .await?;
         progress
             .step("Filling in credentials and callback URLs", async {
@@ -84,7 +86,7 @@ impl Sandbox {
                 Ok(())
             })
             .await?;
-        let system = System {
+        let system = SandboxSystem {
             stack,
             queue_clock: emulator.queue_clock().clone(),
             africastalking,
@@ -102,7 +104,7 @@ impl Sandbox {
 ///
 /// # Errors
 /// When a tool cannot be installed.
-pub async fn install_tools(progress: &impl Progress) -> anyhow::Result<()> {
+pub async fn install_tools(progress: &impl StartProgress) -> anyhow::Result<()> {
     let what = if tools::are_installed() {
         "The emulator of AWS and SAM are in .tools"
     } else {

@@ -11,6 +11,7 @@ use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::ports::{
     AfricasTalking, CredentialsError, Key, LedgerError, LedgerStore, Medic, NewMessage, Queue,
     QueueError, Record, Response, Row, Sms, Version, Write, Written,
@@ -142,7 +143,7 @@ impl BentQueue {
             body: encode(&DeadLetter {
                 reason: "it failed".to_owned(),
                 retryable: true,
-                dead_lettered_at_ms: 0,
+                dead_lettered_at: Timestamp::from_millis(0),
                 body: message.body,
             }),
             fifo: message.fifo,
@@ -229,7 +230,9 @@ impl BentLedger {
         let is_settled = ctx.world.settled.borrow().contains_key(row.id.as_str());
         if is(ctx, Variant::MatchingReportIgnored) && is_settled && row.sending == Sending::Accepted
         {
-            row.sending = Sending::Unknown { since_ms: 0 };
+            row.sending = Sending::Unknown {
+                since: Timestamp::from_millis(0),
+            };
         }
     }
 }
@@ -243,7 +246,7 @@ impl LedgerStore for BentLedger {
                 match row {
                     Row::Sms(row) => row.reports.clear(),
                     Row::Message(row) => row.status = Status::Unsent,
-                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) => {}
+                    Row::Account(_) | Row::Recipient(_) | Row::Exchange(_) | Row::Attempts(_) => {}
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::random::Random;
 
 /// A port call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum PortCall {
     /// Sending to a queue.
     Send,
     /// Changing visibility.
@@ -32,7 +32,7 @@ pub enum Call {
 
 /// What becomes of a port call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
+pub enum CallDisposition {
     /// It does what it says.
     Fine,
     /// An error, and nothing was done.
@@ -64,7 +64,7 @@ pub struct Killer {
     /// The function.
     pub function: Function,
     /// The call that it does not survive.
-    pub call: Call,
+    pub call: PortCall,
     /// What that call is about: its text has this in it.
     pub marker: String,
     /// How it ends.
@@ -118,15 +118,15 @@ pub struct Rates {
 
 struct Scripted {
     function: Function,
-    call: Call,
+    call: PortCall,
     skip: u32,
-    disposition: Disposition,
+    disposition: CallDisposition,
     times: u32,
 }
 
 /// What goes wrong.
 #[derive(Default)]
-pub struct Faults {
+pub struct SimFaults {
     /// How often; all zero when faults have stopped.
     pub rates: RefCell<Rates>,
     /// The ledger refuses everything while this is set.
@@ -143,15 +143,15 @@ pub struct Faults {
     script: RefCell<Vec<Scripted>>,
 }
 
-impl Faults {
+impl SimFaults {
     /// Writes down what becomes of a call of a function, after so many others of its kind, and how
     /// often.
     pub fn script(
         &self,
         function: Function,
-        call: Call,
+        call: PortCall,
         skip: u32,
-        disposition: Disposition,
+        disposition: CallDisposition,
         times: u32,
     ) {
         self.script.borrow_mut().push(Scripted {
@@ -164,32 +164,41 @@ impl Faults {
     }
 
     /// What becomes of this call.
-    pub fn disposition(&self, function: Function, call: Call, random: &Random) -> Disposition {
+    pub fn disposition(
+        &self,
+        function: Function,
+        call: PortCall,
+        random: &Random,
+    ) -> CallDisposition {
         if let Some(disposition) = self.scripted(function, call) {
             return disposition;
         }
         let is_out = match call {
-            Call::Send | Call::ChangeVisibility => self.queues_out.get() || self.sqs_away.get(),
-            Call::Read | Call::Write | Call::Unreported | Call::Unsettled => self.ledger_out.get(),
-            Call::Secret | Call::Credentials => self.secrets_out.get(),
-            Call::Post | Call::Sms => false,
+            PortCall::Send | PortCall::ChangeVisibility => {
+                self.queues_out.get() || self.sqs_away.get()
+            }
+            PortCall::Read | PortCall::Write | PortCall::Unreported | PortCall::Unsettled => {
+                self.ledger_out.get()
+            }
+            PortCall::Secret | PortCall::Credentials => self.secrets_out.get(),
+            PortCall::Post | PortCall::Sms => false,
         };
         if is_out {
-            return Disposition::FailsBefore;
+            return CallDisposition::FailsBefore;
         }
         let rates = self.rates.borrow();
         // Medic and Africa's Talking have failures of their own.
-        let fails = u32::from(!matches!(call, Call::Post | Call::Sms));
+        let fails = u32::from(!matches!(call, PortCall::Post | PortCall::Sms));
         if random.chance(rates.dies_before) {
-            Disposition::DiesBefore
+            CallDisposition::DiesBefore
         } else if random.chance(rates.dies_after) {
-            Disposition::DiesAfter
+            CallDisposition::DiesAfter
         } else if random.chance(rates.fails_before * fails) {
-            Disposition::FailsBefore
+            CallDisposition::FailsBefore
         } else if random.chance(rates.fails_after * fails) {
-            Disposition::FailsAfter
+            CallDisposition::FailsAfter
         } else {
-            Disposition::Fine
+            CallDisposition::Fine
         }
     }
 
@@ -197,7 +206,7 @@ impl Faults {
     pub fn death(
         &self,
         function: Function,
-        call: Call,
+        call: PortCall,
         about: impl FnOnce() -> String,
     ) -> Option<Death> {
         let killers = self.killers.borrow();
@@ -211,7 +220,7 @@ impl Faults {
         killer.map(|killer| killer.death)
     }
 
-    fn scripted(&self, function: Function, call: Call) -> Option<Disposition> {
+    fn scripted(&self, function: Function, call: PortCall) -> Option<CallDisposition> {
         let mut script = self.script.borrow_mut();
         let at = script
             .iter()

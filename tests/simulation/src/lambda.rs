@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bridge::domain::time::Timestamp;
 use bridge::handlers::medic_exchange::MedicExchange;
 use bridge::handlers::outbound_sender::OutboundSender;
 use bridge::handlers::report_recorder::ReportRecorder;
@@ -16,7 +17,7 @@ use bridge::ports::Record;
 use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
 use models::lambda::EventSourceMapping;
-use models::sqs::Received;
+use models::sqs::ReceivedMessage;
 
 use crate::broken::{self, BentAfricasTalking, BentLedger, BentMedic, BentQueue};
 use crate::executor::TaskId;
@@ -170,20 +171,15 @@ fn receive(world: &Rc<World>, function: Function) {
         Function::OutboundSender | Function::ReportRecorder => world.random.between(1, 10) as usize,
         _ => BATCH,
     };
-    let (batch, dead) = mapping.poll(
+    let (batch, expired) = mapping.poll(
         &mut world.queue(function.queue()).borrow_mut(),
         limit,
         world.now_ms(),
         queue::by_chance(&world.random),
     );
     drop(lambda);
-    if !dead.is_empty() {
-        world.count(|| "SQS: moved to the dead-letter queue".to_owned());
-        world
-            .dead
-            .borrow_mut()
-            .extend(dead.into_iter().map(|m| m.body));
-    }
+    let expired = expired.into_iter().map(|message| message.body);
+    world.expired.borrow_mut().extend(expired);
     if !batch.is_empty() {
         world.uses_queue(function, function.queue());
         start(world, function, batch);
@@ -191,7 +187,7 @@ fn receive(world: &Rc<World>, function: Function) {
     check(world, function.queue());
 }
 
-fn start(world: &Rc<World>, function: Function, batch: Vec<Received>) {
+fn start(world: &Rc<World>, function: Function, batch: Vec<ReceivedMessage>) {
     let task = world.next_number();
     let records: Vec<Record> = batch.iter().cloned().map(queue::record).collect();
     world.note(|| {
@@ -246,7 +242,7 @@ fn warm(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Ctx> {
     }
 }
 
-fn deliver_twice(world: &Rc<World>, function: Function, batch: &[Received]) {
+fn deliver_twice(world: &Rc<World>, function: Function, batch: &[ReceivedMessage]) {
     let chance = world.faults.rates.borrow().delivered_twice;
     if function == Function::MedicExchange || !world.random.chance(chance) {
         return;
@@ -263,7 +259,7 @@ fn deliver_twice(world: &Rc<World>, function: Function, batch: &[Received]) {
 }
 
 /// What is not returned is deleted.
-fn returned(world: &Rc<World>, function: Function, batch: &[Received], back: &[String]) {
+fn returned(world: &Rc<World>, function: Function, batch: &[ReceivedMessage], back: &[String]) {
     let now_ms = world.now_ms();
     let done = models::lambda::succeeded(batch, back);
     if !done.is_empty() {
@@ -294,9 +290,14 @@ fn ended(world: &Rc<World>, function: Function) {
     check(world, function.queue());
 }
 
-type Work = Pin<Box<dyn Future<Output = Vec<String>>>>;
+type WorkerFuture = Pin<Box<dyn Future<Output = Vec<String>>>>;
 
-fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: i64) -> Work {
+fn worker(
+    ctx: &Rc<Ctx>,
+    function: Function,
+    records: Vec<Record>,
+    deadline_ms: i64,
+) -> WorkerFuture {
     let runtime = SimRuntime(Rc::clone(ctx));
     let settings = &ctx.world.settings;
     let ledger = BentLedger::new(ctx);
@@ -313,10 +314,14 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 dead_letters: dead_letter(QueueName::ExchangeDeadLetter, true),
                 medic: BentMedic::new(ctx),
                 runtime,
-                post_timeout_ms: settings.post_timeout_ms,
-                grace_ms: settings.grace_ms,
+                post_timeout: settings.post_timeout,
+                grace: settings.grace,
             };
-            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+            Box::pin(async move {
+                handler
+                    .handle(&records, Timestamp::from_millis(deadline_ms))
+                    .await
+            })
         }
         Function::OutboundSender => {
             let handler = OutboundSender {
@@ -329,9 +334,13 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 runtime,
                 rules: settings.rules,
                 sender_ids: Rc::clone(&settings.sender_ids),
-                call_timeout_ms: settings.call_timeout_ms,
+                call_timeout: settings.call_timeout,
             };
-            Box::pin(async move { handler.handle(&records, deadline_ms).await })
+            Box::pin(async move {
+                handler
+                    .handle(&records, Timestamp::from_millis(deadline_ms))
+                    .await
+            })
         }
         _ => {
             let handler = ReportRecorder {
@@ -339,7 +348,7 @@ fn worker(ctx: &Rc<Ctx>, function: Function, records: Vec<Record>, deadline_ms: 
                 reports: BentQueue::new(ctx, QueueName::Reports),
                 dead_letters: dead_letter(QueueName::ReportsDeadLetter, false),
                 runtime,
-                call_over_after_ms: settings.rules.call_over_after_ms,
+                call_over_after: settings.rules.call_over_after,
             };
             Box::pin(async move { handler.handle(&records).await })
         }

@@ -3,7 +3,7 @@
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
 use bridge::ports::{Key, LedgerError, Row, Version, Write, Written};
-use models::dynamodb::{Change, Entry, Item, Put, Table, Units, WriteError};
+use models::dynamodb::{Entry, IndexChange, Put, Table, TableItem, Units, WriteError};
 
 /// The index of what Medic was not told.
 const UNREPORTED: &str = "unreported";
@@ -19,7 +19,7 @@ pub struct StoredRow {
     version: String,
 }
 
-impl Item for StoredRow {
+impl TableItem for StoredRow {
     type Key = Key;
 
     fn key(&self) -> Key {
@@ -45,7 +45,7 @@ impl Item for StoredRow {
         if let Row::Message(row) = &self.row
             && row.is_unreported()
         {
-            entries.push(entry(UNREPORTED, "", row.first_offered_ms));
+            entries.push(entry(UNREPORTED, "", row.first_offered.as_millis()));
         }
         let number_hash = match &self.row {
             Row::Message(row) if row.unsettled_calls().next().is_some() => &row.number_hash,
@@ -86,7 +86,7 @@ impl LedgerModel {
     pub fn write(
         &mut self,
         writes: Vec<Write>,
-    ) -> Result<(Written, Units, Vec<Change<StoredRow>>), LedgerError> {
+    ) -> Result<(Written, Units, Vec<IndexChange<StoredRow>>), LedgerError> {
         let puts = writes
             .into_iter()
             .map(|write| Put {
@@ -105,7 +105,7 @@ impl LedgerModel {
     }
 
     /// The indexes learn of a write, unless they know a later one.
-    pub fn index(&mut self, change: &Change<StoredRow>) {
+    pub fn index(&mut self, change: &IndexChange<StoredRow>) {
         self.table.learn(change);
     }
 
@@ -129,7 +129,7 @@ impl LedgerModel {
     /// What the index names to this number that waits to be matched, and the read units.
     pub fn unsettled(&self, number_hash: &str, limit: usize) -> (Vec<Key>, f64) {
         let (named, units) = self.table.query(UNSETTLED, number_hash, 0..=0, limit);
-        (named.into_iter().map(Item::key).collect(), units)
+        (named.into_iter().map(TableItem::key).collect(), units)
     }
 
     /// The row of a message.

@@ -20,9 +20,9 @@ use simulation::run::{Run, run, run_many};
 /// Exit status: 0 when every promise was kept, 1 when one was broken, 2 for wrong usage.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo simulate", args_conflicts_with_subcommands = true)]
-struct Options {
+struct SimulateOptions {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<SimulateCommand>,
     /// How many seeds to run
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     seeds: u64,
@@ -56,7 +56,7 @@ struct Options {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SimulateCommand {
     /// Measures how soon messages flow again when some trouble is over
     Recovery(RecoveryOptions),
     /// Leaves Africa's Talking without credit while messages wait, and says what that costs
@@ -102,10 +102,10 @@ fn sms_per_second(value: &str) -> Result<f64, &'static str> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = SimulateOptions::parse();
     let is_kept = match (&options.command, options.outage_days, options.seed) {
-        (Some(Command::Recovery(recovery)), ..) => recover(recovery),
-        (Some(Command::NoCredit { messages, hours }), ..) => no_credit(*messages, *hours),
+        (Some(SimulateCommand::Recovery(recovery)), ..) => recover(recovery),
+        (Some(SimulateCommand::NoCredit { messages, hours }), ..) => no_credit(*messages, *hours),
         (None, Some(days), _) => outage(days, &options),
         (None, None, Some(seed)) => replay(seed, &options),
         (None, None, None) => many(&options),
@@ -137,7 +137,7 @@ fn recover(options: &RecoveryOptions) -> bool {
     }
     figures
         .iter()
-        .all(recovery::Figures::are_within_their_limits)
+        .all(recovery::RecoveryFigures::are_within_their_limits)
 }
 
 /// Whether every message was sent once or has failed.
@@ -148,7 +148,7 @@ fn no_credit(messages: u32, hours: u32) -> bool {
 }
 
 /// Whether nothing was lost, doubled or left.
-fn outage(days: u32, options: &Options) -> bool {
+fn outage(days: u32, options: &SimulateOptions) -> bool {
     let report = outage::run(Outage {
         days,
         sms_per_second: options.sms_per_second,
@@ -160,7 +160,7 @@ fn outage(days: u32, options: &Options) -> bool {
 }
 
 /// Whether every promise was kept.
-fn many(options: &Options) -> bool {
+fn many(options: &SimulateOptions) -> bool {
     let seeds = options.seeds;
     let began = Instant::now();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -211,7 +211,7 @@ fn tell(run: &Run, broken: Option<Variant>) {
     );
 }
 
-fn replay(seed: u64, options: &Options) -> bool {
+fn replay(seed: u64, options: &SimulateOptions) -> bool {
     let run = run(seed, options.broken, true);
     if options.trace {
         let about = options.about.clone().or_else(|| {

@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use bridge::domain::status::Status;
 use bridge::ports::Response;
 use models::faults::Scope;
-use models::http::{self, Outcome, Request};
+use models::http::{self, ServerOutcome, ServerRequest};
 use models::medic::{
-    Fault, Medic, MessageState, NewReply, Outgoing, Over, Progress, Reaction, Reply, Step,
+    AutoReply, MedicFault, MedicModel, MessageState, NewReply, OutgoingMessage, Over, PostProgress,
+    PostStep, Reaction,
 };
 use serde_json::{Value, json};
 
@@ -75,8 +76,8 @@ pub enum PostDisposition {
 }
 
 /// Medic, and the way to it.
-pub struct MedicModel {
-    medic: Medic,
+pub struct MedicInWorld {
+    medic: MedicModel,
     /// What it does with requests.
     pub mode: Mode,
     /// What becomes of the next POSTs; by chance after that.
@@ -111,31 +112,31 @@ struct Open {
     slot: Rc<Slot<Response>>,
 }
 
-impl Deref for MedicModel {
-    type Target = Medic;
-    fn deref(&self) -> &Medic {
+impl Deref for MedicInWorld {
+    type Target = MedicModel;
+    fn deref(&self) -> &MedicModel {
         &self.medic
     }
 }
 
-impl DerefMut for MedicModel {
-    fn deref_mut(&mut self) -> &mut Medic {
+impl DerefMut for MedicInWorld {
+    fn deref_mut(&mut self) -> &mut MedicModel {
         &mut self.medic
     }
 }
 
-impl Default for MedicModel {
+impl Default for MedicInWorld {
     fn default() -> Self {
-        let mut medic = Medic::new(MEDIC_USER, MEDIC_PASSWORD);
+        let mut medic = MedicModel::new(MEDIC_USER, MEDIC_PASSWORD);
         for (fault, text) in [
-            (Fault::PoisonMessage, POISON),
-            (Fault::CrashingMessage, CRASHER),
-            (Fault::ThrowingMessage, THROWER),
-            (Fault::FilteredMessage, FILTERED),
+            (MedicFault::PoisonMessage, POISON),
+            (MedicFault::CrashingMessage, CRASHER),
+            (MedicFault::ThrowingMessage, THROWER),
+            (MedicFault::FilteredMessage, FILTERED),
         ] {
             medic.faults.set(fault, Scope::Matching(text.to_owned()));
         }
-        medic.reply = Reply::with(|stored, copies| {
+        medic.reply = AutoReply::with(|stored, copies| {
             let id = format!("reply-to-{}", stored.id);
             let content = format!("{} {id}", crate::plan::SECRET_TEXT);
             // A second reply has another id than the first.
@@ -159,10 +160,10 @@ impl Default for MedicModel {
     }
 }
 
-impl MedicModel {
+impl MedicInWorld {
     /// Medic wants this sent.
     pub fn wants(&mut self, id: &str, to: &str, content: &str) {
-        self.send(Outgoing::new(id, to, content, 0));
+        self.send(OutgoingMessage::new(id, to, content, 0));
     }
 }
 
@@ -197,11 +198,11 @@ pub fn post(
     let mut medic = world.medic.borrow_mut();
     let full_disk = disposition == PostDisposition::FullDisk;
     if full_disk {
-        medic.faults.set(Fault::FullDisk, Scope::Next(1));
+        medic.faults.set(MedicFault::FullDisk, Scope::Next(1));
     }
     let received = medic.receive(&request(login, body), world.now_ms());
     if full_disk {
-        medic.faults.clear(Fault::FullDisk);
+        medic.faults.clear(MedicFault::FullDisk);
     }
     let post = received.post.expect("a POST has a number");
     if let Reaction::Done(outcome) = received.reaction {
@@ -221,9 +222,9 @@ pub fn post(
     slot
 }
 
-fn request([user, password]: &[String; 2], body: &str) -> Request {
+fn request([user, password]: &[String; 2], body: &str) -> ServerRequest {
     let login = STANDARD.encode(format!("{user}:{password}"));
-    Request::new("POST", "/api/sms")
+    ServerRequest::new("POST", "/api/sms")
         .with_header("authorization", &format!("Basic {login}"))
         .with_header("accept", "application/json")
         .with_header("content-type", "application/json")
@@ -357,10 +358,12 @@ fn answer(status: u16, body: &Value) -> Response {
 }
 
 /// What a client makes of what it gets.
-pub(crate) fn response(outcome: Outcome) -> Response {
+pub(crate) fn response(outcome: ServerOutcome) -> Response {
     match outcome {
-        Outcome::Response(http::Response { status, body, .. }) => Response::Answer { status, body },
-        Outcome::Silence | Outcome::Closed => Response::NoAnswer,
+        ServerOutcome::Response(http::ServerResponse { status, body, .. }) => {
+            Response::Answer { status, body }
+        }
+        ServerOutcome::Silence | ServerOutcome::Closed => Response::NoAnswer,
     }
 }
 
@@ -390,15 +393,15 @@ fn take(world: &Rc<World>, number: u64) {
         world.note(|| format!("Medic stores {}", message.id));
     }
     match progress {
-        Progress::Hangs { until_ms } => {
+        PostProgress::Hangs { until_ms } => {
             let at_ms = until_ms + world.random.between(1, 400);
             world.at_time(at_ms, move |world| take(world, number));
         }
-        Progress::Behind => world.after(50, move |world| take(world, number)),
-        Progress::Done { step, .. } => {
-            if step == Step::Update && had_failed {
+        PostProgress::Behind => world.after(50, move |world| take(world, number)),
+        PostProgress::Done { step, .. } => {
+            if step == PostStep::Update && had_failed {
                 world.count(|| "Medic: fails on a message".to_owned());
-            } else if step == Step::Update {
+            } else if step == PostStep::Update {
                 for update in medic.applied(post) {
                     world.note(|| format!("Medic is told {} {}", update.id, update.status));
                 }
@@ -406,11 +409,11 @@ fn take(world: &Rc<World>, number: u64) {
             drop(medic);
             next(world, number);
         }
-        Progress::Ended(outcome) => {
+        PostProgress::Ended(outcome) => {
             drop(medic);
             finish(world, number, outcome);
         }
-        Progress::Crashed(over) => {
+        PostProgress::Crashed(over) => {
             let over = match over {
                 Over::Message => "message",
                 Over::Status => "status",
@@ -419,11 +422,11 @@ fn take(world: &Rc<World>, number: u64) {
             medic.open.remove(&number);
             medic.end(post);
         }
-        Progress::Gone => {}
+        PostProgress::Gone => {}
     }
 }
 
-fn finish(world: &Rc<World>, number: u64, outcome: Outcome) {
+fn finish(world: &Rc<World>, number: u64, outcome: ServerOutcome) {
     let mut medic = world.medic.borrow_mut();
     let Some(open) = medic.open.remove(&number) else {
         return;

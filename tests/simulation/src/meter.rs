@@ -38,7 +38,7 @@ const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// What a function has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct FunctionUsage {
     /// Requests to the HTTP API.
     pub http_requests: u64,
     /// Invocations.
@@ -57,7 +57,7 @@ pub struct Usage {
     pub log_bytes: u64,
 }
 
-impl Usage {
+impl FunctionUsage {
     fn without_lambda_time_usd(&self) -> f64 {
         let millions = |count: u64, price: f64| count as f64 / MILLION * price;
         millions(self.http_requests, prices::HTTP_API_REQUESTS)
@@ -84,7 +84,7 @@ impl Usage {
     }
 }
 
-impl Sub for Usage {
+impl Sub for FunctionUsage {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
@@ -103,16 +103,16 @@ impl Sub for Usage {
 
 /// What all functions have used.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(BTreeMap<Function, Usage>);
+pub struct FunctionMeter(BTreeMap<Function, FunctionUsage>);
 
-impl Meter {
+impl FunctionMeter {
     /// What a function has used so far.
-    pub fn of(&self, function: Function) -> Usage {
+    pub fn of(&self, function: Function) -> FunctionUsage {
         self.0.get(&function).copied().unwrap_or_default()
     }
 
     /// Where to add what a function uses.
-    pub fn add(&mut self, function: Function) -> &mut Usage {
+    pub fn add(&mut self, function: Function) -> &mut FunctionUsage {
         self.0.entry(function).or_default()
     }
 }

@@ -20,7 +20,7 @@ use crate::plan::{SECRET_NUMBERS, SECRET_TEXT};
 use crate::promises;
 use crate::world::{BEGIN_MS, MINUTE_MS, QueueName, Settings, World};
 pub use no_credit::{NoCredit, NoCreditReport, run_no_credit};
-pub use report::{Costs, Drain, Ends, Report, Waiting};
+pub use report::{Backlog, FinalCounts, OutageCosts, OutageDrain, OutageReport};
 
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
@@ -50,7 +50,7 @@ pub struct Outage {
 }
 
 /// Lets it happen.
-pub fn run(outage: Outage) -> Report {
+pub fn run(outage: Outage) -> OutageReport {
     let world = World::new(1, Settings::default());
     let back_ms = BEGIN_MS + i64::from(outage.days) * DAY_MS;
     {
@@ -62,7 +62,7 @@ pub fn run(outage: Outage) -> Report {
             medic.mode = Mode::Down;
         }
     }
-    let phones = Phones::begin(&world, &outage);
+    let phones = Senders::begin(&world, &outage);
     world.run_until(back_ms);
 
     let waiting = waiting(&world);
@@ -77,12 +77,12 @@ pub fn run(outage: Outage) -> Report {
     while promises::at_rest(&world).is_err() && world.now_ms() < caught_up_ms + DAY_MS {
         world.run_until(world.now_ms() + MINUTE_MS);
     }
-    let report = Report {
+    let report = OutageReport {
         outage,
         waiting,
         drain: drained(&world, &phones, back_ms, caught_up_ms),
         ends: ends(&world),
-        costs: Costs {
+        costs: OutageCosts {
             taking_in,
             trying,
             draining,
@@ -93,13 +93,13 @@ pub fn run(outage: Outage) -> Report {
 }
 
 /// Everybody who sends.
-struct Phones {
+struct Senders {
     between_ms: f64,
     senders: i64,
     sending: Cell<bool>,
 }
 
-impl Phones {
+impl Senders {
     fn begin(world: &Rc<World>, outage: &Outage) -> Rc<Self> {
         let phones = Rc::new(Self {
             between_ms: 1000.0 / outage.sms_per_second,
@@ -166,25 +166,25 @@ fn is_poll(body: &str) -> bool {
     matches!(decode(body), Ok(ExchangeMessage::Poll))
 }
 
-fn waiting(world: &World) -> Waiting {
+fn waiting(world: &World) -> Backlog {
     let exchange = world.queue(QueueName::Exchange).borrow();
     let polls = exchange.messages().filter(|m| is_poll(&m.body)).count();
     let receives = exchange.messages().map(|message| message.receives);
-    Waiting {
+    Backlog {
         sms: exchange.messages().count() - polls,
         polls,
         most_receives: receives.max().unwrap_or(0),
     }
 }
 
-fn drained(world: &World, phones: &Phones, back_ms: i64, caught_up_ms: i64) -> Drain {
+fn drained(world: &World, phones: &Senders, back_ms: i64, caught_up_ms: i64) -> OutageDrain {
     let medic = world.medic.borrow();
     let drain = back_ms..=caught_up_ms;
     let in_drain = medic.log.iter().filter(|post| drain.contains(&post.at_ms));
     let posts: Vec<_> = in_drain.collect();
     let brings_nothing = |messages: &[String]| messages.is_empty();
     let empty = posts.iter().filter(|post| brings_nothing(&post.messages));
-    Drain {
+    OutageDrain {
         first_post_ms: posts.first().map(|post| post.at_ms - back_ms),
         took_ms: caught_up_ms - back_ms,
         posts: posts.len(),
@@ -194,7 +194,7 @@ fn drained(world: &World, phones: &Phones, back_ms: i64, caught_up_ms: i64) -> D
     }
 }
 
-fn ends(world: &Rc<World>) -> Ends {
+fn ends(world: &Rc<World>) -> FinalCounts {
     let now_ms = world.now_ms();
     let exchange = world.queue(QueueName::Exchange).borrow();
     let is_stale = |sent_at_ms: i64| now_ms - sent_at_ms > STALE_POLL_MS;
@@ -212,7 +212,7 @@ fn ends(world: &Rc<World>) -> Ends {
     let accepted: BTreeSet<&str> = accepted.map(|sms| sms.id.as_str()).collect();
     let copies: Vec<usize> = accepted.iter().map(|id| medic.copies(id)).collect();
     let is_lost = |id: &&&str| medic.copies(id) == 0 && !dead_letter.contains_key(**id);
-    Ends {
+    FinalCounts {
         accepted: accepted.len(),
         stored_once: copies.iter().filter(|copies| **copies == 1).count(),
         stored_twice: copies.iter().filter(|copies| **copies > 1).count(),

@@ -1,13 +1,14 @@
 //! What happens in a run by its seed: who sends what, what goes wrong how often, and when.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::UnknownOutcomePolicy;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
 use bridge::wire::queue_messages::{DeadLetter, decode};
 
-use crate::africas_talking::{self, Account, Verdict};
+use crate::africas_talking::{self, Account, SendDecision};
 use crate::broken::Variant;
 use crate::faults::Rates;
 use crate::lambda::{self, Function};
@@ -32,9 +33,9 @@ pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
     };
     if random.chance(150_000) {
         settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
-        settings.rules.max_age_ms = random.between(1, 4) * 60 * MINUTE_MS;
+        settings.rules.max_age = Duration::from_hours(1) * random.between(1, 4) as u32;
     } else if random.chance(150_000) {
-        settings.rules.max_age_ms = random.between(1, 3) * 60 * MINUTE_MS;
+        settings.rules.max_age = Duration::from_hours(1) * random.between(1, 3) as u32;
     }
     if random.chance(200_000) {
         // Low enough that a robot meets it soon.
@@ -302,10 +303,10 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
         }
         9 => {
             let cause = *world.random.pick(&[
-                Verdict::Rejected(402),
-                Verdict::Rejected(405),
-                Verdict::NoRecipient("InvalidSenderId"),
-                Verdict::Http(401, false),
+                SendDecision::Rejected(402),
+                SendDecision::Rejected(405),
+                SendDecision::NoRecipient("InvalidSenderId"),
+                SendDecision::Http(401, false),
             ]);
             world.africas_talking.borrow_mut().account = Account::Failing(cause);
             "the account is in trouble"
@@ -313,9 +314,9 @@ fn begin_failure(world: &Rc<World>, kind: i64, to_ms: i64) {
         10 => {
             let taken = world.random.chance(500_000);
             let sick = *world.random.pick(&[
-                Verdict::Http(503, taken),
-                Verdict::NoAnswer(taken),
-                Verdict::Code500(taken),
+                SendDecision::Http(503, taken),
+                SendDecision::NoAnswer(taken),
+                SendDecision::Code500(taken),
             ]);
             world.africas_talking.borrow_mut().account = Account::Failing(sick);
             "Africa's Talking does not answer"

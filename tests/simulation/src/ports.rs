@@ -3,11 +3,13 @@
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use bridge::digest::hmac_hex;
 use bridge::domain::backoff::RandomSource;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
+use bridge::domain::time::{Timestamp, millis};
 use bridge::log::{EventLog, Invocation, LogEvent, Origin};
 use bridge::ports::{
     AfricasTalking, Clock, CredentialsError, Key, KeyedHash, LedgerError, LedgerStore, Medic,
@@ -19,7 +21,7 @@ use bridge::secrets::credentials::{
 };
 
 use crate::executor::{Slot, TaskId};
-use crate::faults::{Call, Death, Disposition};
+use crate::faults::{CallDisposition, Death, PortCall};
 use crate::lambda::{self, Function};
 use crate::plan::SECRET_KEY;
 use crate::queue::BATCH;
@@ -91,35 +93,35 @@ impl Ctx {
     }
 
     /// A call. `None` when it fails.
-    async fn call<T>(&self, call: Call, effect: impl FnOnce() -> T) -> Option<T> {
+    async fn call<T>(&self, call: PortCall, effect: impl FnOnce() -> T) -> Option<T> {
         let world = &self.world;
         let disposition = world.faults.disposition(self.function, call, &world.random);
-        if disposition != Disposition::Fine {
+        if disposition != CallDisposition::Fine {
             world.count(|| format!("{} {call:?}: {disposition:?}", self.function.name()));
             world.note(|| format!("#{} {call:?} {disposition:?}", self.task.get()));
         }
         // Whoever calls Medic or Africa's Talking has set a time to that, connecting included.
-        let is_outside = matches!(call, Call::Post | Call::Sms);
+        let is_outside = matches!(call, PortCall::Post | PortCall::Sms);
         self.pass(if is_outside { 4_000 } else { i64::MAX }).await;
         match disposition {
-            Disposition::FailsBefore => return None,
-            Disposition::DiesBefore => world.die(self.task.get()).await,
-            Disposition::Slow(wait_ms) => world.sleep(wait_ms).await,
+            CallDisposition::FailsBefore => return None,
+            CallDisposition::DiesBefore => world.die(self.task.get()).await,
+            CallDisposition::Slow(wait_ms) => world.sleep(wait_ms).await,
             _ => {}
         }
         let result = effect();
-        if let Disposition::AnswersSlowly(wait_ms) = disposition {
+        if let CallDisposition::AnswersSlowly(wait_ms) = disposition {
             world.sleep(wait_ms).await;
         }
-        if disposition == Disposition::DiesAfter {
+        if disposition == CallDisposition::DiesAfter {
             world.die(self.task.get()).await;
         }
         self.pass(i64::MAX).await;
-        (disposition != Disposition::FailsAfter).then_some(result)
+        (disposition != CallDisposition::FailsAfter).then_some(result)
     }
 
     /// The call is about this: whether or not the function survives that.
-    async fn touches(&self, call: Call, about: impl FnOnce() -> String) {
+    async fn touches(&self, call: PortCall, about: impl FnOnce() -> String) {
         let world = &self.world;
         let Some(death) = world.faults.death(self.function, call, about) else {
             return;
@@ -167,7 +169,7 @@ impl Queue for SimQueue {
             let batch: Vec<NewMessage> = rest.by_ref().take(BATCH).collect();
             let count = batch.len();
             self.ctx.world.uses_queue(self.ctx.function, self.name);
-            let sent = self.ctx.call(Call::Send, || {
+            let sent = self.ctx.call(PortCall::Send, || {
                 batch
                     .into_iter()
                     .map(|message| self.send_one(message))
@@ -184,7 +186,7 @@ impl Queue for SimQueue {
         for batch in records.chunks(BATCH) {
             let world = &self.ctx.world;
             world.uses_queue(self.ctx.function, self.name);
-            let hidden = self.ctx.call(Call::ChangeVisibility, || {
+            let hidden = self.ctx.call(PortCall::ChangeVisibility, || {
                 let mut queue = world.queue(self.name).borrow_mut();
                 batch
                     .iter()
@@ -243,8 +245,8 @@ pub struct SimLedger(pub Rc<Ctx>);
 impl LedgerStore for SimLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
-        self.0.touches(Call::Read, || format!("{keys:?}")).await;
-        let rows = self.0.call(Call::Read, || {
+        self.0.touches(PortCall::Read, || format!("{keys:?}")).await;
+        let rows = self.0.call(PortCall::Read, || {
             let (rows, units) = world.ledger.borrow().read(keys);
             self.reads(units);
             rows
@@ -261,8 +263,8 @@ impl LedgerStore for SimLedger {
                 writes.iter().map(|w| w.row.key()).collect::<Vec<_>>()
             )
         };
-        self.0.touches(Call::Write, about).await;
-        let written = self.0.call(Call::Write, || {
+        self.0.touches(PortCall::Write, about).await;
+        let written = self.0.call(PortCall::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
                 return Ok(Written::Conflict);
@@ -297,7 +299,7 @@ impl LedgerStore for SimLedger {
 
     async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
         let world = &self.0.world;
-        let named = self.0.call(Call::Unsettled, || {
+        let named = self.0.call(PortCall::Unsettled, || {
             let (named, units) = world.ledger.borrow().unsettled(number_hash, limit);
             self.reads(units);
             named
@@ -318,7 +320,7 @@ impl SimLedger {
     /// What the index names, with the rows as it remembers them.
     pub async fn named(&self, limit: usize) -> Result<Vec<MessageRow>, LedgerError> {
         let world = &self.0.world;
-        let named = self.0.call(Call::Unreported, || {
+        let named = self.0.call(PortCall::Unreported, || {
             let (named, units) = world.ledger.borrow().unreported(limit);
             self.reads(units);
             named
@@ -338,9 +340,9 @@ impl Medic for SimMedic {
         credentials(world)?;
         let fields = [MEDIC_USERNAME, MEDIC_PASSWORD];
         let login = self.0.credentials.fields(fields).await?;
-        let timeout_ms = world.settings.post_timeout_ms;
-        self.0.touches(Call::Post, || body.clone()).await;
-        let sent = self.0.call(Call::Post, || {
+        let timeout_ms = millis(world.settings.post_timeout);
+        self.0.touches(PortCall::Post, || body.clone()).await;
+        let sent = self.0.call(PortCall::Post, || {
             world.note(|| format!("#{} posts {body}", self.0.task.get()));
             if !self.0.is_confirmed.get() {
                 world.count(|| POST_UNCONFIRMED.to_owned());
@@ -360,8 +362,8 @@ impl AfricasTalking for SimAfricasTalking {
         credentials(world)?;
         let [api_key] = self.0.credentials.fields([AFRICASTALKING_API_KEY]).await?;
         let task = self.0.task.get();
-        self.0.touches(Call::Sms, || sms.text.to_owned()).await;
-        let sent = self.0.call(Call::Sms, || {
+        self.0.touches(PortCall::Sms, || sms.text.to_owned()).await;
+        let sent = self.0.call(PortCall::Sms, || {
             africas_talking::send(world, task, &api_key, &sms)
         });
         Ok(self.0.response(sent.await).await)
@@ -401,7 +403,7 @@ pub struct SimSecret(pub Rc<Ctx>);
 impl SecretStore for SimSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
         let world = &self.0.world;
-        let secret = self.0.call(Call::Secret, || {
+        let secret = self.0.call(PortCall::Secret, || {
             world.count(|| "the secret is read".to_owned());
             world.secret.borrow().clone()
         });
@@ -418,18 +420,21 @@ impl SecretStore for SimCredentials {
     async fn fetch(&self) -> Result<String, SecretError> {
         let gone = || SecretError("its environment is gone".to_owned());
         let ctx = self.0.upgrade().ok_or_else(gone)?;
-        let secret = ctx.call(Call::Credentials, || ctx.world.credentials.borrow().clone());
+        let secret = ctx.call(PortCall::Credentials, || {
+            ctx.world.credentials.borrow().clone()
+        });
         let no_answer = || SecretError("no answer".to_owned());
         secret.await.ok_or_else(no_answer)
     }
 }
 
 impl Clock for SimCredentials {
-    fn now_ms(&self) -> i64 {
-        self.0.upgrade().map_or(0, |ctx| ctx.now_ms())
+    fn now(&self) -> Timestamp {
+        let ctx = self.0.upgrade();
+        Timestamp::from_millis(ctx.map_or(0, |ctx| ctx.now_ms()))
     }
 
-    async fn pause(&self, _: u64) {}
+    async fn pause(&self, _: Duration) {}
 }
 
 /// Hashes under the key that the callbacks hash with.
@@ -438,10 +443,10 @@ pub struct SimHash(pub Rc<Ctx>);
 impl KeyedHash for SimHash {
     async fn hash(&self, text: &str) -> Result<String, SecretError> {
         let key = format!("{SECRET_KEY}-1");
-        self.0.touches(Call::Secret, || text.to_owned()).await;
-        let hash = self
-            .0
-            .call(Call::Secret, || hmac_hex(key.as_bytes(), text.as_bytes()));
+        self.0.touches(PortCall::Secret, || text.to_owned()).await;
+        let hash = self.0.call(PortCall::Secret, || {
+            hmac_hex(key.as_bytes(), text.as_bytes())
+        });
         hash.await
             .ok_or_else(|| SecretError("no answer".to_owned()))
     }
@@ -451,13 +456,12 @@ impl KeyedHash for SimHash {
 pub struct SimRuntime(pub Rc<Ctx>);
 
 impl Clock for SimRuntime {
-    fn now_ms(&self) -> i64 {
-        self.0.now_ms()
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.now_ms())
     }
 
-    async fn pause(&self, milliseconds: u64) {
-        let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
-        self.0.world.sleep(milliseconds).await;
+    async fn pause(&self, span: Duration) {
+        self.0.world.sleep(millis(span)).await;
     }
 }
 
@@ -479,7 +483,7 @@ impl EventLog for SimRuntime {
                 cold_start: false,
             }),
         };
-        let line = event.to_line(&origin, self.0.now_ms());
+        let line = event.to_line(&origin, Timestamp::from_millis(self.0.now_ms()));
         if matches!(event, LogEvent::ReportMatched { .. }) {
             self.0.world.matching_report_came(&line);
         }

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use bridge::domain::exchange::QUARANTINE_MS;
+use bridge::domain::exchange::QUARANTINE;
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
+use bridge::domain::time::millis;
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{DeadLetter, ExchangeMessage, IncomingSms, decode};
-use models::medic::{MessageState, Outgoing};
+use models::medic::{MessageState, OutgoingMessage};
 
-use crate::africas_talking::{SendCall, Verdict};
-use crate::medic::{MedicModel, POISONS, status_of};
+use crate::africas_talking::{SendCall, SendDecision};
+use crate::medic::{MedicInWorld, POISONS, status_of};
 use crate::ports::POST_UNCONFIRMED;
-use crate::queue::Message;
+use crate::queue::QueuedMessage;
 use crate::world::{MINUTE_MS, QueueName, World};
 
 /// What the clocks of two invocations may differ by, in milliseconds.
@@ -154,8 +155,17 @@ fn incoming(world: &World) -> Vec<Breach> {
             found.push(breach(1, &sms.id, "is another text or sender in Medic"));
         }
     }
-    for body in world.dead.borrow().iter() {
-        found.push(breach(1, body, "was moved to a dead-letter queue by SQS"));
+    for body in world.expired.borrow().iter() {
+        if !matches!(
+            decode(body),
+            Ok(ExchangeMessage::Poll | ExchangeMessage::Continue)
+        ) {
+            found.push(breach(
+                1,
+                body,
+                "was dropped by SQS, because it was too old",
+            ));
+        }
     }
     found
 }
@@ -172,7 +182,9 @@ fn budget(world: &World) -> Option<Breach> {
         match decode(body) {
             Ok(ExchangeMessage::Quarantined(one)) => {
                 let id = one.sms.id.as_str().to_owned();
-                since_ms.entry(id).or_insert(one.quarantine.since_ms);
+                since_ms
+                    .entry(id)
+                    .or_insert(one.quarantine.since.as_millis());
             }
             Ok(ExchangeMessage::Incoming(sms)) if !seen.insert(sms.id.clone()) => excused += 1,
             _ => {}
@@ -264,7 +276,7 @@ impl Once {
 
 /// 2: what Medic offered was sent once; twice at most, if nobody could know; or it failed, with a
 /// reason.
-fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
+fn sent(world: &World, message: &OutgoingMessage) -> Vec<Breach> {
     let mut found = Vec::new();
     let at = world.africas_talking.borrow();
     let calls = at.calls_for(&message.id);
@@ -299,7 +311,8 @@ fn sent(world: &World, message: &Outgoing) -> Vec<Breach> {
             .iter()
             .rfind(|call| call.verdict.is_taken() || !call.verdict.is_clear());
         let too_soon = before.is_some_and(|before| {
-            call.at_ms - before.at_ms < world.settings.rules.resend_after_ms - CLOCKS_DIFFER_MS
+            let resend_after_ms = millis(world.settings.rules.resend_after);
+            call.at_ms - before.at_ms < resend_after_ms - CLOCKS_DIFFER_MS
         });
         if too_soon {
             found.push(breach(
@@ -357,7 +370,7 @@ fn is_heard(world: &World, call: &SendCall) -> bool {
 }
 
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.
-fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
+fn reported(world: &World, message: &OutgoingMessage) -> Vec<Breach> {
     let mut found = Vec::new();
     let history = message.history.iter();
     let reported: Vec<Status> = history.filter_map(|row| status_of(row.state)).collect();
@@ -382,8 +395,8 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
     for call in at.calls_for(&message.id) {
         let Some(at_id) = &call.at_id else { continue };
         let accepted = match call.verdict {
-            Verdict::Accepted(100) => Status::Pending,
-            Verdict::Accepted(102) => Status::Unsent,
+            SendDecision::Accepted(100) => Status::Pending,
+            SendDecision::Accepted(102) => Status::Unsent,
             _ => Status::Sent,
         };
         let known = row.at_ids.iter().any(|id| id.as_str() == at_id);
@@ -421,14 +434,14 @@ fn reported(world: &World, message: &Outgoing) -> Vec<Breach> {
 
 /// Whether this is poison in quarantine, about which nothing more can be learned: Medic has stored
 /// nothing since it failed last.
-fn rests_in_quarantine(medic: &MedicModel, message: &Message) -> bool {
+fn rests_in_quarantine(medic: &MedicInWorld, message: &QueuedMessage) -> bool {
     let Ok(ExchangeMessage::Quarantined(one)) = decode(&message.body) else {
         return false;
     };
     let is_poison = POISONS
         .iter()
         .any(|poison| one.sms.content.contains(poison));
-    let failed_at_ms = one.quarantine.until_ms - QUARANTINE_MS;
+    let failed_at_ms = (one.quarantine.until - QUARANTINE).as_millis();
     let last_stored_ms = medic.stored.last().map_or(0, |stored| stored.at_ms);
     is_poison && message.group != MEDIC_GROUP && last_stored_ms + CLOCKS_DIFFER_MS < failed_at_ms
 }
@@ -458,7 +471,7 @@ pub fn at_rest(world: &World) -> Result<(), (String, String)> {
             return waits(&message.body, &format!("waits in {name:?}"));
         }
     }
-    let refuses = |id: &str| medic.outgoing(id).is_some_and(Outgoing::is_failing);
+    let refuses = |id: &str| medic.outgoing(id).is_some_and(OutgoingMessage::is_failing);
     if let Some(message) = medic.waiting().find(|message| !refuses(&message.id)) {
         return waits(&message.id, "waits in Medic");
     }

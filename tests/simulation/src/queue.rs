@@ -2,40 +2,38 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Fifo, NewMessage, QueueError, Record};
-pub use models::sqs::{BATCH, Message};
-use models::sqs::{Outgoing, Queue, Received, SqsError};
+pub use models::sqs::{BATCH, QueuedMessage};
+use models::sqs::{MessageToSend, QueueModel, ReceivedMessage, SqsError};
 
 use crate::random::Random;
 
-/// So many receives, and the message moves to the dead-letter queue.
-pub const MAX_RECEIVES: u32 = 1_000;
-
 /// A queue.
-pub struct QueueModel(Queue);
+pub struct QueueInWorld(QueueModel);
 
-impl Deref for QueueModel {
-    type Target = Queue;
-    fn deref(&self) -> &Queue {
+impl Deref for QueueInWorld {
+    type Target = QueueModel;
+    fn deref(&self) -> &QueueModel {
         &self.0
     }
 }
 
-impl DerefMut for QueueModel {
-    fn deref_mut(&mut self) -> &mut Queue {
+impl DerefMut for QueueInWorld {
+    fn deref_mut(&mut self) -> &mut QueueModel {
         &mut self.0
     }
 }
 
-impl QueueModel {
+impl QueueInWorld {
     /// A standard queue.
     pub fn standard(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::standard(name, visibility_ms).with_max_receives(MAX_RECEIVES))
+        Self(QueueModel::standard(name, visibility_ms))
     }
 
     /// A FIFO queue with content-based deduplication.
     pub fn fifo(name: &str, visibility_ms: i64) -> Self {
-        Self(Queue::fifo(name, visibility_ms).with_max_receives(MAX_RECEIVES))
+        Self(QueueModel::fifo(name, visibility_ms))
     }
 
     /// Takes a message. `Ok` also when FIFO deduplication swallows it.
@@ -50,7 +48,7 @@ impl QueueModel {
                 deduplication_id,
             }) => (Some(group), Some(deduplication_id)),
         };
-        let message = Outgoing {
+        let message = MessageToSend {
             body: message.body,
             group,
             deduplication_id,
@@ -59,15 +57,15 @@ impl QueueModel {
     }
 
     /// Hands out up to so many messages, in an order by chance where there is none; and returns
-    /// those that move to the dead-letter queue.
+    /// those that were dropped because they are too old.
     pub fn receive(
         &mut self,
         now_ms: i64,
         limit: usize,
         random: &Random,
-    ) -> (Vec<Record>, Vec<Message>) {
-        let (received, dead) = self.0.receive(now_ms, limit, by_chance(random));
-        (received.into_iter().map(record).collect(), dead)
+    ) -> (Vec<Record>, Vec<QueuedMessage>) {
+        let (received, expired) = self.0.receive(now_ms, limit, by_chance(random));
+        (received.into_iter().map(record).collect(), expired)
     }
 
     /// Changes the visibility of a message that is in flight under this receipt.
@@ -97,13 +95,13 @@ fn refusal(error: SqsError) -> QueueError {
 }
 
 /// A message as the bridge's port hands it over.
-pub fn record(received: Received) -> Record {
+pub fn record(received: ReceivedMessage) -> Record {
     Record {
         message_id: received.message_id,
         receipt_handle: received.receipt_handle,
         body: received.body,
         receive_count: received.receive_count,
-        sent_at_ms: received.sent_at_ms,
+        sent_at: Timestamp::from_millis(received.sent_at_ms),
         group: received.group,
     }
 }

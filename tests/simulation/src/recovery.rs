@@ -12,21 +12,21 @@ mod traffic;
 use std::time::Duration;
 
 pub use report::{markdown, table, to_json, write};
-pub use rows::{Limits, ROWS, Row, Trouble};
+pub use rows::{ROWS, RecoveryLimits, RecoveryRow, Trouble};
 
 /// Seeds are measured side by side.
 const THREADS: u64 = 2;
 
 /// How long something took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wait {
+pub enum RecoveryTime {
     /// So long.
     Took(Duration),
     /// Longer than anybody looked.
     Never,
 }
 
-impl Wait {
+impl RecoveryTime {
     /// Whether it was no longer than this.
     pub fn is_within(self, limit: Duration) -> bool {
         self <= Self::Took(limit)
@@ -35,41 +35,41 @@ impl Wait {
 
 /// What one seed measured, from the end of the trouble on. What a row does not measure is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
+pub struct MeasuredRecovery {
     /// Until the first that had waited went through: an incoming message, an outgoing one and a
     /// delivery report, the latest of the three.
-    pub first: Option<Wait>,
+    pub first: Option<RecoveryTime>,
     /// Until what came right after the end went through.
-    pub new: Option<Wait>,
+    pub new: Option<RecoveryTime>,
     /// Until all that had waited went through.
-    pub all: Option<Wait>,
+    pub all: Option<RecoveryTime>,
 }
 
 /// The figure of one column over all seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figure {
+pub struct RecoveryFigure {
     /// In the middle of the seeds.
-    pub median: Wait,
+    pub median: RecoveryTime,
     /// The longest.
-    pub worst: Wait,
+    pub worst: RecoveryTime,
     /// The seed of the longest.
     pub worst_seed: u64,
     /// How long it may be, if that is promised.
     pub limit: Option<Duration>,
 }
 
-impl Figure {
+impl RecoveryFigure {
     /// Whether the worst is within the limit.
     pub fn is_within_its_limit(&self) -> bool {
         self.limit.is_none_or(|limit| self.worst.is_within(limit))
     }
 
     fn of(
-        measured: impl Iterator<Item = (u64, Option<Wait>)>,
+        measured: impl Iterator<Item = (u64, Option<RecoveryTime>)>,
         limit: Option<Duration>,
     ) -> Option<Self> {
         let waits = measured.filter_map(|(seed, wait)| Some((wait?, seed)));
-        let mut waits: Vec<(Wait, u64)> = waits.collect();
+        let mut waits: Vec<(RecoveryTime, u64)> = waits.collect();
         waits.sort_unstable();
         let (median, _) = *waits.get(waits.len() / 2)?;
         let (worst, worst_seed) = *waits.last()?;
@@ -84,20 +84,20 @@ impl Figure {
 
 /// The figures of one row.
 #[derive(Clone, Copy, Debug)]
-pub struct Figures {
+pub struct RecoveryFigures {
     /// The row.
-    pub row: &'static Row,
+    pub row: &'static RecoveryRow,
     /// How many seeds were measured.
     pub seeds: u64,
     /// The first of each kind that had waited.
-    pub first: Option<Figure>,
+    pub first: Option<RecoveryFigure>,
     /// What came right after the end.
-    pub new: Option<Figure>,
+    pub new: Option<RecoveryFigure>,
     /// All that had waited.
-    pub all: Option<Figure>,
+    pub all: Option<RecoveryFigure>,
 }
 
-impl Figures {
+impl RecoveryFigures {
     /// Whether every figure of the row is within its limit, and there is a figure for each limit.
     pub fn are_within_their_limits(&self) -> bool {
         let limits = &self.row.limits;
@@ -114,8 +114,8 @@ impl Figures {
 }
 
 /// Measures a row with so many seeds, from 1 on.
-pub fn measure(row: &'static Row, seeds: u64) -> Figures {
-    let measured: Vec<(u64, Measured)> = std::thread::scope(|scope| {
+pub fn measure(row: &'static RecoveryRow, seeds: u64) -> RecoveryFigures {
+    let measured: Vec<(u64, MeasuredRecovery)> = std::thread::scope(|scope| {
         let threads = (0..THREADS).map(|thread| {
             scope.spawn(move || {
                 let own = (1..=seeds).filter(|seed| seed % THREADS == thread);
@@ -127,10 +127,10 @@ pub fn measure(row: &'static Row, seeds: u64) -> Figures {
         let measured = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
         measured.flat_map(|one| one.expect("it ends")).collect()
     });
-    let column = |of: fn(&Measured) -> Option<Wait>, limit| {
-        Figure::of(measured.iter().map(|(seed, one)| (*seed, of(one))), limit)
+    let column = |of: fn(&MeasuredRecovery) -> Option<RecoveryTime>, limit| {
+        RecoveryFigure::of(measured.iter().map(|(seed, one)| (*seed, of(one))), limit)
     };
-    Figures {
+    RecoveryFigures {
         row,
         seeds,
         first: column(|one| one.first, row.limits.first),
@@ -140,6 +140,6 @@ pub fn measure(row: &'static Row, seeds: u64) -> Figures {
 }
 
 /// Measures a row with one seed.
-pub fn measure_one(row: &Row, seed: u64) -> Measured {
+pub fn measure_one(row: &RecoveryRow, seed: u64) -> MeasuredRecovery {
     staging::run(row, seed)
 }

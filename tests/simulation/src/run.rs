@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use bridge::domain::message::UnknownOutcomePolicy;
+use bridge::domain::time::millis;
 
 use crate::broken::Variant;
 use crate::medic::{POISONS, status_of};
@@ -129,7 +130,7 @@ fn bound_ms(world: &Rc<World>) -> i64 {
     let poison = i64::try_from(poison.count()).unwrap_or(0);
     let rules = &world.settings.rules;
     let policy_wait_ms = match rules.unknown_outcome {
-        UnknownOutcomePolicy::Hold => rules.max_age_ms,
+        UnknownOutcomePolicy::Hold => millis(rules.max_age),
         UnknownOutcomePolicy::ResendOnce => 0,
     };
     policy_wait_ms + REST_MS + poison * REST_AFTER_POISON_MS

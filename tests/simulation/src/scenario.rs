@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::handlers::webhook::Request;
 use bridge::ports::NewMessage;
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, encode};
 
-use crate::africas_talking::{self, Verdict, text_for};
-use crate::faults::{Call, Death, Killer};
+use crate::africas_talking::{self, SendDecision, text_for};
+use crate::faults::{Death, Killer, PortCall};
 use crate::lambda::{self, Function};
 use crate::medic::{Logged, PostDisposition, status_of};
 use crate::promises;
@@ -142,7 +143,7 @@ impl Scenario {
     }
 
     /// What becomes of the next requests to send.
-    pub fn verdicts(&self, verdicts: &[Verdict]) {
+    pub fn verdicts(&self, verdicts: &[SendDecision]) {
         self.africas_talking.borrow_mut().script.extend(verdicts);
     }
 
@@ -152,7 +153,7 @@ impl Scenario {
     }
 
     /// From now on, this call of a function ends it when it is about this.
-    pub fn kills(&self, function: Function, call: Call, marker: &str, death: Death) {
+    pub fn kills(&self, function: Function, call: PortCall, marker: &str, death: Death) {
         let killer = Killer {
             function,
             call,
@@ -181,7 +182,7 @@ impl Scenario {
             id: bridge::domain::ids::MedicMessageId::new(id).expect("an id"),
             to: PHONE.to_owned(),
             content: text_for(id),
-            first_offered_ms: self.now_ms(),
+            first_offered: Timestamp::from_millis(self.now_ms()),
         };
         let message = NewMessage {
             body: encode(&OutboxMessage::Send(sms)),

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::{Sending, SendingRules, UnknownOutcomePolicy};
 use bridge::domain::recipient_limit::RecipientLimits;
@@ -12,16 +13,16 @@ use bridge::ports::{Fifo, NewMessage};
 use bridge::wire::queue_messages::MEDIC_GROUP;
 use serde_json::{Value, json};
 
-use crate::africas_talking::AfricasTalkingModel;
+use crate::africas_talking::AfricasTalkingInWorld;
 use crate::broken::Variant;
 use crate::executor::{Executor, TaskId};
-use crate::faults::Faults;
+use crate::faults::SimFaults;
 use crate::lambda::{self, Function, Lambda};
 use crate::ledger::LedgerModel;
-use crate::medic::MedicModel;
-use crate::meter::{Meter, Usage};
+use crate::medic::MedicInWorld;
+use crate::meter::{FunctionMeter, FunctionUsage};
 use crate::plan::{SECRET_KEY, SECRET_NUMBERS, SECRET_TEXT};
-use crate::queue::QueueModel;
+use crate::queue::QueueInWorld;
 use crate::random::Random;
 
 /// When every run begins, in milliseconds since 1970.
@@ -54,11 +55,11 @@ pub enum QueueName {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Medic's time-out.
-    pub post_timeout_ms: i64,
+    pub post_timeout: Duration,
     /// For how long after that Medic may go on working.
-    pub grace_ms: i64,
+    pub grace: Duration,
     /// Africa's Talking's time-out.
-    pub call_timeout_ms: i64,
+    pub call_timeout: Duration,
     /// The rules of sending.
     pub rules: SendingRules,
     /// What one recipient may get.
@@ -74,14 +75,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            post_timeout_ms: 60_000,
-            grace_ms: 60_000,
-            call_timeout_ms: 30_000,
+            post_timeout: Duration::from_mins(1),
+            grace: Duration::from_mins(1),
+            call_timeout: Duration::from_secs(30),
             rules: SendingRules {
                 unknown_outcome: UnknownOutcomePolicy::ResendOnce,
-                resend_after_ms: 120_000,
-                max_age_ms: 72 * 60 * MINUTE_MS,
-                call_over_after_ms: 120_000,
+                resend_after: Duration::from_mins(2),
+                max_age: Duration::from_hours(72),
+                call_over_after: Duration::from_mins(2),
             },
             recipient_limit: RecipientLimits {
                 messages_per_hour: 60,
@@ -117,7 +118,7 @@ pub struct World {
     /// Chance.
     pub random: Random,
     /// What goes wrong.
-    pub faults: Faults,
+    pub faults: SimFaults,
     /// Time and tasks.
     pub executor: Executor,
     /// Functions.
@@ -125,17 +126,17 @@ pub struct World {
     /// The ledger.
     pub ledger: RefCell<LedgerModel>,
     /// Medic.
-    pub medic: RefCell<MedicModel>,
+    pub medic: RefCell<MedicInWorld>,
     /// Africa's Talking, and the phones behind it.
-    pub africas_talking: RefCell<AfricasTalkingModel>,
+    pub africas_talking: RefCell<AfricasTalkingInWorld>,
     /// The incoming key's secret.
     pub secret: RefCell<String>,
     /// The secret with the credentials for Medic and Africa's Talking.
     pub credentials: RefCell<String>,
     /// Whether the schedule sends its polls.
     pub polling: Cell<bool>,
-    /// Bodies that SQS moved to a dead-letter queue by itself.
-    pub dead: RefCell<Vec<String>>,
+    /// Bodies that SQS dropped because they were too old.
+    pub expired: RefCell<Vec<String>>,
     /// What was seen in the log or in a queue's attributes and must not be there.
     pub leaks: RefCell<Vec<String>>,
     /// Every line of the log, if steps are written down.
@@ -143,21 +144,21 @@ pub struct World {
     /// Since when a message is settled by evidence: nobody may send it after that.
     pub settled: RefCell<BTreeMap<String, i64>>,
     /// What AWS would have counted.
-    pub meter: RefCell<Meter>,
+    pub meter: RefCell<FunctionMeter>,
     /// How often what happened.
     pub counts: RefCell<BTreeMap<String, u64>>,
-    queues: [RefCell<QueueModel>; 6],
+    queues: [RefCell<QueueInWorld>; 6],
 }
 
 impl World {
     /// A world without faults, in which nothing is to happen yet.
     pub fn new(seed: u64, settings: Settings) -> Rc<Self> {
-        let mut exchange = QueueModel::fifo("exchange", 330_000);
+        let mut exchange = QueueInWorld::fifo("exchange", 330_000);
         exchange.group_lock = settings.variant != Some(Variant::TwoPosts);
         let world = Rc::new(Self {
             settings,
             random: Random::new(seed),
-            faults: Faults::default(),
+            faults: SimFaults::default(),
             executor: Executor::new(BEGIN_MS),
             lambda: RefCell::default(),
             ledger: RefCell::default(),
@@ -166,7 +167,7 @@ impl World {
             secret: RefCell::new(format!("{{\"key\":\"{SECRET_KEY}-1\"}}")),
             credentials: RefCell::new(credentials(MEDIC_PASSWORD, API_KEY)),
             polling: Cell::new(true),
-            dead: RefCell::default(),
+            expired: RefCell::default(),
             leaks: RefCell::default(),
             trace: RefCell::default(),
             settled: RefCell::default(),
@@ -174,11 +175,11 @@ impl World {
             counts: RefCell::default(),
             queues: [
                 RefCell::new(exchange),
-                RefCell::new(QueueModel::standard("outbox", 120_000)),
-                RefCell::new(QueueModel::standard("reports", 60_000)),
-                RefCell::new(QueueModel::fifo("exchange-dead-letter", 30_000)),
-                RefCell::new(QueueModel::standard("outbox-dead-letter", 30_000)),
-                RefCell::new(QueueModel::standard("reports-dead-letter", 30_000)),
+                RefCell::new(QueueInWorld::standard("outbox", 120_000)),
+                RefCell::new(QueueInWorld::standard("reports", 60_000)),
+                RefCell::new(QueueInWorld::fifo("exchange-dead-letter", 30_000)),
+                RefCell::new(QueueInWorld::standard("outbox-dead-letter", 30_000)),
+                RefCell::new(QueueInWorld::standard("reports-dead-letter", 30_000)),
             ],
         });
         world.after(1_000, poll);
@@ -186,7 +187,7 @@ impl World {
     }
 
     /// A queue.
-    pub fn queue(&self, name: QueueName) -> &RefCell<QueueModel> {
+    pub fn queue(&self, name: QueueName) -> &RefCell<QueueInWorld> {
         &self.queues[name as usize]
     }
 
@@ -219,7 +220,7 @@ impl World {
     }
 
     /// Meters what a function uses.
-    pub fn uses(&self, function: Function, add: impl FnOnce(&mut Usage)) {
+    pub fn uses(&self, function: Function, add: impl FnOnce(&mut FunctionUsage)) {
         add(self.meter.borrow_mut().add(function));
     }
 

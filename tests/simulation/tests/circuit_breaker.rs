@@ -1,17 +1,20 @@
 //! Trouble that is the whole account's: the circuit breaker is open, probed, and goes on by itself.
 
+use std::time::Duration;
+
 use bridge::domain::message::Sending;
 use bridge::domain::status::Status;
-use simulation::africas_talking::{Account, Verdict};
+use bridge::domain::time::millis;
+use simulation::africas_talking::{Account, SendDecision};
 use simulation::scenario::{OTHER_PHONE, Scenario};
 use simulation::world::{MINUTE_MS, Settings};
 
-const ACCOUNT_WIDE: [Verdict; 5] = [
-    Verdict::Rejected(402),
-    Verdict::Rejected(405),
-    Verdict::NoRecipient("InvalidSenderId"),
-    Verdict::Http(401, false),
-    Verdict::Http(403, false),
+const ACCOUNT_WIDE: [SendDecision; 5] = [
+    SendDecision::Rejected(402),
+    SendDecision::Rejected(405),
+    SendDecision::NoRecipient("InvalidSenderId"),
+    SendDecision::Http(401, false),
+    SendDecision::Http(403, false),
 ];
 
 #[test]
@@ -44,7 +47,7 @@ fn a_failure_of_the_account_opens_the_circuit_fails_none_and_alarms_once() {
 #[test]
 fn an_open_circuit_is_probed_by_one_message_at_a_time() {
     let scenario = Scenario::default();
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Rejected(405));
+    scenario.africas_talking.borrow_mut().account = Account::Failing(SendDecision::Rejected(405));
     scenario.wants("out-0");
     scenario.minutes(1);
     for n in 1..30 {
@@ -59,13 +62,13 @@ fn an_open_circuit_is_probed_by_one_message_at_a_time() {
 }
 
 /// No answer, or one that says nothing, whether or not the SMS goes out.
-const SICK: [Verdict; 6] = [
-    Verdict::Http(503, false),
-    Verdict::Http(503, true),
-    Verdict::NoAnswer(false),
-    Verdict::NoAnswer(true),
-    Verdict::Code500(false),
-    Verdict::Unreadable(false),
+const SICK: [SendDecision; 6] = [
+    SendDecision::Http(503, false),
+    SendDecision::Http(503, true),
+    SendDecision::NoAnswer(false),
+    SendDecision::NoAnswer(true),
+    SendDecision::Code500(false),
+    SendDecision::Unreadable(false),
 ];
 
 #[test]
@@ -86,7 +89,8 @@ fn an_hour_without_an_answer_opens_the_circuit_after_five_fails_none_and_alarms_
         let without_answer = at.calls.clone();
         drop(at);
         // Five in a row, with those that were under way when the fifth had no answer.
-        let policy_wait_ms = without_answer[4].at_ms + scenario.settings.call_timeout_ms + 5_000;
+        let policy_wait_ms =
+            without_answer[4].at_ms + millis(scenario.settings.call_timeout) + 5_000;
         let (first, probes): (Vec<_>, Vec<_>) = without_answer
             .iter()
             .partition(|call| call.at_ms < policy_wait_ms);
@@ -130,7 +134,7 @@ fn an_hour_without_an_answer_opens_the_circuit_after_five_fails_none_and_alarms_
 #[test]
 fn without_an_answer_and_with_nothing_new_what_is_in_doubt_probes_once_an_hour() {
     let scenario = Scenario::default();
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::NoAnswer(false));
+    scenario.africas_talking.borrow_mut().account = Account::Failing(SendDecision::NoAnswer(false));
     for n in 0..6 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
     }
@@ -156,7 +160,7 @@ fn without_an_answer_and_with_nothing_new_what_is_in_doubt_probes_once_an_hour()
 #[test]
 fn a_report_settles_what_is_in_doubt_also_while_the_circuit_breaker_is_open() {
     let scenario = Scenario::default();
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::NoAnswer(true));
+    scenario.africas_talking.borrow_mut().account = Account::Failing(SendDecision::NoAnswer(true));
     for n in 0..6 {
         scenario.wants_to(&format!("out-{n}"), &format!("+25470000000{n}"));
     }
@@ -178,9 +182,10 @@ fn a_report_settles_what_is_in_doubt_also_while_the_circuit_breaker_is_open() {
 #[test]
 fn what_waits_for_an_answer_of_africas_talking_expires_by_its_age() {
     let mut settings = Settings::default();
-    settings.rules.max_age_ms = 2 * 60 * MINUTE_MS;
+    settings.rules.max_age = Duration::from_hours(2);
     let scenario = Scenario::new(settings);
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Http(503, false));
+    scenario.africas_talking.borrow_mut().account =
+        Account::Failing(SendDecision::Http(503, false));
     for n in 0..30 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
     }
@@ -201,14 +206,14 @@ fn what_waits_for_an_answer_of_africas_talking_expires_by_its_age() {
 #[test]
 fn errors_for_one_recipient_and_errors_between_answers_open_no_circuit() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::Code500(false); 2]);
+    scenario.verdicts(&[SendDecision::Code500(false); 2]);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(scenario.reason("out-1").as_deref(), Some("outcome unknown"));
     // Of a campaign, every third call: five come together often, and never without an answer between.
     let campaign = (0..100).map(|n| match n % 3 {
-        0 => Verdict::Http(503, false),
-        _ => Verdict::Accepted(101),
+        0 => SendDecision::Http(503, false),
+        _ => SendDecision::Accepted(101),
     });
     scenario
         .africas_talking
@@ -227,17 +232,19 @@ fn errors_for_one_recipient_and_errors_between_answers_open_no_circuit() {
 #[test]
 fn another_failure_that_africas_talking_comes_back_with_keeps_the_same_circuit_open() {
     let scenario = Scenario::default();
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Http(503, false));
+    scenario.africas_talking.borrow_mut().account =
+        Account::Failing(SendDecision::Http(503, false));
     for n in 0..20 {
         scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
         scenario.seconds(30);
     }
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Rejected(405));
+    scenario.africas_talking.borrow_mut().account = Account::Failing(SendDecision::Rejected(405));
     scenario.minutes(30);
     assert_eq!(scenario.events("circuit_opened"), 1);
     assert!(scenario.was_written("insufficient_balance"));
     // A readable answer that is none of the account's does not end that one.
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Http(429, false));
+    scenario.africas_talking.borrow_mut().account =
+        Account::Failing(SendDecision::Http(429, false));
     scenario.minutes(60);
     assert_eq!(scenario.events("circuit_closed"), 0);
     scenario.africas_talking.borrow_mut().account = Account::Good;
@@ -249,9 +256,9 @@ fn another_failure_that_africas_talking_comes_back_with_keeps_the_same_circuit_o
 #[test]
 fn what_waits_for_the_circuit_expires_by_its_age_and_is_not_sent_afterwards() {
     let mut settings = Settings::default();
-    settings.rules.max_age_ms = 2 * 60 * MINUTE_MS;
+    settings.rules.max_age = Duration::from_hours(2);
     let scenario = Scenario::new(settings);
-    scenario.africas_talking.borrow_mut().account = Account::Failing(Verdict::Rejected(405));
+    scenario.africas_talking.borrow_mut().account = Account::Failing(SendDecision::Rejected(405));
     scenario.wants("out-1");
     scenario.minutes(110);
     scenario.wants_to("out-2", OTHER_PHONE);

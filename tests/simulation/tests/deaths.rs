@@ -1,6 +1,6 @@
 //! Records that end the function that processes them, each time.
 
-use simulation::faults::{Call, Death};
+use simulation::faults::{Death, PortCall};
 use simulation::lambda::Function;
 use simulation::promises;
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
@@ -13,7 +13,7 @@ const MINUTES: i64 = 30;
 fn a_record_that_ends_the_exchange_ends_it_each_time_and_is_not_lost() {
     let scenario = Scenario::default();
     let exchange = Function::MedicExchange;
-    scenario.kills(exchange, Call::Post, "\"in-killer\"", Death::Crash);
+    scenario.kills(exchange, PortCall::Post, "\"in-killer\"", Death::Crash);
     scenario.phone_sends("in-killer", PHONE, "one");
     scenario.minutes(MINUTES);
     assert!(
@@ -31,7 +31,7 @@ fn a_record_that_ends_the_exchange_ends_it_each_time_and_is_not_lost() {
 fn a_record_that_works_without_an_end_ends_with_the_time_out() {
     let scenario = Scenario::without_polls();
     let exchange = Function::MedicExchange;
-    scenario.kills(exchange, Call::Post, "\"in-killer\"", Death::TimeOut);
+    scenario.kills(exchange, PortCall::Post, "\"in-killer\"", Death::TimeOut);
     scenario.phone_sends("in-killer", PHONE, "one");
     scenario.seconds(295);
     assert_eq!(scenario.deaths(exchange), 0);
@@ -44,7 +44,7 @@ fn a_record_that_works_without_an_end_ends_with_the_time_out() {
 #[test]
 fn a_record_that_ends_the_sender_ends_it_each_time_and_is_not_lost() {
     // Before its claim, and after it.
-    for call in [Call::Secret, Call::Sms] {
+    for call in [PortCall::Secret, PortCall::Sms] {
         let scenario = Scenario::default();
         let sender = Function::OutboundSender;
         scenario.kills(sender, call, "out-killer", Death::Crash);
@@ -68,7 +68,7 @@ fn a_record_that_ends_the_recorder_ends_it_each_time_and_is_not_lost() {
     let row = scenario.ledger.borrow().message("out-1").cloned();
     let at_id = row.expect("it was sent").at_ids[0].clone();
     let recorder = Function::ReportRecorder;
-    scenario.kills(recorder, Call::Read, at_id.as_str(), Death::Crash);
+    scenario.kills(recorder, PortCall::Read, at_id.as_str(), Death::Crash);
     scenario.report("out-1", "Success");
     scenario.minutes(MINUTES);
     assert!(scenario.deaths(recorder) >= 2);

@@ -2,8 +2,8 @@
 //! nobody, an index that learns late, clocks that differ.
 
 use bridge::domain::status::Status;
-use simulation::africas_talking::Verdict;
-use simulation::faults::{Call, Disposition};
+use simulation::africas_talking::SendDecision;
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::random::ALWAYS;
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
@@ -21,14 +21,14 @@ fn deaths(scenario: &Scenario, function: Function) -> u64 {
 #[test]
 fn a_callback_that_waits_too_long_for_sqs_is_repeated_and_one_message() {
     for disposition in [
-        Disposition::Slow(TOO_LONG),
-        Disposition::AnswersSlowly(TOO_LONG),
+        CallDisposition::Slow(TOO_LONG),
+        CallDisposition::AnswersSlowly(TOO_LONG),
     ] {
         let scenario = Scenario::default();
         let function = Function::IncomingMessages;
         scenario
             .faults
-            .script(function, Call::Send, 0, disposition, 1);
+            .script(function, PortCall::Send, 0, disposition, 1);
         let good = "id=in-1&from=%2B254700000001&text=hello";
         assert!(scenario.call_with(function, good) >= 500, "{disposition:?}");
         assert_eq!(scenario.call_with(function, good), 200, "{disposition:?}");
@@ -39,11 +39,15 @@ fn a_callback_that_waits_too_long_for_sqs_is_repeated_and_one_message() {
 
 #[test]
 fn an_exchange_whose_port_is_slow_is_tried_again_and_stores_once() {
-    for call in [Call::ChangeVisibility, Call::Read, Call::Unreported] {
+    for call in [
+        PortCall::ChangeVisibility,
+        PortCall::Read,
+        PortCall::Unreported,
+    ] {
         for disposition in [
-            Disposition::Slow(5_000),
-            Disposition::Slow(TOO_LONG),
-            Disposition::AnswersSlowly(TOO_LONG),
+            CallDisposition::Slow(5_000),
+            CallDisposition::Slow(TOO_LONG),
+            CallDisposition::AnswersSlowly(TOO_LONG),
         ] {
             let scenario = Scenario::without_polls();
             let function = Function::MedicExchange;
@@ -51,7 +55,7 @@ fn an_exchange_whose_port_is_slow_is_tried_again_and_stores_once() {
             scenario.batch(&[("a", PHONE, "1"), ("b", PHONE, "2")]);
             scenario.rest(1);
             assert_eq!(scenario.stored(), ["a", "b"], "{call:?} {disposition:?}");
-            let too_long = u64::from(disposition != Disposition::Slow(5_000));
+            let too_long = u64::from(disposition != CallDisposition::Slow(5_000));
             assert_eq!(
                 deaths(&scenario, function),
                 too_long,
@@ -66,14 +70,14 @@ fn an_exchange_whose_port_is_slow_is_tried_again_and_stores_once() {
 fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
     let ports = [
         // The claim was not written, or was and nobody called.
-        (Call::Write, 0, Disposition::Slow(TOO_LONG)),
-        (Call::Write, 0, Disposition::AnswersSlowly(TOO_LONG)),
-        (Call::Read, 0, Disposition::Slow(TOO_LONG)),
-        (Call::Secret, 0, Disposition::Slow(TOO_LONG)),
+        (PortCall::Write, 0, CallDisposition::Slow(TOO_LONG)),
+        (PortCall::Write, 0, CallDisposition::AnswersSlowly(TOO_LONG)),
+        (PortCall::Read, 0, CallDisposition::Slow(TOO_LONG)),
+        (PortCall::Secret, 0, CallDisposition::Slow(TOO_LONG)),
         // Slow, but in time.
-        (Call::Write, 0, Disposition::Slow(5_000)),
-        (Call::Write, 1, Disposition::Slow(5_000)),
-        (Call::Read, 1, Disposition::Slow(5_000)),
+        (PortCall::Write, 0, CallDisposition::Slow(5_000)),
+        (PortCall::Write, 1, CallDisposition::Slow(5_000)),
+        (PortCall::Read, 1, CallDisposition::Slow(5_000)),
     ];
     for (call, skip, disposition) in ports {
         let scenario = Scenario::default();
@@ -86,10 +90,10 @@ fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
     }
     // The call is over and its answer in hand when the function has to end.
     let scenario = Scenario::default();
-    let slow = Disposition::Slow(TOO_LONG);
+    let slow = CallDisposition::Slow(TOO_LONG);
     scenario
         .faults
-        .script(Function::OutboundSender, Call::Write, 1, slow, 1);
+        .script(Function::OutboundSender, PortCall::Write, 1, slow, 1);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(deaths(&scenario, Function::OutboundSender), 1);
@@ -102,10 +106,10 @@ fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
 fn a_sender_that_has_waited_too_long_before_its_call_does_not_call() {
     let scenario = Scenario::default();
     // After this there is less left than a call may take.
-    let slow = Disposition::AnswersSlowly(50_000);
+    let slow = CallDisposition::AnswersSlowly(50_000);
     scenario
         .faults
-        .script(Function::OutboundSender, Call::Write, 0, slow, 1);
+        .script(Function::OutboundSender, PortCall::Write, 0, slow, 1);
     scenario.wants("out-1");
     scenario.rest(1);
     assert!(scenario.was_written("no time was left"));
@@ -117,9 +121,9 @@ fn a_sender_that_has_waited_too_long_before_its_call_does_not_call() {
 
 #[test]
 fn a_recorder_that_is_slow_is_repeated() {
-    for call in [Call::Read, Call::Write] {
+    for call in [PortCall::Read, PortCall::Write] {
         let scenario = Scenario::default();
-        let slow = Disposition::AnswersSlowly(TOO_LONG);
+        let slow = CallDisposition::AnswersSlowly(TOO_LONG);
         scenario
             .faults
             .script(Function::ReportRecorder, call, 0, slow, 1);
@@ -195,7 +199,7 @@ fn an_index_that_learns_late_delays_a_status_and_never_lowers_it() {
 #[test]
 fn matching_report_of_which_the_index_does_not_know_yet_settles_all_the_same() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::NoAnswer(true)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(true)]);
     // Neither the report nor the call need be in the index when the two meet; before the message would
     // be sent again, both are.
     scenario.faults.rates.borrow_mut().index_lags = ALWAYS;
@@ -215,11 +219,11 @@ fn clocks_that_differ_by_seconds_send_nothing_twice_and_nothing_too_soon() {
     let scenario = Scenario::default();
     scenario.faults.rates.borrow_mut().clock_wrong = ALWAYS;
     scenario.verdicts(&[
-        Verdict::NoAnswer(false),
-        Verdict::Http(503, false),
-        Verdict::NoAnswer(true),
-        Verdict::Accepted(101),
-        Verdict::Http(429, false),
+        SendDecision::NoAnswer(false),
+        SendDecision::Http(503, false),
+        SendDecision::NoAnswer(true),
+        SendDecision::Accepted(101),
+        SendDecision::Http(429, false),
     ]);
     for n in 0..12 {
         let number = format!("+25470000030{n}");

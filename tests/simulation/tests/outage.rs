@@ -2,7 +2,6 @@
 
 use simulation::meter::prices;
 use simulation::outage::{NoCredit, Outage, run, run_no_credit};
-use simulation::queue::MAX_RECEIVES;
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -24,12 +23,16 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
     let waiting = &report.waiting;
     assert_eq!(waiting.sms, 28_800);
     assert!((14_000..=14_400).contains(&waiting.polls), "{waiting:?}");
-    assert!(waiting.most_receives < MAX_RECEIVES - 50, "{waiting:?}");
+    // Far beyond the thousand receives that a redrive policy would allow.
+    assert!(
+        (15_000..19_500).contains(&waiting.most_receives),
+        "{waiting:?}"
+    );
     let drain = &report.drain;
     assert!(drain.empty_posts <= 2, "{drain:?}");
 
-    // It goes on within a quarter of an hour and its jitter, at about Medic's own pace.
-    assert!(drain.first_post_ms.unwrap() <= 18 * MINUTE_MS + 1_000);
+    // It goes on within a minute, at about Medic's own pace.
+    assert!(drain.first_post_ms.unwrap() <= MINUTE_MS);
     let at_medics_pace_ms = 100 * i64::try_from(waiting.sms).unwrap();
     let draining_ms = drain.took_ms - drain.first_post_ms.unwrap();
     assert!(draining_ms < 2 * at_medics_pace_ms, "{drain:?}");
@@ -39,12 +42,12 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
     assert!(first.unwrap() <= drain.took_ms + MINUTE_MS, "{drain:?}");
     assert!(later.unwrap() < first.unwrap(), "{drain:?}");
 
-    // One try in a quarter of an hour, whatever waits: three requests, no write.
+    // One try in less than a minute, whatever waits: three requests, no write.
     let trying = &report.costs.trying;
-    assert!((800..1_000).contains(&trying.invocations), "{trying:?}");
+    assert!((15_000..19_500).contains(&trying.invocations), "{trying:?}");
     assert!(trying.sqs_fifo <= 3 * trying.invocations + 3, "{trying:?}");
     assert_eq!((trying.write_units, trying.sqs_standard), (0, 0));
-    assert!(trying.usd_x86() < 0.01, "{trying:?}");
+    assert!(trying.usd_x86() < 0.2, "{trying:?}");
     assert!(trying.usd_arm() < trying.usd_x86());
     let taking_in = &report.costs.taking_in;
     // The last of them comes in the moment in which Medic is back.

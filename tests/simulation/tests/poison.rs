@@ -2,7 +2,7 @@
 //! good ones, and nothing waits behind them.
 
 use bridge::domain::status::Status;
-use simulation::africas_talking::Verdict;
+use simulation::africas_talking::SendDecision;
 use simulation::lambda::Function;
 use simulation::medic::PostDisposition;
 use simulation::promises::{dead_letters, ever_quarantined};
@@ -94,7 +94,7 @@ fn statuses_that_fail_do_not_take_the_messages_turn() {
     for message in &mut scenario.medic.borrow_mut().outgoing {
         message.refuses = Some(Status::Sent.medic_name());
     }
-    scenario.verdicts(&[Verdict::Accepted(101); 6]);
+    scenario.verdicts(&[SendDecision::Accepted(101); 6]);
     scenario.phone_sends("bad", PHONE, "FILTERED");
     scenario.minutes(6 * 60);
     assert_eq!(scenario.quarantined(), ["bad"]);
@@ -119,7 +119,7 @@ fn a_status_that_fails_is_no_proof_that_medic_stores_messages() {
     let scenario = Scenario::default();
     scenario.wants("out-1");
     scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.phone_sends("bad", PHONE, "POISON");
     scenario.minutes(40 * 60);
     assert!(dead_letters(&scenario).is_empty());
@@ -246,7 +246,7 @@ fn a_status_that_fails_alone_is_set_aside_for_an_hour_or_until_a_higher_one_come
     scenario.wants("out-1");
     scenario.wants_to("out-2", OTHER_PHONE);
     scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
-    scenario.verdicts(&[Verdict::Accepted(101), Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101), SendDecision::Accepted(101)]);
     scenario.minutes(5);
     scenario.phone_sends("in-1", THIRD_PHONE, "hello");
     scenario.minutes(30);
@@ -298,7 +298,7 @@ fn a_new_message_waits_for_seconds_only_behind_a_status_that_had_no_other_beside
     let scenario = Scenario::default();
     scenario.wants("out-1");
     scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.minutes(6 * 60);
     assert_eq!(scenario.events("status_refused"), 0);
     scenario.phone_sends("good", OTHER_PHONE, "good");
@@ -313,7 +313,7 @@ fn a_status_that_always_fails_is_alarmed_on_after_the_fifth_time_beside_others()
     let scenario = Scenario::default();
     scenario.wants("out-1");
     scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.minutes(24 * 60);
     let aside = scenario.events("status_set_aside");
     assert!((20..=26).contains(&aside), "{aside}");
@@ -340,7 +340,7 @@ fn a_status_that_is_refused_does_not_stand_before_the_others_when_they_are_repor
         scenario.wants_to(&format!("out-{n}"), &format!("+2547000002{n:02}"));
     }
     scenario.medic.borrow_mut().outgoing[0].refuses = Some(Status::Sent.medic_name());
-    scenario.verdicts(&[Verdict::Accepted(101); 12]);
+    scenario.verdicts(&[SendDecision::Accepted(101); 12]);
     // The messages are taken and acknowledged; then POSTs with statuses end without an answer until
     // one status is brought at a time.
     scenario.switch_on(Function::MedicExchange);

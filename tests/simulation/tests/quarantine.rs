@@ -1,8 +1,8 @@
 //! Messages that Medic fails on wait in quarantine, and nobody waits behind them.
 
 use bridge::domain::status::Status;
-use simulation::africas_talking::Verdict;
-use simulation::faults::{Call, Disposition};
+use simulation::africas_talking::SendDecision;
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::medic::{Logged, PostDisposition};
 use simulation::promises::{dead_letters, ever_quarantined};
@@ -117,7 +117,7 @@ fn a_status_that_always_fails_keeps_no_offer_away() {
         let scenario = Scenario::default();
         scenario.wants("out-1");
         scenario.medic.borrow_mut().outgoing[0].refuses = Some(fails_on.medic_name());
-        scenario.verdicts(&[Verdict::Accepted(code)]);
+        scenario.verdicts(&[SendDecision::Accepted(code)]);
         scenario.minutes(5);
         for n in 0..5 {
             let id = format!("other-{n}");
@@ -174,17 +174,17 @@ fn a_crash_at_every_step_of_a_quarantine_loses_nothing_and_doubles_nothing() {
     let function = Function::MedicExchange;
     let mut deaths = 0;
     for call in [
-        Call::Send,
-        Call::ChangeVisibility,
-        Call::Post,
-        Call::Write,
-        Call::Read,
+        PortCall::Send,
+        PortCall::ChangeVisibility,
+        PortCall::Post,
+        PortCall::Write,
+        PortCall::Read,
     ] {
         for disposition in [
-            Disposition::DiesBefore,
-            Disposition::DiesAfter,
-            Disposition::FailsBefore,
-            Disposition::FailsAfter,
+            CallDisposition::DiesBefore,
+            CallDisposition::DiesAfter,
+            CallDisposition::FailsBefore,
+            CallDisposition::FailsAfter,
         ] {
             for skip in 0..6 {
                 let scenario = Scenario::default();

@@ -1,7 +1,7 @@
 //! The recipient limit: storms and loops end at it, at exactly its count.
 
 use bridge::domain::status::Status;
-use simulation::faults::{Call, Disposition};
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::medic::REPLY;
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
@@ -97,7 +97,7 @@ fn senders_side_by_side_let_through_exactly_as_many_as_the_recipient_limit() {
 #[test]
 fn a_message_that_is_tried_again_counts_once() {
     let scenario = with_limits(3, 1_000);
-    scenario.verdicts(&[simulation::africas_talking::Verdict::Http(429, false); 9]);
+    scenario.verdicts(&[simulation::africas_talking::SendDecision::Http(429, false); 9]);
     for n in 0..4 {
         scenario.wants(&format!("out-{n}"));
     }
@@ -111,10 +111,10 @@ fn a_message_that_is_tried_again_counts_once() {
 fn a_message_that_was_claimed_and_not_called_for_counts_once() {
     let scenario = with_limits(1, 1_000);
     // After this there is less left than a call may take.
-    let slow = Disposition::AnswersSlowly(50_000);
+    let slow = CallDisposition::AnswersSlowly(50_000);
     scenario
         .faults
-        .script(Function::OutboundSender, Call::Write, 0, slow, 1);
+        .script(Function::OutboundSender, PortCall::Write, 0, slow, 1);
     scenario.wants("out-1");
     scenario.rest(1);
     assert!(scenario.was_written("no time was left"));

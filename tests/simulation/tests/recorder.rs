@@ -1,8 +1,8 @@
 //! `report-recorder`: reports in whatever order, however often.
 
 use bridge::domain::status::Status;
-use simulation::africas_talking::{self, Verdict};
-use simulation::faults::{Call, Disposition};
+use simulation::africas_talking::{self, SendDecision};
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::scenario::{PHONE, Scenario};
 use simulation::world::QueueName;
@@ -10,7 +10,7 @@ use simulation::world::QueueName;
 #[test]
 fn a_report_that_beats_the_send_answer_is_not_lost() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::AcceptedSlowly(20_000)]);
+    scenario.verdicts(&[SendDecision::AcceptedSlowly(20_000)]);
     scenario.wants("out-1");
     scenario.seconds(3);
     scenario.report("out-1", "Success");
@@ -66,7 +66,7 @@ fn a_failure_is_reported_with_its_reason_and_without_a_number_in_it() {
 #[test]
 fn a_status_that_nobody_knows_is_kept_and_counted_and_changes_nothing() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.wants("out-1");
     scenario.seconds(20);
     scenario.report("out-1", "Teleported");
@@ -110,9 +110,9 @@ fn a_recorder_that_dies_between_its_two_writes_is_repeated() {
     scenario.seconds(20);
     scenario.faults.script(
         Function::ReportRecorder,
-        Call::Write,
+        PortCall::Write,
         0,
-        Disposition::DiesAfter,
+        CallDisposition::DiesAfter,
         1,
     );
     scenario.report("out-1", "Success");

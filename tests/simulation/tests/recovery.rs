@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use simulation::recovery::{Figures, ROWS, Wait, measure, measure_one, table};
+use simulation::recovery::{ROWS, RecoveryFigures, RecoveryTime, measure, measure_one, table};
 
 /// Seeds for each row here; `cargo simulate recovery` takes more.
 const SEEDS: u64 = 12;
@@ -11,7 +11,7 @@ const SEEDS: u64 = 12;
 fn messages_flow_again_within_the_limit_of_every_row_that_is_asserted() {
     let asserted = ROWS.iter().filter(|row| row.is_asserted);
     let figures: Vec<_> = asserted.map(|row| measure(row, SEEDS)).collect();
-    let are_within = figures.iter().all(Figures::are_within_their_limits);
+    let are_within = figures.iter().all(RecoveryFigures::are_within_their_limits);
     assert!(are_within, "\n{}", table(&figures));
 }
 
@@ -22,7 +22,10 @@ fn every_row_has_messages_that_wait_and_none_waits_for_ever() {
         let measured = measure_one(row, 1);
         let columns = [measured.first, measured.new, measured.all];
         assert!(columns.iter().any(Option::is_some), "{}", row.name);
-        let is_through = columns.iter().flatten().all(|wait| *wait != Wait::Never);
+        let is_through = columns
+            .iter()
+            .flatten()
+            .all(|wait| *wait != RecoveryTime::Never);
         assert!(is_through, "{}: {measured:?}", row.name);
     }
 }

@@ -4,13 +4,14 @@
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::ports::Row;
-use simulation::africas_talking::{self, Verdict};
+use simulation::africas_talking::{self, SendDecision};
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 
 /// A message of which nobody knows whether Africa's Talking took it.
 fn unknown(scenario: &Scenario, id: &str, to: &str, was_taken: bool) {
-    scenario.verdicts(&[Verdict::NoAnswer(was_taken)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(was_taken)]);
     scenario.wants_to(id, to);
     scenario.poll();
     scenario.seconds(50);
@@ -36,7 +37,7 @@ fn matching_report_is_believed_only_when_no_answer_can_come_any_more() {
 #[test]
 fn two_unknown_messages_to_one_number_match_nothing_and_each_follows_the_policy() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::NoAnswer(true), Verdict::NoAnswer(false)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(true), SendDecision::NoAnswer(false)]);
     scenario.wants("out-1");
     scenario.wants("out-2");
     scenario.seconds(60);
@@ -81,7 +82,7 @@ fn the_report_of_the_first_attempt_after_the_resend_is_joined_with_the_seconds()
     let scenario = Scenario::default();
     unknown(&scenario, "out-1", PHONE, true);
     let first = scenario.africas_talking.borrow().calls[0].at_id.clone();
-    scenario.verdicts(&[Verdict::Accepted(101)]);
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
     scenario.minutes(8);
     assert_eq!(scenario.calls("out-1"), 2);
     scenario.report("out-1", "Failed");
@@ -101,12 +102,15 @@ fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     unknown(&scenario, "out-1", PHONE, false);
     // An index that is hours behind: it never learns that `out-2` has a call to the same number,
     // of which the answer waits in `outbox` through an outage of the ledger.
-    let hidden = MessageRow::new(MedicMessageId::new("out-2").unwrap(), 0);
+    let hidden = MessageRow::new(
+        MedicMessageId::new("out-2").unwrap(),
+        Timestamp::from_millis(0),
+    );
     scenario
         .ledger
         .borrow_mut()
         .freeze_index(Row::Message(hidden));
-    scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+    scenario.verdicts(&[SendDecision::AcceptedSlowly(10_000)]);
     scenario.copy_into_outbox("out-2");
     scenario.seconds(5);
     assert_eq!(scenario.calls("out-2"), 1);

@@ -1,20 +1,21 @@
 //! `outbound-sender`, row by row of its table.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::sender_ids::SenderIds;
 use bridge::domain::status::Status;
-use simulation::africas_talking::Verdict;
-use simulation::faults::{Call, Disposition};
+use simulation::africas_talking::SendDecision;
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::scenario::{PHONE, Scenario};
-use simulation::world::{MINUTE_MS, QueueName, Settings};
+use simulation::world::{QueueName, Settings};
 
-fn hold_policy(max_age_minutes: i64) -> Settings {
+fn hold_policy(max_age_minutes: u64) -> Settings {
     let mut settings = Settings::default();
     settings.rules.unknown_outcome = UnknownOutcomePolicy::Hold;
-    settings.rules.max_age_ms = max_age_minutes * MINUTE_MS;
+    settings.rules.max_age = Duration::from_mins(max_age_minutes);
     settings
 }
 
@@ -26,7 +27,7 @@ fn each_acceptance_raises_the_status_as_far_as_it_says() {
         (102, Status::Unsent),
     ] {
         let scenario = Scenario::default();
-        scenario.verdicts(&[Verdict::Accepted(code)]);
+        scenario.verdicts(&[SendDecision::Accepted(code)]);
         scenario.wants("out-1");
         scenario.rest(1);
         assert_eq!(scenario.reported("out-1"), Some(status), "{code}");
@@ -49,7 +50,7 @@ fn a_final_refusal_fails_with_africas_talkings_reason_and_is_not_tried_again() {
         (407, "CouldNotRoute"),
     ] {
         let scenario = Scenario::default();
-        scenario.verdicts(&[Verdict::Rejected(code)]);
+        scenario.verdicts(&[SendDecision::Rejected(code)]);
         scenario.wants("out-1");
         scenario.rest(1);
         scenario.minutes(120);
@@ -75,11 +76,11 @@ fn what_goes_to_no_number_fails_without_a_call() {
 #[test]
 fn what_surely_was_not_sent_is_sent_later_and_once() {
     for verdict in [
-        Verdict::NotConnected,
-        Verdict::Http(400, false),
-        Verdict::Http(429, false),
-        Verdict::Rejected(501),
-        Verdict::Rejected(502),
+        SendDecision::NotConnected,
+        SendDecision::Http(400, false),
+        SendDecision::Http(429, false),
+        SendDecision::Rejected(501),
+        SendDecision::Rejected(502),
     ] {
         let scenario = Scenario::default();
         scenario.verdicts(&[verdict; 3]);
@@ -94,20 +95,20 @@ fn what_surely_was_not_sent_is_sent_later_and_once() {
 #[test]
 fn a_promotional_message_is_tried_until_a_nigerian_night_is_over() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::Rejected(409); 18]);
+    scenario.verdicts(&[SendDecision::Rejected(409); 18]);
     scenario.wants("out-1");
     let minutes = scenario.rest(16);
     assert!(minutes > 9 * 60, "{minutes}");
     assert_eq!(scenario.africas_talking.borrow().taken("out-1"), 1);
 }
 
-const UNKNOWN: [Verdict; 6] = [
-    Verdict::NoAnswer(false),
-    Verdict::Http(500, false),
-    Verdict::Http(503, false),
-    Verdict::Code500(false),
-    Verdict::Unreadable(false),
-    Verdict::NoRecipient("Sent to 0/1"),
+const UNKNOWN: [SendDecision; 6] = [
+    SendDecision::NoAnswer(false),
+    SendDecision::Http(500, false),
+    SendDecision::Http(503, false),
+    SendDecision::Code500(false),
+    SendDecision::Unreadable(false),
+    SendDecision::NoRecipient("Sent to 0/1"),
 ];
 
 #[test]
@@ -128,7 +129,7 @@ fn an_unknown_outcome_is_sent_once_more_and_not_before_two_minutes() {
 #[test]
 fn a_second_unknown_outcome_is_a_failure_that_a_late_success_overrides() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::Http(503, false), Verdict::NoAnswer(true)]);
+    scenario.verdicts(&[SendDecision::Http(503, false), SendDecision::NoAnswer(true)]);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(scenario.reason("out-1").as_deref(), Some("outcome unknown"));
@@ -142,7 +143,7 @@ fn a_second_unknown_outcome_is_a_failure_that_a_late_success_overrides() {
 #[test]
 fn a_report_to_that_number_settles_an_unknown_outcome_and_nothing_is_resent() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::NoAnswer(true)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(true)]);
     scenario.wants("out-1");
     scenario.seconds(60);
     scenario.report("out-1", "Success");
@@ -155,7 +156,7 @@ fn a_report_to_that_number_settles_an_unknown_outcome_and_nothing_is_resent() {
 #[test]
 fn held_by_policy_an_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
     let scenario = Scenario::new(hold_policy(90));
-    scenario.verdicts(&[Verdict::NoAnswer(false)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(false)]);
     scenario.wants("out-1");
     scenario.minutes(85);
     assert_eq!(scenario.reported("out-1"), Some(Status::Unsent));
@@ -183,9 +184,9 @@ fn a_copy_that_meets_a_call_waits_and_does_not_vanish() {
     scenario.copy_into_outbox("out-1");
     scenario.faults.script(
         Function::OutboundSender,
-        Call::Sms,
+        PortCall::Sms,
         0,
-        Disposition::DiesBefore,
+        CallDisposition::DiesBefore,
         1,
     );
     scenario.seconds(5);
@@ -202,9 +203,9 @@ fn a_claim_of_which_the_answer_was_lost_is_recognised_as_ones_own() {
     let scenario = Scenario::default();
     scenario.faults.script(
         Function::OutboundSender,
-        Call::Write,
+        PortCall::Write,
         0,
-        Disposition::FailsAfter,
+        CallDisposition::FailsAfter,
         1,
     );
     scenario.wants("out-1");
@@ -220,9 +221,9 @@ fn a_sender_that_dies_after_its_call_leaves_an_unknown_outcome_and_at_most_a_sec
     let scenario = Scenario::default();
     scenario.faults.script(
         Function::OutboundSender,
-        Call::Sms,
+        PortCall::Sms,
         0,
-        Disposition::DiesAfter,
+        CallDisposition::DiesAfter,
         1,
     );
     scenario.wants("out-1");
@@ -236,7 +237,7 @@ fn a_sender_that_dies_after_its_call_leaves_an_unknown_outcome_and_at_most_a_sec
 #[test]
 fn an_id_in_hand_is_kept_through_an_outage_of_the_ledger() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+    scenario.verdicts(&[SendDecision::AcceptedSlowly(10_000)]);
     scenario.wants("out-1");
     scenario.seconds(5);
     assert_eq!(scenario.calls("out-1"), 1);
@@ -254,7 +255,7 @@ fn an_id_in_hand_is_kept_through_an_outage_of_the_ledger() {
 fn an_id_in_hand_is_kept_also_before_another_copy_of_its_message() {
     for minutes in [5, 30, 120] {
         let scenario = Scenario::default();
-        scenario.verdicts(&[Verdict::AcceptedSlowly(10_000)]);
+        scenario.verdicts(&[SendDecision::AcceptedSlowly(10_000)]);
         scenario.wants("out-1");
         scenario.seconds(5);
         scenario.faults.ledger_out.set(true);

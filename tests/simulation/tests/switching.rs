@@ -2,8 +2,8 @@
 
 use bridge::domain::status::Status;
 use bridge::ports::Row;
-use models::medic::{MessageState, Stored};
-use simulation::africas_talking::{self, Verdict};
+use models::medic::{MessageState, StoredMessage};
+use simulation::africas_talking::{self, SendDecision};
 use simulation::lambda::Function;
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 use simulation::world::QueueName;
@@ -30,7 +30,7 @@ fn unmatched(scenario: &Scenario) -> usize {
 fn an_incoming_message_that_medic_has_is_recognised_by_its_id() {
     let scenario = Scenario::default();
     let (id, from) = ("5e3b8c1e-0001", PHONE);
-    scenario.medic.borrow_mut().store(Stored {
+    scenario.medic.borrow_mut().store(StoredMessage {
         id: id.to_owned(),
         from: from.to_owned(),
         content: "hello".to_owned(),
@@ -121,7 +121,7 @@ fn a_report_left_over_does_not_settle_a_message_of_ours_that_is_called_for_later
     let scenario = Scenario::default();
     africas_talking::report(&scenario, "ATXid_of_old", PHONE, "Success");
     scenario.minutes(1);
-    scenario.verdicts(&[Verdict::NoAnswer(false)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(false)]);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(scenario.calls("out-1"), 2, "the policy decides");
@@ -147,7 +147,7 @@ fn a_report_left_over_settles_nothing_while_answers_are_clear() {
 #[test]
 fn a_report_left_over_is_taken_for_our_own_while_our_outcome_to_that_number_is_unknown() {
     let scenario = Scenario::default();
-    scenario.verdicts(&[Verdict::NoAnswer(false), Verdict::NoAnswer(false)]);
+    scenario.verdicts(&[SendDecision::NoAnswer(false), SendDecision::NoAnswer(false)]);
     scenario.wants_to("out-1", PHONE);
     scenario.wants_to("out-2", OTHER_PHONE);
     scenario.seconds(60);

@@ -5,7 +5,7 @@ use bridge::handlers::webhook::Request;
 use bridge::wire::queue_messages::{DeadLetter, decode};
 use serde_json::{Value, json};
 use simulation::africas_talking::request;
-use simulation::faults::{Call, Disposition};
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::plan::{SECRET_KEY, put_back};
 use simulation::scenario::{PHONE, Scenario};
@@ -55,12 +55,14 @@ fn a_200_comes_after_sqs_has_confirmed_and_never_before() {
     assert_eq!(scenario.call_with(IN, GOOD), 200);
     assert_eq!(scenario.waiting(), ["in-1"]);
     for disposition in [
-        Disposition::FailsBefore,
-        Disposition::FailsAfter,
-        Disposition::DiesBefore,
-        Disposition::DiesAfter,
+        CallDisposition::FailsBefore,
+        CallDisposition::FailsAfter,
+        CallDisposition::DiesBefore,
+        CallDisposition::DiesAfter,
     ] {
-        scenario.faults.script(IN, Call::Send, 0, disposition, 1);
+        scenario
+            .faults
+            .script(IN, PortCall::Send, 0, disposition, 1);
         let body = GOOD.replace("in-1", &format!("{disposition:?}"));
         assert!(scenario.call_with(IN, &body) >= 500, "{disposition:?}");
         assert_eq!(scenario.call_with(IN, &body), 200, "again, {disposition:?}");
@@ -222,7 +224,7 @@ fn a_400_that_could_not_be_dead_lettered_is_a_5xx() {
     let scenario = Scenario::default();
     scenario
         .faults
-        .script(IN, Call::Send, 0, Disposition::FailsBefore, 1);
+        .script(IN, PortCall::Send, 0, CallDisposition::FailsBefore, 1);
     assert_eq!(scenario.call_with(IN, "text=x"), 503);
 }
 

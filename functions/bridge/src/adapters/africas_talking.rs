@@ -11,12 +11,11 @@ use crate::ports::{
 };
 use crate::secrets::credentials::{AFRICASTALKING_API_KEY, OutsideCredentials};
 
-/// The time-out of a send request, in milliseconds. Africa's Talking answers earlier when it is too
-/// slow itself.
-pub const SEND_TIMEOUT_MS: i64 = 30_000;
+/// The time-out of a send request. Africa's Talking answers earlier when it is too slow itself.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time-out of a question about the account, in milliseconds.
-const USER_TIMEOUT_MS: u64 = 5_000;
+/// The time-out of a question about the account.
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Africa's Talking's URLs and the user name.
 #[derive(Clone, Debug)]
@@ -104,8 +103,7 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
             .header("accept", "application/json")
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form.finish());
-        let timeout = Duration::from_millis(SEND_TIMEOUT_MS.unsigned_abs());
-        let response = exchange(request, timeout).await;
+        let response = exchange(request, SEND_TIMEOUT).await;
         if matches!(
             response,
             Response::Answer {
@@ -127,6 +125,6 @@ impl<K: SecretStore, C: Clock> AfricasTalkingAccount for AfricasTalkingApi<'_, K
             .get(self.server.user.clone())
             .header("apiKey", api_key)
             .header("accept", "application/json");
-        Ok(exchange(request, Duration::from_millis(USER_TIMEOUT_MS)).await)
+        Ok(exchange(request, USER_TIMEOUT).await)
     }
 }

@@ -182,7 +182,7 @@ mod tests {
             aws.dynamodb().config().retry_config().cloned(),
             aws.secrets_manager().config().retry_config().cloned(),
         ];
-        for (retries, first_wait_ms) in clients.into_iter().zip([50, 25, 50]) {
+        for (retries, milliseconds) in clients.into_iter().zip([50, 25, 50]) {
             let retries = retries.unwrap();
             assert_eq!(retries.max_attempts(), ATTEMPTS);
             assert_eq!(retries.max_backoff(), LONGEST_WAIT);
@@ -192,7 +192,7 @@ mod tests {
                 .retry_spec()
                 .unwrap()
                 .non_throttling_initial_backoff();
-            assert_eq!(first_wait, Duration::from_millis(first_wait_ms));
+            assert_eq!(first_wait, Duration::from_millis(milliseconds));
         }
     }
 

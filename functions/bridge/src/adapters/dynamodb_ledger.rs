@@ -18,6 +18,7 @@ mod backlog;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
@@ -32,6 +33,7 @@ use aws_sdk_dynamodb::types::{
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use super::aws::describe;
+use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
 use crate::domain::exchange::ExchangeRow;
@@ -56,28 +58,30 @@ const KEYS_A_READ: usize = 100;
 
 /// Reports of SMS that are unmatched are kept for a week: those of another application, or left over
 /// from Medic's own integration.
-const UNMATCHED_RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+const UNMATCHED_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// The limits of a recipient count over a day at most.
-const RECIPIENT_RETENTION_MS: i64 = 2 * 24 * 60 * 60 * 1000;
+const RECIPIENT_RETENTION: Duration = Duration::from_hours(2 * 24);
+
+/// No record stays in its queue for longer.
+const ATTEMPTS_RETENTION: Duration = Duration::from_hours(14 * 24);
 
 /// The table.
 #[derive(Clone, Debug)]
 pub struct LedgerTable<S> {
     client: Client,
     table: String,
-    retention_ms: i64,
+    retention: Duration,
     runtime: S,
 }
 
 impl<S: Runtime> LedgerTable<S> {
-    /// The table of this name, whose rows are kept so many milliseconds after their last
-    /// change.
-    pub fn new(client: Client, table: String, retention_ms: i64, runtime: S) -> Self {
+    /// The table of this name, whose rows are kept for this long after their last change.
+    pub fn new(client: Client, table: String, retention: Duration, runtime: S) -> Self {
         Self {
             client,
             table,
-            retention_ms,
+            retention,
             runtime,
         }
     }
@@ -142,7 +146,7 @@ impl<S: Runtime> LedgerTable<S> {
     fn item(&self, row: &Row, version: &str) -> Result<Item, LedgerError> {
         let unwritable =
             |error: serde_dynamo::Error| LedgerError(format!("a row cannot be written: {error}"));
-        let mut retention_ms = self.retention_ms;
+        let mut retention = self.retention;
         let mut item: Item = match row {
             Row::Message(message) => {
                 let mut item: Item = to_item(message).map_err(unwritable)?;
@@ -156,14 +160,18 @@ impl<S: Runtime> LedgerTable<S> {
             }
             Row::Sms(sms) => {
                 if sms.message.is_none() {
-                    retention_ms = UNMATCHED_RETENTION_MS;
+                    retention = UNMATCHED_RETENTION;
                 }
                 to_item(sms).map_err(unwritable)?
             }
             Row::Account(account) => to_item(account).map_err(unwritable)?,
             Row::Exchange(exchange) => to_item(exchange).map_err(unwritable)?,
+            Row::Attempts(attempts) => {
+                retention = ATTEMPTS_RETENTION;
+                to_item(attempts).map_err(unwritable)?
+            }
             Row::Recipient(recipient) => {
-                retention_ms = RECIPIENT_RETENTION_MS;
+                retention = RECIPIENT_RETENTION;
                 to_item(recipient).map_err(unwritable)?
             }
         };
@@ -172,10 +180,10 @@ impl<S: Runtime> LedgerTable<S> {
         }
         item.extend(primary_key(&row.key()));
         item.insert("version".to_owned(), text(version));
-        let now_ms = self.runtime.now_ms();
-        item.insert("changed_at_ms".to_owned(), number(now_ms));
+        let now = self.runtime.now();
+        item.insert("changed_at_ms".to_owned(), number(now.as_millis()));
         if !matches!(row, Row::Account(_) | Row::Exchange(_)) {
-            let expires_at_s = now_ms.saturating_add(retention_ms) / 1000;
+            let expires_at_s = (now + retention).as_millis() / 1000;
             item.insert("expires_at_s".to_owned(), number(expires_at_s));
         }
         Ok(item)
@@ -351,6 +359,7 @@ fn primary_key(key: &Key) -> Item {
         Key::Sms(id) => format!("sms#{}", id.as_str()),
         Key::Account => "account".to_owned(),
         Key::Exchange => "exchange".to_owned(),
+        Key::Attempts(record) => format!("attempts#{record}"),
         Key::Recipient(number_hash) => format!("recipient#{number_hash}"),
     };
     Item::from([("pk".to_owned(), text(pk))])
@@ -372,6 +381,8 @@ pub fn row(item: Item) -> Result<(Row, Version), LedgerError> {
         Row::Sms(from_item::<SmsRow>(item).map_err(unreadable)?)
     } else if pk.starts_with("recipient#") {
         Row::Recipient(from_item::<RecipientRow>(item).map_err(unreadable)?)
+    } else if pk.starts_with("attempts#") {
+        Row::Attempts(from_item::<AttemptsRow>(item).map_err(unreadable)?)
     } else if pk == "exchange" {
         Row::Exchange(from_item::<ExchangeRow>(item).map_err(unreadable)?)
     } else {
@@ -443,6 +454,7 @@ fn after_cancellation(reasons: &[CancellationReason], version: &str) -> Option<W
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
     use proptest::prelude::*;
     use serde::Serialize;
     use serde::de::DeserializeOwned;
@@ -528,15 +540,15 @@ mod tests {
 
     /// Time that passes when somebody waits, and chance that is always the same.
     #[derive(Default)]
-    struct Waits(std::cell::RefCell<Vec<u64>>);
+    struct Waits(std::cell::RefCell<Vec<Duration>>);
 
     impl crate::ports::Clock for &Waits {
-        fn now_ms(&self) -> i64 {
-            0
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
         }
 
-        async fn pause(&self, milliseconds: u64) {
-            self.0.borrow_mut().push(milliseconds);
+        async fn pause(&self, span: Duration) {
+            self.0.borrow_mut().push(span);
         }
     }
 
@@ -595,11 +607,11 @@ mod tests {
         let credentials = aws_credential_types::Credentials::new("id", "key", None, None, "test");
         let aws = super::super::aws::Aws::new("x".to_owned(), credentials, Some(url)).unwrap();
         let waits = Waits::default();
-        let table = LedgerTable::new(aws.dynamodb(), "t".to_owned(), 0, &waits);
+        let table = LedgerTable::new(aws.dynamodb(), "t".to_owned(), Duration::ZERO, &waits);
         let rows = table.read(&[Key::Account]).await.unwrap();
         assert_eq!(rows[0].1, Version("v".to_owned()));
-        let first_ms = UNPROCESSED_KEYS.first_wait_ms;
-        assert_eq!(*waits.0.borrow(), [first_ms, first_ms * 2]);
+        let first = UNPROCESSED_KEYS.first_wait;
+        assert_eq!(*waits.0.borrow(), [first, first * 2]);
         let asked = asked.join().unwrap();
         assert_eq!(asked.len(), 3);
         for asked in asked {

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::system::System;
+use crate::domain::time::Timestamp;
 use crate::log::{EventLog, LogEvent};
 use crate::ports::Record;
 use crate::wire::api_gateway::{request, response_event};
@@ -37,26 +38,27 @@ where
     .await
 }
 
-/// Processes the batches of an SQS event source mapping with partial batch responses. The handler gets
-/// the records and its deadline in milliseconds since 1970. It returns the message ids of the records
-/// that go back to the queue. Log lines of `system` name the invocation.
+/// Processes the batches of an SQS event source mapping with partial batch responses. The handler
+/// gets the records and its deadline. It returns the message ids of the records that go back to the
+/// queue. Log lines of `system` name the invocation.
 ///
 /// # Errors
 /// When the Lambda runtime API does not answer.
 pub async fn serve_queue<H>(system: &System, handler: H) -> Result<(), Error>
 where
-    H: AsyncFn(Vec<Record>, i64) -> Result<Vec<String>, Error>,
+    H: AsyncFn(Vec<Record>, Timestamp) -> Result<Vec<String>, Error>,
 {
     let handler = &handler;
     run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
         let _invocation = system.begin_invocation(&event.context.request_id);
-        let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let deadline =
+            i64::try_from(event.context.deadline).map_or(Timestamp::MAX, Timestamp::from_millis);
         let Some(records) = records(event.payload.get()) else {
             // An error returns the whole batch to the queue. A response without items would delete it.
             system.record(LogEvent::BatchUnreadable);
             return Err(Error::from(UnreadableBatch));
         };
-        let failures: Vec<Value> = handler(records, deadline_ms)
+        let failures: Vec<Value> = handler(records, deadline)
             .boxed_local()
             .await?
             .into_iter()
@@ -101,9 +103,9 @@ fn record(record: &Value) -> Option<Record> {
         receive_count: attribute("ApproximateReceiveCount")
             .and_then(|count| count.parse().ok())
             .unwrap_or(1),
-        sent_at_ms: attribute("SentTimestamp")
+        sent_at: attribute("SentTimestamp")
             .and_then(|sent| sent.parse().ok())
-            .unwrap_or(i64::MAX),
+            .map_or(Timestamp::MAX, Timestamp::from_millis),
         group: attribute("MessageGroupId").map(str::to_owned),
     })
 }
@@ -119,8 +121,8 @@ mod tests {
             {"messageId":"m2","receiptHandle":"r2","body":"not json"}]}"#;
         let records = records(event).unwrap();
         assert_eq!(
-            (records[0].receive_count, records[0].sent_at_ms),
-            (3, 1_700_000_000_000)
+            (records[0].receive_count, records[0].sent_at),
+            (3, Timestamp::from_millis(1_700_000_000_000))
         );
         let groups = [&records[0].group, &records[1].group];
         assert_eq!(groups, [&Some("medic".to_owned()), &None]);

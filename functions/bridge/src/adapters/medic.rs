@@ -21,17 +21,14 @@ impl MedicServer {
     ///
     /// # Errors
     /// When the URL is invalid.
-    pub fn new(url: &str, timeout_ms: i64) -> Result<Self, ConfigError> {
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
         let base = url
             .trim()
             .trim_end_matches('/')
             .trim_end_matches("/api/sms");
         let url = Url::parse(&format!("{base}/api/sms"))
             .map_err(|error| ConfigError::wrong("MEDIC_URL", &error))?;
-        Ok(Self {
-            url,
-            timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
-        })
+        Ok(Self { url, timeout })
     }
 }
 

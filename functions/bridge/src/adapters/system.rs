@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::optional;
+use crate::domain::time::{Timestamp, millis};
 use crate::log::{EventLog, Invocation, LogEvent, Origin, Redacted};
 use crate::ports::{Clock, RandomSource};
 
@@ -88,12 +89,12 @@ impl System {
 pub struct Real;
 
 impl Clock for Real {
-    fn now_ms(&self) -> i64 {
-        now_ms()
+    fn now(&self) -> Timestamp {
+        now()
     }
 
-    async fn pause(&self, milliseconds: u64) {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    async fn pause(&self, span: Duration) {
+        tokio::time::sleep(span).await;
     }
 }
 
@@ -104,12 +105,12 @@ impl RandomSource for Real {
 }
 
 impl Clock for &System {
-    fn now_ms(&self) -> i64 {
-        Real.now_ms()
+    fn now(&self) -> Timestamp {
+        Real.now()
     }
 
-    async fn pause(&self, milliseconds: u64) {
-        Real.pause(milliseconds).await;
+    async fn pause(&self, span: Duration) {
+        Real.pause(span).await;
     }
 }
 
@@ -154,7 +155,7 @@ impl Log {
     }
 
     fn write(&self, event: &LogEvent) {
-        let line = event.to_line(&self.origin(), now_ms());
+        let line = event.to_line(&self.origin(), now());
         // The work goes on also when a line cannot be written.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
@@ -170,11 +171,11 @@ impl Drop for InvocationGuard<'_> {
     }
 }
 
-fn now_ms() -> i64 {
+fn now() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    Timestamp::from_millis(millis(since))
 }
 
 #[cfg(test)]

@@ -1,22 +1,26 @@
 //! The circuit breaker of the account: it opens when Africa's Talking fails for the whole account,
 //! and closes after a probe that works.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use crate::domain::time::Timestamp;
+
 /// The first probe comes a minute after the refusal.
-const FIRST_PROBE_MS: i64 = 60_000;
+const FIRST_PROBE: Duration = Duration::from_mins(1);
 /// A message behind an open circuit is retried this often, and less often the longer it waits.
-const CHECK_AGAIN_MS: i64 = 60_000;
+const CHECK_AGAIN: Duration = Duration::from_mins(1);
 /// Later probes come at growing intervals, an hour apart at most. That is how long messages can
 /// wait after the credit was topped up.
-const LONGEST_PROBE_INTERVAL_MS: i64 = 60 * 60 * 1000;
+const LONGEST_PROBE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// This many calls in a row without a readable response open the circuit. It is more than the two
 /// calls that one message can make.
 const UNANSWERED_CALLS_THAT_OPEN: u32 = 5;
 
-/// How often the balance is read while anything is sent, in milliseconds.
-pub const BALANCE_INTERVAL_MS: i64 = 60 * 60 * 1000;
+/// How often the balance is read while anything is sent.
+pub const BALANCE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// What is wrong with the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,32 +62,37 @@ impl AccountFailure {
 pub struct OpenCircuit {
     /// Why.
     pub cause: AccountFailure,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: i64,
+    /// Since when.
+    #[serde(rename = "since_ms")]
+    pub since: Timestamp,
     /// How many probes have failed.
     pub probes: u32,
-    /// When one message may be sent as the next probe, in milliseconds since 1970.
-    pub next_probe_ms: i64,
+    /// When one message may be sent as the next probe.
+    #[serde(rename = "next_probe_ms")]
+    pub next_probe: Timestamp,
 }
 
 impl OpenCircuit {
-    /// When a message that already had a call of unknown outcome may probe, in milliseconds since
-    /// 1970. One more such call would be its last, so other messages probe first, and it does so an
-    /// hour after the last probe.
-    fn next_probe_in_doubt_ms(&self) -> i64 {
-        let later_ms = match self.cause {
-            AccountFailure::NoAnswer => LONGEST_PROBE_INTERVAL_MS - interval_ms(self.probes),
-            _ => 0,
+    /// When a message that already had a call of unknown outcome may probe. One more such call
+    /// would be its last, so other messages probe first, and it does so an hour after the last
+    /// probe.
+    fn next_probe_in_doubt(&self) -> Timestamp {
+        let later = match self.cause {
+            AccountFailure::NoAnswer => {
+                LONGEST_PROBE_INTERVAL.saturating_sub(interval(self.probes))
+            }
+            _ => Duration::ZERO,
         };
-        self.next_probe_ms.saturating_add(later_ms)
+        self.next_probe + later
     }
 }
 
 /// An operator has paused sending. It does not end by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: i64,
+    /// Since when.
+    #[serde(rename = "since_ms")]
+    pub since: Timestamp,
 }
 
 /// The ledger's one row for the account.
@@ -92,9 +101,13 @@ pub struct AccountRow {
     /// The open circuit, while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_circuit: Option<OpenCircuit>,
-    /// When the balance was last asked for, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub balance_asked_ms: Option<i64>,
+    /// When the balance was last asked for.
+    #[serde(
+        rename = "balance_asked_ms",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub balance_asked: Option<Timestamp>,
     /// The pause, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
@@ -110,30 +123,30 @@ pub enum Permission {
     Free,
     /// One message, as the probe, once this row is written.
     HalfOpenProbe(AccountRow),
-    /// Not before this time, in milliseconds since 1970.
-    WaitUntil(i64),
+    /// Not before this time.
+    WaitUntil(Timestamp),
 }
 
 impl AccountRow {
     /// Whether a message may be sent. `in_doubt` says that it had a call of unknown outcome.
-    pub fn permission(&self, now_ms: i64, in_doubt: bool) -> Permission {
+    pub fn permission(&self, now: Timestamp, in_doubt: bool) -> Permission {
         if self.pause.is_some() {
-            return Permission::WaitUntil(now_ms.saturating_add(CHECK_AGAIN_MS));
+            return Permission::WaitUntil(now + CHECK_AGAIN);
         }
         let Some(open_circuit) = &self.open_circuit else {
             return Permission::Free;
         };
-        if now_ms < open_circuit.next_probe_ms {
-            return Permission::WaitUntil(open_circuit.next_probe_ms);
+        if now < open_circuit.next_probe {
+            return Permission::WaitUntil(open_circuit.next_probe);
         }
-        if in_doubt && now_ms < open_circuit.next_probe_in_doubt_ms() {
-            return Permission::WaitUntil(now_ms.saturating_add(CHECK_AGAIN_MS));
+        if in_doubt && now < open_circuit.next_probe_in_doubt() {
+            return Permission::WaitUntil(now + CHECK_AGAIN);
         }
         let probes = open_circuit.probes.saturating_add(1);
         Permission::HalfOpenProbe(Self {
             open_circuit: Some(OpenCircuit {
                 probes,
-                next_probe_ms: now_ms.saturating_add(interval_ms(probes)),
+                next_probe: now + interval(probes),
                 ..open_circuit.clone()
             }),
             ..self.clone()
@@ -142,7 +155,7 @@ impl AccountRow {
 
     /// The row after a refusal of the whole account. Concurrent refusals open the circuit once.
     #[must_use]
-    pub fn refused(&self, cause: AccountFailure, now_ms: i64) -> Self {
+    pub fn refused(&self, cause: AccountFailure, now: Timestamp) -> Self {
         let open_circuit = match &self.open_circuit {
             Some(open_circuit) => OpenCircuit {
                 cause,
@@ -150,9 +163,9 @@ impl AccountRow {
             },
             None => OpenCircuit {
                 cause,
-                since_ms: now_ms,
+                since: now,
                 probes: 0,
-                next_probe_ms: now_ms.saturating_add(interval_ms(0)),
+                next_probe: now + interval(0),
             },
         };
         Self {
@@ -165,13 +178,13 @@ impl AccountRow {
     /// The row after a call of unknown outcome. The fifth in a row opens the circuit. While it is
     /// open for any reason, such a call changes nothing.
     #[must_use]
-    pub fn unanswered(&self, now_ms: i64) -> Self {
+    pub fn unanswered(&self, now: Timestamp) -> Self {
         if self.open_circuit.is_some() {
             return self.clone();
         }
         let unanswered_calls = self.unanswered_calls.saturating_add(1);
         if unanswered_calls >= UNANSWERED_CALLS_THAT_OPEN {
-            return self.refused(AccountFailure::NoAnswer, now_ms);
+            return self.refused(AccountFailure::NoAnswer, now);
         }
         Self {
             unanswered_calls,
@@ -202,24 +215,24 @@ impl AccountRow {
     }
 
     /// The row after the balance was read, if that is due: once an hour for the whole stack.
-    pub fn asking_for_the_balance(self, now_ms: i64) -> Option<Self> {
-        let asked_ms = self.balance_asked_ms;
-        let is_due = asked_ms.is_none_or(|asked_ms| {
+    pub fn asking_for_the_balance(self, now: Timestamp) -> Option<Self> {
+        let asked = self.balance_asked;
+        let is_due = asked.is_none_or(|asked| {
             // Clocks differ. A function whose clock is behind waits, too.
-            now_ms.saturating_sub(asked_ms) >= BALANCE_INTERVAL_MS
+            now.since(asked) >= BALANCE_INTERVAL
         });
         is_due.then_some(Self {
-            balance_asked_ms: Some(now_ms),
+            balance_asked: Some(now),
             ..self
         })
     }
 
     /// The row after an operator paused sending.
     #[must_use]
-    pub fn paused(&self, now_ms: i64) -> Self {
-        let since_ms = self.pause.as_ref().map_or(now_ms, |pause| pause.since_ms);
+    pub fn paused(&self, now: Timestamp) -> Self {
+        let since = self.pause.as_ref().map_or(now, |pause| pause.since);
         Self {
-            pause: Some(Pause { since_ms }),
+            pause: Some(Pause { since }),
             ..self.clone()
         }
     }
@@ -227,10 +240,10 @@ impl AccountRow {
     /// The row after an operator resumed sending: without the pause. If the circuit is open, the
     /// next probe is due, and any message may be it.
     #[must_use]
-    pub fn resumed(&self, now_ms: i64) -> Self {
-        let due_ms = now_ms.saturating_sub(LONGEST_PROBE_INTERVAL_MS);
+    pub fn resumed(&self, now: Timestamp) -> Self {
+        let due = now - LONGEST_PROBE_INTERVAL;
         let open_circuit = self.open_circuit.clone().map(|open_circuit| OpenCircuit {
-            next_probe_ms: open_circuit.next_probe_ms.min(due_ms),
+            next_probe: open_circuit.next_probe.min(due),
             ..open_circuit
         });
         Self {
@@ -241,8 +254,10 @@ impl AccountRow {
     }
 }
 
-fn interval_ms(probes: u32) -> i64 {
-    (FIRST_PROBE_MS << probes.min(16)).min(LONGEST_PROBE_INTERVAL_MS)
+fn interval(probes: u32) -> Duration {
+    FIRST_PROBE
+        .saturating_mul(1 << probes.min(16))
+        .min(LONGEST_PROBE_INTERVAL)
 }
 
 #[cfg(test)]
@@ -251,14 +266,17 @@ mod tests {
 
     #[test]
     fn an_open_circuit_is_probed_by_one_at_growing_intervals() {
-        let mut row = AccountRow::default().refused(AccountFailure::InsufficientBalance, 0);
-        let mut now = 0;
+        let mut row = AccountRow::default().refused(
+            AccountFailure::InsufficientBalance,
+            Timestamp::from_millis(0),
+        );
+        let mut now = Timestamp::from_millis(0);
         let mut intervals = Vec::new();
         for _ in 0..9 {
             let Permission::WaitUntil(until) = row.permission(now, false) else {
                 panic!("it may not call")
             };
-            intervals.push((until - now) / 60_000);
+            intervals.push(until.since(now).as_secs() / 60);
             now = until;
             let Permission::HalfOpenProbe(claimed) = row.permission(now, true) else {
                 panic!("a probe is due")
@@ -274,41 +292,59 @@ mod tests {
 
     #[test]
     fn refusals_that_come_together_open_the_circuit_once() {
-        let once = AccountRow::default().refused(AccountFailure::CredentialsRefused, 5);
-        assert_eq!(once.refused(AccountFailure::CredentialsRefused, 9), once);
+        let once = AccountRow::default().refused(
+            AccountFailure::CredentialsRefused,
+            Timestamp::from_millis(5),
+        );
+        assert_eq!(
+            once.refused(
+                AccountFailure::CredentialsRefused,
+                Timestamp::from_millis(9)
+            ),
+            once
+        );
     }
 
     /// The row after so many calls without an answer, one a millisecond.
     fn unanswered(row: AccountRow, calls: i64) -> AccountRow {
-        (0..calls).fold(row, |row, now_ms| row.unanswered(now_ms))
+        (0..calls).fold(row, |row, now| row.unanswered(Timestamp::from_millis(now)))
     }
 
     #[test]
     fn the_fifth_call_in_a_row_without_an_answer_opens_the_circuit() {
         let four = unanswered(AccountRow::default(), 4);
-        assert_eq!(four.permission(4, false), Permission::Free);
+        assert_eq!(
+            four.permission(Timestamp::from_millis(4), false),
+            Permission::Free
+        );
         // Any answer ends the count.
         let after_an_answer = unanswered(four.answered(), 4);
         assert_eq!(after_an_answer.open_circuit, None);
-        let opened = four.unanswered(4);
+        let opened = four.unanswered(Timestamp::from_millis(4));
         let open_circuit = opened.open_circuit.clone().unwrap();
         assert_eq!(
-            (open_circuit.cause, open_circuit.since_ms),
-            (AccountFailure::NoAnswer, 4)
+            (open_circuit.cause, open_circuit.since),
+            (AccountFailure::NoAnswer, Timestamp::from_millis(4))
         );
-        assert_eq!(opened.permission(5, false), Permission::WaitUntil(60_004));
+        assert_eq!(
+            opened.permission(Timestamp::from_millis(5), false),
+            Permission::WaitUntil(Timestamp::from_millis(60_004))
+        );
         // Those that were under way then, and probes, change nothing of it.
-        assert_eq!(opened.unanswered(9), opened);
+        assert_eq!(opened.unanswered(Timestamp::from_millis(9)), opened);
         assert_eq!(opened.answered(), AccountRow::default());
     }
 
     #[test]
     fn an_answer_closes_no_circuit_but_that_of_no_answer() {
-        let refused = AccountRow::default().refused(AccountFailure::InsufficientBalance, 0);
+        let refused = AccountRow::default().refused(
+            AccountFailure::InsufficientBalance,
+            Timestamp::from_millis(0),
+        );
         assert_eq!(unanswered(refused.clone(), 9), refused);
         assert_eq!(refused.answered(), refused);
-        let open_circuit =
-            unanswered(AccountRow::default(), 5).refused(AccountFailure::InvalidSenderId, 9);
+        let open_circuit = unanswered(AccountRow::default(), 5)
+            .refused(AccountFailure::InvalidSenderId, Timestamp::from_millis(9));
         assert_eq!(open_circuit.answered(), open_circuit);
         assert_eq!(open_circuit.recovered(), AccountRow::default());
     }
@@ -318,21 +354,24 @@ mod tests {
         let mut row = unanswered(AccountRow::default(), 5);
         for probes in 0..9 {
             let open_circuit = row.open_circuit.clone().unwrap();
-            let began_ms = open_circuit.next_probe_ms - interval_ms(probes);
-            let in_an_hour_ms = began_ms + LONGEST_PROBE_INTERVAL_MS;
-            let opened = |now_ms| matches!(row.permission(now_ms, true), Permission::WaitUntil(until_ms) if until_ms > now_ms);
-            assert!(opened(open_circuit.next_probe_ms - 1) && opened(in_an_hour_ms - 1));
+            let began = open_circuit.next_probe - interval(probes);
+            let in_an_hour = began + LONGEST_PROBE_INTERVAL;
+            let opened = |now| matches!(row.permission(now, true), Permission::WaitUntil(until) if until > now);
+            assert!(
+                opened(open_circuit.next_probe - Duration::from_millis(1))
+                    && opened(in_an_hour - Duration::from_millis(1))
+            );
             assert!(matches!(
-                row.permission(in_an_hour_ms, true),
+                row.permission(in_an_hour, true),
                 Permission::HalfOpenProbe(_)
             ));
             // Somebody who knows better has it probe at once.
-            let resumed = row.resumed(began_ms);
+            let resumed = row.resumed(began);
             assert!(matches!(
-                resumed.permission(began_ms, true),
+                resumed.permission(began, true),
                 Permission::HalfOpenProbe(_)
             ));
-            row = match row.permission(open_circuit.next_probe_ms, false) {
+            row = match row.permission(open_circuit.next_probe, false) {
                 Permission::HalfOpenProbe(probing) => probing,
                 permission => panic!("a probe is due: {permission:?}"),
             };
@@ -341,24 +380,36 @@ mod tests {
 
     #[test]
     fn the_balance_is_asked_for_once_an_hour_whatever_else_happens_to_the_account() {
-        let asked = AccountRow::default().asking_for_the_balance(5).unwrap();
-        let opened = asked.refused(AccountFailure::InsufficientBalance, 6);
-        let Permission::HalfOpenProbe(probing) = opened.permission(BALANCE_INTERVAL_MS, false)
-        else {
+        let asked = AccountRow::default()
+            .asking_for_the_balance(Timestamp::from_millis(5))
+            .unwrap();
+        let opened = asked.refused(
+            AccountFailure::InsufficientBalance,
+            Timestamp::from_millis(6),
+        );
+        let an_hour = Timestamp::from_millis(0) + BALANCE_INTERVAL;
+        let Permission::HalfOpenProbe(probing) = opened.permission(an_hour, false) else {
             panic!("a probe is due")
         };
         let resumed = probing.recovered();
         assert_eq!(resumed, asked);
-        let last_moment_ms = BALANCE_INTERVAL_MS + 4;
-        assert_eq!(resumed.clone().asking_for_the_balance(last_moment_ms), None);
-        assert!(resumed.asking_for_the_balance(last_moment_ms + 1).is_some());
+        let last_moment = an_hour + Duration::from_millis(4);
+        assert_eq!(resumed.clone().asking_for_the_balance(last_moment), None);
+        assert!(
+            resumed
+                .asking_for_the_balance(last_moment + Duration::from_millis(1))
+                .is_some()
+        );
     }
 
     #[test]
     fn a_row_of_an_earlier_version_is_read_and_one_of_a_later_version_too() {
         let open_circuit =
             r#"{"cause":"insufficient_balance","since_ms":5,"probes":0,"next_probe_ms":60005}"#;
-        let opened = AccountRow::default().refused(AccountFailure::InsufficientBalance, 5);
+        let opened = AccountRow::default().refused(
+            AccountFailure::InsufficientBalance,
+            Timestamp::from_millis(5),
+        );
         for row in [
             format!(r#"{{"open_circuit":{open_circuit}}}"#),
             format!(r#"{{"open_circuit":{open_circuit},"something_new":7}}"#),
@@ -369,25 +420,48 @@ mod tests {
 
     #[test]
     fn a_pause_stops_sending_whatever_africas_talking_says_and_ends_only_when_somebody_says_so() {
-        let paused = AccountRow::default().paused(5);
-        let refused = paused.refused(AccountFailure::InsufficientBalance, 6);
-        for row in [&paused, &refused, &refused.recovered(), &paused.paused(7)] {
+        let paused = AccountRow::default().paused(Timestamp::from_millis(5));
+        let refused = paused.refused(
+            AccountFailure::InsufficientBalance,
+            Timestamp::from_millis(6),
+        );
+        for row in [
+            &paused,
+            &refused,
+            &refused.recovered(),
+            &paused.paused(Timestamp::from_millis(7)),
+        ] {
             let later = 365 * 24 * 60 * 60 * 1000;
             assert!(
-                matches!(row.permission(later, false), Permission::WaitUntil(until) if until > later)
+                matches!(row.permission(Timestamp::from_millis(later), false), Permission::WaitUntil(until) if until > Timestamp::from_millis(later))
             );
-            assert_eq!(row.pause, Some(Pause { since_ms: 5 }));
+            assert_eq!(
+                row.pause,
+                Some(Pause {
+                    since: Timestamp::from_millis(5)
+                })
+            );
         }
-        assert_eq!(paused.resumed(8).permission(8, false), Permission::Free);
+        assert_eq!(
+            paused
+                .resumed(Timestamp::from_millis(8))
+                .permission(Timestamp::from_millis(8), false),
+            Permission::Free
+        );
         // What Africa's Talking refused is tried at once.
         assert!(matches!(
-            refused.resumed(8).permission(8, false),
+            refused
+                .resumed(Timestamp::from_millis(8))
+                .permission(Timestamp::from_millis(8), false),
             Permission::HalfOpenProbe(_)
         ));
     }
 
     #[test]
     fn an_account_without_a_failure_is_free() {
-        assert_eq!(AccountRow::default().permission(0, true), Permission::Free);
+        assert_eq!(
+            AccountRow::default().permission(Timestamp::from_millis(0), true),
+            Permission::Free
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::failure_reason::FailureReason;
 use super::ids::{AtMessageId, MedicMessageId};
 use super::message::MessageRow;
 use super::status::{Status, reported_status};
+use crate::domain::time::Timestamp;
 
 /// How many different reports of one SMS are kept. Eight statuses are known, and some come with a
 /// reason. The limit is for a caller that invents statuses.
@@ -22,8 +23,9 @@ pub struct Report {
     /// The operator's code, `63902` or `99999`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_code: Option<String>,
-    /// When the callback came, in milliseconds since 1970.
-    pub received_at_ms: i64,
+    /// When the callback came.
+    #[serde(rename = "received_at_ms")]
+    pub received_at: Timestamp,
 }
 
 impl Report {
@@ -109,7 +111,7 @@ mod tests {
             status: status.to_owned(),
             failure_reason: None,
             network_code: None,
-            received_at_ms: 1,
+            received_at: Timestamp::from_millis(1),
         }
     }
 

@@ -2,15 +2,17 @@
 //! ended in doubt.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::IncomingId;
+use crate::domain::time::Timestamp;
 
-const HOUR_MS: i64 = 60 * 60 * 1000;
+const HOUR: Duration = Duration::from_hours(1);
 
-/// How long a message stays in quarantine, and a status that failed is set aside, in milliseconds.
-pub const QUARANTINE_MS: i64 = HOUR_MS;
+/// How long a message stays in quarantine, and a status that failed is set aside.
+pub const QUARANTINE: Duration = HOUR;
 
 /// So many failures, each with a message newly stored since the one before, and a message goes to the
 /// dead-letter queue. A count of tries and not of hours: a disk that is full for days proves nothing.
@@ -26,10 +28,12 @@ pub struct Quarantine {
     pub failures: u32,
     /// How much was newly stored when that was counted, by [`Budget::progress`].
     pub progress: u64,
-    /// When it was quarantined first, in milliseconds since 1970.
-    pub since_ms: i64,
-    /// When it goes back to the others, in milliseconds since 1970.
-    pub until_ms: i64,
+    /// When it was quarantined first.
+    #[serde(rename = "since_ms")]
+    pub since: Timestamp,
+    /// When it goes back to the others.
+    #[serde(rename = "until_ms")]
+    pub until: Timestamp,
     /// What Medic answered last.
     pub answer: String,
 }
@@ -39,7 +43,7 @@ impl std::fmt::Debug for Quarantine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Quarantine")
             .field("failures", &self.failures)
-            .field("until_ms", &self.until_ms)
+            .field("until", &self.until)
             .finish_non_exhaustive()
     }
 }
@@ -63,7 +67,8 @@ pub struct Budget {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Spent {
     progress: u64,
-    at_ms: i64,
+    #[serde(rename = "at_ms")]
+    at: Timestamp,
 }
 
 impl Budget {
@@ -87,19 +92,16 @@ impl Budget {
     }
 
     /// Whether something may be suspected that was not before.
-    pub fn allows(&self, now_ms: i64) -> bool {
-        self.spent.as_ref().is_none_or(|spent| {
-            self.progress > spent.progress || now_ms >= spent.at_ms.saturating_add(HOUR_MS)
-        })
+    pub fn allows(&self, now: Timestamp) -> bool {
+        self.spent
+            .as_ref()
+            .is_none_or(|spent| self.progress > spent.progress || now >= spent.at + HOUR)
     }
 
     /// Something was suspected that was not before.
-    pub fn spend(&mut self, now_ms: i64) {
+    pub fn spend(&mut self, now: Timestamp) {
         let progress = self.note();
-        self.spent = Some(Spent {
-            progress,
-            at_ms: now_ms,
-        });
+        self.spent = Some(Spent { progress, at: now });
     }
 
     /// A budget that allows nothing.
@@ -107,7 +109,7 @@ impl Budget {
         Self {
             spent: Some(Spent {
                 progress: u64::MAX,
-                at_ms: i64::MAX,
+                at: Timestamp::MAX,
             }),
             ..Self::default()
         }
@@ -129,10 +131,12 @@ pub enum InDoubt {
 pub struct Quarantined {
     /// How often it failed.
     pub failures: u32,
-    /// When it was quarantined first, in milliseconds since 1970.
-    pub since_ms: i64,
-    /// When it is tried again, in milliseconds since 1970.
-    pub until_ms: i64,
+    /// When it was quarantined first.
+    #[serde(rename = "since_ms")]
+    pub since: Timestamp,
+    /// When it is tried again.
+    #[serde(rename = "until_ms")]
+    pub until: Timestamp,
 }
 
 /// The ledger's one row for the exchange with Medic.
@@ -187,10 +191,10 @@ impl ExchangeRow {
 
     /// What becomes of a message that failed alone, or ended alone in doubt, `before` being what it was
     /// quarantined for earlier.
-    pub fn judge(&self, before: Option<&Quarantine>, answer: &str, now_ms: i64) -> Judgement {
+    pub fn judge(&self, before: Option<&Quarantine>, answer: &str, now: Timestamp) -> Judgement {
         let progress = self.messages.progress();
         let failures = match before {
-            None if self.messages.allows(now_ms) => 1,
+            None if self.messages.allows(now) => 1,
             None => return Judgement::Wait,
             Some(before) if progress > before.progress => before.failures.saturating_add(1),
             Some(before) => before.failures,
@@ -204,8 +208,8 @@ impl ExchangeRow {
             progress: before
                 .filter(|_| !is_counted)
                 .map_or(progress, |before| before.progress),
-            since_ms: before.map_or(now_ms, |before| before.since_ms),
-            until_ms: now_ms.saturating_add(QUARANTINE_MS),
+            since: before.map_or(now, |before| before.since),
+            until: now + QUARANTINE,
             answer: answer.to_owned(),
         })
     }
@@ -216,10 +220,10 @@ impl ExchangeRow {
         id: &IncomingId,
         quarantine: &Quarantine,
         is_first: bool,
-        now_ms: i64,
+        now: Timestamp,
     ) {
         if is_first {
-            self.messages.spend(now_ms);
+            self.messages.spend(now);
         } else {
             self.messages.note();
         }
@@ -228,13 +232,13 @@ impl ExchangeRow {
             id.clone(),
             Quarantined {
                 failures: quarantine.failures,
-                since_ms: quarantine.since_ms,
-                until_ms: quarantine.until_ms,
+                since: quarantine.since,
+                until: quarantine.until,
             },
         );
         if self.quarantined.len() > QUARANTINED_REMEMBERED {
             let mut latest = self.quarantined.iter();
-            let latest = latest.by_ref().max_by_key(|(_, one)| one.since_ms);
+            let latest = latest.by_ref().max_by_key(|(_, one)| one.since);
             if let Some(latest) = latest.map(|(id, _)| id.clone()) {
                 self.quarantined.remove(&latest);
             }
@@ -256,8 +260,8 @@ mod tests {
         Quarantine {
             failures,
             progress,
-            since_ms: 3,
-            until_ms: 4,
+            since: Timestamp::from_millis(3),
+            until: Timestamp::from_millis(4),
             answer: "500".to_owned(),
         }
     }
@@ -265,16 +269,19 @@ mod tests {
     #[test]
     fn a_budget_is_one_suspicion_for_each_newly_stored_message_or_one_an_hour() {
         let mut budget = Budget::default();
-        assert!(budget.allows(0));
-        budget.spend(0);
-        assert!(!budget.allows(HOUR_MS - 1));
-        assert!(budget.allows(HOUR_MS));
+        assert!(budget.allows(Timestamp::from_millis(0)));
+        budget.spend(Timestamp::from_millis(0));
+        assert!(!budget.allows(Timestamp::from_millis(0) + HOUR - Duration::from_millis(1)));
+        assert!(budget.allows(Timestamp::from_millis(0) + HOUR));
         budget.earn();
         budget.earn();
-        assert!(budget.allows(1));
-        budget.spend(1);
-        assert!(!budget.allows(2), "what was stored before counts once");
-        assert!(!Budget::exhausted().allows(i64::MAX - 1));
+        assert!(budget.allows(Timestamp::from_millis(1)));
+        budget.spend(Timestamp::from_millis(1));
+        assert!(
+            !budget.allows(Timestamp::from_millis(2)),
+            "what was stored before counts once"
+        );
+        assert!(!Budget::exhausted().allows(Timestamp::from_millis(i64::MAX - 1)));
     }
 
     #[test]
@@ -293,7 +300,7 @@ mod tests {
     #[test]
     fn a_failure_counts_when_something_was_newly_stored_since_the_one_before() {
         let mut row = ExchangeRow::default();
-        row.messages.spend(0);
+        row.messages.spend(Timestamp::from_millis(0));
         row.messages.earn();
         // Failures and progress before; failures and progress after, if it is quarantined again.
         for (before, after) in [
@@ -307,12 +314,12 @@ mod tests {
             ((5, 0), None),
         ] {
             let before = quarantined(before.0, before.1);
-            let judged = row.judge(Some(&before), "500", 10);
+            let judged = row.judge(Some(&before), "500", Timestamp::from_millis(10));
             match after {
                 None => assert_eq!(judged, Judgement::DeadLetter),
                 Some((failures, progress)) => {
                     let expected = Quarantine {
-                        until_ms: 10 + QUARANTINE_MS,
+                        until: Timestamp::from_millis(10) + QUARANTINE,
                         ..quarantined(failures, progress)
                     };
                     assert_eq!(judged, Judgement::Quarantine(expected), "{before:?}");
@@ -324,11 +331,11 @@ mod tests {
     #[test]
     fn a_first_quarantine_needs_the_budget_and_one_that_was_there_before_does_not() {
         let mut row = ExchangeRow::default();
-        let first = |row: &ExchangeRow| row.judge(None, "500", 10);
+        let first = |row: &ExchangeRow| row.judge(None, "500", Timestamp::from_millis(10));
         assert!(matches!(first(&row), Judgement::Quarantine(one) if one.failures == 1));
-        row.messages.spend(9);
+        row.messages.spend(Timestamp::from_millis(9));
         assert_eq!(first(&row), Judgement::Wait);
-        let again = row.judge(Some(&quarantined(1, 0)), "500", 10);
+        let again = row.judge(Some(&quarantined(1, 0)), "500", Timestamp::from_millis(10));
         assert!(matches!(again, Judgement::Quarantine(_)));
         assert_eq!(first(&ExchangeRow::unknown()), Judgement::Wait);
     }
@@ -339,10 +346,10 @@ mod tests {
         for n in 0..100 {
             let id = IncomingId::new(format!("in-{n:03}")).unwrap();
             let quarantine = Quarantine {
-                since_ms: n,
+                since: Timestamp::from_millis(n),
                 ..quarantined(1, 0)
             };
-            row.note_quarantine(&id, &quarantine, true, n);
+            row.note_quarantine(&id, &quarantine, true, Timestamp::from_millis(n));
         }
         assert_eq!(row.quarantined.len(), QUARANTINED_REMEMBERED);
         let first = IncomingId::new("in-000").unwrap();

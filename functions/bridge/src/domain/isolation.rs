@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::exchange::{ExchangeRow, InDoubt, Judgement, Quarantine};
 use super::ids::{IncomingId, MedicMessageId};
+use crate::domain::time::Timestamp;
 
 /// At most so many messages in a POST: Medic takes about a tenth of a second for each.
 pub const MESSAGES_A_POST: usize = 10;
@@ -28,6 +29,9 @@ const IN_DOUBT_TO_QUARANTINE: u32 = 2;
 
 /// Why what never got an answer is suspected.
 const NO_ANSWER: &str = "Medic never answered a POST that brought it alone";
+
+/// Why a message is suspected during which Lambda killed the function.
+const NEVER_ENDED: &str = "the function was killed while it brought this message alone";
 
 /// A message of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +134,8 @@ pub struct Isolation {
     tried: BTreeSet<IncomingId>,
     /// Messages that failed alone and wait all the same.
     kept: BTreeSet<IncomingId>,
+    /// Messages during which earlier invocations were killed.
+    suspects: BTreeSet<IncomingId>,
     /// What was decided on and not yet done.
     acts: VecDeque<Step>,
     /// Statuses that failed together.
@@ -153,6 +159,7 @@ impl Isolation {
             statuses_first: memory.in_doubt == Some(InDoubt::Messages),
             tried: BTreeSet::new(),
             kept: BTreeSet::new(),
+            suspects: BTreeSet::new(),
             acts: VecDeque::new(),
             parts: VecDeque::new(),
             kept_statuses: BTreeSet::new(),
@@ -162,8 +169,16 @@ impl Isolation {
         }
     }
 
+    /// So many attempts at this message have begun and not ended: it is as if that many POSTs had ended
+    /// in doubt.
+    pub fn suspect(&mut self, id: &IncomingId, attempts: u32) {
+        let posts_in_doubt = self.memory.posts_in_doubt.entry(id.clone()).or_default();
+        *posts_in_doubt = attempts.max(*posts_in_doubt);
+        self.suspects.insert(id.clone());
+    }
+
     /// What is done next.
-    pub fn next(&mut self, now_ms: i64) -> Step {
+    pub fn next(&mut self, now: Timestamp) -> Step {
         if self.is_over {
             return self.acts.pop_front().unwrap_or(Step::End);
         }
@@ -176,7 +191,7 @@ impl Isolation {
         if std::mem::take(&mut self.statuses_first) {
             return self.statuses(false);
         }
-        if let Some(act) = self.candidate_in_doubt(now_ms) {
+        if let Some(act) = self.candidate_in_doubt(now) {
             return act;
         }
         if let Some(step) = self.next_messages() {
@@ -196,11 +211,11 @@ impl Isolation {
     }
 
     /// Takes in how a POST ended.
-    pub fn after(&mut self, brought: &Brought, end: &PostEnd, now_ms: i64) {
+    pub fn after(&mut self, brought: &Brought, end: &PostEnd, now: Timestamp) {
         match end {
             PostEnd::Taken => self.after_success(brought),
-            PostEnd::Failed(answer) => self.after_failure(brought, answer, now_ms),
-            PostEnd::InDoubt => self.after_in_doubt(brought, now_ms),
+            PostEnd::Failed(answer) => self.after_failure(brought, answer, now),
+            PostEnd::InDoubt => self.after_in_doubt(brought, now),
         }
     }
 
@@ -230,14 +245,14 @@ impl Isolation {
         }
     }
 
-    fn after_failure(&mut self, brought: &Brought, answer: &str, now_ms: i64) {
+    fn after_failure(&mut self, brought: &Brought, answer: &str, now: Timestamp) {
         self.tried.extend(brought.messages.iter().cloned());
         match (brought.messages.as_slice(), brought.statuses.as_slice()) {
             ([], []) => {}
-            ([id], []) => self.after_failing_alone(id, answer, now_ms),
+            ([id], []) => self.after_failing_alone(id, answer, now),
             ([], [status]) => {
                 self.status_failures = self.status_failures.saturating_add(1);
-                self.candidate_status(status, answer, now_ms);
+                self.candidate_status(status, answer, now);
             }
             ([], statuses) => {
                 self.status_failures = self.status_failures.saturating_add(1);
@@ -256,8 +271,8 @@ impl Isolation {
         }
     }
 
-    fn after_failing_alone(&mut self, id: &IncomingId, answer: &str, now_ms: i64) {
-        match self.judged(id, answer, now_ms) {
+    fn after_failing_alone(&mut self, id: &IncomingId, answer: &str, now: Timestamp) {
+        match self.judged(id, answer, now) {
             Some(act) => {
                 self.acts.push_back(act);
                 // Medic fails on this, or on everything.
@@ -270,10 +285,10 @@ impl Isolation {
         }
     }
 
-    fn candidate_status(&mut self, status: &StatusCandidate, answer: &str, now_ms: i64) {
+    fn candidate_status(&mut self, status: &StatusCandidate, answer: &str, now: Timestamp) {
         // Whatever becomes of it, it is not brought again in this invocation.
         self.kept_statuses.insert(status.id.clone());
-        if status.was_set_aside || self.memory.statuses.allows(now_ms) {
+        if status.was_set_aside || self.memory.statuses.allows(now) {
             let act = Step::SetAside(status.clone(), answer.to_owned());
             self.acts.push_back(act);
             self.needs_control = true;
@@ -282,7 +297,7 @@ impl Isolation {
         }
     }
 
-    fn after_in_doubt(&mut self, brought: &Brought, now_ms: i64) {
+    fn after_in_doubt(&mut self, brought: &Brought, now: Timestamp) {
         self.is_over = true;
         self.acts.clear();
         if brought.is_control() {
@@ -300,16 +315,16 @@ impl Isolation {
             if let [status] = brought.statuses.as_slice()
                 && self.memory.statuses_in_doubt > 0
             {
-                self.candidate_status(status, NO_ANSWER, now_ms);
+                self.candidate_status(status, NO_ANSWER, now);
             }
             self.memory.statuses_in_doubt = self.memory.statuses_in_doubt.saturating_add(1);
         }
     }
 
     /// What becomes of a message, if anything does.
-    fn judged(&self, id: &IncomingId, answer: &str, now_ms: i64) -> Option<Step> {
+    fn judged(&self, id: &IncomingId, answer: &str, now: Timestamp) -> Option<Step> {
         let quarantine = self.quarantine_of(id);
-        match self.memory.judge(quarantine, answer, now_ms) {
+        match self.memory.judge(quarantine, answer, now) {
             Judgement::Wait => None,
             Judgement::Quarantine(quarantine) => Some(Step::Quarantine(id.clone(), quarantine)),
             Judgement::DeadLetter => Some(Step::DeadLetter(id.clone(), answer.to_owned())),
@@ -323,7 +338,7 @@ impl Isolation {
 
     /// A message that ended alone in doubt is not brought again before others wait no longer for it.
     /// Its own record has kept everything waiting until Medic could not be working on it.
-    fn candidate_in_doubt(&self, now_ms: i64) -> Option<Step> {
+    fn candidate_in_doubt(&self, now: Timestamp) -> Option<Step> {
         let candidates = self.waiting.iter().filter(|one| {
             let posts_in_doubt = self
                 .memory
@@ -337,7 +352,13 @@ impl Isolation {
             };
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
-        let mut acts = candidates.filter_map(|one| self.judged(&one.id, NO_ANSWER, now_ms));
+        let mut acts = candidates.filter_map(|one| {
+            let why = match self.suspects.contains(&one.id) {
+                true => NEVER_ENDED,
+                false => NO_ANSWER,
+            };
+            self.judged(&one.id, why, now)
+        });
         acts.next()
     }
 
@@ -354,11 +375,12 @@ impl Isolation {
             if one.quarantine.is_some() {
                 doubtful.push((2, !one.is_new, one));
             } else if seen.insert(&one.sender) && !self.kept.contains(&one.id) {
-                match self.memory.posts_in_doubt.get(&one.id) {
-                    Some(posts_in_doubt) if *posts_in_doubt >= IN_DOUBT_TO_QUARANTINE => {
-                        doubtful.push((1, !one.is_new, one));
-                    }
-                    _ => good.push(one),
+                let posts_in_doubt = self.memory.posts_in_doubt.get(&one.id);
+                let is_doubtful = posts_in_doubt.is_some_and(|n| *n >= IN_DOUBT_TO_QUARANTINE);
+                if is_doubtful || self.suspects.contains(&one.id) {
+                    doubtful.push((1, !one.is_new, one));
+                } else {
+                    good.push(one);
                 }
             }
         }
@@ -396,10 +418,9 @@ impl Isolation {
     }
 
     /// A message was quarantined.
-    pub fn quarantined(&mut self, id: &IncomingId, quarantine: &Quarantine, now_ms: i64) {
+    pub fn quarantined(&mut self, id: &IncomingId, quarantine: &Quarantine, now: Timestamp) {
         let is_first = self.quarantine_of(id).is_none();
-        self.memory
-            .note_quarantine(id, quarantine, is_first, now_ms);
+        self.memory.note_quarantine(id, quarantine, is_first, now);
         self.waiting.retain(|one| one.id != *id);
     }
 
@@ -416,9 +437,9 @@ impl Isolation {
     }
 
     /// A status is set aside. How much Medic has taken by now.
-    pub fn set_aside(&mut self, status: &StatusCandidate, now_ms: i64) -> u64 {
+    pub fn set_aside(&mut self, status: &StatusCandidate, now: Timestamp) -> u64 {
         if !status.was_set_aside {
-            self.memory.statuses.spend(now_ms);
+            self.memory.statuses.spend(now);
         }
         self.memory.statuses.note()
     }

@@ -1,5 +1,6 @@
 //! The types and decisions of the bridge, as pure code: no AWS, no HTTP, no clock.
 
+pub mod attempts;
 pub mod backoff;
 pub mod balance;
 pub mod circuit_breaker;

@@ -1,10 +1,14 @@
 //! The recipient limit: how many messages one recipient may get. It turns a storm, or a loop with a robot, into
 //! a few messages, a `Failed` and an alarm.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-const HOUR_MS: i64 = 60 * 60 * 1000;
-const DAY_MS: i64 = 24 * HOUR_MS;
+use crate::domain::time::Timestamp;
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// How many different texts are counted for one recipient. With more, the rarest are dropped, so
 /// that a text of a storm is never dropped.
@@ -22,19 +26,20 @@ pub struct RecipientLimits {
 /// A count, and when its window began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
-    since_ms: i64,
+    #[serde(rename = "since_ms")]
+    since: Timestamp,
     count: u32,
 }
 
 impl Window {
     /// The window, restarted when it is older than its length. Clocks differ, and a retried claim
     /// carries its first time, so a time shortly before the window counts as within it.
-    fn at(self, now_ms: i64, length_ms: i64) -> Self {
-        if is_within(now_ms, self.since_ms, length_ms) {
+    fn at(self, now: Timestamp, length: Duration) -> Self {
+        if is_within(now, self.since, length) {
             self
         } else {
             Self {
-                since_ms: now_ms,
+                since: now,
                 count: 0,
             }
         }
@@ -42,8 +47,8 @@ impl Window {
 }
 
 /// Whether two times are less than a length apart.
-fn is_within(now_ms: i64, since_ms: i64, length_ms: i64) -> bool {
-    now_ms.saturating_sub(since_ms).saturating_abs() < length_ms
+fn is_within(now: Timestamp, since: Timestamp, length: Duration) -> bool {
+    now.since(since).max(since.since(now)) < length
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +69,13 @@ pub struct RecipientRow {
     hour: Window,
     #[serde(default)]
     texts: Vec<TextCount>,
-    /// When the recipient limit last raised its alarm, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    alarmed_at_ms: Option<i64>,
+    /// When the recipient limit last raised its alarm.
+    #[serde(
+        rename = "alarmed_at_ms",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    alarmed_at: Option<Timestamp>,
 }
 
 /// The decision of the recipient limit on one more message.
@@ -92,36 +101,41 @@ impl RecipientRow {
             number_hash,
             hour: Window::default(),
             texts: Vec::new(),
-            alarmed_at_ms: None,
+            alarmed_at: None,
         }
     }
 
     /// Counts one more message with this text.
-    pub fn count(mut self, text_hash: &str, limits: &RecipientLimits, now_ms: i64) -> LimitCheck {
-        self.hour = self.hour.at(now_ms, HOUR_MS);
+    pub fn count(
+        mut self,
+        text_hash: &str,
+        limits: &RecipientLimits,
+        now: Timestamp,
+    ) -> LimitCheck {
+        self.hour = self.hour.at(now, HOUR);
         for text in &mut self.texts {
-            text.day = text.day.at(now_ms, DAY_MS);
+            text.day = text.day.at(now, DAY);
         }
         self.texts.retain(|text| text.day.count > 0);
         let same_text = self.texts.iter().find(|text| text.text_hash == text_hash);
         if self.hour.count >= limits.messages_per_hour {
             return self.exceeded(
                 "recipient limit: too many messages to this recipient in an hour",
-                now_ms,
+                now,
             );
         }
         if same_text.is_some_and(|text| text.day.count >= limits.same_text_per_day) {
             return self.exceeded(
                 "recipient limit: the same text to this recipient too often in a day",
-                now_ms,
+                now,
             );
         }
         self.hour.count = self.hour.count.saturating_add(1);
-        self.count_text(text_hash, now_ms);
+        self.count_text(text_hash, now);
         LimitCheck::Passes(self)
     }
 
-    fn count_text(&mut self, text_hash: &str, now_ms: i64) {
+    fn count_text(&mut self, text_hash: &str, now: Timestamp) {
         if let Some(text) = self
             .texts
             .iter_mut()
@@ -134,7 +148,7 @@ impl RecipientRow {
             let least = self
                 .texts
                 .iter()
-                .min_by_key(|text| (text.day.count, text.day.since_ms));
+                .min_by_key(|text| (text.day.count, text.day.since));
             if let Some(least) = least.map(|text| text.text_hash.clone()) {
                 self.texts.retain(|text| text.text_hash != least);
             }
@@ -142,18 +156,18 @@ impl RecipientRow {
         self.texts.push(TextCount {
             text_hash: text_hash.to_owned(),
             day: Window {
-                since_ms: now_ms,
+                since: now,
                 count: 1,
             },
         });
     }
 
-    fn exceeded(mut self, reason: &'static str, now_ms: i64) -> LimitCheck {
+    fn exceeded(mut self, reason: &'static str, now: Timestamp) -> LimitCheck {
         let alarm = self
-            .alarmed_at_ms
-            .is_none_or(|alarmed_at_ms| !is_within(now_ms, alarmed_at_ms, DAY_MS));
+            .alarmed_at
+            .is_none_or(|alarmed_at| !is_within(now, alarmed_at, DAY));
         if alarm {
-            self.alarmed_at_ms = Some(now_ms);
+            self.alarmed_at = Some(now);
         }
         LimitCheck::Exceeded {
             row: self,
@@ -177,8 +191,8 @@ mod tests {
     fn send(texts: impl Iterator<Item = (i64, String)>, limits: &RecipientLimits) -> (u32, u32) {
         let mut row = RecipientRow::new("hash".to_owned());
         let (mut passed, mut alarms) = (0, 0);
-        for (now_ms, text) in texts {
-            row = match row.count(&text, limits, now_ms) {
+        for (now, text) in texts {
+            row = match row.count(&text, limits, Timestamp::from_millis(now)) {
                 LimitCheck::Passes(row) => {
                     passed += 1;
                     row
@@ -214,7 +228,7 @@ mod tests {
 
     #[test]
     fn ordinary_traffic_passes() {
-        let day = (0..40).map(|n| (n * HOUR_MS / 2, format!("text {}", n / 2)));
+        let day = (0..40).map(|n| (n * 30 * 60_000, format!("text {}", n / 2)));
         assert_eq!(send(day, &LIMITS), (40, 0));
     }
 
@@ -232,22 +246,22 @@ mod tests {
     proptest! {
         #[test]
         fn no_hour_and_no_text_gets_more_than_its_limit_in_its_window(
-            steps in proptest::collection::vec((0_i64..600_000, 0_u8..4), 0..200)
+            steps in proptest::collection::vec((0_u64..600_000, 0_u8..4), 0..200)
         ) {
             let mut row = RecipientRow::new("hash".to_owned());
-            let mut now_ms = 0;
-            let mut passed: Vec<(i64, u8)> = Vec::new();
+            let mut now = Timestamp::from_millis(0);
+            let mut passed: Vec<(Timestamp, u8)> = Vec::new();
             for (later, text) in steps {
-                now_ms += later;
-                row = match row.count(&text.to_string(), &LIMITS, now_ms) {
-                    LimitCheck::Passes(row) => { passed.push((now_ms, text)); row }
+                now = now + Duration::from_millis(later);
+                row = match row.count(&text.to_string(), &LIMITS, now) {
+                    LimitCheck::Passes(row) => { passed.push((now, text)); row }
                     LimitCheck::Exceeded { row, .. } => row,
                 };
             }
             // Two windows can touch: twice the limit is the most that any stretch of time can hold.
             for (start, text) in &passed {
-                let in_hour = passed.iter().filter(|(at, _)| (*start..start + HOUR_MS).contains(at)).count();
-                let same = passed.iter().filter(|(at, t)| (*start..start + DAY_MS).contains(at) && t == text).count();
+                let in_hour = passed.iter().filter(|(at, _)| (*start..*start + HOUR).contains(at)).count();
+                let same = passed.iter().filter(|(at, t)| (*start..*start + DAY).contains(at) && t == text).count();
                 prop_assert!(in_hour <= 10 && same <= 6);
             }
         }

@@ -1,17 +1,18 @@
 //! `report-recorder`: finds the message of a delivery report, and raises its status in the ledger.
 
-use futures_util::future::join_all;
+use std::time::Duration;
 
 use crate::domain::backoff::Wait;
 use crate::domain::delivery::{Report, SmsRow, raised_by_reports};
 use crate::domain::status::reported_status;
+use crate::domain::time::Timestamp;
 use crate::ledger::matching;
 use crate::ledger::{self, Rows};
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Queue, Record, Row, Runtime};
+use crate::queue::consumer::{Consumer, Disposition};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
-use crate::queue::retry_later::return_for_retry;
 use crate::wire::queue_messages::{DeliveryReport, decode};
 
 /// The handler and its ports.
@@ -25,29 +26,27 @@ pub struct ReportRecorder<L, Q, S> {
     pub dead_letters: DeadLetterQueue<Q>,
     /// The clock, the random numbers and the log.
     pub runtime: S,
-    /// After how long a send request has surely ended, in milliseconds.
-    pub call_over_after_ms: i64,
+    /// After how long a send request has surely ended.
+    pub call_over_after: Duration,
 }
 
 impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
     /// Records a batch of reports concurrently, because their order does not matter. Returns the
     /// message ids of the records that go back to the queue.
     pub async fn handle(&self, records: &[Record]) -> Vec<String> {
-        let dispositions = join_all(records.iter().map(|record| self.take(record))).await;
-        let now_ms = self.runtime.now_ms();
-        let undone: Vec<(&Record, Wait)> = records
-            .iter()
-            .zip(dispositions)
-            .filter_map(|(record, back_at_ms)| {
-                let at_least_ms = back_at_ms?.saturating_sub(now_ms);
-                Some((record, Wait::Growing { at_least_ms }))
-            })
-            .collect();
-        return_for_retry(&self.reports, &undone, &self.runtime).await
+        let consumer = Consumer {
+            queue: &self.reports,
+            dead_letters: &self.dead_letters,
+            ledger: &self.ledger,
+            runtime: &self.runtime,
+        };
+        let records: Vec<&Record> = records.iter().collect();
+        consumer
+            .process(&records, async |record| self.take(record).await)
+            .await
     }
 
-    /// Returns when the record is retried (in milliseconds since 1970), if it has to be.
-    async fn take(&self, record: &Record) -> Option<i64> {
+    async fn take(&self, record: &Record) -> Disposition {
         let report: DeliveryReport = match decode(&record.body) {
             Ok(report) => report,
             Err(error) => {
@@ -55,18 +54,26 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
                 let dead_letters =
                     dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
                         .await;
-                return (!dead_letters).then(|| self.runtime.now_ms());
+                return match dead_letters {
+                    true => Disposition::Done,
+                    false => Disposition::Return(Wait::Retry),
+                };
             }
         };
-        self.record(&report).await.unwrap_or_else(|error| {
-            self.runtime.record(LogEvent::LedgerFailed {
-                error: Redacted::new(&error),
-            });
-            Some(self.runtime.now_ms())
-        })
+        match self.record(&report).await {
+            Ok(None) => Disposition::Done,
+            Ok(Some(until)) => Disposition::Return(Wait::Until(until)),
+            Err(error) => {
+                self.runtime.record(LogEvent::LedgerFailed {
+                    error: Redacted::new(&error),
+                });
+                Disposition::Return(Wait::Retry)
+            }
+        }
     }
 
-    async fn record(&self, report: &DeliveryReport) -> Result<Option<i64>, LedgerError> {
+    /// Records the report. Returns until when to wait, if it could still settle an unknown outcome.
+    async fn record(&self, report: &DeliveryReport) -> Result<Option<Timestamp>, LedgerError> {
         let status = reported_status(&report.status);
         if status.is_none() {
             self.runtime.record(LogEvent::UnknownReportStatus {
@@ -86,7 +93,7 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
             },
         )
         .await?;
-        let mut back_at_ms = None;
+        let mut back_at = None;
         if let Some(message) = &sms.message {
             let message_key = Key::Message(message.clone());
             let ended = ledger::change(&self.ledger, &self.runtime, &[message_key], |rows| {
@@ -104,17 +111,16 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
         } else if let Some(number_hash) = &sms.number_hash {
             // It is unmatched yet. If it could settle an unknown outcome, the record is retried
             // when no response to a send request can come any more.
-            let over_ms = self.call_over_after_ms;
-            back_at_ms =
-                matching::settle(&self.ledger, number_hash, &sms_key, over_ms, &self.runtime)
-                    .await?;
+            let over = self.call_over_after;
+            back_at =
+                matching::settle(&self.ledger, number_hash, &sms_key, over, &self.runtime).await?;
         }
         self.runtime.record(LogEvent::ReportRecorded {
             at_id: Redacted::new(&report.id),
             medic_id: sms.message.as_ref().map(Redacted::new),
             status,
         });
-        Ok(back_at_ms)
+        Ok(back_at)
     }
 }
 
@@ -127,7 +133,7 @@ fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
                 status: report.status.clone(),
                 failure_reason: report.failure_reason.clone(),
                 network_code: report.network_code.clone(),
-                received_at_ms: report.received_at_ms,
+                received_at: report.received_at,
             },
             report.number_hash.clone(),
         )

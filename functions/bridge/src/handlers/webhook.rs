@@ -103,15 +103,13 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         let content_type = request.headers().get(CONTENT_TYPE);
         let content_type = content_type.map(HeaderValue::as_bytes);
         let accepted = Fields::read(content_type, body).and_then(|fields| {
-            let now_ms = self.runtime.now_ms();
+            let now = self.runtime.now();
             match self.callback {
                 Callback::IncomingMessage => {
-                    incoming_message::read(&fields, now_ms).map(Accepted::incoming)
+                    incoming_message::read(&fields, now).map(Accepted::incoming)
                 }
-                Callback::DeliveryReport => {
-                    delivery_report::read(&fields, &number_hash_key, now_ms)
-                        .map(|report| Accepted::report(&report))
-                }
+                Callback::DeliveryReport => delivery_report::read(&fields, &number_hash_key, now)
+                    .map(|report| Accepted::report(&report)),
             }
         });
         match accepted {
@@ -133,8 +131,8 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         let presented = request
             .query_string_parameters_ref()
             .and_then(|parameters| parameters.first("key"));
-        let now_ms = self.runtime.now_ms();
-        match self.keys.check(presented, now_ms).await {
+        let now = self.runtime.now();
+        match self.keys.check(presented, now).await {
             KeyCheck::Right { number_hash_key } => Ok(number_hash_key),
             KeyCheck::Wrong => {
                 self.runtime.record(LogEvent::KeyRefused { callback });

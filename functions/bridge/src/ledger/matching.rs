@@ -1,9 +1,12 @@
 //! Settles unknown outcomes by delivery reports: reads the rows, decides, and writes the match.
 
+use std::time::Duration;
+
 use crate::domain::correlation::{Ownership, ownership};
 use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
+use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
@@ -13,8 +16,7 @@ use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime};
 const ROWS_CHECKED: usize = 50;
 
 /// Matches every unmatched SMS to this number that only one message can have sent. If one more may
-/// match when no response to a send request can claim it any more, returns that time, in
-/// milliseconds since 1970.
+/// match when no response to a send request can claim it any more, returns that time.
 ///
 /// `known` is a row to this number that the caller knows, because the index may lag behind.
 ///
@@ -24,12 +26,12 @@ pub async fn settle(
     store: &impl LedgerStore,
     number_hash: &str,
     known: &Key,
-    call_over_after_ms: i64,
+    call_over_after: Duration,
     runtime: &impl Runtime,
-) -> Result<Option<i64>, LedgerError> {
+) -> Result<Option<Timestamp>, LedgerError> {
     // Each match changes the rows for the next decision, and leaves one unmatched SMS less.
     for _ in 0..ROWS_CHECKED {
-        match check(store, number_hash, known, call_over_after_ms, runtime).await? {
+        match check(store, number_hash, known, call_over_after, runtime).await? {
             Check::Matched => {}
             Check::Pending(pending) => return Ok(pending),
         }
@@ -39,14 +41,14 @@ pub async fn settle(
 
 enum Check {
     Matched,
-    Pending(Option<i64>),
+    Pending(Option<Timestamp>),
 }
 
 async fn check(
     store: &impl LedgerStore,
     number_hash: &str,
     known: &Key,
-    call_over_after_ms: i64,
+    call_over_after: Duration,
     runtime: &impl Runtime,
 ) -> Result<Check, LedgerError> {
     let mut keys = store.unsettled(number_hash, ROWS_CHECKED).await?;
@@ -59,23 +61,20 @@ async fn check(
     // The index is eventually consistent, so the rows are read again.
     let rows = ledger::read(store, &keys).await?;
     let (messages, unclaimed) = rows.unsettled();
-    let now_ms = runtime.now_ms();
-    let mut pending: Option<i64> = None;
+    let now = runtime.now();
+    let mut pending: Option<Timestamp> = None;
     for sms in &unclaimed {
-        match ownership(sms, &unclaimed, &messages, call_over_after_ms, now_ms) {
+        match ownership(sms, &unclaimed, &messages, call_over_after, now) {
             Ownership::Unmatched => {}
             Ownership::Ambiguous => runtime.record(LogEvent::ReportMatchAmbiguous {
                 at_id: Redacted::new(&sms.id),
             }),
-            Ownership::TooEarly(until_ms) => {
-                pending = Some(pending.map_or(until_ms, |earlier| earlier.min(until_ms)));
+            Ownership::TooEarly(until) => {
+                pending = Some(pending.map_or(until, |earlier| earlier.min(until)));
             }
-            Ownership::Of {
-                message,
-                called_at_ms,
-            } => {
+            Ownership::Of { message, called_at } => {
                 if let Some(ended) =
-                    match_report(store, runtime, &message.id, &sms.id, called_at_ms).await?
+                    match_report(store, runtime, &message.id, &sms.id, called_at).await?
                 {
                     ended.into_iter().for_each(|ended| runtime.record(ended));
                     runtime.record(LogEvent::ReportMatched {
@@ -97,26 +96,26 @@ async fn match_report(
     runtime: &impl Runtime,
     message: &MedicMessageId,
     at_id: &AtMessageId,
-    called_at_ms: i64,
+    called_at: Timestamp,
 ) -> Result<Option<Option<LogEvent>>, LedgerError> {
     let keys = [Key::Message(message.clone()), Key::Sms(at_id.clone())];
     ledger::change(store, runtime, &keys, |rows| {
         let (Some(row), Some(sms)) = (rows.message(message), rows.sms(at_id)) else {
             return (Vec::new(), None);
         };
-        if sms.message.is_some() || !row.unsettled_calls().any(|call| call == called_at_ms) {
+        if sms.message.is_some() || !row.unsettled_calls().any(|call| call == called_at) {
             return (Vec::new(), None);
         }
         let before = row.status;
-        let (row, sms) = matched(row.clone(), sms.clone(), called_at_ms);
+        let (row, sms) = matched(row.clone(), sms.clone(), called_at);
         let ended = ended(before, &row, &sms);
         (vec![Row::Message(row), Row::Sms(sms)], Some(ended))
     })
     .await
 }
 
-fn matched(row: MessageRow, sms: SmsRow, called_at_ms: i64) -> (MessageRow, SmsRow) {
+fn matched(row: MessageRow, sms: SmsRow, called_at: Timestamp) -> (MessageRow, SmsRow) {
     let sms = sms.belonging_to(&row.id);
-    let row = raised_by_reports(row.after_match(&sms.id, called_at_ms), &sms);
+    let row = raised_by_reports(row.after_match(&sms.id, called_at), &sms);
     (row, sms)
 }

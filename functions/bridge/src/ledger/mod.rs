@@ -1,16 +1,19 @@
 //! Reading and changing rows of the ledger.
 
+pub mod attempts;
 pub mod matching;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
 use crate::domain::exchange::ExchangeRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::recipient_limit::RecipientRow;
+use crate::domain::time::Timestamp;
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use crate::retry::{CONFLICTING_WRITES, retry};
 
@@ -60,15 +63,23 @@ impl Rows {
     }
 
     /// The write of this row, or `None` if it has not changed.
-    fn write(&self, row: Row, now_ms: i64) -> Option<Write> {
+    fn write(&self, row: Row, now: Timestamp) -> Option<Write> {
         let read = self.0.get(&row.key());
         if read.is_some_and(|(before, _)| *before == row) {
             return None;
         }
         Some(Write {
-            row: remembering(row, read.map(|(before, _)| before), now_ms),
+            row: remembering(row, read.map(|(before, _)| before), now),
             expected: read.map(|(_, version)| version.clone()),
         })
+    }
+
+    /// The row of the attempts at this record.
+    pub fn attempts(&self, record: &str) -> Option<&AttemptsRow> {
+        match self.0.get(&Key::Attempts(record.to_owned())) {
+            Some((Row::Attempts(row), _)) => Some(row),
+            _ => None,
+        }
     }
 
     /// The exchange's row.
@@ -127,7 +138,7 @@ pub async fn change<T>(
         let (changed, result) = step(&rows);
         let writes: Vec<Write> = changed
             .into_iter()
-            .filter_map(|row| rows.write(row, runtime.now_ms()))
+            .filter_map(|row| rows.write(row, runtime.now()))
             .collect();
         if writes.is_empty() {
             return ControlFlow::Break(Ok(result));
@@ -143,12 +154,12 @@ pub async fn change<T>(
     .await
 }
 
-fn remembering(row: Row, before: Option<&Row>, now_ms: i64) -> Row {
+fn remembering(row: Row, before: Option<&Row>, now: Timestamp) -> Row {
     match (row, before) {
         (Row::Message(row), Some(Row::Message(before))) => {
-            Row::Message(row.remembering(Some(before), now_ms))
+            Row::Message(row.remembering(Some(before), now))
         }
-        (Row::Message(row), _) => Row::Message(row.remembering(None, now_ms)),
+        (Row::Message(row), _) => Row::Message(row.remembering(None, now)),
         (other, _) => other,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::LogEvent;
 use crate::domain::status::Status;
+use crate::domain::time::millis;
 use crate::log::metrics::{Dimension, Measure, Metric};
 
 impl LogEvent {
@@ -28,7 +29,7 @@ impl LogEvent {
             Self::SendAccepted {
                 cost,
                 segments,
-                since_offer_ms,
+                since_offer,
                 ..
             } => {
                 let charged = cost.iter().map(|cost| {
@@ -37,7 +38,7 @@ impl LogEvent {
                 });
                 let sent = [
                     Measure::of(M::Segments, *segments),
-                    Measure::of(M::OfferToAfricasTalking, (*since_offer_ms).max(0)),
+                    Measure::of(M::OfferToAfricasTalking, millis(*since_offer)),
                 ];
                 sent.into_iter().chain(charged).collect()
             }
@@ -48,9 +49,9 @@ impl LogEvent {
                 let reported = (*updates > 0).then(|| Measure::of(M::StatusesReported, *updates));
                 one(M::PostsAnswered).into_iter().chain(reported).collect()
             }
-            Self::MessageStored {
-                since_callback_ms, ..
-            } => vec![Measure::of(M::CallbackToMedic, (*since_callback_ms).max(0))],
+            Self::MessageStored { since_callback, .. } => {
+                vec![Measure::of(M::CallbackToMedic, millis(*since_callback))]
+            }
             Self::MessageOffered { .. } => one(M::MessagesOffered),
             Self::MedicUnavailable { .. } => one(M::MedicUnavailable),
             Self::MedicNeedsAttention { .. } | Self::MedicRefusedCredentials { .. } => {
@@ -70,6 +71,7 @@ impl LogEvent {
             | Self::RowUnreadable { .. }
             | Self::BatchUnreadable
             | Self::CannotRun { .. }
+            | Self::AttemptNeverEnded { .. }
             | Self::Panicked { .. } => one(M::Faults),
             Self::ReportMatched { .. }
             | Self::ReportMatchAmbiguous { .. }
@@ -104,8 +106,10 @@ mod tests {
     use crate::domain::circuit_breaker::AccountFailure;
     use crate::domain::cost::Cost;
     use crate::domain::failure_reason::FailureReason;
+    use crate::domain::time::Timestamp;
     use crate::wire::africastalking::answer_code::AnswerCode;
     use serde_json::Value;
+    use std::time::Duration;
 
     #[test]
     fn what_nobody_would_ask_for_is_no_metric() {
@@ -121,7 +125,7 @@ mod tests {
             status: Status::Sent,
             cost,
             segments: 2,
-            since_offer_ms: 90_000,
+            since_offer: Duration::from_secs(90),
         };
         let with_cost = line(&accepted(Cost::parse("KES 1.6000")));
         assert_eq!(with_cost["cost"], "KES 1.600000");
@@ -138,7 +142,7 @@ mod tests {
     fn a_clock_that_is_behind_makes_no_negative_latency() {
         let stored = LogEvent::MessageStored {
             id: Redacted::new(&"m"),
-            since_callback_ms: -3,
+            since_callback: Timestamp::from_millis(2).since(Timestamp::from_millis(5)),
         };
         assert_eq!(line(&stored)["CallbackToMedic"], 0);
     }
@@ -185,7 +189,7 @@ mod tests {
             },
             LogEvent::MessageStored {
                 id: some(),
-                since_callback_ms: 1,
+                since_callback: Duration::from_millis(1),
             },
             LogEvent::Posted {
                 messages: 0,
@@ -201,7 +205,7 @@ mod tests {
                 medic_id: some(),
                 attempt: 1,
                 code: AnswerCode::NO_ANSWER,
-                took_ms: 1,
+                took: Duration::from_millis(1),
             },
             LogEvent::SendAccepted {
                 medic_id: some(),
@@ -210,7 +214,7 @@ mod tests {
                 status: Status::Sent,
                 cost: Cost::parse("KES 1"),
                 segments: 1,
-                since_offer_ms: 1,
+                since_offer: Duration::from_millis(1),
             },
             LogEvent::SendFailed {
                 medic_id: some(),

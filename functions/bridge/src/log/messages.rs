@@ -58,6 +58,7 @@ impl LogEvent {
             Self::MedicRefusedCredentials { .. } => "Medic refused the credentials.",
             Self::StatusesUnreported { .. } => "Some statuses are not reported to Medic yet.",
             Self::AwaitingFinalReport { .. } => "Some messages have no final report after a day.",
+            Self::AttemptNeverEnded { .. } => "The function was killed during an attempt.",
             Self::DeadLettered { .. } => "A message went to the dead-letter queue.",
             Self::ReturnedForRetry { .. } => "Old messages went back to the queue for a retry.",
             Self::LedgerFailed { .. } => "A request to the ledger failed.",

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Number, Value, json};
 
+use crate::domain::time::Timestamp;
+
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "cht-africastalking";
 
@@ -200,7 +202,7 @@ fn units(micros: i64) -> Number {
 
 /// Adds the measures to a log line, which must have the fields `stack` and `function`. A line can
 /// have one value for each dimension.
-pub fn embed(line: &mut Map<String, Value>, measures: Vec<Measure>, now_ms: i64) {
+pub fn embed(line: &mut Map<String, Value>, measures: Vec<Measure>, now: Timestamp) {
     let mut directives: BTreeMap<&[Option<Dimension>], Vec<Value>> = BTreeMap::new();
     for measure in measures {
         let metric = measure.metric;
@@ -233,7 +235,7 @@ pub fn embed(line: &mut Map<String, Value>, measures: Vec<Measure>, now_ms: i64)
             json!({ "Namespace": NAMESPACE, "Dimensions": sets, "Metrics": metrics })
         })
         .collect();
-    let metadata = json!({ "Timestamp": now_ms, "CloudWatchMetrics": directives });
+    let metadata = json!({ "Timestamp": now, "CloudWatchMetrics": directives });
     line.insert("_aws".to_owned(), metadata);
 }
 
@@ -243,7 +245,7 @@ mod tests {
 
     fn embedded(measures: Vec<Measure>) -> Value {
         let mut line = Map::new();
-        embed(&mut line, measures, 7);
+        embed(&mut line, measures, Timestamp::from_millis(7));
         line.into()
     }
 

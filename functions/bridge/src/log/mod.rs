@@ -6,6 +6,8 @@ mod measures;
 mod messages;
 pub mod metrics;
 
+use std::time::Duration;
+
 use serde::{Serialize, Serializer};
 
 use crate::domain::balance::Balance;
@@ -13,6 +15,7 @@ use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::cost::Cost;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::status::Status;
+use crate::domain::time::{Timestamp, millis};
 use crate::wire::africastalking::answer_code::AnswerCode;
 
 pub use crate::domain::redacted::Redacted;
@@ -120,7 +123,8 @@ pub enum LogEvent {
         medic_id: Redacted,
         attempt: u32,
         code: AnswerCode,
-        took_ms: i64,
+        #[serde(rename = "took_ms", serialize_with = "as_millis")]
+        took: Duration,
     },
     SendAccepted {
         medic_id: Redacted,
@@ -130,8 +134,9 @@ pub enum LogEvent {
         #[serde(serialize_with = "as_text")]
         cost: Option<Cost>,
         segments: u32,
-        /// Milliseconds since Medic first offered the message.
-        since_offer_ms: i64,
+        /// How long ago Medic first offered the message.
+        #[serde(rename = "since_offer_ms", serialize_with = "as_millis")]
+        since_offer: Duration,
     },
     SendFailed {
         medic_id: Redacted,
@@ -182,8 +187,9 @@ pub enum LogEvent {
     },
     MessageStored {
         id: Redacted,
-        /// Milliseconds since the callback that brought it.
-        since_callback_ms: i64,
+        /// How long ago the callback came that brought it.
+        #[serde(rename = "since_callback_ms", serialize_with = "as_millis")]
+        since_callback: Duration,
     },
     MessageOffered {
         medic_id: Redacted,
@@ -211,7 +217,7 @@ pub enum LogEvent {
     /// How many messages are in quarantine, and how long ago the first of them was put there.
     InQuarantine {
         messages: usize,
-        oldest_s: i64,
+        oldest_s: u64,
     },
     MedicUnavailable {
         cause: Redacted,
@@ -223,13 +229,20 @@ pub enum LogEvent {
         cause: Redacted,
     },
     StatusesUnreported {
-        oldest_s: i64,
+        oldest_s: u64,
     },
     AwaitingFinalReport {
         messages: u64,
     },
 
     // Every function that reads a queue.
+    /// An earlier attempt at this record has begun and not ended: Lambda killed the function.
+    AttemptNeverEnded {
+        /// SQS's id of the queue message, or the id of the incoming SMS.
+        id: Redacted,
+        /// How many attempts in a row.
+        attempts: u32,
+    },
     DeadLettered {
         /// SQS's id of the queue message.
         sqs_message_id: Redacted,
@@ -241,7 +254,7 @@ pub enum LogEvent {
     ReturnedForRetry {
         records: usize,
         /// Seconds since the oldest came into the queue.
-        oldest_s: i64,
+        oldest_s: u64,
     },
     LedgerFailed {
         error: Redacted,
@@ -274,6 +287,10 @@ fn as_text<S: Serializer>(amount: &Option<Cost>, serializer: S) -> Result<S::Ok,
     }
 }
 
+fn as_millis<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(millis(*span))
+}
+
 impl LogEvent {
     /// How urgent it is.
     pub fn level(&self) -> Level {
@@ -289,6 +306,7 @@ impl LogEvent {
             | Self::CredentialsUnavailable { .. }
             | Self::CannotRun { .. }
             | Self::Panicked { .. }
+            | Self::AttemptNeverEnded { .. }
             | Self::BatchUnreadable => Level::Error,
             Self::KeyRefused { .. }
             | Self::KeyUnavailable { .. }
@@ -331,7 +349,7 @@ impl LogEvent {
 
     /// The log event as one line of JSON, with its metrics in CloudWatch's embedded metric format. The
     /// line has a `level` only if that is not [`Level::Info`].
-    pub fn to_line(&self, origin: &Origin, now_ms: i64) -> String {
+    pub fn to_line(&self, origin: &Origin, now: Timestamp) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             #[serde(skip_serializing_if = "Level::is_usual")]
@@ -352,7 +370,7 @@ impl LogEvent {
             return String::new();
         };
         if let Some(fields) = line.as_object_mut() {
-            metrics::embed(fields, self.measures(), now_ms);
+            metrics::embed(fields, self.measures(), now);
         }
         line.to_string()
     }
@@ -401,7 +419,7 @@ mod tests {
             function: "outbound-sender",
             invocation,
         };
-        serde_json::from_str(&event.to_line(&origin, 5)).unwrap()
+        serde_json::from_str(&event.to_line(&origin, Timestamp::from_millis(5))).unwrap()
     }
 
     #[test]

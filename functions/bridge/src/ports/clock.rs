@@ -1,16 +1,19 @@
 //! The clock, and what a handler runs with.
 
+use std::time::Duration;
+
 use crate::domain::backoff::RandomSource;
+use crate::domain::time::Timestamp;
 use crate::log::EventLog;
 
 /// The time.
 #[allow(async_fn_in_trait)]
 pub trait Clock {
-    /// Milliseconds since 1970, UTC.
-    fn now_ms(&self) -> i64;
+    /// The present instant.
+    fn now(&self) -> Timestamp;
 
     /// Waits this long.
-    async fn pause(&self, milliseconds: u64);
+    async fn pause(&self, span: Duration);
 }
 
 /// The clock, the random numbers and the log of a handler.

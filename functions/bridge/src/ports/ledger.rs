@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
 use crate::domain::exchange::ExchangeRow;
 use crate::domain::ids::{AtMessageId, MedicMessageId};
 use crate::domain::message::MessageRow;
 use crate::domain::recipient_limit::RecipientRow;
+use crate::domain::time::Timestamp;
 
 /// The key of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +24,8 @@ pub enum Key {
     Recipient(String),
     /// The exchange with Medic.
     Exchange,
+    /// The attempts at a queue record.
+    Attempts(String),
 }
 
 /// A row.
@@ -41,6 +45,8 @@ pub enum Row {
     Recipient(RecipientRow),
     /// The exchange with Medic.
     Exchange(ExchangeRow),
+    /// The attempts at a queue record.
+    Attempts(AttemptsRow),
 }
 
 impl Row {
@@ -52,6 +58,7 @@ impl Row {
             Self::Account(_) => Key::Account,
             Self::Recipient(row) => Key::Recipient(row.number_hash.clone()),
             Self::Exchange(_) => Key::Exchange,
+            Self::Attempts(row) => Key::Attempts(row.record.clone()),
         }
     }
 }
@@ -109,13 +116,13 @@ pub trait LedgerStore {
 /// Ages in the ledger, for the monitors. Eventually consistent.
 #[allow(async_fn_in_trait)]
 pub trait LedgerBacklog {
-    /// When the oldest row with an unreported status was last written, in milliseconds since 1970.
-    /// Checks the few dozen that were offered first. `None` if no status is unreported.
-    async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError>;
+    /// When the oldest row with an unreported status was last written. Checks the few dozen that
+    /// were offered first. `None` if no status is unreported.
+    async fn unreported_since(&self) -> Result<Option<Timestamp>, LedgerError>;
 
-    /// Counts the messages that were first offered in this range (milliseconds since 1970), that
-    /// Africa's Talking accepted, and that have no final report.
-    async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError>;
+    /// Counts the messages that were first offered in this range, that Africa's Talking accepted,
+    /// and that have no final report.
+    async fn awaiting_final_report(&self, offered: Range<Timestamp>) -> Result<u64, LedgerError>;
 }
 
 impl<T: LedgerStore> LedgerStore for &T {

@@ -1,5 +1,7 @@
 //! Queues, their messages, and the records that a consumer receives.
 
+use crate::domain::time::Timestamp;
+
 /// A queue message, as a consumer receives it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
@@ -11,8 +13,8 @@ pub struct Record {
     pub body: String,
     /// How often it was received, this time included.
     pub receive_count: u32,
-    /// When it was sent, in milliseconds since 1970, by SQS's clock.
-    pub sent_at_ms: i64,
+    /// When it was sent, by SQS's clock.
+    pub sent_at: Timestamp,
     /// Its message group, if its queue is a FIFO queue.
     pub group: Option<String>,
 }

@@ -56,7 +56,7 @@ impl<Q: Queue> DeadLetterQueue<Q> {
         let dead_letter = DeadLetter {
             reason,
             retryable,
-            dead_lettered_at_ms: runtime.now_ms(),
+            dead_lettered_at: runtime.now(),
             body: body.to_owned(),
         };
         let message = NewMessage {

@@ -1,5 +1,6 @@
 //! What every consumer of a queue does: dead-letter with a reason, or return for retry.
 
+pub mod consumer;
 pub mod dead_letter;
 pub mod retry_later;
 

@@ -1,12 +1,15 @@
-//! Returns records to their queue for retry, each with a visibility timeout that grows.
+//! Returns records to their queue for retry, each with a visibility timeout of its own.
+
+use std::time::Duration;
 
 use super::log_queue_errors;
-use crate::domain::backoff::{Wait, longest_wait_ms, whole_seconds};
+use crate::domain::backoff::{Wait, whole_seconds};
+use crate::domain::time::Timestamp;
 use crate::log::LogEvent;
 use crate::ports::{Queue, Record, Runtime};
 
-/// A record that waits for longer than this is logged, in milliseconds.
-const OLD_MS: i64 = 10 * 60 * 1000;
+/// A record that waits for longer than this is logged.
+const OLD: Duration = Duration::from_mins(10);
 
 /// Returns records to their queue at the end of an invocation. Each waits as given, and a little
 /// more at random.
@@ -19,7 +22,7 @@ pub async fn return_for_retry(
 ) -> Vec<String> {
     let waits = records
         .iter()
-        .filter_map(|one| Some((one.0, longest_seconds(std::slice::from_ref(one), runtime)?)));
+        .map(|(record, wait)| (*record, seconds(*wait, runtime)));
     change_visibilities(queue, waits.collect(), runtime).await
 }
 
@@ -29,20 +32,16 @@ pub async fn return_together(
     records: &[(&Record, Wait)],
     runtime: &impl Runtime,
 ) -> Vec<String> {
-    let Some(seconds) = longest_seconds(records, runtime) else {
+    let waits = records.iter().map(|(_, wait)| seconds(*wait, runtime));
+    let Some(longest) = waits.max() else {
         return Vec::new();
     };
-    let waits = records.iter().map(|(record, _)| (*record, seconds));
+    let waits = records.iter().map(|(record, _)| (*record, longest));
     change_visibilities(queue, waits.collect(), runtime).await
 }
 
-fn longest_seconds(records: &[(&Record, Wait)], runtime: &impl Runtime) -> Option<i32> {
-    let now_ms = runtime.now_ms();
-    let waits = records.iter().map(|(record, wait)| {
-        let age_ms = now_ms.saturating_sub(record.sent_at_ms);
-        (*wait, record.receive_count, age_ms)
-    });
-    longest_wait_ms(waits, runtime).map(whole_seconds)
+fn seconds(wait: Wait, runtime: &impl Runtime) -> i32 {
+    whole_seconds(wait.visibility(runtime.now(), runtime))
 }
 
 async fn change_visibilities(
@@ -63,14 +62,12 @@ async fn change_visibilities(
 /// Logs the age of the oldest record if it is high. SQS's own metric for standard queues leaves out
 /// messages that were received a few times, which are those that wait.
 fn note_age(waits: &[(&Record, i32)], runtime: &impl Runtime) {
-    let sent_at_ms = waits.iter().map(|(record, _)| record.sent_at_ms).min();
-    let age_ms = runtime
-        .now_ms()
-        .saturating_sub(sent_at_ms.unwrap_or(i64::MAX));
-    if age_ms >= OLD_MS {
+    let sent_at = waits.iter().map(|(record, _)| record.sent_at).min();
+    let age = runtime.now().since(sent_at.unwrap_or(Timestamp::MAX));
+    if age >= OLD {
         runtime.record(LogEvent::ReturnedForRetry {
             records: waits.len(),
-            oldest_s: age_ms / 1000,
+            oldest_s: age.as_secs(),
         });
     }
 }
@@ -103,11 +100,11 @@ mod tests {
     struct Around(RefCell<Vec<LogEvent>>);
 
     impl Clock for Around {
-        fn now_ms(&self) -> i64 {
-            660_000
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(660_000)
         }
 
-        async fn pause(&self, _: u64) {}
+        async fn pause(&self, _: Duration) {}
     }
 
     impl RandomSource for Around {
@@ -122,22 +119,19 @@ mod tests {
         }
     }
 
-    fn said_of(sent_at_ms: &[i64]) -> Vec<LogEvent> {
-        let records: Vec<Record> = sent_at_ms
+    fn said_of(sent_at: &[Timestamp]) -> Vec<LogEvent> {
+        let records: Vec<Record> = sent_at
             .iter()
-            .map(|sent_at_ms| Record {
-                message_id: sent_at_ms.to_string(),
+            .map(|sent_at| Record {
+                message_id: sent_at.as_millis().to_string(),
                 receipt_handle: String::new(),
                 body: String::new(),
                 receive_count: 5,
-                sent_at_ms: *sent_at_ms,
+                sent_at: *sent_at,
                 group: None,
             })
             .collect();
-        let waits: Vec<_> = records
-            .iter()
-            .map(|record| (record, Wait::Growing { at_least_ms: 0 }))
-            .collect();
+        let waits: Vec<_> = records.iter().map(|record| (record, Wait::Retry)).collect();
         let around = Around::default();
         let returned_for_retry = return_for_retry(&Kind, &waits, &around)
             .now_or_never()
@@ -152,10 +146,23 @@ mod tests {
             records: 3,
             oldest_s: 630,
         };
-        assert_eq!(said_of(&[500_000, 30_000, 60_001]), [oldest]);
-        assert!(said_of(&[60_001, 600_000]).is_empty());
+        assert_eq!(
+            said_of(&[
+                Timestamp::from_millis(500_000),
+                Timestamp::from_millis(30_000),
+                Timestamp::from_millis(60_001)
+            ]),
+            [oldest]
+        );
+        assert!(
+            said_of(&[
+                Timestamp::from_millis(60_001),
+                Timestamp::from_millis(600_000)
+            ])
+            .is_empty()
+        );
         // Without the time of sending the age is unknown.
-        assert!(said_of(&[i64::MAX]).is_empty());
+        assert!(said_of(&[Timestamp::MAX]).is_empty());
         assert!(said_of(&[]).is_empty());
     }
 }

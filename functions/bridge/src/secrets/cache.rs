@@ -3,15 +3,17 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
+use crate::domain::time::Timestamp;
 use crate::ports::{SecretError, SecretStore};
 
-/// How long a cached secret is used without reading it again, in milliseconds. While the store
-/// answers, a removed key works no longer than this.
-pub const TIME_TO_LIVE_MS: i64 = 5 * 60 * 1000;
+/// How long a cached secret is used without reading it again. While the store answers, a removed
+/// key works no longer than this.
+pub const TIME_TO_LIVE: Duration = Duration::from_mins(5);
 
-/// The shortest time between two reads of the store, in milliseconds, whether it answers or not.
-const READ_AGAIN_MS: i64 = 5_000;
+/// The shortest time between two reads of the store, whether it answers or not.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// A parsed secret, as it was read last. It stays in use while the store does not answer.
 pub struct SecretCache<K, T> {
@@ -22,8 +24,8 @@ pub struct SecretCache<K, T> {
 
 struct Kept<T> {
     value: Option<Rc<T>>,
-    read_at_ms: i64,
-    tried_at_ms: Option<i64>,
+    read_at: Timestamp,
+    tried_at: Option<Timestamp>,
     error: Option<SecretError>,
 }
 
@@ -31,8 +33,8 @@ impl<T> Default for Kept<T> {
     fn default() -> Self {
         Self {
             value: None,
-            read_at_ms: 0,
-            tried_at_ms: None,
+            read_at: Timestamp::default(),
+            tried_at: None,
             error: None,
         }
     }
@@ -58,9 +60,9 @@ impl<K: SecretStore, T> SecretCache<K, T> {
     ///
     /// # Errors
     /// When it was never read and cannot be read.
-    pub async fn get(&self, now_ms: i64) -> Result<Rc<T>, SecretError> {
-        if !self.is_fresh(now_ms) {
-            self.read_again(now_ms).await;
+    pub async fn get(&self, now: Timestamp) -> Result<Rc<T>, SecretError> {
+        if !self.is_fresh(now) {
+            self.read_again(now).await;
         }
         let kept = self.kept.borrow();
         match (&kept.value, &kept.error) {
@@ -71,21 +73,19 @@ impl<K: SecretStore, T> SecretCache<K, T> {
     }
 
     /// Reads it again, unless that was tried a few seconds ago.
-    pub async fn read_again(&self, now_ms: i64) {
-        let tried_at_ms = self.kept.borrow().tried_at_ms;
+    pub async fn read_again(&self, now: Timestamp) {
+        let tried_at = self.kept.borrow().tried_at;
         // A clock that jumped back is no reason never to read again.
-        if tried_at_ms
-            .is_some_and(|at_ms| (0..READ_AGAIN_MS).contains(&now_ms.saturating_sub(at_ms)))
-        {
+        if tried_at.is_some_and(|at| at <= now && now.since(at) < READ_AGAIN) {
             return;
         }
-        self.kept.borrow_mut().tried_at_ms = Some(now_ms);
+        self.kept.borrow_mut().tried_at = Some(now);
         let secret = self.store.fetch().await;
         let mut kept = self.kept.borrow_mut();
         match secret {
             Ok(secret) => {
                 kept.value = Some(Rc::new((self.parse)(&secret)));
-                kept.read_at_ms = now_ms;
+                kept.read_at = now;
                 kept.error = None;
             }
             Err(error) => kept.error = Some(error),
@@ -103,9 +103,9 @@ impl<K: SecretStore, T> SecretCache<K, T> {
         *self.kept.borrow_mut() = Kept::default();
     }
 
-    fn is_fresh(&self, now_ms: i64) -> bool {
+    fn is_fresh(&self, now: Timestamp) -> bool {
         let kept = self.kept.borrow();
-        let age_ms = now_ms.saturating_sub(kept.read_at_ms);
-        kept.value.is_some() && (0..TIME_TO_LIVE_MS).contains(&age_ms)
+        let is_recent = kept.read_at <= now && now.since(kept.read_at) < TIME_TO_LIVE;
+        kept.value.is_some() && is_recent
     }
 }

@@ -33,7 +33,7 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
 
     /// Reads them before the first use. That use sees an error again.
     pub async fn warm(&self) {
-        let _ = self.secret.get(self.clock.now_ms()).await;
+        let _ = self.secret.get(self.clock.now()).await;
     }
 
     /// Drops credentials that were refused. They are read again before the next use, because
@@ -50,7 +50,7 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
         &self,
         names: [&str; N],
     ) -> Result<[String; N], CredentialsError> {
-        let secret = self.secret.get(self.clock.now_ms()).await;
+        let secret = self.secret.get(self.clock.now()).await;
         let secret = secret.map_err(|error| unreadable(&error))?;
         let Some(secret) = secret.as_ref() else {
             self.forget();
@@ -82,9 +82,11 @@ fn unreadable(error: &SecretError) -> CredentialsError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cache::TIME_TO_LIVE_MS;
+    use super::super::cache::TIME_TO_LIVE;
     use super::*;
+    use crate::domain::time::Timestamp;
     use std::cell::{Cell, RefCell};
+    use std::time::Duration;
 
     struct Store(RefCell<Result<String, SecretError>>, Cell<u32>);
 
@@ -96,14 +98,14 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct StoppedClock(Cell<i64>);
+    struct StoppedClock(Cell<Timestamp>);
 
     impl Clock for &StoppedClock {
-        fn now_ms(&self) -> i64 {
+        fn now(&self) -> Timestamp {
             self.0.get()
         }
 
-        async fn pause(&self, _: u64) {}
+        async fn pause(&self, _: Duration) {}
     }
 
     fn store(secret: &str) -> Store {
@@ -126,7 +128,7 @@ mod tests {
         assert_eq!(store.1.get(), 1);
         credentials.forget();
         assert!(credentials.fields([AFRICASTALKING_API_KEY]).await.is_ok());
-        clock.0.set(TIME_TO_LIVE_MS);
+        clock.0.set(Timestamp::from_millis(0) + TIME_TO_LIVE);
         assert!(credentials.fields([AFRICASTALKING_API_KEY]).await.is_ok());
         assert_eq!(store.1.get(), 3);
     }

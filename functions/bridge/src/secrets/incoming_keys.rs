@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cache::SecretCache;
+use crate::domain::time::Timestamp;
 use crate::ports::{SecretError, SecretStore};
 use crate::wire::json::parse_lenient;
 
@@ -128,15 +129,15 @@ impl<K: SecretStore> IncomingKeys<K> {
     }
 
     /// Reads the keys before the first request. That request sees an error again.
-    pub async fn warm(&self, now_ms: i64) {
-        let _ = self.0.get(now_ms).await;
+    pub async fn warm(&self, now: Timestamp) {
+        let _ = self.0.get(now).await;
     }
 
     /// Whether the key is right. Reads the secret again when the cached one is too old, and, at
     /// most every five seconds, when the key is not in it.
-    pub async fn check(&self, presented: Option<&str>, now_ms: i64) -> KeyCheck {
+    pub async fn check(&self, presented: Option<&str>, now: Timestamp) -> KeyCheck {
         let presented = presented.unwrap_or_default();
-        if let Ok(keys) = self.0.get(now_ms).await {
+        if let Ok(keys) = self.0.get(now).await {
             if keys.contain(presented) {
                 return keys.right();
             }
@@ -145,8 +146,8 @@ impl<K: SecretStore> IncomingKeys<K> {
             }
         }
         // A key that is not cached may be a new one.
-        self.0.read_again(now_ms).await;
-        let keys = self.0.get(now_ms).await;
+        self.0.read_again(now).await;
+        let keys = self.0.get(now).await;
         match (keys, self.0.error()) {
             (Ok(keys), _) if keys.contain(presented) => keys.right(),
             (_, Some(error)) | (Err(error), None) => KeyCheck::OutOfReach(error),
@@ -159,8 +160,8 @@ impl<K: SecretStore> IncomingKeys<K> {
     ///
     /// # Errors
     /// When the secret cannot be read, or has no key.
-    pub async fn number_hash_key(&self, now_ms: i64) -> Result<String, SecretError> {
-        let keys = self.0.get(now_ms).await?;
+    pub async fn number_hash_key(&self, now: Timestamp) -> Result<String, SecretError> {
+        let keys = self.0.get(now).await?;
         match (keys.number_hash_key.is_empty(), self.0.error()) {
             (false, _) => Ok(keys.number_hash_key.clone()),
             (true, Some(error)) => Err(error),
@@ -171,9 +172,10 @@ impl<K: SecretStore> IncomingKeys<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cache::TIME_TO_LIVE_MS;
+    use super::super::cache::TIME_TO_LIVE;
     use super::*;
     use std::cell::{Cell, RefCell};
+    use std::time::Duration;
 
     struct Store {
         secret: RefCell<Result<String, SecretError>>,
@@ -202,20 +204,28 @@ mod tests {
     async fn two_keys_can_be_valid_at_a_time() {
         let store = store(r#"{"key":"new","second_key":"old"}"#);
         let keys = IncomingKeys::new(&store);
-        assert!(is_right(&keys.check(Some("new"), 0).await));
-        assert!(is_right(&keys.check(Some("old"), 0).await));
-        assert!(keys.check(Some("ne"), 0).await == KeyCheck::Wrong);
-        assert!(keys.check(Some(""), 0).await == KeyCheck::Wrong);
-        assert!(keys.check(None, 0).await == KeyCheck::Wrong);
+        assert!(is_right(
+            &keys.check(Some("new"), Timestamp::from_millis(0)).await
+        ));
+        assert!(is_right(
+            &keys.check(Some("old"), Timestamp::from_millis(0)).await
+        ));
+        assert!(keys.check(Some("ne"), Timestamp::from_millis(0)).await == KeyCheck::Wrong);
+        assert!(keys.check(Some(""), Timestamp::from_millis(0)).await == KeyCheck::Wrong);
+        assert!(keys.check(None, Timestamp::from_millis(0)).await == KeyCheck::Wrong);
     }
 
     #[tokio::test]
     async fn a_key_that_was_added_works_within_seconds() {
         let store = store(r#"{"key":"old"}"#);
         let keys = IncomingKeys::new(&store);
-        assert!(is_right(&keys.check(Some("old"), 0).await));
+        assert!(is_right(
+            &keys.check(Some("old"), Timestamp::from_millis(0)).await
+        ));
         *store.secret.borrow_mut() = Ok(r#"{"key":"new","second_key":"old"}"#.to_owned());
-        assert!(is_right(&keys.check(Some("new"), 5_000).await));
+        assert!(is_right(
+            &keys.check(Some("new"), Timestamp::from_millis(5_000)).await
+        ));
         assert_eq!(store.reads.get(), 2);
     }
 
@@ -223,8 +233,10 @@ mod tests {
     async fn wrong_keys_cannot_hammer_the_secret_store() {
         let store = store(r#"{"key":"right"}"#);
         let keys = IncomingKeys::new(&store);
-        for now_ms in 0..60_000 {
-            assert!(keys.check(Some("wrong"), now_ms).await == KeyCheck::Wrong);
+        for now in 0..60_000 {
+            assert!(
+                keys.check(Some("wrong"), Timestamp::from_millis(now)).await == KeyCheck::Wrong
+            );
         }
         assert_eq!(store.reads.get(), 12);
     }
@@ -233,11 +245,10 @@ mod tests {
     async fn a_right_key_costs_no_call_within_its_time_to_live() {
         let store = store(r#"{"key":"right"}"#);
         let keys = IncomingKeys::new(&store);
-        keys.warm(0).await;
-        for now_ms in 0..TIME_TO_LIVE_MS {
-            if now_ms % 10_000 == 0 {
-                assert!(is_right(&keys.check(Some("right"), now_ms).await));
-            }
+        keys.warm(Timestamp::from_millis(0)).await;
+        for seconds in (0..TIME_TO_LIVE.as_secs()).step_by(10) {
+            let now = Timestamp::from_millis(0) + Duration::from_secs(seconds);
+            assert!(is_right(&keys.check(Some("right"), now).await));
         }
         assert_eq!(store.reads.get(), 1);
     }
@@ -246,9 +257,13 @@ mod tests {
     async fn a_key_that_was_taken_away_works_no_longer_than_its_time_to_live() {
         let store = store(r#"{"key":"old"}"#);
         let keys = IncomingKeys::new(&store);
-        keys.warm(0).await;
+        keys.warm(Timestamp::from_millis(0)).await;
         *store.secret.borrow_mut() = Ok(r#"{"key":"new"}"#.to_owned());
-        assert!(keys.check(Some("old"), TIME_TO_LIVE_MS).await == KeyCheck::Wrong);
+        assert!(
+            keys.check(Some("old"), Timestamp::from_millis(0) + TIME_TO_LIVE)
+                .await
+                == KeyCheck::Wrong
+        );
     }
 
     #[tokio::test]
@@ -257,11 +272,11 @@ mod tests {
             let store = store(secret);
             let keys = IncomingKeys::new(&store);
             assert!(
-                keys.check(Some("any"), 0).await == KeyCheck::NotConfigured,
+                keys.check(Some("any"), Timestamp::from_millis(0)).await == KeyCheck::NotConfigured,
                 "{secret}"
             );
             assert!(
-                keys.check(Some(""), 0).await == KeyCheck::NotConfigured,
+                keys.check(Some(""), Timestamp::from_millis(0)).await == KeyCheck::NotConfigured,
                 "{secret}"
             );
         }
@@ -269,7 +284,7 @@ mod tests {
         *store.secret.borrow_mut() = Err(SecretError("AccessDenied".to_owned()));
         let keys = IncomingKeys::new(&store);
         assert!(matches!(
-            keys.check(Some("any"), 0).await,
+            keys.check(Some("any"), Timestamp::from_millis(0)).await,
             KeyCheck::OutOfReach(_)
         ));
     }
@@ -278,14 +293,17 @@ mod tests {
     async fn a_known_key_works_while_the_store_is_out_of_reach() {
         let store = store(r#"{"key":"right"}"#);
         let keys = IncomingKeys::new(&store);
-        keys.warm(0).await;
+        keys.warm(Timestamp::from_millis(0)).await;
         *store.secret.borrow_mut() = Err(SecretError("timeout".to_owned()));
         assert!(is_right(
-            &keys.check(Some("right"), 10 * TIME_TO_LIVE_MS).await
+            &keys
+                .check(Some("right"), Timestamp::from_millis(0) + 10 * TIME_TO_LIVE)
+                .await
         ));
         // A key that is not known may be a new one: nobody can tell.
         assert!(matches!(
-            keys.check(Some("new"), 10 * TIME_TO_LIVE_MS).await,
+            keys.check(Some("new"), Timestamp::from_millis(0) + 10 * TIME_TO_LIVE)
+                .await,
             KeyCheck::OutOfReach(_)
         ));
     }
@@ -294,6 +312,10 @@ mod tests {
     async fn a_plain_text_is_the_key_itself() {
         let store = store("plain-key\n");
         let keys = IncomingKeys::new(&store);
-        assert!(is_right(&keys.check(Some("plain-key"), 0).await));
+        assert!(is_right(
+            &keys
+                .check(Some("plain-key"), Timestamp::from_millis(0))
+                .await
+        ));
     }
 }

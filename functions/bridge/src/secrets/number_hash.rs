@@ -22,13 +22,13 @@ impl<K: SecretStore, C: Clock> NumberHash<K, C> {
 
     /// Reads the key before the first use. That use sees an error again.
     pub async fn warm(&self) {
-        self.keys.warm(self.clock.now_ms()).await;
+        self.keys.warm(self.clock.now()).await;
     }
 }
 
 impl<K: SecretStore, C: Clock> KeyedHash for &NumberHash<K, C> {
     async fn hash(&self, text: &str) -> Result<String, SecretError> {
-        let key = self.keys.number_hash_key(self.clock.now_ms()).await?;
+        let key = self.keys.number_hash_key(self.clock.now()).await?;
         Ok(hmac_hex(key.as_bytes(), text.as_bytes()))
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::{AnyId, AtMessageId, IncomingId, MedicMessageId};
 use crate::domain::message::Acceptance;
 use crate::domain::redacted::Redacted;
+use crate::domain::time::Timestamp;
 use crate::wire::json::to_ascii;
 
 /// The main message group of the `exchange` queue. A record of it whose visibility was extended is
@@ -52,11 +53,13 @@ pub struct IncomingSms {
     pub from: String,
     /// The text, as Medic gets it; never empty.
     pub content: String,
-    /// When it was sent, by Africa's Talking's `date`, in milliseconds since 1970. If that cannot
-    /// be read, when the callback came.
-    pub sent_at_ms: i64,
-    /// When the callback came, in milliseconds since 1970.
-    pub received_at_ms: i64,
+    /// When it was sent, by Africa's Talking's `date`. If that cannot be read, when the callback
+    /// came.
+    #[serde(rename = "sent_at_ms")]
+    pub sent_at: Timestamp,
+    /// When the callback came.
+    #[serde(rename = "received_at_ms")]
+    pub received_at: Timestamp,
 }
 
 /// A message of the `outbox` queue.
@@ -78,8 +81,9 @@ pub struct OutgoingSms {
     pub to: String,
     /// The text.
     pub content: String,
-    /// When Medic first offered it, in milliseconds since 1970.
-    pub first_offered_ms: i64,
+    /// When Medic first offered it.
+    #[serde(rename = "first_offered_ms")]
+    pub first_offered: Timestamp,
 }
 
 /// Africa's Talking's acceptance of a message.
@@ -87,10 +91,12 @@ pub struct OutgoingSms {
 pub struct AcceptedSms {
     /// Medic's id for the message.
     pub id: MedicMessageId,
-    /// When Medic first offered it, in milliseconds since 1970.
-    pub first_offered_ms: i64,
-    /// When the accepted send request began, in milliseconds since 1970.
-    pub called_at_ms: i64,
+    /// When Medic first offered it.
+    #[serde(rename = "first_offered_ms")]
+    pub first_offered: Timestamp,
+    /// When the accepted send request began.
+    #[serde(rename = "called_at_ms")]
+    pub called_at: Timestamp,
     /// Its number of segments by our own count.
     pub segments: u32,
     /// The answer.
@@ -115,8 +121,9 @@ pub struct DeliveryReport {
     /// The keyed hash of the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number_hash: Option<String>,
-    /// When the callback came, in milliseconds since 1970.
-    pub received_at_ms: i64,
+    /// When the callback came.
+    #[serde(rename = "received_at_ms")]
+    pub received_at: Timestamp,
 }
 
 /// A dead-lettered message, with the reason.
@@ -127,8 +134,9 @@ pub struct DeadLetter {
     /// Whether it may be redriven. A callback without an id may not, because it can never be
     /// processed.
     pub retryable: bool,
-    /// When it was dead-lettered, in milliseconds since 1970.
-    pub dead_lettered_at_ms: i64,
+    /// When it was dead-lettered.
+    #[serde(rename = "dead_lettered_at_ms")]
+    pub dead_lettered_at: Timestamp,
     /// The body as it came.
     pub body: String,
 }
@@ -148,7 +156,7 @@ macro_rules! redact {
 redact!(IncomingSms: id, QuarantinedSms: quarantine, OutgoingSms: id, DeadLetter: retryable);
 
 #[derive(Deserialize)]
-struct Version {
+struct MessageVersion {
     v: u32,
 }
 
@@ -198,7 +206,8 @@ pub fn encode(message: &impl Serialize) -> String {
 /// # Errors
 /// When the body is not of this type. The caller dead-letters it and never drops it.
 pub fn decode<T: DeserializeOwned>(body: &str) -> Result<T, UnreadableMessage> {
-    let Version { v } = serde_json::from_str(body).map_err(|_| UnreadableMessage::NotJson)?;
+    let MessageVersion { v } =
+        serde_json::from_str(body).map_err(|_| UnreadableMessage::NotJson)?;
     if v != VERSION {
         return Err(UnreadableMessage::Version(v));
     }
@@ -271,8 +280,8 @@ mod tests {
                 id: IncomingId::new("id-1").unwrap(),
                 from,
                 content,
-                sent_at_ms: 1,
-                received_at_ms: 2,
+                sent_at: Timestamp::from_millis(1),
+                received_at: Timestamp::from_millis(2),
             });
             prop_assert_eq!(decode::<ExchangeMessage>(&encode(&message)), Ok(message));
         }

@@ -7,6 +7,7 @@ mod queue;
 mod redrive;
 mod refused_status;
 
+use bridge::domain::time::Timestamp;
 use bridge::ports::Clock as _;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Terminal, format_duration, format_time};
 
-pub use queue::{Item, SourceQueue, peek};
+pub use queue::{DeadLetterItem, SourceQueue, peek};
 use refused_status::RefusedStatus;
 pub use refused_status::report_again;
 
@@ -96,7 +97,7 @@ async fn list(
         ids: Vec::new(),
         of,
     };
-    let now_ms = terminal.now_ms();
+    let now = terminal.now();
     let mut values: Vec<Value> = Vec::new();
     let mut hidden = 0;
     for queue in chosen.queues() {
@@ -114,9 +115,10 @@ async fn list(
     }
     for value in &values {
         let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-        let since_ms = value.get("dead_lettered_at_ms").and_then(Value::as_i64);
-        let since = since_ms.map_or(String::new(), |since_ms| {
-            format!(" {} ago", format_duration(now_ms.saturating_sub(since_ms)))
+        let since = value.get("dead_lettered_at_ms").and_then(Value::as_i64);
+        let since = since.map(Timestamp::from_millis);
+        let since = since.map_or(String::new(), |since| {
+            format!(" {} ago", format_duration(now.since(since)))
         });
         terminal.say(&format!("{}  {}{since}", text("id"), text("of")));
         terminal.say(&format!("    {}", text("what")));
@@ -163,7 +165,7 @@ async fn show(
     for (name, value) in found.as_object().into_iter().flatten() {
         let shown = match (name.as_str(), value) {
             ("dead_lettered_at_ms", Value::Number(number)) => {
-                format_time(number.as_i64().unwrap_or(0))
+                format_time(Timestamp::from_millis(number.as_i64().unwrap_or(0)))
             }
             (_, Value::String(text)) => text.clone(),
             (_, other) => other.to_string(),
@@ -186,7 +188,7 @@ async fn discard(
     let mut hidden = 0;
     for queue in chosen.queues() {
         let peeked = queue::reserve(stack, queue).await?;
-        let (gone, kept): (Vec<Item>, Vec<Item>) = peeked
+        let (gone, kept): (Vec<DeadLetterItem>, Vec<DeadLetterItem>) = peeked
             .items
             .into_iter()
             .partition(|item| chosen.has(&item.message_id));

@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName,
 };
 use bridge::domain::failure_reason::without_number;
+use bridge::domain::time::Timestamp;
 use bridge::wire::queue_messages::{
     DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, QuarantinedSms, decode,
 };
@@ -87,13 +88,13 @@ impl SourceQueue {
 
 /// Something that was dead-lettered, ours to work on for a while.
 #[derive(Clone)]
-pub struct Item {
+pub struct DeadLetterItem {
     /// Where it is.
     pub queue: SourceQueue,
     /// SQS's id for it.
     pub message_id: String,
-    /// When it was put there, in milliseconds since 1970.
-    pub dead_lettered_at_ms: i64,
+    /// When it was put there.
+    pub dead_lettered_at: Timestamp,
     /// Whether it can be put back.
     pub retryable: bool,
     /// Whether SQS itself moved it here: then it stands in one message group with all such, of which
@@ -109,7 +110,7 @@ pub struct Item {
 /// What one look has brought.
 pub struct Peeked {
     /// What was seen.
-    pub items: Vec<Item>,
+    pub items: Vec<DeadLetterItem>,
     /// How many more are there that could not be seen.
     pub out_of_sight: usize,
 }
@@ -120,7 +121,7 @@ enum Content {
         id: String,
         from: String,
         text: String,
-        received_at_ms: i64,
+        received_at: Timestamp,
     },
     Outgoing {
         id: String,
@@ -138,13 +139,13 @@ enum Content {
     Unreadable,
 }
 
-impl Item {
+impl DeadLetterItem {
     #[cfg(test)]
     pub(super) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
         Self {
             queue: SourceQueue::Exchange,
             message_id: message_id.to_owned(),
-            dead_lettered_at_ms: 0,
+            dead_lettered_at: Timestamp::from_millis(0),
             reason: String::new(),
             retryable,
             by_sqs: false,
@@ -156,7 +157,8 @@ impl Item {
     fn of(queue: SourceQueue, message: Message) -> Self {
         let attributes = message.attributes.unwrap_or_default();
         let attribute = |name| attributes.get(&name)?.parse::<i64>().ok();
-        let sent_ms = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let sent = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
+        let sent = Timestamp::from_millis(sent);
         let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
         let body = message.body.unwrap_or_default();
         let wrapped = decode::<DeadLetter>(&body).ok();
@@ -165,9 +167,9 @@ impl Item {
             queue,
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
-            dead_lettered_at_ms: wrapped
+            dead_lettered_at: wrapped
                 .as_ref()
-                .map_or(sent_ms, |dead_letter| dead_letter.dead_lettered_at_ms),
+                .map_or(sent, |dead_letter| dead_letter.dead_lettered_at),
             reason: wrapped
                 .as_ref()
                 .map_or_else(by_sqs, |dead_letter| dead_letter.reason.clone()),
@@ -189,7 +191,7 @@ impl Item {
                     id: sms.id.as_str().to_owned(),
                     from: sms.from,
                     text: sms.content,
-                    received_at_ms: sms.received_at_ms,
+                    received_at: sms.received_at,
                 },
                 Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => Content::Wake,
                 Err(_) => Content::Unreadable,
@@ -215,11 +217,11 @@ impl Item {
         }
     }
 
-    /// Where it stood in the order in which things came, in milliseconds since 1970.
-    pub fn came_at_ms(&self) -> i64 {
+    /// Where it stood in the order in which things came.
+    pub fn came_at(&self) -> Timestamp {
         match self.content() {
-            Content::Incoming { received_at_ms, .. } => received_at_ms,
-            _ => self.dead_lettered_at_ms,
+            Content::Incoming { received_at, .. } => received_at,
+            _ => self.dead_lettered_at,
         }
     }
 
@@ -294,7 +296,7 @@ impl Item {
             "what": self.what(reveal),
             "reason": self.reason(reveal),
             "retryable": self.retryable,
-            "dead_lettered_at_ms": self.dead_lettered_at_ms,
+            "dead_lettered_at_ms": self.dead_lettered_at,
         })
     }
 }
@@ -324,12 +326,12 @@ async fn see(
     queue: SourceQueue,
     visibility_timeout_s: i32,
 ) -> Result<Peeked, Failure> {
-    let mut items: Vec<Item> = Vec::new();
+    let mut items: Vec<DeadLetterItem> = Vec::new();
     let there = take(stack, queue, visibility_timeout_s, &mut items).await;
     if there.is_err() {
         release(stack, queue, &items).await;
     }
-    items.sort_by_key(Item::came_at_ms);
+    items.sort_by_key(DeadLetterItem::came_at);
     Ok(Peeked {
         out_of_sight: there?.saturating_sub(items.len()),
         items,
@@ -341,7 +343,7 @@ async fn take(
     stack: &Stack,
     queue: SourceQueue,
     visibility_timeout_s: i32,
-    items: &mut Vec<Item>,
+    items: &mut Vec<DeadLetterItem>,
 ) -> Result<usize, Failure> {
     let url = stack.output(queue.dead_letter_output())?;
     while items.len() < READ_AT_MOST {
@@ -361,13 +363,13 @@ async fn take(
             break;
         }
         let seen = messages.into_iter();
-        items.extend(seen.map(|message| Item::of(queue, message)));
+        items.extend(seen.map(|message| DeadLetterItem::of(queue, message)));
     }
     stack.depth(url).await
 }
 
 /// Gives items of this queue back, so that others see them at once. Where that fails they come back by themselves.
-pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
+pub async fn release(stack: &Stack, queue: SourceQueue, items: &[DeadLetterItem]) {
     let Ok(url) = stack.output(queue.dead_letter_output()) else {
         return;
     };
@@ -388,7 +390,11 @@ pub async fn release(stack: &Stack, queue: SourceQueue, items: &[Item]) {
 }
 
 /// Deletes items of this queue for good. Gives those that are gone.
-pub async fn delete<'a>(stack: &Stack, queue: SourceQueue, items: &'a [Item]) -> Vec<&'a Item> {
+pub async fn delete<'a>(
+    stack: &Stack,
+    queue: SourceQueue,
+    items: &'a [DeadLetterItem],
+) -> Vec<&'a DeadLetterItem> {
     let mut gone = Vec::new();
     let Ok(url) = stack.output(queue.dead_letter_output()) else {
         return gone;
@@ -426,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_reason_shows_a_phone_number_only_when_it_is_revealed() {
-        let mut item = Item::example("m1", "x", true);
+        let mut item = DeadLetterItem::example("m1", "x", true);
         for answer in [
             "refused: HTTP 500: {\"from\":\"+254700000001\"}",
             "refused: +254 700 000 001 is unknown",

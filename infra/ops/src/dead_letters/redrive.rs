@@ -7,7 +7,7 @@ use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::ports::{Fifo, NewMessage, Queue as _};
 use bridge::wire::queue_messages::MEDIC_GROUP;
 
-use super::queue::{self, A_CALL, Item, SourceQueue, reserve};
+use super::queue::{self, A_CALL, DeadLetterItem, SourceQueue, reserve};
 use super::{Chosen, not_there, out_of_sight, refused_status};
 use crate::failure::Failure;
 use crate::stack::Stack;
@@ -60,7 +60,7 @@ struct Done {
 
 impl Done {
     /// Whether it is put back now: once, in this command.
-    fn takes(&self, item: &Item, chosen: &Chosen) -> bool {
+    fn takes(&self, item: &DeadLetterItem, chosen: &Chosen) -> bool {
         item.retryable && chosen.has(&item.message_id) && !self.bodies.contains(&item.body)
     }
 }
@@ -74,11 +74,11 @@ async fn redrive_queue(
     done: &mut Done,
 ) -> Result<(), Failure> {
     let mut progress = Progress::begin(terminal, "put back");
-    let mut kept_back: Vec<Item> = Vec::new();
+    let mut kept_back: Vec<DeadLetterItem> = Vec::new();
     loop {
         let peeked = reserve(stack, queue).await?;
         let hidden = peeked.out_of_sight.saturating_sub(kept_back.len());
-        let (mut going, staying): (Vec<Item>, Vec<Item>) = peeked
+        let (mut going, staying): (Vec<DeadLetterItem>, Vec<DeadLetterItem>) = peeked
             .items
             .into_iter()
             .partition(|item| done.takes(item, chosen));
@@ -120,20 +120,20 @@ async fn redrive_queue(
 
 /// Of what SQS itself moved only the first ten are seen: what came after the last of those has to wait
 /// for the next round, and is taken out. None, if there is nothing that SQS moved.
-fn until_the_last_of_the_group(going: &mut Vec<Item>) -> Option<Vec<Item>> {
+fn until_the_last_of_the_group(going: &mut Vec<DeadLetterItem>) -> Option<Vec<DeadLetterItem>> {
     let of_group = going.iter().filter(|item| item.by_sqs);
-    let last_ms = of_group.map(Item::came_at_ms).max()?;
+    let last = of_group.map(DeadLetterItem::came_at).max()?;
     let (now, later) = std::mem::take(going)
         .into_iter()
-        .partition(|item| item.came_at_ms() <= last_ms);
+        .partition(|item| item.came_at() <= last);
     *going = now;
     Some(later)
 }
 
 /// Batches in order, with one message of each sender: an entry of a batch can fail alone, and
 /// nothing of its sender may then have overtaken it.
-fn batches(items: &[Item]) -> Vec<Vec<&Item>> {
-    let mut batches: Vec<Vec<&Item>> = Vec::new();
+fn batches(items: &[DeadLetterItem]) -> Vec<Vec<&DeadLetterItem>> {
+    let mut batches: Vec<Vec<&DeadLetterItem>> = Vec::new();
     for item in items {
         let sender = item.sender();
         let fits = batches.last().is_some_and(|batch| {
@@ -153,7 +153,7 @@ fn batches(items: &[Item]) -> Vec<Vec<&Item>> {
 async fn put_back_some(
     stack: &Stack,
     queue: SourceQueue,
-    items: &[&Item],
+    items: &[&DeadLetterItem],
     done: &mut Done,
 ) -> Result<(), Failure> {
     let home = SqsQueue::new(
@@ -170,7 +170,7 @@ async fn put_back_some(
         }),
     });
     let sent = home.send(messages.collect()).await;
-    let in_queue: Vec<Item> = items
+    let in_queue: Vec<DeadLetterItem> = items
         .iter()
         .zip(&sent)
         .filter(|(_, sent)| sent.is_ok())
@@ -220,6 +220,7 @@ async fn put_back_statuses(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridge::domain::time::Timestamp;
 
     #[test]
     fn what_is_dead_lettered_again_meanwhile_is_left_for_the_next_command() {
@@ -227,25 +228,30 @@ mod tests {
             ids: Vec::new(),
             of: None,
         };
-        let first = Item::example("m1", "the SMS", true);
+        let first = DeadLetterItem::example("m1", "the SMS", true);
         let mut done = Done::default();
         assert!(done.takes(&first, &all));
         done.bodies.insert(first.body.clone());
-        assert!(!done.takes(&Item::example("m2", "the SMS", true), &all));
-        assert!(done.takes(&Item::example("m3", "another SMS", true), &all));
-        assert!(!done.takes(&Item::example("m4", "no SMS", false), &all));
+        assert!(!done.takes(&DeadLetterItem::example("m2", "the SMS", true), &all));
+        assert!(done.takes(&DeadLetterItem::example("m3", "another SMS", true), &all));
+        assert!(!done.takes(&DeadLetterItem::example("m4", "no SMS", false), &all));
     }
 
     #[test]
     fn nothing_overtakes_what_sqs_does_not_show_yet() {
-        let item = |at_ms, by_sqs| {
-            let mut item = Item::example(&format!("m{at_ms}"), "x", true);
-            (item.dead_lettered_at_ms, item.by_sqs) = (at_ms, by_sqs);
+        let item = |at: i64, by_sqs| {
+            let mut item = DeadLetterItem::example(&format!("m{at}"), "x", true);
+            (item.dead_lettered_at, item.by_sqs) = (Timestamp::from_millis(at), by_sqs);
             item
         };
         let mut going = vec![item(3, false), item(5, true), item(9, false)];
         let later = until_the_last_of_the_group(&mut going).unwrap();
-        let times = |items: &[Item]| items.iter().map(Item::came_at_ms).collect::<Vec<_>>();
+        let times = |items: &[DeadLetterItem]| {
+            items
+                .iter()
+                .map(|item| item.came_at().as_millis())
+                .collect::<Vec<_>>()
+        };
         assert_eq!((times(&going), times(&later)), (vec![3, 5], vec![9]));
         let mut none_of_it = vec![item(3, false)];
         assert!(until_the_last_of_the_group(&mut none_of_it).is_none());

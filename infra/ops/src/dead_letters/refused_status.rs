@@ -28,7 +28,7 @@ impl RefusedStatus {
             "what": format!("status {} of SMS {}", self.row.status.medic_name(), self.row.id.as_str()),
             "reason": refusal.map_or("", |refusal| refusal.answer.as_str()),
             "retryable": true,
-            "dead_lettered_at_ms": refusal.and_then(|refusal| refusal.at_ms),
+            "dead_lettered_at_ms": refusal.and_then(|refusal| refusal.at),
         })
     }
 }

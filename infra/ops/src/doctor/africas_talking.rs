@@ -3,14 +3,14 @@
 use bridge::adapters::africas_talking::AfricasTalkingServer;
 use bridge::wire::africastalking::balance;
 
-use super::setup::Credentials;
+use super::setup::CredentialsSecret;
 use super::{Finding, Http, ask};
 use crate::stack::{DEPLOY_GUIDED, Stack};
 
 const CHECK: &str = "Africa's Talking";
 
 /// Asks Africa's Talking for the balance, which needs key and user name, and sends nothing.
-pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
+pub async fn examine(stack: &Stack, http: &Http, credentials: &CredentialsSecret) -> Vec<Finding> {
     let username = stack
         .parameter("AfricasTalkingUsername")
         .unwrap_or("sandbox");

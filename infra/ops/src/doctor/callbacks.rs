@@ -3,7 +3,7 @@
 use bridge::handlers::webhook::MAX_BODY_BYTES;
 use bridge::ports::Response;
 
-use super::setup::Keys;
+use super::setup::IncomingKeySecret;
 use super::{ANSWER_WITHIN, Finding, Http};
 use crate::callbacks::{DELIVERY_REPORTS, INCOMING_MESSAGES, with_key};
 use crate::stack::Stack;
@@ -13,7 +13,7 @@ use crate::stack::Stack;
 const TAKEN: u16 = 413;
 
 /// Calls both, with the key and without.
-pub async fn examine(stack: &Stack, http: &Http, keys: &Keys) -> Vec<Finding> {
+pub async fn examine(stack: &Stack, http: &Http, keys: &IncomingKeySecret) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (check, output) in [
         ("incoming callback", INCOMING_MESSAGES),

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_cloudwatch::types::{Datapoint, Dimension, StateValue, Statistic};
 use bridge::domain::circuit_breaker::AccountFailure;
 use bridge::domain::exchange::ExchangeRow;
+use bridge::domain::time::Timestamp;
 use bridge::ledger;
 use bridge::ports::{Clock as _, Key, LedgerBacklog as _};
 
@@ -50,10 +51,10 @@ const QUEUES: [MonitoredQueue; 3] = [
 
 /// From what age on, in seconds, a status that has not been reported to Medic is late: as in the template's
 /// alarm.
-const STATUS_LATE_S: i64 = 1800;
+const STATUS_LATE: Duration = Duration::from_mins(30);
 
 /// From what age on, in seconds, a message in quarantine is late: as in the queue that it waits in.
-const QUARANTINE_LATE_S: i64 = 1800;
+const QUARANTINE_LATE: Duration = Duration::from_mins(30);
 
 /// The three queues for what was dead-lettered.
 const DEAD_LETTERED: [(&str, &str); 3] = [
@@ -224,7 +225,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if let Some(open_circuit) = &account.open_circuit {
-        let next_ms = open_circuit.next_probe_ms.saturating_sub(terminal.now_ms());
+        let next = open_circuit.next_probe.since(terminal.now());
         let advice = match open_circuit.cause {
             AccountFailure::NoAnswer => {
                 "look whether Africa's Talking is up, and ask its support; then `cargo ops resume` has the next \
@@ -240,9 +241,9 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
             CHECK,
             format!(
                 "the circuit breaker is open since {}: {}; the next try comes in {}",
-                format_time(open_circuit.since_ms),
+                format_time(open_circuit.since),
                 open_circuit.cause.words(),
-                format_duration(next_ms)
+                format_duration(next)
             ),
             advice,
         ));
@@ -250,7 +251,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     if let Some(pause) = &account.pause {
         findings.push(Finding::wrong(
             CHECK,
-            format!("paused by somebody since {}", format_time(pause.since_ms)),
+            format!("paused by somebody since {}", format_time(pause.since)),
             "`cargo ops resume` lets it go on; messages wait, until they get too old",
         ));
     }
@@ -260,16 +261,16 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
             "neither paused nor stopped by the circuit breaker",
         ));
     }
-    findings.push(quarantine(&exchange, terminal.now_ms()));
-    match store.unreported_since_ms().await {
+    findings.push(quarantine(&exchange, terminal.now()));
+    match store.unreported_since().await {
         Ok(None) => findings.push(Finding::fine(
             "statuses",
             "none waits to be reported to Medic",
         )),
-        Ok(Some(since_ms)) => {
-            let age_ms = terminal.now_ms().saturating_sub(since_ms);
-            let waits = format!("the oldest waits for {}", format_duration(age_ms));
-            findings.push(if age_ms > STATUS_LATE_S * 1000 {
+        Ok(Some(since)) => {
+            let age = terminal.now().since(since);
+            let waits = format!("the oldest waits for {}", format_duration(age));
+            findings.push(if age > STATUS_LATE {
                 let advice =
                     "what else is wrong here says why; they are told when Medic takes them";
                 Finding::wrong("statuses", waits, advice)
@@ -286,19 +287,19 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
 }
 
 /// The messages on which Medic fails: they wait in the queue to Medic, and come back once an hour.
-fn quarantine(exchange: &ExchangeRow, now_ms: i64) -> Finding {
+fn quarantine(exchange: &ExchangeRow, now: Timestamp) -> Finding {
     const CHECK: &str = "quarantine";
-    let since_ms = exchange.quarantined.values().map(|one| one.since_ms).min();
-    let Some(since_ms) = since_ms else {
+    let since = exchange.quarantined.values().map(|one| one.since).min();
+    let Some(since) = since else {
         return Finding::fine(CHECK, "empty");
     };
-    let age_ms = now_ms.saturating_sub(since_ms);
+    let age = now.since(since);
     let waits = format!(
         "{} SMS on which Medic fails, the oldest for {}; each is tried once an hour",
         exchange.quarantined.len(),
-        format_duration(age_ms)
+        format_duration(age)
     );
-    if age_ms > QUARANTINE_LATE_S * 1000 {
+    if age > QUARANTINE_LATE {
         let advice = "`cargo ops trace` of an id tells when it is tried again; after five failures beside others that \
                       Medic stored it is dead-lettered, with Medic's answer";
         Finding::wrong(CHECK, waits, advice)

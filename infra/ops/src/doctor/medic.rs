@@ -1,11 +1,11 @@
 //! Medic: whether it is reached, lets our user in, and gives us what it wants sent.
 
-use super::setup::Credentials;
+use super::setup::CredentialsSecret;
 use super::{Finding, Http, ask};
 use crate::stack::{DEPLOY_GUIDED, Stack};
 
 /// Asks Medic.
-pub async fn examine(stack: &Stack, http: &Http, credentials: &Credentials) -> Vec<Finding> {
+pub async fn examine(stack: &Stack, http: &Http, credentials: &CredentialsSecret) -> Vec<Finding> {
     const CHECK: &str = "Medic";
     let Some(base) = stack.parameter("MedicUrl") else {
         return vec![Finding::unknown(

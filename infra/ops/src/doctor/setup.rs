@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::stack::{DEPLOY, Resource, Stack};
 
 /// What the secret with the credentials holds.
-pub struct Credentials {
+pub struct CredentialsSecret {
     /// What is wrong with it.
     pub findings: Vec<Finding>,
     /// Africa's Talking's key.
@@ -21,7 +21,7 @@ pub struct Credentials {
 }
 
 /// What the secret with the incoming key holds.
-pub struct Keys {
+pub struct IncomingKeySecret {
     /// What is wrong with it.
     pub findings: Vec<Finding>,
     /// The key.
@@ -81,10 +81,10 @@ fn deploy_again(name: &str, status: &str) -> String {
 }
 
 /// The credentials, and which of them are missing.
-pub async fn credentials(stack: &Stack) -> Credentials {
+pub async fn credentials(stack: &Stack) -> CredentialsSecret {
     const CHECK: &str = "credentials";
     const ADVICE: &str = "`cargo ops set-credentials`";
-    let none = |finding| Credentials {
+    let none = |finding| CredentialsSecret {
         findings: vec![finding],
         api_key: None,
         medic: None,
@@ -118,7 +118,7 @@ pub async fn credentials(stack: &Stack) -> Credentials {
         let missing = missing.join(", ");
         Finding::wrong(CHECK, format!("{missing} not filled in"), ADVICE)
     };
-    Credentials {
+    CredentialsSecret {
         findings: vec![finding],
         api_key: field(AFRICASTALKING_API_KEY),
         medic: field(MEDIC_USERNAME).zip(field(MEDIC_PASSWORD)),
@@ -126,12 +126,12 @@ pub async fn credentials(stack: &Stack) -> Credentials {
 }
 
 /// The incoming key, and whether a rotation is under way.
-pub async fn keys(stack: &Stack) -> Keys {
+pub async fn keys(stack: &Stack) -> IncomingKeySecret {
     const CHECK: &str = "incoming key";
     let keys = match read_keys(stack).await {
         Ok(keys) => keys,
         Err(failure) => {
-            return Keys {
+            return IncomingKeySecret {
                 findings: vec![Finding::failed(CHECK, &failure)],
                 key: None,
             };
@@ -154,7 +154,7 @@ pub async fn keys(stack: &Stack) -> Keys {
              when the new URLs are pasted",
         ));
     }
-    Keys {
+    IncomingKeySecret {
         findings,
         key: Some(keys.key).filter(|key| !key.is_empty()),
     }
@@ -163,12 +163,12 @@ pub async fn keys(stack: &Stack) -> Keys {
 /// Whether this machine's clock is that of AWS.
 pub fn clock(clock: &AwsClock) -> Finding {
     const CHECK: &str = "clock";
-    match clock.off_ms() {
+    match clock.off() {
         None => Finding::unknown(CHECK, "AWS has not said what time it is"),
-        Some(off_ms) if is_right(off_ms) => Finding::fine(CHECK, "this machine's is that of AWS"),
-        Some(off_ms) => Finding::wrong(
+        Some(off) if is_right(off) => Finding::fine(CHECK, "this machine's is that of AWS"),
+        Some(off) => Finding::wrong(
             CHECK,
-            format!("this machine's is {} s off", off_ms / 1000),
+            format!("this machine's is {} s off", off.whole_seconds()),
             "set it; AWS refuses signatures that are five minutes off",
         ),
     }

@@ -4,14 +4,15 @@ use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::MessageRow;
 use bridge::domain::message::history::What;
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 
 use super::sentences;
 
 /// Something that happened.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// When, in milliseconds since 1970.
-    pub at_ms: i64,
+    /// When.
+    pub at: Timestamp,
     /// What, in a sentence.
     pub what: String,
 }
@@ -20,7 +21,7 @@ pub struct Moment {
 /// changed the status.
 pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
     let mut moments = vec![Moment {
-        at_ms: row.first_offered_ms,
+        at: row.first_offered,
         what: "Medic offered the message.".to_owned(),
     }];
     let mut attempt = 0;
@@ -29,20 +30,20 @@ pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
             attempt += 1;
         }
         moments.push(Moment {
-            at_ms: event.at_ms,
+            at: event.at,
             what: sentences::event(&event.what, row, attempt),
         });
     }
     moments.extend(reports(row, sms));
     // The sort is stable: steps of one millisecond stay in the order of the row.
-    moments.sort_by_key(|moment| moment.at_ms);
+    moments.sort_by_key(|moment| moment.at);
     moments
 }
 
 fn reports(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
     let mut reports: Vec<_> = sms.iter().flat_map(|sms| &sms.reports).collect();
-    reports.sort_by_key(|report| report.received_at_ms);
-    let mut known = first_status(row, reports.first().map(|report| report.received_at_ms));
+    reports.sort_by_key(|report| report.received_at);
+    let mut known = first_status(row, reports.first().map(|report| report.received_at));
     reports
         .into_iter()
         .map(|report| {
@@ -55,7 +56,7 @@ fn reports(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
                 Some(_) => format!("; the status stays {}", known.medic_name()),
             };
             Moment {
-                at_ms: report.received_at_ms,
+                at: report.received_at,
                 what: format!("{}{effect}.", sentences::report(report)),
             }
         })
@@ -64,16 +65,16 @@ fn reports(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
 
 /// The status that Africa's Talking's response gave the message. `UNSENT` if a report came before the
 /// write that recorded the response, because the status may be the report's then.
-fn first_status(row: &MessageRow, first_report_ms: Option<i64>) -> Status {
+fn first_status(row: &MessageRow, first_report: Option<Timestamp>) -> Status {
     let is_acceptance = |what: &What| matches!(what, What::Accepted { .. });
     let accepted = row.history.iter().find(|event| is_acceptance(&event.what));
-    let Some(at_ms) = accepted.map(|event| event.at_ms) else {
+    let Some(at) = accepted.map(|event| event.at) else {
         return Status::Unsent;
     };
-    if first_report_ms.is_some_and(|report_ms| report_ms <= at_ms) {
+    if first_report.is_some_and(|report| report <= at) {
         return Status::Unsent;
     }
-    let with_it = row.history.iter().filter(|event| event.at_ms == at_ms);
+    let with_it = row.history.iter().filter(|event| event.at == at);
     with_it
         .filter_map(|event| match event.what {
             What::Rose { status, .. } => Some(status),
@@ -90,30 +91,33 @@ mod tests {
     use bridge::domain::ids::{AtMessageId, MedicMessageId};
     use bridge::domain::message::history::Event;
 
-    fn report(status: &str, received_at_ms: i64) -> Report {
+    fn report(status: &str, received_at: Timestamp) -> Report {
         Report {
             status: status.to_owned(),
             failure_reason: None,
             network_code: Some("63902".to_owned()),
-            received_at_ms,
+            received_at,
         }
     }
 
     #[test]
     fn reports_stand_in_the_order_of_arrival_and_say_what_they_changed() {
-        let mut row = MessageRow::new(MedicMessageId::new("uuid-1").unwrap(), 1);
+        let mut row = MessageRow::new(
+            MedicMessageId::new("uuid-1").unwrap(),
+            Timestamp::from_millis(1),
+        );
         let at_id = AtMessageId::new("ATXid_1").unwrap();
-        let event = |at_ms, what| Event { at_ms, what };
+        let event = |at, what| Event { at, what };
         row.history = vec![
-            event(2, What::Called),
+            event(Timestamp::from_millis(2), What::Called),
             event(
-                3,
+                Timestamp::from_millis(3),
                 What::Accepted {
                     at_id: Some(at_id.clone()),
                 },
             ),
             event(
-                6,
+                Timestamp::from_millis(6),
                 What::Rose {
                     status: Status::Delivered,
                     reason: None,
@@ -122,13 +126,13 @@ mod tests {
         ];
         let mut sms = SmsRow::new(at_id);
         sms.reports = vec![
-            report("Success", 5),
-            report("Sent", 7),
-            report("Teleported", 8),
+            report("Success", Timestamp::from_millis(5)),
+            report("Sent", Timestamp::from_millis(7)),
+            report("Teleported", Timestamp::from_millis(8)),
         ];
         let line: Vec<String> = time_line(&row, &[sms])
             .into_iter()
-            .map(|moment| format!("{} {}", moment.at_ms, moment.what))
+            .map(|moment| format!("{} {}", moment.at.as_millis(), moment.what))
             .collect();
         assert_eq!(
             line,

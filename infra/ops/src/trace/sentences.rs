@@ -24,8 +24,8 @@ pub fn event(what: &What, row: &MessageRow, attempt: u32) -> String {
 fn details(what: &What, row: &MessageRow, attempt: u32) -> String {
     match what {
         What::Called => format!("attempt {attempt}"),
-        What::Waiting { reason, until_ms } => {
-            let until = format_time(*until_ms);
+        What::Waiting { reason, until } => {
+            let until = format_time(*until);
             format!("{}, not before {until}", reason.as_str())
         }
         What::OutcomeUnknown { reason } => reason
@@ -76,16 +76,13 @@ pub fn report(report: &Report) -> String {
 pub fn now(row: &MessageRow) -> Vec<String> {
     let sending = match &row.sending {
         Sending::Queued => "it waits in the queue to be sent".to_owned(),
-        Sending::Waiting { reason, until_ms } => format!(
+        Sending::Waiting { reason, until } => format!(
             "it waits in the queue for a retry at {}: {}",
-            format_time(*until_ms),
+            format_time(*until),
             reason.as_str()
         ),
-        Sending::Calling { since_ms, .. } => {
-            format!(
-                "a send request is in flight since {}",
-                format_time(*since_ms)
-            )
+        Sending::Calling { since, .. } => {
+            format!("a send request is in flight since {}", format_time(*since))
         }
         Sending::Unknown { .. } => "it is unknown whether it was sent".to_owned(),
         Sending::Accepted => "Africa's Talking accepted it".to_owned(),

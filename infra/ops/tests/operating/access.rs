@@ -46,13 +46,13 @@ const SIGNED_ON: &str = r#"{"roleCredentials":{"accessKeyId":"AKIDSIGNEDON","sec
 
 /// A call as it came.
 #[derive(Clone, Debug)]
-struct Call {
+struct CapturedCall {
     uri: String,
     headers: HeaderMap,
     body: String,
 }
 
-impl Call {
+impl CapturedCall {
     fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().unwrap())
@@ -76,19 +76,19 @@ impl Call {
 /// Something in AWS's place.
 struct InPlaceOfAws {
     url: String,
-    calls: Arc<Mutex<Vec<Call>>>,
+    calls: Arc<Mutex<Vec<CapturedCall>>>,
 }
 
 impl InPlaceOfAws {
     async fn start<A: IntoResponse>(
-        answer: impl Fn(&Call) -> A + Clone + Send + Sync + 'static,
+        answer: impl Fn(&CapturedCall) -> A + Clone + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
-        let calls = Arc::<Mutex<Vec<Call>>>::default();
+        let calls = Arc::<Mutex<Vec<CapturedCall>>>::default();
         let kept = calls.clone();
         let handler = any(move |request: Request| async move {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            let call = Call {
+            let call = CapturedCall {
                 uri: parts.uri.to_string(),
                 headers: parts.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
@@ -104,7 +104,7 @@ impl InPlaceOfAws {
         Ok(Self { url, calls })
     }
 
-    fn calls(&self, action: &str) -> Vec<Call> {
+    fn calls(&self, action: &str) -> Vec<CapturedCall> {
         let calls = self.calls.lock().unwrap();
         calls
             .iter()
@@ -115,7 +115,7 @@ impl InPlaceOfAws {
 }
 
 /// What AWS answers when all is well.
-fn well(call: &Call) -> Response {
+fn well(call: &CapturedCall) -> Response {
     let is_sign_on = call.uri.contains("/federation/credentials");
     if call.is("DescribeStacks") {
         STACK.into_response()
@@ -280,7 +280,7 @@ fn calls_go_through_the_proxy_of_the_environment() -> anyhow::Result<()> {
         }
         // What `doctor` asks itself goes there, too.
         ops_with(&environment, &["doctor"], "").await?;
-        let is_callback = |call: &Call| call.uri.starts_with("http://aws.invalid/_aws/");
+        let is_callback = |call: &CapturedCall| call.uri.starts_with("http://aws.invalid/_aws/");
         ensure!(proxy.calls.lock().unwrap().iter().any(is_callback));
         let calls = proxy.calls("DescribeStacks").len();
 
@@ -362,7 +362,7 @@ fn date(ahead_s: i64) -> String {
 }
 
 /// What a service answers to a call with this code and this time.
-fn refusal(call: &Call, code: &str, ahead_s: i64) -> Response {
+fn refusal(call: &CapturedCall, code: &str, ahead_s: i64) -> Response {
     let body = if call.header("x-amz-target").is_empty() {
         format!(
             "<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
@@ -395,7 +395,7 @@ async fn is_explained_by_the_clock(code: &'static str, ahead_s: i64) -> anyhow::
         0.. => ("behind", "-362"),
         _ => ("ahead of", "362"),
     };
-    let aws = InPlaceOfAws::start(move |call: &Call| refusal(call, code, ahead_s)).await?;
+    let aws = InPlaceOfAws::start(move |call: &CapturedCall| refusal(call, code, ahead_s)).await?;
     let output = ops_with(&at(&aws), &["callbacks"], "").await?;
     ensure!(output.status == 3 && output.out.is_empty(), "{output:?}");
     ensure!(output.err.contains(code), "{output:?}");
@@ -446,7 +446,8 @@ fn a_clock_that_is_right_is_not_to_blame() -> anyhow::Result<()> {
             ("SignatureDoesNotMatch", "does not know these credentials"),
             ("ExpiredToken", "log in again"),
         ] {
-            let aws = InPlaceOfAws::start(move |call: &Call| refusal(call, code, 0)).await?;
+            let aws =
+                InPlaceOfAws::start(move |call: &CapturedCall| refusal(call, code, 0)).await?;
             let output = ops_with(&at(&aws), &["doctor"], "").await?;
             ensure!(output.status == 3 && output.out.is_empty(), "{output:?}");
             ensure!(output.err.contains(advice), "{output:?}");
@@ -460,7 +461,7 @@ fn a_clock_that_is_right_is_not_to_blame() -> anyhow::Result<()> {
 fn a_clock_that_is_off_is_made_up_for_and_reported() -> anyhow::Result<()> {
     const AHEAD_S: i64 = 3625;
     alone(async {
-        let aws = InPlaceOfAws::start(|call: &Call| {
+        let aws = InPlaceOfAws::start(|call: &CapturedCall| {
             // By its own clock, as AWS looks at it.
             let format = format_description!("[year][month][day]T[hour][minute][second]Z");
             let signed = PrimitiveDateTime::parse(call.header("x-amz-date"), &format);

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::ensure;
 use sandbox::faults::Scope;
-use sandbox::medic::{Fault, MessageState};
+use sandbox::medic::{MedicFault, MessageState};
 use serde_json::{Value, json};
 
-use crate::deployed::{System, on_the_system};
+use crate::deployed::{DeployedSystem, on_the_system};
 
 /// The body of an SMS that came in at this time.
 fn incoming(id: &str, from: &str, received_at_ms: i64) -> String {
@@ -27,7 +27,7 @@ fn wrapped(body: &str, retryable: bool) -> String {
 static DEAD_LETTERED: AtomicU32 = AtomicU32::new(0);
 
 async fn dead_letter(
-    system: &System,
+    system: &DeployedSystem,
     queue: &str,
     body: &str,
     group: Option<&str>,
@@ -43,7 +43,7 @@ async fn dead_letter(
     Ok(())
 }
 
-async fn list(system: &System) -> anyhow::Result<Vec<Value>> {
+async fn list(system: &DeployedSystem) -> anyhow::Result<Vec<Value>> {
     let list = system
         .ops(&["dead-letters", "list", "--json"])
         .await?
@@ -329,7 +329,7 @@ fn a_status_that_medic_refused_is_listed_and_reported_again() -> anyhow::Result<
             .await?;
         system
             .medic
-            .fault(Fault::PoisonUpdate, Scope::Matching(sms.clone()))
+            .fault(MedicFault::PoisonUpdate, Scope::Matching(sms.clone()))
             .await;
         let phone = system.number();
         let other = system.send(&system.number(), "taken").await?;

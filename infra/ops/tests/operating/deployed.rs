@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use sandbox::stack::{Emulator, Stack, eventually, operator_environment};
-use sandbox::{africastalking, medic};
+use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
+use sandbox::medic::{self, MedicConfig, MedicStandIn};
+use sandbox::stack::{EmulatedStack, Emulator, eventually, operator_environment};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -35,14 +36,14 @@ const NUDGE_EVERY: Duration = Duration::from_secs(3);
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 /// The one deployed system. Tests have it one after the other.
-static SYSTEM: LazyLock<Mutex<Option<System>>> = LazyLock::new(|| Mutex::new(None));
+static SYSTEM: LazyLock<Mutex<Option<DeployedSystem>>> = LazyLock::new(|| Mutex::new(None));
 
 /// A deployed system with a stand-in at each end.
-pub struct System {
+pub struct DeployedSystem {
     pub emulator: Emulator,
-    pub stack: Stack,
-    pub phones: africastalking::StandIn,
-    pub medic: medic::StandIn,
+    pub stack: EmulatedStack,
+    pub phones: AfricasTalkingStandIn,
+    pub medic: MedicStandIn,
     numbers_used: AtomicU32,
 }
 
@@ -71,11 +72,13 @@ impl Output {
 }
 
 /// Runs a test on the deployed system, which is put in order before it.
-pub fn on_the_system(test: impl AsyncFnOnce(&System) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub fn on_the_system(
+    test: impl AsyncFnOnce(&DeployedSystem) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     RUNTIME.block_on(async {
         let mut system = SYSTEM.lock().await;
         if system.is_none() {
-            *system = Some(System::deploy().await?);
+            *system = Some(DeployedSystem::deploy().await?);
         }
         let system = system.as_ref().unwrap();
         system.put_in_order().await?;
@@ -119,20 +122,20 @@ pub async fn ops_with(
     })
 }
 
-impl System {
+impl DeployedSystem {
     async fn deploy() -> anyhow::Result<Self> {
         let emulator = Emulator::start().await?;
-        let phones = africastalking::Config {
+        let phones = AfricasTalkingConfig {
             api_key: API_KEY.to_owned(),
-            ..africastalking::Config::default()
+            ..AfricasTalkingConfig::default()
         };
-        let server = medic::Config {
+        let server = MedicConfig {
             password: PASSWORD.to_owned(),
-            ..medic::Config::default()
+            ..MedicConfig::default()
         };
         let (username, short_code) = (phones.username.clone(), phones.short_code.clone());
-        let phones = africastalking::StandIn::start(phones).await?;
-        let medic = medic::StandIn::start(server).await?;
+        let phones = AfricasTalkingStandIn::start(phones).await?;
+        let medic = MedicStandIn::start(server).await?;
         let parameters = [
             ("MedicUrl", medic.url()),
             ("MedicTimeoutSeconds", "3".to_owned()),
@@ -144,7 +147,7 @@ impl System {
         let parameters = parameters
             .each_ref()
             .map(|(name, value)| (*name, value.as_str()));
-        let stack = Stack::deploy(&emulator, &parameters).await?;
+        let stack = EmulatedStack::deploy(&emulator, &parameters).await?;
         Ok(Self {
             emulator,
             stack,

@@ -11,7 +11,7 @@ use axum::routing::any;
 use sandbox::stack::operator_environment;
 use tokio::net::TcpListener;
 
-use crate::deployed::{System, alone, on_the_system, ops_with};
+use crate::deployed::{DeployedSystem, alone, on_the_system, ops_with};
 
 /// Every command, with what it needs to get as far as AWS.
 const COMMANDS: [&[&str]; 12] = [
@@ -95,7 +95,11 @@ fn a_stack_that_is_not_there_is_said_not_to_be_there() -> anyhow::Result<()> {
 }
 
 /// A user of the account who may do these things and no others; the variables that make it known.
-async fn user(system: &System, name: &str, actions: &str) -> anyhow::Result<[(String, String); 5]> {
+async fn user(
+    system: &DeployedSystem,
+    name: &str,
+    actions: &str,
+) -> anyhow::Result<[(String, String); 5]> {
     const VERSION: &str = "2010-05-08";
     let aws = system.stack.aws();
     let named = [("UserName", name)];

@@ -3,9 +3,9 @@
 use anyhow::ensure;
 use serde_json::json;
 
-use crate::deployed::{API_KEY, MARK, PASSWORD, System, on_the_system};
+use crate::deployed::{API_KEY, DeployedSystem, MARK, PASSWORD, on_the_system};
 
-async fn keys(system: &System) -> anyhow::Result<serde_json::Value> {
+async fn keys(system: &DeployedSystem) -> anyhow::Result<serde_json::Value> {
     let secret = &system.stack.outputs().incoming_key_secret_arn;
     system.stack.aws().secret(secret).await
 }

@@ -1,9 +1,9 @@
 //! The troubles that operators meet, each staged, found by `doctor` and fixed as it says.
 
 use anyhow::ensure;
-use sandbox::africastalking;
+use sandbox::africastalking::AfricasTalkingFault;
 use sandbox::faults::Scope;
-use sandbox::medic::{self, MessageState};
+use sandbox::medic::{MedicFault, MessageState};
 
 use crate::deployed::{API_KEY, MARK, PASSWORD, on_the_system};
 
@@ -21,7 +21,7 @@ fn a_wrong_key_of_africas_talking_is_found_and_replaced() -> anyhow::Result<()> 
         );
         ensure!(what.contains("set-credentials"), "{what}");
         // The key that was right is believed for five minutes, unless it is refused.
-        let refusal = africastalking::Fault::Http401;
+        let refusal = AfricasTalkingFault::Http401;
         system.phones.fault(refusal, Scope::Next(1)).await;
         let id = system.send(&system.number(), "waits").await?;
         system
@@ -118,7 +118,7 @@ fn a_medic_that_gives_its_sms_to_somebody_else_is_found() -> anyhow::Result<()> 
 #[test]
 fn no_credit_is_found_and_what_waited_is_sent_when_there_is_some() -> anyhow::Result<()> {
     on_the_system(async |system| {
-        let none = africastalking::Fault::OutOfCredit;
+        let none = AfricasTalkingFault::OutOfCredit;
         system.phones.fault(none, Scope::UntilCleared).await;
         let (verdict, what) = system.doctor("Africa's Talking").await?;
         ensure!(verdict == "wrong" && what.contains("no credit"), "{what}");
@@ -161,10 +161,7 @@ fn a_poison_message_is_found_in_quarantine_then_dead_lettered_shown_and_put_back
         good().await?;
         let poison = format!("{MARK} sumu");
         let only_it = Scope::Matching(poison.clone());
-        system
-            .medic
-            .fault(medic::Fault::PoisonMessage, only_it)
-            .await;
+        system.medic.fault(MedicFault::PoisonMessage, only_it).await;
         let phone = system.number();
         let poisoned = system.phones.sms_from_phone(&phone, &poison).await?.id;
         system

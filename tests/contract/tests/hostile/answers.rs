@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::message::Acceptance;
+use bridge::domain::time::Timestamp;
 use bridge::ports::Response;
 use bridge::wire::africastalking::send_response::Outcome;
 use bridge::wire::medic::{Offer, Reply};
@@ -144,7 +145,7 @@ fn survives_the_outbox(offer: Offer) -> bool {
         id: offer.id,
         to: offer.to,
         content: offer.content,
-        first_offered_ms: 1,
+        first_offered: Timestamp::from_millis(1),
     });
     decode::<OutboxMessage>(&encode(&message)) == Ok(message)
 }

@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bridge::domain::backoff::RandomSource;
+use bridge::domain::time::Timestamp;
 use bridge::handlers::webhook::{CallbackHandler, MAX_BODY_BYTES};
 use bridge::log::{Callback, EventLog, LogEvent, Origin};
 use bridge::ports::{Clock, NewMessage, Queue, QueueError, Record, SecretError, SecretStore};
@@ -50,9 +52,9 @@ const PERSONAL: [&str; 5] = [
 ];
 
 #[derive(Default)]
-struct Kept(RefCell<Vec<NewMessage>>);
+struct RecordingQueue(RefCell<Vec<NewMessage>>);
 
-impl Queue for &Kept {
+impl Queue for &RecordingQueue {
     async fn send(&self, messages: Vec<NewMessage>) -> Vec<Result<(), QueueError>> {
         let results = messages.iter().map(|_| Ok(())).collect();
         self.0.borrow_mut().extend(messages);
@@ -64,44 +66,46 @@ impl Queue for &Kept {
     }
 }
 
-struct Secret;
+struct FixedSecret;
 
-impl SecretStore for Secret {
+impl SecretStore for FixedSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
         Ok(json!({ "key": KEY }).to_string())
     }
 }
 
 #[derive(Default)]
-struct Runtime(RefCell<Vec<String>>);
+struct RecordingRuntime(RefCell<Vec<String>>);
 
-impl Clock for &Runtime {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+impl Clock for &RecordingRuntime {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 
-    async fn pause(&self, _: u64) {}
+    async fn pause(&self, _: Duration) {}
 }
 
-impl RandomSource for &Runtime {
+impl RandomSource for &RecordingRuntime {
     fn up_to(&self, limit: u64) -> u64 {
         limit / 3
     }
 }
 
-impl EventLog for &Runtime {
+impl EventLog for &RecordingRuntime {
     fn record(&self, event: LogEvent) {
         let origin = Origin {
             stack: "hostile".to_owned(),
             function: "hostile",
             invocation: None,
         };
-        self.0.borrow_mut().push(event.to_line(&origin, 0));
+        self.0
+            .borrow_mut()
+            .push(event.to_line(&origin, Timestamp::from_millis(0)));
     }
 }
 
 /// What became of a request.
-struct Served {
+struct ServedCallback {
     status: u16,
     /// As API Gateway gets it.
     response: Value,
@@ -110,8 +114,12 @@ struct Served {
     log: Vec<String>,
 }
 
-fn serve(callback: Callback, event: &[u8]) -> Served {
-    let (queue, dead_letters, runtime) = (Kept::default(), Kept::default(), Runtime::default());
+fn serve(callback: Callback, event: &[u8]) -> ServedCallback {
+    let (queue, dead_letters, runtime) = (
+        RecordingQueue::default(),
+        RecordingQueue::default(),
+        RecordingRuntime::default(),
+    );
     let handler = CallbackHandler {
         callback,
         queue: &queue,
@@ -119,7 +127,7 @@ fn serve(callback: Callback, event: &[u8]) -> Served {
             queue: &dead_letters,
             is_fifo: callback == Callback::IncomingMessage,
         },
-        keys: IncomingKeys::new(Secret),
+        keys: IncomingKeys::new(FixedSecret),
         runtime: &runtime,
     };
     // As the adapter for Lambda does it.
@@ -127,7 +135,7 @@ fn serve(callback: Callback, event: &[u8]) -> Served {
     let status = response.status().as_u16();
     let response = serde_json::to_value(response_event(response)).unwrap();
     drop(handler);
-    Served {
+    ServedCallback {
         status,
         response,
         queued: queue.0.into_inner(),
@@ -202,8 +210,8 @@ fn bent_event() -> impl Strategy<Value = (Callback, Vec<u8>)> {
 const SENTENCE: Range<usize> = 1..80;
 
 /// Everything that holds for an answer, whatever was asked.
-fn check(callback: Callback, served: &Served) -> Result<(), TestCaseError> {
-    let Served {
+fn check(callback: Callback, served: &ServedCallback) -> Result<(), TestCaseError> {
+    let ServedCallback {
         status,
         response,
         queued,
@@ -263,7 +271,7 @@ fn comes_back<T: serde::de::DeserializeOwned + serde::Serialize>(body: &str) -> 
 
 /// Nothing of what the payloads have in them is shown anywhere. An id may be, so none of the changes
 /// makes one of them out of a number.
-fn shows_nothing(served: &Served) -> bool {
+fn shows_nothing(served: &ServedCallback) -> bool {
     let attributes = served.queued.iter().chain(&served.dead_letters);
     let attributes = attributes.filter_map(|message| message.fifo.as_ref());
     let ids = attributes.map(|fifo| &fifo.deduplication_id);
@@ -375,7 +383,7 @@ fn the_largest_bodies_become_what_sqs_takes() {
                 let dead_letters = DeadLetter {
                     reason: "x".repeat(600),
                     retryable: true,
-                    dead_lettered_at_ms: i64::MAX,
+                    dead_lettered_at: Timestamp::MAX,
                     body: message.body.clone(),
                 };
                 assert!(encode(&dead_letters).len() < SQS_LIMIT);

@@ -1,8 +1,10 @@
 //! The environment variables, as an operator may have set them.
 
+use std::time::Duration;
+
 use bridge::adapters::africas_talking::AfricasTalkingServer;
 use bridge::adapters::medic::MedicServer;
-use bridge::config::{ConfigError, read, read_duration_ms};
+use bridge::config::{ConfigError, read, read_duration};
 use bridge::domain::message::UnknownOutcomePolicy;
 use bridge::domain::phone_number::PhoneNumber;
 use bridge::domain::sender_ids::SenderIds;
@@ -72,10 +74,10 @@ proptest! {
     fn a_duration_is_refused_or_is_within_its_range(value in prop_oneof![
         text(), any::<i64>().prop_map(|n| n.to_string()), (-10_i64..100_000).prop_map(|n| n.to_string()),
     ]) {
-        match read_duration_ms("SOME_SECONDS", &value, 1000, 45..=900) {
-            Ok(duration_ms) => {
-                prop_assert!((45_000..=900_000).contains(&duration_ms));
-                prop_assert_eq!(value.trim().parse::<i64>().unwrap() * 1000, duration_ms);
+        match read_duration("SOME_SECONDS", &value, Duration::from_secs(1), 45..=900) {
+            Ok(duration) => {
+                prop_assert!((45..=900).contains(&duration.as_secs()));
+                prop_assert_eq!(Duration::from_secs(value.trim().parse().unwrap()), duration);
             }
             Err(ConfigError::Wrong { name, problem }) => {
                 prop_assert_eq!(name, "SOME_SECONDS");
@@ -84,7 +86,7 @@ proptest! {
             Err(ConfigError::Missing(_)) => prop_assert!(false, "it is set"),
         }
         // The longest unit and the widest range there could be.
-        let _ = read_duration_ms("SOME_DAYS", &value, i64::MAX, i64::MIN..=i64::MAX);
+        let _ = read_duration("SOME_DAYS", &value, Duration::MAX, u32::MIN..=u32::MAX);
     }
 
     #[test]
@@ -118,7 +120,7 @@ proptest! {
         africas_talking in bent_text("https://gateway:hushhush@localhost:8443/v1/"),
         username in text(),
     ) {
-        let server = at_once(|| MedicServer::new(&medic, i64::MIN));
+        let server = at_once(|| MedicServer::new(&medic, Duration::MAX));
         let account = at_once(|| AfricasTalkingServer::new(username, Some(&africas_talking)));
         for error in [server.err(), account.err()].into_iter().flatten() {
             prop_assert!(error.to_string().len() < 200);

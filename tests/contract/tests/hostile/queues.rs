@@ -6,6 +6,7 @@ use bridge::domain::delivery::SmsRow;
 use bridge::domain::exchange::ExchangeRow;
 use bridge::domain::message::MessageRow;
 use bridge::domain::recipient_limit::{RecipientLimits, RecipientRow};
+use bridge::domain::time::Timestamp;
 use bridge::wire::queue_messages::{
     DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, decode, encode,
 };
@@ -134,19 +135,19 @@ proptest! {
         recipient in bent_json_bytes(json_of(RECIPIENT_ROW)),
         account in bent_json_bytes(json_of(ACCOUNT_ROW)),
         exchange in bent_json_bytes(json_of(EXCHANGE_ROW)),
-        now_ms in any::<i64>(),
+        now in any::<i64>().prop_map(Timestamp::from_millis),
         in_doubt in any::<bool>(),
     ) {
         row_survives::<SmsRow>(&sms);
         row_survives::<ExchangeRow>(&exchange);
         row_survives::<AccountRow>(&account);
         if let Ok(account) = serde_json::from_slice::<AccountRow>(&account) {
-            at_once(|| account.permission(now_ms, in_doubt));
+            at_once(|| account.permission(now, in_doubt));
         }
         row_survives::<RecipientRow>(&recipient);
         if let Ok(recipient) = serde_json::from_slice::<RecipientRow>(&recipient) {
             let limits = RecipientLimits { messages_per_hour: 60, same_text_per_day: 20 };
-            at_once(|| recipient.count("ab12", &limits, now_ms));
+            at_once(|| recipient.count("ab12", &limits, now));
         }
     }
 

@@ -1,5 +1,8 @@
 //! The two secrets, as somebody filled them in by hand.
 
+use std::time::Duration;
+
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Clock, CredentialsError, SecretError, SecretStore};
 use bridge::secrets::credentials::{
     AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials,
@@ -13,25 +16,25 @@ use crate::bending::{bent, bent_json_bytes, text};
 use crate::{at_once, cases, is_a_mixture};
 
 #[derive(Debug)]
-struct Secret(String);
+struct SecretText(String);
 
-impl SecretStore for &Secret {
+impl SecretStore for &SecretText {
     async fn fetch(&self) -> Result<String, SecretError> {
         Ok(self.0.clone())
     }
 }
 
-struct Stopped;
+struct FixedClock;
 
-impl Clock for Stopped {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 
-    async fn pause(&self, _: u64) {}
+    async fn pause(&self, _: Duration) {}
 }
 
-fn secret() -> impl Strategy<Value = Secret> {
+fn secret() -> impl Strategy<Value = SecretText> {
     let text = prop_oneof![
         4 => bent_json_bytes(json!({ "key": "keykeykey", "second_key": "oldoldold", "number_hash_key": "hash" })),
         4 => bent_json_bytes(json!({
@@ -40,7 +43,7 @@ fn secret() -> impl Strategy<Value = Secret> {
         })),
         1 => bent(b"keykeykey\n".to_vec()),
     ];
-    text.prop_map(|bytes| Secret(String::from_utf8_lossy(&bytes).into_owned()))
+    text.prop_map(|bytes| SecretText(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 proptest! {
@@ -50,7 +53,7 @@ proptest! {
     fn only_what_is_in_the_secret_opens_the_callbacks(secret in secret(), presented in text()) {
         let keys = IncomingKeys::new(&secret);
         for presented in [presented.as_str(), "keykeykey", "oldoldold", ""] {
-            let verdict = at_once(|| keys.check(Some(presented), 0).now_or_never().unwrap());
+            let verdict = at_once(|| keys.check(Some(presented), Timestamp::from_millis(0)).now_or_never().unwrap());
             if let KeyCheck::Right { number_hash_key } = verdict {
                 prop_assert!(!presented.trim().is_empty());
                 let written = serde_json::to_string(presented).unwrap();
@@ -61,23 +64,23 @@ proptest! {
                 prop_assert!(!number_hash_key.is_empty());
             }
         }
-        let without = keys.check(None, 0).now_or_never().unwrap();
+        let without = keys.check(None, Timestamp::from_millis(0)).now_or_never().unwrap();
         let opens = matches!(without, KeyCheck::Right { .. });
         prop_assert!(!opens);
     }
 
     #[test]
     fn a_key_that_was_filled_in_opens_the_callbacks(key in "[!-~]{1,80}") {
-        let secret = Secret(json!({ "key": key }).to_string());
+        let secret = SecretText(json!({ "key": key }).to_string());
         let keys = IncomingKeys::new(&secret);
-        let verdict = keys.check(Some(&key), 0).now_or_never().unwrap();
+        let verdict = keys.check(Some(&key), Timestamp::from_millis(0)).now_or_never().unwrap();
         let expected = KeyCheck::Right { number_hash_key: key };
         prop_assert!(verdict == expected);
     }
 
     #[test]
     fn credentials_are_whole_or_an_error_that_shows_nothing_of_them(secret in secret()) {
-        let credentials = OutsideCredentials::new(&secret, Stopped);
+        let credentials = OutsideCredentials::new(&secret, FixedClock);
         let names = [AFRICASTALKING_API_KEY, MEDIC_USERNAME, MEDIC_PASSWORD];
         match at_once(|| credentials.fields(names).now_or_never().unwrap()) {
             Ok(fields) => {
@@ -100,8 +103,11 @@ proptest! {
 fn what_is_tried_is_a_mixture_of_good_and_bad() {
     is_a_mixture("secrets", secret(), |secret| {
         let keys = IncomingKeys::new(&secret);
-        let verdict = keys.check(Some("keykeykey"), 0).now_or_never().unwrap();
-        let credentials = OutsideCredentials::new(&secret, Stopped);
+        let verdict = keys
+            .check(Some("keykeykey"), Timestamp::from_millis(0))
+            .now_or_never()
+            .unwrap();
+        let credentials = OutsideCredentials::new(&secret, FixedClock);
         let fields = credentials.fields([MEDIC_USERNAME, MEDIC_PASSWORD]);
         matches!(verdict, KeyCheck::Right { .. }) || fields.now_or_never().unwrap().is_ok()
     });

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 
-use models::africastalking::{AfricasTalking, Application, Fault, IncomingSms, Report, encode};
+use models::africastalking::{
+    AfricasTalkingFault, AfricasTalkingModel, Application, ReportToPost, SmsFromPhone, encode,
+};
 use models::faults::Scope;
-use models::http::Request;
-use sandbox::africastalking::{Config, StandIn};
+use models::http::ServerRequest;
+use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn, CallbackAttempt};
 use serde_json::{Value, json};
 
 use crate::{Got, call, in_process_and_over_http};
@@ -16,7 +18,7 @@ const OTHER: &str = "+254700000002";
 /// Nobody listens there: what is posted is seen by the stand-in alone.
 const UNASSIGNED: &str = "http://127.0.0.1:1/";
 
-in_process_and_over_http! {
+in_process_and_over_http! { AfricasTalkingBench:
     a_send_is_answered_with_201_and_what_became_of_the_recipient
     enqueue_is_answered_with_102
     without_accept_the_response_is_xml
@@ -39,33 +41,33 @@ in_process_and_over_http! {
 }
 
 /// Africa's Talking, called in one of two ways.
-enum Bench {
-    InProcess(Box<RefCell<AfricasTalking>>),
-    OverHttp(StandIn),
+enum AfricasTalkingBench {
+    InProcess(Box<RefCell<AfricasTalkingModel>>),
+    OverHttp(AfricasTalkingStandIn),
 }
 
-impl Bench {
+impl AfricasTalkingBench {
     fn in_process() -> Self {
         let mut number = 0;
         let new_id = move || {
             number += 1;
             format!("ATXid_{number:032x}")
         };
-        let model = AfricasTalking::new(Application::default(), new_id);
+        let model = AfricasTalkingModel::new(Application::default(), new_id);
         Self::InProcess(Box::new(RefCell::new(model)))
     }
 
     async fn over_http() -> Self {
-        let config = Config {
+        let config = AfricasTalkingConfig {
             reports_callback: Some(UNASSIGNED.to_owned()),
             callback_attempts: 1,
-            ..Config::default()
+            ..AfricasTalkingConfig::default()
         };
-        Self::OverHttp(StandIn::start(config).await.unwrap())
+        Self::OverHttp(AfricasTalkingStandIn::start(config).await.unwrap())
     }
 
     /// Changes the model, or looks at it.
-    fn with<R>(&self, change: impl FnOnce(&mut AfricasTalking) -> R) -> R {
+    fn with<R>(&self, change: impl FnOnce(&mut AfricasTalkingModel) -> R) -> R {
         match self {
             Self::InProcess(model) => change(&mut model.borrow_mut()),
             Self::OverHttp(stand_in) => stand_in.with_model(change),
@@ -73,26 +75,26 @@ impl Bench {
     }
 
     /// What a request gets; nothing if it gets no response.
-    async fn try_call(&self, request: Request) -> Option<Got> {
+    async fn try_call(&self, request: ServerRequest) -> Option<Got> {
         match self {
             Self::OverHttp(stand_in) => call(&stand_in.url(), request).await,
             Self::InProcess(model) => Got::of(model.borrow_mut().receive(&request, 0).outcome),
         }
     }
 
-    async fn call(&self, request: Request) -> Got {
+    async fn call(&self, request: ServerRequest) -> Got {
         self.try_call(request).await.unwrap()
     }
 
     /// The data of a send that is answered with 201.
-    async fn send(&self, request: Request) -> Value {
+    async fn send(&self, request: ServerRequest) -> Value {
         let got = self.call(request).await;
         assert_eq!(got.status, 201, "{}", got.body);
         got.json()["SMSMessageData"].take()
     }
 
     /// Sends under a fault: the only recipient's line, and how many SMS were accepted.
-    async fn line_under(&self, fault: Fault) -> (Value, usize) {
+    async fn line_under(&self, fault: AfricasTalkingFault) -> (Value, usize) {
         let before = self.accepted();
         self.set(fault, Scope::Next(1));
         let line = self.send(sms(PHONE)).await["Recipients"][0].take();
@@ -100,7 +102,7 @@ impl Bench {
     }
 
     /// Sends under a fault: the statuses that are reported, in order.
-    async fn reports_under(&self, fault: Fault, count: usize) -> Vec<String> {
+    async fn reports_under(&self, fault: AfricasTalkingFault, count: usize) -> Vec<String> {
         self.set(fault, Scope::Next(1));
         match self {
             Self::InProcess(model) => {
@@ -114,21 +116,21 @@ impl Bench {
             Self::OverHttp(stand_in) => {
                 let before = stand_in.callbacks().len();
                 self.send(sms(PHONE)).await;
-                if fault == Fault::ReportsLate {
+                if fault == AfricasTalkingFault::ReportsLate {
                     assert_eq!(stand_in.callbacks().len(), before);
                     stand_in.release_reports().await;
                 }
-                let all = |stand_in: &StandIn| stand_in.callbacks().len() >= before + count;
+                let all =
+                    |stand_in: &AfricasTalkingStandIn| stand_in.callbacks().len() >= before + count;
                 stand_in.until(all).await;
-                let status = |callback: &sandbox::africastalking::Callback| {
-                    callback.field("status").unwrap().to_owned()
-                };
+                let status =
+                    |callback: &CallbackAttempt| callback.field("status").unwrap().to_owned();
                 stand_in.callbacks()[before..].iter().map(status).collect()
             }
         }
     }
 
-    fn set(&self, fault: Fault, scope: Scope) {
+    fn set(&self, fault: AfricasTalkingFault, scope: Scope) {
         self.with(|model| model.faults.set(fault, scope));
     }
 
@@ -137,29 +139,29 @@ impl Bench {
     }
 }
 
-fn request(fields: &[(&str, &str)]) -> Request {
+fn request(fields: &[(&str, &str)]) -> ServerRequest {
     let application = Application::default();
     let fields: Vec<(String, String)> = fields
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    Request::new("POST", "/version1/messaging")
+    ServerRequest::new("POST", "/version1/messaging")
         .with_header("apiKey", &application.api_key)
         .with_header("Accept", "application/json")
         .with_header("Content-Type", "application/x-www-form-urlencoded")
         .with_body(encode(&fields))
 }
 
-fn sms(to: &str) -> Request {
+fn sms(to: &str) -> ServerRequest {
     request(&[("username", "sandbox"), ("to", to), ("message", "Habari")])
 }
 
-fn without(mut request: Request, name: &str) -> Request {
+fn without(mut request: ServerRequest, name: &str) -> ServerRequest {
     request.headers.retain(|(other, _)| other != name);
     request
 }
 
-async fn a_send_is_answered_with_201_and_what_became_of_the_recipient(bench: Bench) {
+async fn a_send_is_answered_with_201_and_what_became_of_the_recipient(bench: AfricasTalkingBench) {
     let data = bench.send(sms(PHONE)).await;
     assert_eq!(data["Message"], "Sent to 1/1 Total Cost: KES 0.8000");
     let line = &data["Recipients"][0];
@@ -177,7 +179,7 @@ async fn a_send_is_answered_with_201_and_what_became_of_the_recipient(bench: Ben
     assert_eq!(taken.from, "AFRICASTKNG");
 }
 
-async fn enqueue_is_answered_with_102(bench: Bench) {
+async fn enqueue_is_answered_with_102(bench: AfricasTalkingBench) {
     let fields = [
         ("username", "sandbox"),
         ("to", PHONE),
@@ -189,14 +191,14 @@ async fn enqueue_is_answered_with_102(bench: Bench) {
     assert_eq!(data["Recipients"][0].get("messageParts"), None);
 }
 
-async fn without_accept_the_response_is_xml(bench: Bench) {
+async fn without_accept_the_response_is_xml(bench: AfricasTalkingBench) {
     let got = bench.call(without(sms(PHONE), "Accept")).await;
     assert_eq!(got.status, 201);
     assert!(got.body.starts_with("<?xml"), "{}", got.body);
     assert!(got.body.contains("<statusCode>101</statusCode>"));
 }
 
-async fn every_part_is_paid(bench: Bench) {
+async fn every_part_is_paid(bench: AfricasTalkingBench) {
     let long = "ä".repeat(161);
     let fields = [("username", "sandbox"), ("to", PHONE), ("message", &long)];
     let data = bench.send(request(&fields)).await;
@@ -204,14 +206,14 @@ async fn every_part_is_paid(bench: Bench) {
     assert_eq!(data["Recipients"][0]["cost"], "KES 1.6000");
 }
 
-async fn a_201_comes_also_when_nothing_was_sent(bench: Bench) {
-    bench.set(Fault::UnknownId, Scope::Next(1));
+async fn a_201_comes_also_when_nothing_was_sent(bench: AfricasTalkingBench) {
+    bench.set(AfricasTalkingFault::UnknownId, Scope::Next(1));
     let data = bench.send(sms(PHONE)).await;
     assert_eq!(data, json!({"Message": "Sent to 0/1", "Recipients": []}));
     assert_eq!(bench.accepted(), 0);
 }
 
-async fn an_unregistered_sender_gets_a_201_without_recipients(bench: Bench) {
+async fn an_unregistered_sender_gets_a_201_without_recipients(bench: AfricasTalkingBench) {
     let fields = [
         ("username", "sandbox"),
         ("to", PHONE),
@@ -226,7 +228,7 @@ async fn an_unregistered_sender_gets_a_201_without_recipients(bench: Bench) {
     assert_eq!(bench.accepted(), 0);
 }
 
-async fn a_sender_id_that_is_registered_and_the_short_code_are_taken(bench: Bench) {
+async fn a_sender_id_that_is_registered_and_the_short_code_are_taken(bench: AfricasTalkingBench) {
     bench.with(|model| model.application.sender_ids.push("MYORG".to_owned()));
     for from in ["MYORG", "20880"] {
         let fields = [
@@ -240,7 +242,7 @@ async fn a_sender_id_that_is_registered_and_the_short_code_are_taken(bench: Benc
     }
 }
 
-async fn an_invalid_number_is_echoed_as_it_was_given(bench: Bench) {
+async fn an_invalid_number_is_echoed_as_it_was_given(bench: AfricasTalkingBench) {
     let data = bench
         .send(sms(&format!("{PHONE},0700000000,{OTHER}")))
         .await;
@@ -255,34 +257,69 @@ async fn an_invalid_number_is_echoed_as_it_was_given(bench: Bench) {
     assert_eq!(bench.accepted(), 2);
 }
 
-async fn each_status_code_refuses_or_accepts(bench: Bench) {
+async fn each_status_code_refuses_or_accepts(bench: AfricasTalkingBench) {
     let codes = [
-        (Fault::Processed, 100, "Success", 1),
-        (Fault::Sent, 101, "Success", 1),
-        (Fault::Queued, 102, "Success", 1),
-        (Fault::RiskHold, 401, "RiskHold", 0),
-        (Fault::InvalidSenderId, 402, "InvalidSenderId", 0),
-        (Fault::InvalidPhoneNumber, 403, "InvalidPhoneNumber", 0),
+        (AfricasTalkingFault::Processed, 100, "Success", 1),
+        (AfricasTalkingFault::Sent, 101, "Success", 1),
+        (AfricasTalkingFault::Queued, 102, "Success", 1),
+        (AfricasTalkingFault::RiskHold, 401, "RiskHold", 0),
         (
-            Fault::UnsupportedNumberType,
+            AfricasTalkingFault::InvalidSenderId,
+            402,
+            "InvalidSenderId",
+            0,
+        ),
+        (
+            AfricasTalkingFault::InvalidPhoneNumber,
+            403,
+            "InvalidPhoneNumber",
+            0,
+        ),
+        (
+            AfricasTalkingFault::UnsupportedNumberType,
             404,
             "UnsupportedNumberType",
             0,
         ),
-        (Fault::OutOfCredit, 405, "InsufficientBalance", 0),
-        (Fault::UserInBlacklist, 406, "UserInBlacklist", 0),
-        (Fault::CouldNotRoute, 407, "CouldNotRoute", 0),
-        (Fault::DoNotDisturb, 409, "DoNotDisturbRejection", 0),
-        (Fault::InternalServerError, 500, "InternalServerError", 0),
         (
-            Fault::AcceptedInternalServerError,
+            AfricasTalkingFault::OutOfCredit,
+            405,
+            "InsufficientBalance",
+            0,
+        ),
+        (
+            AfricasTalkingFault::UserInBlacklist,
+            406,
+            "UserInBlacklist",
+            0,
+        ),
+        (AfricasTalkingFault::CouldNotRoute, 407, "CouldNotRoute", 0),
+        (
+            AfricasTalkingFault::DoNotDisturb,
+            409,
+            "DoNotDisturbRejection",
+            0,
+        ),
+        (
+            AfricasTalkingFault::InternalServerError,
+            500,
+            "InternalServerError",
+            0,
+        ),
+        (
+            AfricasTalkingFault::AcceptedInternalServerError,
             500,
             "InternalServerError",
             1,
         ),
-        (Fault::GatewayError, 501, "GatewayError", 0),
-        (Fault::RejectedByGateway, 502, "RejectedByGateway", 0),
-        (Fault::UnlistedCode, 499, "SomethingNew", 0),
+        (AfricasTalkingFault::GatewayError, 501, "GatewayError", 0),
+        (
+            AfricasTalkingFault::RejectedByGateway,
+            502,
+            "RejectedByGateway",
+            0,
+        ),
+        (AfricasTalkingFault::UnlistedCode, 499, "SomethingNew", 0),
     ];
     for (fault, code, status, accepted) in codes {
         let (line, taken) = bench.line_under(fault).await;
@@ -296,14 +333,16 @@ async fn each_status_code_refuses_or_accepts(bench: Bench) {
     }
 }
 
-async fn a_response_may_lack_status_code_and_id(bench: Bench) {
-    let (line, taken) = bench.line_under(Fault::AcceptedNoStatusCode).await;
+async fn a_response_may_lack_status_code_and_id(bench: AfricasTalkingBench) {
+    let (line, taken) = bench
+        .line_under(AfricasTalkingFault::AcceptedNoStatusCode)
+        .await;
     assert_eq!((line.get("statusCode"), taken), (None, 1));
-    let (line, taken) = bench.line_under(Fault::AcceptedIdNone).await;
+    let (line, taken) = bench.line_under(AfricasTalkingFault::AcceptedIdNone).await;
     assert_eq!((line["messageId"].as_str(), taken), (Some("None"), 1));
 }
 
-async fn errors_outside_2xx_are_plain_text(bench: Bench) {
+async fn errors_outside_2xx_are_plain_text(bench: AfricasTalkingBench) {
     let wrong_key = without(sms(PHONE), "apiKey").with_header("apiKey", "wrong");
     let got = bench.call(wrong_key).await;
     let invalid = "The supplied authentication is invalid";
@@ -313,12 +352,16 @@ async fn errors_outside_2xx_are_plain_text(bench: Bench) {
     assert_eq!((got.status, got.body.as_str()), (400, missing));
     let faults = [
         // Seen although the key was right.
-        (Fault::Http401, 401, "The supplied authentication"),
-        (Fault::Http429, 429, "Too Many"),
-        (Fault::Http500, 500, "There was"),
-        (Fault::Http502, 502, "Bad Gateway"),
         (
-            Fault::Http503,
+            AfricasTalkingFault::Http401,
+            401,
+            "The supplied authentication",
+        ),
+        (AfricasTalkingFault::Http429, 429, "Too Many"),
+        (AfricasTalkingFault::Http500, 500, "There was"),
+        (AfricasTalkingFault::Http502, 502, "Bad Gateway"),
+        (
+            AfricasTalkingFault::Http503,
             503,
             "The server was not able to produce a timely",
         ),
@@ -332,11 +375,11 @@ async fn errors_outside_2xx_are_plain_text(bench: Bench) {
     assert_eq!(bench.accepted(), 0);
 }
 
-async fn an_sms_may_be_taken_whatever_the_response_says(bench: Bench) {
+async fn an_sms_may_be_taken_whatever_the_response_says(bench: AfricasTalkingBench) {
     let faults = [
-        (Fault::AcceptedHttp500, 500),
-        (Fault::AcceptedHttp502, 502),
-        (Fault::AcceptedHttp503, 503),
+        (AfricasTalkingFault::AcceptedHttp500, 500),
+        (AfricasTalkingFault::AcceptedHttp502, 502),
+        (AfricasTalkingFault::AcceptedHttp503, 503),
     ];
     for (n, (fault, status)) in faults.into_iter().enumerate() {
         bench.set(fault, Scope::Next(1));
@@ -345,12 +388,12 @@ async fn an_sms_may_be_taken_whatever_the_response_says(bench: Bench) {
     }
 }
 
-async fn some_responses_cannot_be_read(bench: Bench) {
+async fn some_responses_cannot_be_read(bench: AfricasTalkingBench) {
     let faults = [
-        (Fault::Html, 0),
-        (Fault::AcceptedHtml, 1),
-        (Fault::AcceptedTruncated, 1),
-        (Fault::AcceptedEmpty, 1),
+        (AfricasTalkingFault::Html, 0),
+        (AfricasTalkingFault::AcceptedHtml, 1),
+        (AfricasTalkingFault::AcceptedTruncated, 1),
+        (AfricasTalkingFault::AcceptedEmpty, 1),
     ];
     for (fault, accepted) in faults {
         let before = bench.accepted();
@@ -362,8 +405,11 @@ async fn some_responses_cannot_be_read(bench: Bench) {
     }
 }
 
-async fn a_request_may_get_no_response_taken_or_not(bench: Bench) {
-    for (fault, accepted) in [(Fault::Close, 0), (Fault::AcceptedClose, 1)] {
+async fn a_request_may_get_no_response_taken_or_not(bench: AfricasTalkingBench) {
+    for (fault, accepted) in [
+        (AfricasTalkingFault::Close, 0),
+        (AfricasTalkingFault::AcceptedClose, 1),
+    ] {
         let before = bench.accepted();
         bench.set(fault, Scope::Next(1));
         assert_eq!(bench.try_call(sms(PHONE)).await, None);
@@ -371,17 +417,17 @@ async fn a_request_may_get_no_response_taken_or_not(bench: Bench) {
     }
 }
 
-async fn nothing_makes_a_send_idempotent(bench: Bench) {
+async fn nothing_makes_a_send_idempotent(bench: AfricasTalkingBench) {
     let ids = [bench.send(sms(PHONE)).await, bench.send(sms(PHONE)).await]
         .map(|mut data| data["Recipients"][0]["messageId"].take());
     assert_ne!(ids[0], ids[1]);
     assert_eq!(bench.accepted(), 2);
 }
 
-async fn the_user_call_tells_the_balance_and_checks_the_key(bench: Bench) {
+async fn the_user_call_tells_the_balance_and_checks_the_key(bench: AfricasTalkingBench) {
     let user = |key: &str| {
-        let request = Request::new("GET", "/version1/user").with_header("apiKey", key);
-        Request {
+        let request = ServerRequest::new("GET", "/version1/user").with_header("apiKey", key);
+        ServerRequest {
             query: "username=sandbox".to_owned(),
             ..request.with_header("Accept", "application/json")
         }
@@ -392,30 +438,38 @@ async fn the_user_call_tells_the_balance_and_checks_the_key(bench: Bench) {
     let balance = json!({"UserData": {"balance": "KES 9999.2000"}});
     assert_eq!((got.status, got.json()), (200, balance));
     assert_eq!(bench.call(user("wrong")).await.status, 401);
-    bench.set(Fault::SmallUserData, Scope::UntilCleared);
-    bench.set(Fault::OutOfCredit, Scope::UntilCleared);
+    bench.set(AfricasTalkingFault::SmallUserData, Scope::UntilCleared);
+    bench.set(AfricasTalkingFault::OutOfCredit, Scope::UntilCleared);
     let negative = json!({"userData": {"balance": "KES -0.8000"}});
     assert_eq!(bench.call(user(&key)).await.json(), negative);
     assert_eq!(bench.accepted(), 1);
 }
 
-async fn reports_come_in_every_order_early_late_repeated_unknown_or_never(bench: Bench) {
-    let stories: [(Fault, &[&str]); 8] = [
-        (Fault::ReportsEarly, &["Submitted", "Success"]),
-        (Fault::ReportsLate, &["Submitted", "Success"]),
-        (Fault::ReportsNone, &[]),
-        (Fault::ReportsReordered, &["Success", "Submitted", "Sent"]),
-        (Fault::ReportsUnknownStatus, &["Submitted", "Teleported"]),
+async fn reports_come_in_every_order_early_late_repeated_unknown_or_never(
+    bench: AfricasTalkingBench,
+) {
+    let stories: [(AfricasTalkingFault, &[&str]); 8] = [
+        (AfricasTalkingFault::ReportsEarly, &["Submitted", "Success"]),
+        (AfricasTalkingFault::ReportsLate, &["Submitted", "Success"]),
+        (AfricasTalkingFault::ReportsNone, &[]),
         (
-            Fault::ReportsAbsentSubscriber,
+            AfricasTalkingFault::ReportsReordered,
+            &["Success", "Submitted", "Sent"],
+        ),
+        (
+            AfricasTalkingFault::ReportsUnknownStatus,
+            &["Submitted", "Teleported"],
+        ),
+        (
+            AfricasTalkingFault::ReportsAbsentSubscriber,
             &["Submitted", "AbsentSubscriber"],
         ),
         (
-            Fault::ReportsExpiredThenSuccess,
+            AfricasTalkingFault::ReportsExpiredThenSuccess,
             &["Submitted", "Expired", "Success"],
         ),
         (
-            Fault::ReportsRepeated,
+            AfricasTalkingFault::ReportsRepeated,
             &[
                 "Submitted",
                 "Submitted",
@@ -432,16 +486,16 @@ async fn reports_come_in_every_order_early_late_repeated_unknown_or_never(bench:
     }
 }
 
-async fn a_report_has_the_fields_seen(bench: Bench) {
-    let report = Report {
+async fn a_report_has_the_fields_seen(bench: AfricasTalkingBench) {
+    let report = ReportToPost {
         id: "ATXid_1".to_owned(),
         number: PHONE.to_owned(),
         status: "Failed".to_owned(),
         failure_reason: Some("DeliveryFailure".to_owned()),
     };
     let form = match &bench {
-        Bench::InProcess(model) => model.borrow().application.report_form(&report),
-        Bench::OverHttp(stand_in) => {
+        AfricasTalkingBench::InProcess(model) => model.borrow().application.report_form(&report),
+        AfricasTalkingBench::OverHttp(stand_in) => {
             let id = bench.send(sms(PHONE)).await["Recipients"][0]["messageId"].take();
             let id = id.as_str().unwrap();
             stand_in
@@ -466,16 +520,18 @@ async fn a_report_has_the_fields_seen(bench: Bench) {
     assert_eq!(form[5].1, "99999");
 }
 
-async fn an_incoming_message_has_the_fields_seen(bench: Bench) {
+async fn an_incoming_message_has_the_fields_seen(bench: AfricasTalkingBench) {
     let form = match &bench {
-        Bench::InProcess(model) => model.borrow().application.incoming_form(&IncomingSms {
-            id: "5e3b8c1e-0001-4000-a000-000000000001".to_owned(),
-            from: "MTN".to_owned(),
-            text: String::new(),
-            link_id: "0".to_owned(),
-            at_ms: 1_610_611_815_000,
-        }),
-        Bench::OverHttp(stand_in) => {
+        AfricasTalkingBench::InProcess(model) => {
+            model.borrow().application.incoming_form(&SmsFromPhone {
+                id: "5e3b8c1e-0001-4000-a000-000000000001".to_owned(),
+                from: "MTN".to_owned(),
+                text: String::new(),
+                link_id: "0".to_owned(),
+                at_ms: 1_610_611_815_000,
+            })
+        }
+        AfricasTalkingBench::OverHttp(stand_in) => {
             stand_in.set_callbacks(UNASSIGNED, UNASSIGNED);
             // Also from an alphanumeric sender, and an empty text.
             stand_in.sms_from_phone("MTN", "").await.unwrap();
@@ -493,7 +549,7 @@ async fn an_incoming_message_has_the_fields_seen(bench: Bench) {
     assert_eq!((value("id").len(), value("cost")), (36, "None"));
     // A date without a zone.
     assert_eq!(value("date").len(), "2021-01-14 08:10:15".len());
-    if matches!(bench, Bench::InProcess(_)) {
+    if matches!(bench, AfricasTalkingBench::InProcess(_)) {
         assert_eq!(value("date"), "2021-01-14 08:10:15");
     }
     assert!(!value("linkId").is_empty() && !value("networkCode").is_empty());

@@ -12,21 +12,21 @@
 mod africastalking;
 mod medic;
 
-use models::http::{Outcome, Request};
+use models::http::{ServerOutcome, ServerRequest};
 
 /// The same cases in process and over HTTP.
 macro_rules! in_process_and_over_http {
-    ($($name:ident)*) => {
+    ($Bench:ident: $($name:ident)*) => {
         mod in_process { $(
             #[tokio::test]
             async fn $name() {
-                super::$name(super::Bench::in_process()).await;
+                super::$name(super::$Bench::in_process()).await;
             }
         )* }
         mod over_http { $(
             #[tokio::test]
             async fn $name() {
-                super::$name(super::Bench::over_http().await).await;
+                super::$name(super::$Bench::over_http().await).await;
             }
         )* }
     };
@@ -42,8 +42,8 @@ pub(crate) struct Got {
 
 impl Got {
     /// Of a model; nothing if the caller gets nothing.
-    pub(crate) fn of(outcome: Outcome) -> Option<Self> {
-        let Outcome::Response(response) = outcome else {
+    pub(crate) fn of(outcome: ServerOutcome) -> Option<Self> {
+        let ServerOutcome::Response(response) = outcome else {
             return None;
         };
         let body = String::from_utf8(response.body).unwrap();
@@ -59,7 +59,7 @@ impl Got {
 }
 
 /// Calls a server; nothing if it closes the connection.
-pub(crate) async fn call(url: &str, request: Request) -> Option<Got> {
+pub(crate) async fn call(url: &str, request: ServerRequest) -> Option<Got> {
     let client = sandbox::http::client(std::time::Duration::from_secs(20)).unwrap();
     let address = format!("{url}{}?{}", request.path, request.query);
     let mut call = match request.method.as_str() {

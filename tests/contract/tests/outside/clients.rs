@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::time::Duration;
 
-use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT_MS};
+use bridge::adapters::africas_talking::{AfricasTalkingApi, AfricasTalkingServer, SEND_TIMEOUT};
 use bridge::adapters::medic::{MedicApi, MedicServer};
 use bridge::domain::phone_number::PhoneNumber;
+use bridge::domain::time::Timestamp;
 use bridge::ports::{
     AfricasTalking as _, Clock, CredentialsError, Medic as _, Response, SecretError, SecretStore,
     Sms,
@@ -31,11 +32,10 @@ pub enum Side {
 impl Side {
     /// How long it waits for an answer.
     pub fn time_limit(self) -> Duration {
-        let milliseconds = match self {
-            Self::Medic => MEDIC_TIMEOUT_MS,
-            Self::AfricasTalking => SEND_TIMEOUT_MS,
-        };
-        Duration::from_millis(milliseconds.unsigned_abs())
+        match self {
+            Self::Medic => MEDIC_TIMEOUT,
+            Self::AfricasTalking => SEND_TIMEOUT,
+        }
     }
 
     /// The path at its server.
@@ -47,15 +47,15 @@ impl Side {
     }
 }
 
-const MEDIC_TIMEOUT_MS: i64 = 60_000;
+const MEDIC_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A secret store that counts.
-pub struct Secret {
+pub struct CountingSecret {
     pub text: RefCell<Result<String, SecretError>>,
     pub reads: Cell<u32>,
 }
 
-impl Secret {
+impl CountingSecret {
     pub fn filled_in() -> Self {
         Self::with(&json!({
             "africastalking_api_key": API_KEY, "medic_username": USER, "medic_password": PASSWORD,
@@ -70,7 +70,7 @@ impl Secret {
     }
 }
 
-impl SecretStore for &Secret {
+impl SecretStore for &CountingSecret {
     async fn fetch(&self) -> Result<String, SecretError> {
         self.reads.set(self.reads.get() + 1);
         self.text.borrow().clone()
@@ -81,29 +81,29 @@ impl SecretStore for &Secret {
 pub struct Stopped;
 
 impl Clock for Stopped {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 
-    async fn pause(&self, _: u64) {}
+    async fn pause(&self, _: Duration) {}
 }
 
-pub type Credentials<'a> = OutsideCredentials<&'a Secret, Stopped>;
+pub type Credentials<'a> = OutsideCredentials<&'a CountingSecret, Stopped>;
 
-pub fn credentials(secret: &Secret) -> Credentials<'_> {
+pub fn credentials(secret: &CountingSecret) -> Credentials<'_> {
     OutsideCredentials::new(secret, Stopped)
 }
 
 /// What is the same for all invocations of a function.
-pub enum Place {
+pub enum OutsideServer {
     Medic(MedicServer),
     AfricasTalking(AfricasTalkingServer),
 }
 
-impl Place {
+impl OutsideServer {
     pub fn new(side: Side, url: &str) -> Self {
         match side {
-            Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT_MS).unwrap()),
+            Side::Medic => Self::Medic(MedicServer::new(url, MEDIC_TIMEOUT).unwrap()),
             Side::AfricasTalking => Self::AfricasTalking(
                 AfricasTalkingServer::new("sandbox".to_owned(), Some(url)).unwrap(),
             ),
@@ -123,8 +123,8 @@ impl Place {
 
 /// One of the two, opened.
 pub enum Client<'a> {
-    Medic(MedicApi<'a, &'a Secret, Stopped>),
-    AfricasTalking(AfricasTalkingApi<'a, &'a Secret, Stopped>),
+    Medic(MedicApi<'a, &'a CountingSecret, Stopped>),
+    AfricasTalking(AfricasTalkingApi<'a, &'a CountingSecret, Stopped>),
 }
 
 impl Client<'_> {
@@ -151,9 +151,9 @@ impl Client<'_> {
 
 /// Calls once, with a client of its own.
 pub async fn call(side: Side, url: &str) -> Response {
-    let secret = Secret::filled_in();
+    let secret = CountingSecret::filled_in();
     let credentials = credentials(&secret);
-    let place = Place::new(side, url);
+    let place = OutsideServer::new(side, url);
     place.open(&credentials).call().await.unwrap()
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bridge::ports::Response;
 use futures_util::FutureExt as _;
+use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingFault, AfricasTalkingStandIn};
 use sandbox::faults::Scope;
-use sandbox::{africastalking, medic};
+use sandbox::medic::{MedicConfig, MedicFault, MedicStandIn};
 
-use crate::clients::{API_KEY, Place, Secret, Side, answer, call, credentials};
+use crate::clients::{API_KEY, CountingSecret, OutsideServer, Side, answer, call, credentials};
 use crate::for_both;
-use crate::raw::{Act, RawServer};
+use crate::raw::{RawResponse, RawServer};
 
 /// What of an answer is read; far above what a good one has.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
@@ -33,26 +34,24 @@ for_both! {
 
 /// A stand-in with one of these faults.
 enum StandIn {
-    Medic(medic::StandIn),
-    AfricasTalking(africastalking::StandIn),
+    Medic(MedicStandIn),
+    AfricasTalking(AfricasTalkingStandIn),
 }
 
 impl StandIn {
-    async fn with(side: Side, fault: (medic::Fault, africastalking::Fault)) -> Self {
+    async fn with(side: Side, fault: (MedicFault, AfricasTalkingFault)) -> Self {
         match side {
             Side::Medic => {
-                let stand_in = medic::StandIn::start(medic::Config::default())
-                    .await
-                    .unwrap();
+                let stand_in = MedicStandIn::start(MedicConfig::default()).await.unwrap();
                 stand_in.fault(fault.0, Scope::UntilCleared).await;
                 Self::Medic(stand_in)
             }
             Side::AfricasTalking => {
-                let config = africastalking::Config {
+                let config = AfricasTalkingConfig {
                     api_key: API_KEY.to_owned(),
-                    ..africastalking::Config::default()
+                    ..AfricasTalkingConfig::default()
                 };
-                let stand_in = africastalking::StandIn::start(config).await.unwrap();
+                let stand_in = AfricasTalkingStandIn::start(config).await.unwrap();
                 stand_in.fault(fault.1, Scope::UntilCleared).await;
                 Self::AfricasTalking(stand_in)
             }
@@ -68,16 +67,16 @@ impl StandIn {
 }
 
 async fn a_connection_that_is_refused_was_surely_not_seen(side: Side) {
-    let faults = (medic::Fault::Down, africastalking::Fault::Down);
+    let faults = (MedicFault::Down, AfricasTalkingFault::Down);
     let stand_in = StandIn::with(side, faults).await;
     assert!(call(side, &stand_in.url()).await == Response::NotConnected);
 }
 
 async fn a_connection_that_is_closed_without_an_answer_leaves_doubt(side: Side) {
-    let faults = (medic::Fault::Close, africastalking::Fault::Close);
+    let faults = (MedicFault::Close, AfricasTalkingFault::Close);
     let stand_in = StandIn::with(side, faults).await;
     assert!(call(side, &stand_in.url()).await == Response::NoAnswer);
-    let server = RawServer::always(Act::AnswerAndClose(String::new()));
+    let server = RawServer::always(RawResponse::AnswerAndClose(String::new()));
     assert!(call(side, &server.url).await == Response::NoAnswer);
     // One call is one request, whatever becomes of it.
     assert_eq!(server.requests().len(), 1);
@@ -85,7 +84,7 @@ async fn a_connection_that_is_closed_without_an_answer_leaves_doubt(side: Side) 
 
 /// Calls, and turns the clock once the request was read and this much of the answer written.
 async fn times_out(side: Side, begin_of_answer: &str) {
-    let server = RawServer::always(Act::AnswerAndHang(begin_of_answer.to_owned()));
+    let server = RawServer::always(RawResponse::AnswerAndHang(begin_of_answer.to_owned()));
     let mut call = pin!(call(side, &server.url));
     tokio::select! {
         biased;
@@ -120,7 +119,7 @@ async fn half_an_answer_is_none(side: Side) {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{\"messages\":[]}\r\n",
         "HTTP/1.1 200 OK\r\ncontent-le",
     ] {
-        let server = RawServer::always(Act::AnswerAndClose(half.to_owned()));
+        let server = RawServer::always(RawResponse::AnswerAndClose(half.to_owned()));
         assert!(
             call(side, &server.url).await == Response::NoAnswer,
             "{half}"
@@ -134,7 +133,7 @@ async fn an_answer_that_is_no_http_is_none(side: Side) {
         "\0\0\0\0\r\n\r\n",
         "HTTP/1.1 99999 x\r\n\r\n",
     ] {
-        let server = RawServer::always(Act::AnswerAndClose(answer.to_owned()));
+        let server = RawServer::always(RawResponse::AnswerAndClose(answer.to_owned()));
         assert!(
             call(side, &server.url).await == Response::NoAnswer,
             "{answer}"
@@ -148,7 +147,7 @@ async fn a_huge_answer_is_given_up_and_not_kept(side: Side) {
         // Without a length it lasts until the connection ends.
         "HTTP/1.1 200 OK\r\n\r\n",
     ] {
-        let server = RawServer::always(Act::AnswerForEver(head.to_owned()));
+        let server = RawServer::always(RawResponse::AnswerForEver(head.to_owned()));
         assert!(call(side, &server.url).await == Response::NoAnswer);
         server.until_ended(0).await;
         assert!(
@@ -162,7 +161,7 @@ async fn a_huge_answer_is_given_up_and_not_kept(side: Side) {
 async fn the_longest_answer_that_is_read_comes_whole(side: Side) {
     let body = "x".repeat(LONGEST_ANSWER);
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LONGEST_ANSWER}\r\n\r\n");
-    let server = RawServer::always(Act::AnswerAndClose(head + &body));
+    let server = RawServer::always(RawResponse::AnswerAndClose(head + &body));
     let (status, read) = answer(call(side, &server.url).await);
     assert_eq!(status, 200);
     assert!(read == body);
@@ -170,12 +169,12 @@ async fn the_longest_answer_that_is_read_comes_whole(side: Side) {
 
 async fn a_redirect_is_an_answer_and_is_not_followed(side: Side) {
     for status in [301, 302, 303, 307, 308] {
-        let elsewhere = RawServer::always(Act::AnswerAndClose(String::new()));
+        let elsewhere = RawServer::always(RawResponse::AnswerAndClose(String::new()));
         let redirect = format!(
             "HTTP/1.1 {status} Elsewhere\r\nlocation: {}/login\r\ncontent-length: 0\r\n\r\n",
             elsewhere.url
         );
-        let server = RawServer::always(Act::Answer(redirect));
+        let server = RawServer::always(RawResponse::Answer(redirect));
         assert_eq!(answer(call(side, &server.url).await).0, status);
         assert_eq!(
             (server.requests().len(), elsewhere.requests().len()),
@@ -186,10 +185,10 @@ async fn a_redirect_is_an_answer_and_is_not_followed(side: Side) {
 
 async fn no_connection_outlives_its_invocation(side: Side) {
     let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-    let server = RawServer::always(Act::Answer(ok.to_owned()));
-    let secret = Secret::filled_in();
+    let server = RawServer::always(RawResponse::Answer(ok.to_owned()));
+    let secret = CountingSecret::filled_in();
     let credentials = credentials(&secret);
-    let place = Place::new(side, &server.url);
+    let place = OutsideServer::new(side, &server.url);
     let client = place.open(&credentials);
     client.call().await.unwrap();
     client.call().await.unwrap();

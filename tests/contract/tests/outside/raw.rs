@@ -12,7 +12,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// What to do with a request.
 #[derive(Clone)]
-pub enum Act {
+pub enum RawResponse {
     /// These bytes, and then the next request.
     Answer(String),
     /// These bytes, and then the end of the connection.
@@ -25,7 +25,7 @@ pub enum Act {
 
 /// What it read.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RawRequest {
     /// On which connection, counted from 0.
     pub connection: usize,
     /// The first line.
@@ -36,7 +36,7 @@ pub struct Request {
     pub body: String,
 }
 
-impl Request {
+impl RawRequest {
     /// All values of a header.
     pub fn header(&self, name: &str) -> Vec<&str> {
         let named = self
@@ -49,7 +49,7 @@ impl Request {
 
 #[derive(Default)]
 struct Book {
-    requests: Vec<Request>,
+    requests: Vec<RawRequest>,
     ended: Vec<usize>,
     written: usize,
 }
@@ -62,12 +62,12 @@ pub struct RawServer {
 
 impl RawServer {
     /// One that does the same with every request.
-    pub fn always(act: Act) -> Self {
+    pub fn always(act: RawResponse) -> Self {
         Self::start(move |_| act.clone())
     }
 
     /// One that is told what to do with each request, by its number.
-    pub fn start(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
+    pub fn start(act: impl Fn(usize) -> RawResponse + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let book = Arc::new(Mutex::new(Book::default()));
@@ -85,7 +85,7 @@ impl RawServer {
         Self { url, book }
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<RawRequest> {
         self.book.lock().unwrap().requests.clone()
     }
 
@@ -121,7 +121,7 @@ fn serve(
     mut stream: TcpStream,
     connection: usize,
     book: &Mutex<Book>,
-    act: &dyn Fn(usize) -> Act,
+    act: &dyn Fn(usize) -> RawResponse,
 ) -> std::io::Result<()> {
     while let Some(request) = read(&mut stream, connection)? {
         let number = {
@@ -130,12 +130,12 @@ fn serve(
             book.requests.len() - 1
         };
         match act(number) {
-            Act::Answer(bytes) => stream.write_all(bytes.as_bytes())?,
-            Act::AnswerAndClose(bytes) => {
+            RawResponse::Answer(bytes) => stream.write_all(bytes.as_bytes())?,
+            RawResponse::AnswerAndClose(bytes) => {
                 stream.write_all(bytes.as_bytes())?;
                 return stream.shutdown(Shutdown::Both);
             }
-            Act::AnswerForEver(bytes) => {
+            RawResponse::AnswerForEver(bytes) => {
                 stream.write_all(bytes.as_bytes())?;
                 let letters = [b'x'; 64 * 1024];
                 loop {
@@ -143,14 +143,14 @@ fn serve(
                     book.lock().unwrap().written += letters.len();
                 }
             }
-            Act::AnswerAndHang(bytes) => stream.write_all(bytes.as_bytes())?,
+            RawResponse::AnswerAndHang(bytes) => stream.write_all(bytes.as_bytes())?,
         }
     }
     Ok(())
 }
 
 /// The next request; none at the end of the connection.
-fn read(stream: &mut TcpStream, connection: usize) -> std::io::Result<Option<Request>> {
+fn read(stream: &mut TcpStream, connection: usize) -> std::io::Result<Option<RawRequest>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -166,7 +166,7 @@ fn read(stream: &mut TcpStream, connection: usize) -> std::io::Result<Option<Req
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut request = Request {
+    let mut request = RawRequest {
         connection,
         line,
         headers,

@@ -4,15 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bridge::ports::{AfricasTalkingAccount as _, CredentialsError, SecretError};
 use bridge::wire::africastalking::balance;
-use sandbox::{africastalking, medic};
+use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
+use sandbox::medic::{MedicConfig, MedicStandIn};
 use serde_json::json;
 
 use crate::clients::{
-    API_KEY, BODY, Client, NUMBER, PASSWORD, Place, Secret, Side, TEXT, USER, answer, call,
-    credentials,
+    API_KEY, BODY, Client, CountingSecret, NUMBER, OutsideServer, PASSWORD, Side, TEXT, USER,
+    answer, call, credentials,
 };
 use crate::for_both;
-use crate::raw::{Act, RawServer};
+use crate::raw::{RawResponse, RawServer};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
@@ -25,7 +26,7 @@ for_both! {
 }
 
 async fn a_call_is_one_post_with_these_headers_and_no_others(side: Side) {
-    let server = RawServer::always(Act::Answer(OK.to_owned()));
+    let server = RawServer::always(RawResponse::Answer(OK.to_owned()));
     assert_eq!(
         answer(call(side, &server.url).await),
         (200, "{}".to_owned())
@@ -78,7 +79,7 @@ async fn a_call_is_one_post_with_these_headers_and_no_others(side: Side) {
 }
 
 async fn a_base_url_is_good_with_and_without_a_slash_at_its_end(side: Side) {
-    let server = RawServer::always(Act::Answer(OK.to_owned()));
+    let server = RawServer::always(RawResponse::Answer(OK.to_owned()));
     let mut urls = vec![server.url.clone(), format!("{}/", server.url)];
     if side == Side::Medic {
         urls.extend([
@@ -99,11 +100,11 @@ async fn a_base_url_is_good_with_and_without_a_slash_at_its_end(side: Side) {
 async fn credentials_are_read_once_for_many_calls(side: Side) {
     let refusal = "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
     let server = RawServer::start(move |number| {
-        Act::Answer(if number == 1 { refusal } else { OK }.to_owned())
+        RawResponse::Answer(if number == 1 { refusal } else { OK }.to_owned())
     });
-    let secret = Secret::filled_in();
+    let secret = CountingSecret::filled_in();
     let credentials = credentials(&secret);
-    let place = Place::new(side, &server.url);
+    let place = OutsideServer::new(side, &server.url);
     for _ in 0..3 {
         let client = place.open(&credentials);
         client.call().await.unwrap();
@@ -116,15 +117,15 @@ async fn credentials_that_were_refused_are_read_again(side: Side) {
     for status in [401, 403] {
         let refusal = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n");
         let server = RawServer::start(move |number| {
-            Act::Answer(if number == 0 {
+            RawResponse::Answer(if number == 0 {
                 refusal.clone()
             } else {
                 OK.to_owned()
             })
         });
-        let secret = Secret::filled_in();
+        let secret = CountingSecret::filled_in();
         let credentials = credentials(&secret);
-        let place = Place::new(side, &server.url);
+        let place = OutsideServer::new(side, &server.url);
         let client = place.open(&credentials);
         assert_eq!(answer(client.call().await.unwrap()).0, status);
         let fixed = json!({
@@ -144,15 +145,15 @@ async fn credentials_that_were_refused_are_read_again(side: Side) {
 }
 
 async fn credentials_that_cannot_be_had_call_nobody_and_show_nothing(side: Side) {
-    let server = RawServer::always(Act::Answer(OK.to_owned()));
+    let server = RawServer::always(RawResponse::Answer(OK.to_owned()));
     let empty = json!({
         "africastalking_api_key": " ", "medic_username": "", "medic_password": PASSWORD,
     });
-    let place = Place::new(side, &server.url);
+    let place = OutsideServer::new(side, &server.url);
     let unusable = [
-        Secret::with(&empty),
-        Secret::with(&json!([API_KEY])),
-        Secret::with(&json!(PASSWORD)),
+        CountingSecret::with(&empty),
+        CountingSecret::with(&json!([API_KEY])),
+        CountingSecret::with(&json!(PASSWORD)),
     ];
     for secret in &unusable {
         let credentials = credentials(secret);
@@ -163,7 +164,7 @@ async fn credentials_that_cannot_be_had_call_nobody_and_show_nothing(side: Side)
             assert!(!shown.contains(hidden), "{shown}");
         }
     }
-    let secret = Secret::filled_in();
+    let secret = CountingSecret::filled_in();
     *secret.text.borrow_mut() = Err(SecretError("AccessDeniedException".to_owned()));
     let credentials = credentials(&secret);
     let error = place.open(&credentials).call().await.err().unwrap();
@@ -174,10 +175,10 @@ async fn credentials_that_cannot_be_had_call_nobody_and_show_nothing(side: Side)
 #[test]
 fn without_a_sender_id_the_field_is_left_out() {
     crate::clients::run(async {
-        let server = RawServer::always(Act::Answer(OK.to_owned()));
-        let secret = Secret::filled_in();
+        let server = RawServer::always(RawResponse::Answer(OK.to_owned()));
+        let secret = CountingSecret::filled_in();
         let credentials = credentials(&secret);
-        let place = Place::new(Side::AfricasTalking, &server.url);
+        let place = OutsideServer::new(Side::AfricasTalking, &server.url);
         place.open(&credentials).call_as(None).await.unwrap();
         assert!(!server.requests()[0].body.contains("from="));
     });
@@ -186,12 +187,12 @@ fn without_a_sender_id_the_field_is_left_out() {
 #[test]
 fn medic_understands_what_its_client_posts() {
     crate::clients::run(async {
-        let config = medic::Config {
+        let config = MedicConfig {
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
-            ..medic::Config::default()
+            ..MedicConfig::default()
         };
-        let stand_in = medic::StandIn::start(config).await.unwrap();
+        let stand_in = MedicStandIn::start(config).await.unwrap();
         let id = stand_in.queue(NUMBER, TEXT).unwrap();
         let (status, body) = answer(call(Side::Medic, &stand_in.url()).await);
         assert_eq!(status, 200);
@@ -206,11 +207,11 @@ fn medic_understands_what_its_client_posts() {
 #[test]
 fn africas_talking_understands_what_its_client_sends() {
     crate::clients::run(async {
-        let config = africastalking::Config {
+        let config = AfricasTalkingConfig {
             api_key: API_KEY.to_owned(),
-            ..africastalking::Config::default()
+            ..AfricasTalkingConfig::default()
         };
-        let stand_in = africastalking::StandIn::start(config).await.unwrap();
+        let stand_in = AfricasTalkingStandIn::start(config).await.unwrap();
         let (status, body) = answer(call(Side::AfricasTalking, &stand_in.url()).await);
         assert_eq!(status, 201);
         // Asked to answer first and send later, it has queued it.
@@ -227,10 +228,10 @@ fn africas_talking_understands_what_its_client_sends() {
 #[test]
 fn the_account_is_asked_for_with_the_key_in_a_header_and_the_user_name_in_the_address() {
     crate::clients::run(async {
-        let server = RawServer::always(Act::Answer(OK.to_owned()));
-        let secret = Secret::filled_in();
+        let server = RawServer::always(RawResponse::Answer(OK.to_owned()));
+        let secret = CountingSecret::filled_in();
         let credentials = credentials(&secret);
-        let place = Place::new(Side::AfricasTalking, &server.url);
+        let place = OutsideServer::new(Side::AfricasTalking, &server.url);
         let Client::AfricasTalking(api) = place.open(&credentials) else {
             panic!("the other one")
         };
@@ -247,14 +248,14 @@ fn the_account_is_asked_for_with_the_key_in_a_header_and_the_user_name_in_the_ad
 #[test]
 fn the_balance_of_the_stand_in_can_be_read() {
     crate::clients::run(async {
-        let config = africastalking::Config {
+        let config = AfricasTalkingConfig {
             api_key: API_KEY.to_owned(),
-            ..africastalking::Config::default()
+            ..AfricasTalkingConfig::default()
         };
-        let stand_in = africastalking::StandIn::start(config).await.unwrap();
-        let secret = Secret::filled_in();
+        let stand_in = AfricasTalkingStandIn::start(config).await.unwrap();
+        let secret = CountingSecret::filled_in();
         let credentials = credentials(&secret);
-        let place = Place::new(Side::AfricasTalking, &stand_in.url());
+        let place = OutsideServer::new(Side::AfricasTalking, &stand_in.url());
         let Client::AfricasTalking(api) = place.open(&credentials) else {
             panic!("the other one")
         };

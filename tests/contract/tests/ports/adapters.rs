@@ -15,7 +15,7 @@ use bridge::ports::{
 use serde_json::{Map, Value, json};
 
 use crate::aws::{
-    RETENTION_MS, aws, block_on, create_binary_secret, create_queue, create_secret, emulator,
+    RETENTION, aws, block_on, create_binary_secret, create_queue, create_secret, emulator,
     ledger_table, queues_turn, receive, table,
 };
 use crate::lossy_proxy::LossyProxy;
@@ -134,8 +134,8 @@ fn rows_expire_when_nobody_needs_them_any_more() {
                 "{pk}: {expires}"
             );
         };
-        kept_for("message#m", RETENTION_MS / 1000);
-        kept_for("sms#matched", RETENTION_MS / 1000);
+        kept_for("message#m", RETENTION.as_secs().cast_signed());
+        kept_for("sms#matched", RETENTION.as_secs().cast_signed());
         kept_for("sms#unmatched", WEEK_S);
         // The recipient limit counts over a day.
         kept_for("recipient#hash", 2 * 24 * 60 * 60);

@@ -13,16 +13,19 @@ use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::secrets_manager::ManagedSecret;
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::adapters::system::System;
+use bridge::domain::time::Timestamp;
 use bridge::ports::Record;
 use sandbox::stack::{Emulator, template};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::emulator_differences::{ALL, Difference};
-use crate::{ledger, queue, secret};
+use crate::ledger::LedgerBench;
+use crate::queue::QueueBench;
+use crate::secret::SecretBench;
 
 /// How long rows are kept after their last change.
-pub const RETENTION_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+pub const RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// The visibility time-out of the queues.
 const VISIBILITY_S: u32 = 30;
@@ -83,20 +86,15 @@ pub async fn table() -> String {
 }
 
 pub fn ledger_table(url: &str, table: &str) -> LedgerTable<&'static System> {
-    LedgerTable::new(
-        aws(url).dynamodb(),
-        table.to_owned(),
-        RETENTION_MS,
-        system(),
-    )
+    LedgerTable::new(aws(url).dynamodb(), table.to_owned(), RETENTION, system())
 }
 
-pub struct LedgerBench {
+pub struct AwsLedgerBench {
     url: String,
     table: String,
 }
 
-impl ledger::Bench for LedgerBench {
+impl LedgerBench for AwsLedgerBench {
     type Store = LedgerTable<&'static System>;
     type Around = &'static System;
 
@@ -113,15 +111,15 @@ impl ledger::Bench for LedgerBench {
     }
 }
 
-pub fn on_a_ledger<F: Future<Output = ()>>(test: impl FnOnce(LedgerBench) -> F) {
+pub fn on_a_ledger<F: Future<Output = ()>>(test: impl FnOnce(AwsLedgerBench) -> F) {
     block_on(async {
         let url = emulator().await.url().to_owned();
         let table = table().await;
-        test(LedgerBench { url, table }).await;
+        test(AwsLedgerBench { url, table }).await;
     });
 }
 
-pub struct QueueBench {
+pub struct AwsQueueBench {
     url: String,
     /// All queues share one clock: one test at a time.
     _turn: MutexGuard<'static, ()>,
@@ -176,7 +174,9 @@ pub async fn receive(url: &str, limit: usize) -> Vec<Record> {
         receive_count: text(message, "/Attributes/ApproximateReceiveCount")
             .parse()
             .unwrap(),
-        sent_at_ms: text(message, "/Attributes/SentTimestamp").parse().unwrap(),
+        sent_at: Timestamp::from_millis(
+            text(message, "/Attributes/SentTimestamp").parse().unwrap(),
+        ),
         group: message
             .pointer("/Attributes/MessageGroupId")
             .and_then(Value::as_str)
@@ -185,7 +185,7 @@ pub async fn receive(url: &str, limit: usize) -> Vec<Record> {
     records.collect()
 }
 
-impl queue::Bench for QueueBench {
+impl QueueBench for AwsQueueBench {
     type Queue = SqsQueue;
 
     fn queue(&self) -> SqsQueue {
@@ -210,8 +210,8 @@ impl queue::Bench for QueueBench {
         emulator().await.queue_clock().pass(time).unwrap();
     }
 
-    async fn now_ms(&self) -> i64 {
-        i64::try_from(emulator().await.queue_clock().now_s()).unwrap() * 1000
+    async fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0) + Duration::from_secs(emulator().await.queue_clock().now_s())
     }
 
     fn differs(&self, difference: Difference) -> bool {
@@ -225,23 +225,23 @@ pub async fn queues_turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
 }
 
-fn on_a_queue<F: Future<Output = ()>>(is_fifo: bool, test: impl FnOnce(QueueBench) -> F) {
+fn on_a_queue<F: Future<Output = ()>>(is_fifo: bool, test: impl FnOnce(AwsQueueBench) -> F) {
     block_on(async {
         let _turn = queues_turn().await;
         let url = create_queue(is_fifo).await;
-        test(QueueBench { url, _turn }).await;
+        test(AwsQueueBench { url, _turn }).await;
     });
 }
 
-pub fn on_a_standard_queue<F: Future<Output = ()>>(test: impl FnOnce(QueueBench) -> F) {
+pub fn on_a_standard_queue<F: Future<Output = ()>>(test: impl FnOnce(AwsQueueBench) -> F) {
     on_a_queue(false, test);
 }
 
-pub fn on_a_fifo_queue<F: Future<Output = ()>>(test: impl FnOnce(QueueBench) -> F) {
+pub fn on_a_fifo_queue<F: Future<Output = ()>>(test: impl FnOnce(AwsQueueBench) -> F) {
     on_a_queue(true, test);
 }
 
-pub struct SecretBench {
+pub struct AwsSecretBench {
     url: String,
     arn: String,
 }
@@ -266,7 +266,7 @@ async fn create_secret_with(kind: &str, value: &str) -> String {
     created.await.unwrap()["ARN"].as_str().unwrap().to_owned()
 }
 
-impl secret::Bench for SecretBench {
+impl SecretBench for AwsSecretBench {
     type Store = ManagedSecret;
 
     async fn put(&self, secret: &str) {
@@ -284,10 +284,10 @@ impl secret::Bench for SecretBench {
     }
 }
 
-pub fn on_a_secret<F: Future<Output = ()>>(test: impl FnOnce(SecretBench) -> F) {
+pub fn on_a_secret<F: Future<Output = ()>>(test: impl FnOnce(AwsSecretBench) -> F) {
     block_on(async {
         let url = emulator().await.url().to_owned();
         let arn = create_secret("at first").await;
-        test(SecretBench { url, arn }).await;
+        test(AwsSecretBench { url, arn }).await;
     });
 }

@@ -6,6 +6,7 @@ use bridge::adapters::dynamodb_ledger::LedgerTable;
 use bridge::adapters::system::System;
 use bridge::domain::message::{MessageRow, Sending};
 use bridge::domain::status::Status;
+use bridge::domain::time::{Timestamp, millis};
 use bridge::ports::{Key, LedgerBacklog as _, LedgerStore as _, Row, Write, Written};
 
 use crate::aws::{block_on, emulator, ledger_table, table};
@@ -26,9 +27,9 @@ async fn write(store: &Store, row: MessageRow) {
     assert_eq!(store.write(vec![write]).await, Ok(Written::Done));
 }
 
-fn now_ms() -> i64 {
+fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
+    Timestamp::from_millis(millis(since))
 }
 
 /// The index follows the table after a moment.
@@ -44,27 +45,23 @@ async fn becomes<T: PartialEq>(check: impl AsyncFn() -> T, expected: T) {
 fn what_was_written_first_has_waited_longest_to_be_reported() {
     block_on(async {
         let store = store().await;
-        assert_eq!(store.unreported_since_ms().await, Ok(None));
+        assert_eq!(store.unreported_since().await, Ok(None));
 
-        let before_ms = now_ms();
+        let before = now();
         write(&store, message("first")).await;
-        let between_ms = now_ms();
+        let between = now();
         // The second is written in a later millisecond.
-        while now_ms() <= between_ms {
+        while now() <= between {
             tokio::task::yield_now().await;
         }
         write(&store, message("second")).await;
-        let since = async || store.unreported_since_ms().await.unwrap();
+        let since = async || store.unreported_since().await.unwrap();
         becomes(async || since().await.is_some(), true).await;
-        let first_ms = since().await.unwrap();
-        assert!((before_ms..=between_ms).contains(&first_ms));
+        let first = since().await.unwrap();
+        assert!((before..=between).contains(&first));
 
         write(&store, message("first").after_reporting(Status::Unsent)).await;
-        becomes(
-            async || since().await.is_some_and(|at_ms| at_ms > between_ms),
-            true,
-        )
-        .await;
+        becomes(async || since().await.is_some_and(|at| at > between), true).await;
         write(&store, message("second").after_reporting(Status::Unsent)).await;
         becomes(since, None).await;
     });
@@ -74,9 +71,10 @@ fn what_was_written_first_has_waited_longest_to_be_reported() {
 fn only_what_was_accepted_and_has_no_end_is_unreported_and_only_in_its_time() {
     block_on(async {
         let store = store().await;
-        let at = |id: &str, first_offered_ms, sending, status| MessageRow {
+        let at = |id: &str, first_offered, sending, status| MessageRow {
             sending,
-            ..MessageRow::new(medic_id(id), first_offered_ms).raised(status, None)
+            ..MessageRow::new(medic_id(id), Timestamp::from_millis(first_offered))
+                .raised(status, None)
         };
         let rows = [
             at("early", 999, Sending::Accepted, Status::Sent),
@@ -90,8 +88,9 @@ fn only_what_was_accepted_and_has_no_end_is_unreported_and_only_in_its_time() {
         for row in rows {
             write(&store, row).await;
         }
+        let range = Timestamp::from_millis(1_000)..Timestamp::from_millis(2_000);
         let awaiting_final_report =
-            async || store.awaiting_final_report(1_000..2_000).await.unwrap();
+            async || store.awaiting_final_report(range.clone()).await.unwrap();
         becomes(awaiting_final_report, 2).await;
         write(
             &store,
@@ -99,7 +98,12 @@ fn only_what_was_accepted_and_has_no_end_is_unreported_and_only_in_its_time() {
         )
         .await;
         becomes(awaiting_final_report, 1).await;
-        assert_eq!(store.awaiting_final_report(5_000..6_000).await, Ok(0));
+        assert_eq!(
+            store
+                .awaiting_final_report(Timestamp::from_millis(5_000)..Timestamp::from_millis(6_000))
+                .await,
+            Ok(0)
+        );
     });
 }
 
@@ -108,8 +112,12 @@ fn a_ledger_that_does_not_answer_is_an_error_that_shows_nothing() {
     block_on(async {
         let store = ledger_table("http://127.0.0.1:9", "a-table");
         let errors = [
-            store.unreported_since_ms().await.err().unwrap(),
-            store.awaiting_final_report(0..1).await.err().unwrap(),
+            store.unreported_since().await.err().unwrap(),
+            store
+                .awaiting_final_report(Timestamp::from_millis(0)..Timestamp::from_millis(1))
+                .await
+                .err()
+                .unwrap(),
         ];
         for error in errors {
             assert!(error.to_string().ends_with("no connection"), "{error}");

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Clock as _, Record};
 use simulation::lambda::Function;
 use simulation::ports::{Ctx, SimLedger, SimQueue, SimRuntime, SimSecret};
@@ -12,7 +13,9 @@ use simulation::scenario::Scenario;
 use simulation::world::{QueueName, Settings, World};
 
 use crate::emulator_differences::Difference;
-use crate::{ledger, queue, secret};
+use crate::ledger::LedgerBench;
+use crate::queue::QueueBench;
+use crate::secret::SecretBench;
 
 /// Runs a test as an invocation in a world of its own, in virtual time.
 fn run<B, F: Future<Output = ()> + 'static>(
@@ -37,13 +40,12 @@ fn run<B, F: Future<Output = ()> + 'static>(
 }
 
 async fn pass(ctx: &Rc<Ctx>, time: Duration) {
-    let milliseconds = u64::try_from(time.as_millis()).unwrap();
-    SimRuntime(Rc::clone(ctx)).pause(milliseconds).await;
+    SimRuntime(Rc::clone(ctx)).pause(time).await;
 }
 
-pub struct LedgerBench(Rc<Ctx>);
+pub struct MemoryLedgerBench(Rc<Ctx>);
 
-impl ledger::Bench for LedgerBench {
+impl LedgerBench for MemoryLedgerBench {
     type Store = SimLedger;
     type Around = SimRuntime;
 
@@ -60,23 +62,23 @@ impl ledger::Bench for LedgerBench {
     }
 }
 
-pub fn on_a_ledger<F: Future<Output = ()> + 'static>(test: impl FnOnce(LedgerBench) -> F) {
-    run(LedgerBench, test);
+pub fn on_a_ledger<F: Future<Output = ()> + 'static>(test: impl FnOnce(MemoryLedgerBench) -> F) {
+    run(MemoryLedgerBench, test);
 }
 
 /// A queue that wakes no function: those for what was dead-lettered.
-pub struct QueueBench {
+pub struct MemoryQueueBench {
     ctx: Rc<Ctx>,
     name: QueueName,
 }
 
-impl QueueBench {
+impl MemoryQueueBench {
     fn world(&self) -> &World {
         &self.ctx.world
     }
 }
 
-impl queue::Bench for QueueBench {
+impl QueueBench for MemoryQueueBench {
     type Queue = SimQueue;
 
     fn queue(&self) -> SimQueue {
@@ -102,8 +104,8 @@ impl queue::Bench for QueueBench {
         pass(&self.ctx, time).await;
     }
 
-    async fn now_ms(&self) -> i64 {
-        self.world().now_ms()
+    async fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.world().now_ms())
     }
 
     fn differs(&self, _: Difference) -> bool {
@@ -111,9 +113,11 @@ impl queue::Bench for QueueBench {
     }
 }
 
-pub fn on_a_standard_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(QueueBench) -> F) {
+pub fn on_a_standard_queue<F: Future<Output = ()> + 'static>(
+    test: impl FnOnce(MemoryQueueBench) -> F,
+) {
     run(
-        |ctx| QueueBench {
+        |ctx| MemoryQueueBench {
             ctx,
             name: QueueName::OutboxDeadLetter,
         },
@@ -121,9 +125,9 @@ pub fn on_a_standard_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(Q
     );
 }
 
-pub fn on_a_fifo_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(QueueBench) -> F) {
+pub fn on_a_fifo_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(MemoryQueueBench) -> F) {
     run(
-        |ctx| QueueBench {
+        |ctx| MemoryQueueBench {
             ctx,
             name: QueueName::ExchangeDeadLetter,
         },
@@ -131,9 +135,9 @@ pub fn on_a_fifo_queue<F: Future<Output = ()> + 'static>(test: impl FnOnce(Queue
     );
 }
 
-pub struct SecretBench(Rc<Ctx>);
+pub struct MemorySecretBench(Rc<Ctx>);
 
-impl secret::Bench for SecretBench {
+impl SecretBench for MemorySecretBench {
     type Store = SimSecret;
 
     async fn put(&self, secret: &str) {
@@ -145,6 +149,6 @@ impl secret::Bench for SecretBench {
     }
 }
 
-pub fn on_a_secret<F: Future<Output = ()> + 'static>(test: impl FnOnce(SecretBench) -> F) {
-    run(SecretBench, test);
+pub fn on_a_secret<F: Future<Output = ()> + 'static>(test: impl FnOnce(MemorySecretBench) -> F) {
+    run(MemorySecretBench, test);
 }

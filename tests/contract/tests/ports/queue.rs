@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bridge::domain::ids::IncomingId;
+use bridge::domain::time::Timestamp;
 use bridge::ports::{Fifo, NewMessage, Queue, Record};
 use bridge::wire::queue_messages::{ExchangeMessage, IncomingSms, decode, encode};
 
@@ -13,7 +14,7 @@ use crate::emulator_differences::{
 use crate::rows::STRANGE;
 
 /// A queue to be tried, empty. Its visibility time-out is half a minute.
-pub trait Bench {
+pub trait QueueBench {
     type Queue: Queue;
 
     /// The queue, as one more sender gets it.
@@ -29,7 +30,7 @@ pub trait Bench {
     async fn pass(&self, time: Duration);
 
     /// The time, as the queue sees it; a second more or less.
-    async fn now_ms(&self) -> i64;
+    async fn now(&self) -> Timestamp;
 
     /// Whether this queue is known to differ from AWS in this.
     fn differs(&self, difference: Difference) -> bool;
@@ -93,7 +94,7 @@ fn grouped(body: &str, deduplication_id: &str) -> NewMessage {
     }
 }
 
-async fn send(bench: &impl Bench, messages: Vec<NewMessage>) {
+async fn send(bench: &impl QueueBench, messages: Vec<NewMessage>) {
     let count = messages.len();
     assert_eq!(bench.queue().send(messages).await, vec![Ok(()); count]);
 }
@@ -103,7 +104,7 @@ fn bodies(records: &[Record]) -> Vec<&str> {
 }
 
 /// Takes and deletes all there is, and gives the bodies in the order in which they came.
-async fn drain(bench: &impl Bench) -> Vec<String> {
+async fn drain(bench: &impl QueueBench) -> Vec<String> {
     let mut drained = Vec::new();
     loop {
         let records = bench.receive(10).await;
@@ -133,7 +134,7 @@ fn bodies_of_every_size() -> Vec<String> {
         .collect()
 }
 
-async fn messages_of_every_size_arrive_unchanged(bench: impl Bench) {
+async fn messages_of_every_size_arrive_unchanged(bench: impl QueueBench) {
     let bodies = bodies_of_every_size();
     send(&bench, bodies.iter().map(|body| plain(body)).collect()).await;
     let mut arrived = drain(&bench).await;
@@ -141,7 +142,7 @@ async fn messages_of_every_size_arrive_unchanged(bench: impl Bench) {
     assert!(arrived == bodies);
 }
 
-async fn messages_come_in_the_order_in_which_they_were_sent(bench: impl Bench) {
+async fn messages_come_in_the_order_in_which_they_were_sent(bench: impl QueueBench) {
     let bodies = bodies_of_every_size();
     let messages = bodies
         .iter()
@@ -154,7 +155,7 @@ async fn messages_come_in_the_order_in_which_they_were_sent(bench: impl Bench) {
     assert_eq!(arrived[25..], ["last"]);
 }
 
-async fn what_is_encoded_arrives_whatever_is_in_it(bench: impl Bench) {
+async fn what_is_encoded_arrives_whatever_is_in_it(bench: impl QueueBench) {
     let everything: String = ('\0'..='\u{2fff}')
         .chain('\u{fff0}'..='\u{1001f}')
         .collect();
@@ -163,8 +164,8 @@ async fn what_is_encoded_arrives_whatever_is_in_it(bench: impl Bench) {
             id: IncomingId::new("id").unwrap(),
             from: STRANGE.to_owned(),
             content: content.to_owned(),
-            sent_at_ms: i64::MIN,
-            received_at_ms: i64::MAX,
+            sent_at: Timestamp::from_millis(i64::MIN),
+            received_at: Timestamp::MAX,
         });
         send(&bench, vec![plain(&encode(&message))]).await;
         let arrived = drain(&bench).await;
@@ -173,8 +174,8 @@ async fn what_is_encoded_arrives_whatever_is_in_it(bench: impl Bench) {
     }
 }
 
-async fn a_message_says_when_it_was_sent_and_how_often_it_was_received(bench: impl Bench) {
-    let sent_ms = bench.now_ms().await;
+async fn a_message_says_when_it_was_sent_and_how_often_it_was_received(bench: impl QueueBench) {
+    let sent = bench.now().await;
     send(&bench, vec![plain("a")]).await;
     let mut ids = BTreeSet::new();
     let mut receipts = BTreeSet::new();
@@ -182,8 +183,10 @@ async fn a_message_says_when_it_was_sent_and_how_often_it_was_received(bench: im
         let records = bench.receive(10).await;
         assert_eq!(bodies(&records), ["a"]);
         assert_eq!(records[0].receive_count, receive);
-        let since_ms = records[0].sent_at_ms - sent_ms;
-        assert!((-2_000..10_000).contains(&since_ms), "{since_ms} ms");
+        let sent_at = records[0].sent_at;
+        let is_near = sent.since(sent_at) <= Duration::from_secs(2)
+            && sent_at.since(sent) < Duration::from_secs(10);
+        assert!(is_near, "{sent_at:?} and {sent:?}");
         ids.insert(records[0].message_id.clone());
         receipts.insert(records[0].receipt_handle.clone());
         bench.pass(VISIBILITY + Duration::from_secs(1)).await;
@@ -191,7 +194,7 @@ async fn a_message_says_when_it_was_sent_and_how_often_it_was_received(bench: im
     assert_eq!((ids.len(), receipts.len()), (1, 4));
 }
 
-async fn a_hidden_message_comes_again_after_its_time_and_not_before(bench: impl Bench) {
+async fn a_hidden_message_comes_again_after_its_time_and_not_before(bench: impl QueueBench) {
     send(&bench, vec![plain("a")]).await;
     let records = bench.receive(10).await;
     assert_eq!(
@@ -205,7 +208,7 @@ async fn a_hidden_message_comes_again_after_its_time_and_not_before(bench: impl 
     assert_eq!((bodies(&again), again[0].receive_count), (vec!["a"], 2));
 }
 
-async fn a_message_can_be_returned_at_once(bench: impl Bench) {
+async fn a_message_can_be_returned_at_once(bench: impl QueueBench) {
     send(&bench, vec![plain("a")]).await;
     let records = bench.receive(10).await;
     assert!(bench.receive(10).await.is_empty());
@@ -216,7 +219,7 @@ async fn a_message_can_be_returned_at_once(bench: impl Bench) {
     assert_eq!(bodies(&bench.receive(10).await), ["a"]);
 }
 
-async fn many_records_can_be_hidden_together_each_for_its_own_time(bench: impl Bench) {
+async fn many_records_can_be_hidden_together_each_for_its_own_time(bench: impl QueueBench) {
     let names: Vec<String> = (0..25).map(|number| format!("{number:02}")).collect();
     send(&bench, names.iter().map(|name| plain(name)).collect()).await;
     let mut records = Vec::new();
@@ -248,7 +251,7 @@ async fn many_records_can_be_hidden_together_each_for_its_own_time(bench: impl B
     }
 }
 
-async fn a_record_that_is_gone_is_an_error_and_the_others_are_hidden(bench: impl Bench) {
+async fn a_record_that_is_gone_is_an_error_and_the_others_are_hidden(bench: impl QueueBench) {
     send(&bench, ["a", "b", "c"].map(plain).to_vec()).await;
     let records = bench.receive(10).await;
     bench.delete(&records[1]).await;
@@ -260,7 +263,7 @@ async fn a_record_that_is_gone_is_an_error_and_the_others_are_hidden(bench: impl
     assert!(bench.receive(10).await.is_empty());
 }
 
-async fn the_visibility_of_what_is_not_in_flight_cannot_be_changed(bench: impl Bench) {
+async fn the_visibility_of_what_is_not_in_flight_cannot_be_changed(bench: impl QueueBench) {
     if bench.differs(NOT_IN_FLIGHT) {
         return;
     }
@@ -271,7 +274,7 @@ async fn the_visibility_of_what_is_not_in_flight_cannot_be_changed(bench: impl B
     assert_eq!(bodies(&bench.receive(10).await), ["a"]);
 }
 
-async fn nothing_is_hidden_longer_than_twelve_hours(bench: impl Bench) {
+async fn nothing_is_hidden_longer_than_twelve_hours(bench: impl QueueBench) {
     if bench.differs(LONGEST_VISIBILITY) {
         return;
     }
@@ -295,7 +298,7 @@ async fn nothing_is_hidden_longer_than_twelve_hours(bench: impl Bench) {
     );
 }
 
-async fn one_message_that_is_refused_does_not_take_the_others_along(bench: impl Bench) {
+async fn one_message_that_is_refused_does_not_take_the_others_along(bench: impl QueueBench) {
     let messages = ["a", "b", "\u{1}", "d"].map(plain).to_vec();
     let results = bench.queue().send(messages).await;
     let good: Vec<bool> = results.iter().map(Result::is_ok).collect();
@@ -306,7 +309,7 @@ async fn one_message_that_is_refused_does_not_take_the_others_along(bench: impl 
 }
 
 async fn one_message_that_is_refused_does_not_take_the_others_along_in_a_fifo_queue(
-    bench: impl Bench,
+    bench: impl QueueBench,
 ) {
     let mut messages: Vec<NewMessage> = (0..12)
         .map(|number| grouped(&number.to_string(), &format!("id-{number}")))
@@ -319,12 +322,14 @@ async fn one_message_that_is_refused_does_not_take_the_others_along_in_a_fifo_qu
     assert_eq!(drain(&bench).await, expected);
 }
 
-async fn nothing_to_send_and_nothing_to_hide_is_nothing(bench: impl Bench) {
+async fn nothing_to_send_and_nothing_to_hide_is_nothing(bench: impl QueueBench) {
     assert!(bench.queue().send(Vec::new()).await.is_empty());
     assert!(bench.queue().change_visibility(&[]).await.is_empty());
 }
 
-async fn an_id_is_swallowed_for_five_minutes_also_after_the_message_is_gone(bench: impl Bench) {
+async fn an_id_is_swallowed_for_five_minutes_also_after_the_message_is_gone(
+    bench: impl QueueBench,
+) {
     send(&bench, vec![grouped("a", "id")]).await;
     send(&bench, vec![grouped("a", "id")]).await;
     assert_eq!(drain(&bench).await, ["a"]);
@@ -337,18 +342,18 @@ async fn an_id_is_swallowed_for_five_minutes_also_after_the_message_is_gone(benc
     assert_eq!(drain(&bench).await, ["b"]);
 }
 
-async fn an_id_is_swallowed_also_within_one_call(bench: impl Bench) {
+async fn an_id_is_swallowed_also_within_one_call(bench: impl QueueBench) {
     let messages = vec![grouped("a", "1"), grouped("b", "2"), grouped("c", "1")];
     send(&bench, messages).await;
     assert_eq!(drain(&bench).await, ["a", "b"]);
 }
 
-async fn another_id_brings_the_same_body_again(bench: impl Bench) {
+async fn another_id_brings_the_same_body_again(bench: impl QueueBench) {
     send(&bench, vec![grouped("a", "1"), grouped("a", "2")]).await;
     assert_eq!(drain(&bench).await, ["a", "a"]);
 }
 
-async fn a_group_waits_for_the_message_that_is_in_flight(bench: impl Bench) {
+async fn a_group_waits_for_the_message_that_is_in_flight(bench: impl QueueBench) {
     send(&bench, vec![grouped("a", "1"), grouped("b", "2")]).await;
     let first = bench.receive(1).await;
     assert_eq!(bodies(&first), ["a"]);
@@ -359,7 +364,7 @@ async fn a_group_waits_for_the_message_that_is_in_flight(bench: impl Bench) {
     assert_eq!(bodies(&bench.receive(10).await), ["b", "c"]);
 }
 
-async fn a_group_waits_for_the_message_that_is_hidden(bench: impl Bench) {
+async fn a_group_waits_for_the_message_that_is_hidden(bench: impl QueueBench) {
     send(&bench, vec![grouped("a", "1"), grouped("b", "2")]).await;
     let first = bench.receive(1).await;
     assert_eq!(
@@ -374,7 +379,7 @@ async fn a_group_waits_for_the_message_that_is_hidden(bench: impl Bench) {
     assert_eq!((again[0].receive_count, again[1].receive_count), (2, 1));
 }
 
-async fn of_a_group_comes_what_precedes_the_first_that_is_hidden(bench: impl Bench) {
+async fn of_a_group_comes_what_precedes_the_first_that_is_hidden(bench: impl QueueBench) {
     if bench.differs(GROUP_LOCK) {
         return;
     }
@@ -393,7 +398,7 @@ async fn of_a_group_comes_what_precedes_the_first_that_is_hidden(bench: impl Ben
     assert_eq!(bodies(&bench.receive(10).await), ["a"]);
 }
 
-async fn a_message_without_a_group_is_refused(bench: impl Bench) {
+async fn a_message_without_a_group_is_refused(bench: impl QueueBench) {
     let results = bench
         .queue()
         .send(vec![plain("a"), grouped("b", "2")])
@@ -403,7 +408,7 @@ async fn a_message_without_a_group_is_refused(bench: impl Bench) {
     assert!(!arrived.contains(&"a".to_owned()));
 }
 
-async fn an_id_of_more_than_128_characters_is_refused(bench: impl Bench) {
+async fn an_id_of_more_than_128_characters_is_refused(bench: impl QueueBench) {
     send(&bench, vec![grouped("a", &"x".repeat(128))]).await;
     assert_eq!(drain(&bench).await, ["a"]);
     if !bench.differs(LONGEST_ID) {

@@ -6,9 +6,10 @@ use bridge::domain::delivery::{Report, SmsRow};
 use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::ids::{AtMessageId, MAX_ID_BYTES, MedicMessageId};
 use bridge::domain::message::history::{Event, What};
-use bridge::domain::message::{Charge, ClaimToken, MessageRow, Refusal, Sending};
+use bridge::domain::message::{Charge, ClaimToken, MessageRow, Sending, StatusRefusal};
 use bridge::domain::recipient_limit::{LimitCheck, RecipientLimits, RecipientRow};
 use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
 use bridge::ports::Row;
 
 /// What a careless program loses or changes.
@@ -24,7 +25,7 @@ pub fn at_id(id: &str) -> AtMessageId {
 
 /// A message of which nothing is known yet.
 pub fn message(id: &str) -> MessageRow {
-    MessageRow::new(medic_id(id), 1_700_000_000_000)
+    MessageRow::new(medic_id(id), Timestamp::from_millis(1_700_000_000_000))
 }
 
 /// An SMS that is unmatched.
@@ -37,17 +38,21 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
     MessageRow {
         sending,
         number_hash: Some("98aca5c7".to_owned()),
-        open_calls: vec![1_700_000_000_500, i64::MIN, i64::MAX],
+        open_calls: vec![
+            Timestamp::from_millis(1_700_000_000_500),
+            Timestamp::from_millis(i64::MIN),
+            Timestamp::MAX,
+        ],
         attempts: u32::MAX,
         unknown_outcomes: 1,
         not_sent: 2,
         status: Status::Failed,
         failure_reason: Some(FailureReason::new("é 😀")),
         reported: Some(Status::Sent),
-        refusal: Some(Refusal {
+        refusal: Some(StatusRefusal {
             status: Status::Pending,
             answer: FailureReason::new("{\"code\":500}"),
-            at_ms: Some(i64::MAX),
+            at: Some(Timestamp::MAX),
             times: 2,
             progress: 7,
         }),
@@ -65,7 +70,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         sender_id: Some(STRANGE.to_owned()),
         charges: vec![Charge {
             at_id: None,
-            called_at_ms: i64::MIN,
+            called_at: Timestamp::from_millis(i64::MIN),
             cost: None,
             parts: Some(u32::MAX),
         }],
@@ -83,7 +88,7 @@ fn every_event() -> Vec<Event> {
         What::Called,
         What::Waiting {
             reason: reason.clone(),
-            until_ms: i64::MAX,
+            until: Timestamp::MAX,
         },
         What::OutcomeUnknown { reason: None },
         What::Accepted {
@@ -106,7 +111,7 @@ fn every_event() -> Vec<Event> {
     whats
         .into_iter()
         .map(|what| Event {
-            at_ms: 1_700_000_000_500,
+            at: Timestamp::from_millis(1_700_000_000_500),
             what,
         })
         .collect()
@@ -117,7 +122,7 @@ fn full_report(number: usize) -> Report {
         status: format!("{STRANGE} {number}"),
         failure_reason: Some(FailureReason::new("")),
         network_code: Some("63902".to_owned()),
-        received_at_ms: i64::MIN,
+        received_at: Timestamp::from_millis(i64::MIN),
     }
 }
 
@@ -129,7 +134,11 @@ fn full_recipient(number_hash: &str) -> RecipientRow {
     let mut row = RecipientRow::new(number_hash.to_owned());
     for number in 0..40 {
         let text_hash = format!("hash {}", number % 11);
-        row = match row.count(&text_hash, &limits, 1_700_000_000_000 + number) {
+        row = match row.count(
+            &text_hash,
+            &limits,
+            Timestamp::from_millis(1_700_000_000_000 + number),
+        ) {
             LimitCheck::Passes(row) | LimitCheck::Exceeded { row, .. } => row,
         };
     }
@@ -142,13 +151,15 @@ pub fn of_every_kind() -> Vec<Row> {
         Sending::Queued,
         Sending::Waiting {
             reason: FailureReason::new("HTTP 429"),
-            until_ms: 1_700_000_060_000,
+            until: Timestamp::from_millis(1_700_000_060_000),
         },
         Sending::Calling {
             claim: ClaimToken(STRANGE.to_owned()),
-            since_ms: 1,
+            since: Timestamp::from_millis(1),
         },
-        Sending::Unknown { since_ms: 0 },
+        Sending::Unknown {
+            since: Timestamp::from_millis(0),
+        },
         Sending::Accepted,
         Sending::Failed,
     ];
@@ -172,12 +183,14 @@ pub fn of_every_kind() -> Vec<Row> {
         Row::Account(AccountRow {
             open_circuit: Some(OpenCircuit {
                 cause: AccountFailure::InsufficientBalance,
-                since_ms: 1,
+                since: Timestamp::from_millis(1),
                 probes: u32::MAX,
-                next_probe_ms: i64::MAX,
+                next_probe: Timestamp::MAX,
             }),
-            balance_asked_ms: Some(i64::MIN),
-            pause: Some(Pause { since_ms: i64::MIN }),
+            balance_asked: Some(Timestamp::from_millis(i64::MIN)),
+            pause: Some(Pause {
+                since: Timestamp::from_millis(i64::MIN),
+            }),
             unanswered_calls: u32::MAX,
         }),
         // Where a key of one kind could be taken for one of another.

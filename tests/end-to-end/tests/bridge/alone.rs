@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::deployed::MARK;
-use crate::driving::Callback;
+use crate::driving::CallbackRoute;
 
 /// Longer than the functions' own time-out: an answer that takes longer never comes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -54,22 +54,22 @@ pub enum Queues {
 }
 
 /// How an invocation ended: with an answer or with an error.
-type Ended = Result<Vec<u8>, Vec<u8>>;
+type InvocationResult = Result<Vec<u8>, Vec<u8>>;
 
-struct Shared {
+struct ServerState {
     queues: Queues,
     secret: Option<String>,
     secret_reads: AtomicUsize,
     sends: AtomicUsize,
     let_go: Notify,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<(usize, Vec<u8>)>>,
-    answers: Mutex<HashMap<usize, oneshot::Sender<Ended>>>,
+    answers: Mutex<HashMap<usize, oneshot::Sender<InvocationResult>>>,
     log: Mutex<Vec<String>>,
 }
 
 /// A function's program that runs. Dropping it ends it.
 pub struct Alone {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     events: mpsc::UnboundedSender<(usize, Vec<u8>)>,
     given: AtomicUsize,
     process: Child,
@@ -83,20 +83,20 @@ pub fn key() -> String {
 
 impl Alone {
     /// Starts the function of a callback.
-    pub async fn start(callback: Callback, queues: Queues) -> anyhow::Result<Self> {
+    pub async fn start(callback: CallbackRoute, queues: Queues) -> anyhow::Result<Self> {
         let secret = json!({ "key": key() }).to_string();
         Self::start_with(callback, queues, Some(secret)).await
     }
 
     /// Starts it with another secret, or with one that cannot be had.
     pub async fn start_with(
-        callback: Callback,
+        callback: CallbackRoute,
         queues: Queues,
         secret: Option<String>,
     ) -> anyhow::Result<Self> {
         stack::prepare().await?;
         let (events, receiver) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerState {
             queues,
             secret,
             secret_reads: AtomicUsize::new(0),
@@ -218,7 +218,7 @@ pub fn status_of(answer: &Value) -> anyhow::Result<u64> {
     Ok(status)
 }
 
-fn keep_lines(shared: &Arc<Shared>, output: impl AsyncRead + Unpin + Send + 'static) {
+fn keep_lines(shared: &Arc<ServerState>, output: impl AsyncRead + Unpin + Send + 'static) {
     let shared = shared.clone();
     tokio::spawn(async move {
         let mut lines = BufReader::new(output).lines();
@@ -228,7 +228,7 @@ fn keep_lines(shared: &Arc<Shared>, output: impl AsyncRead + Unpin + Send + 'sta
     });
 }
 
-async fn next(State(shared): State<Arc<Shared>>) -> Response {
+async fn next(State(shared): State<Arc<ServerState>>) -> Response {
     let Some((id, event)) = shared.events.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
@@ -250,7 +250,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn answered(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<ServerState>>,
     Path((id, kind)): Path<(usize, String)>,
     body: Bytes,
 ) -> StatusCode {
@@ -266,14 +266,14 @@ async fn answered(
     StatusCode::ACCEPTED
 }
 
-async fn failed_to_start(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
+async fn failed_to_start(State(shared): State<Arc<ServerState>>, body: Bytes) -> StatusCode {
     let line = format!("failed to start: {}", String::from_utf8_lossy(&body));
     shared.log.lock().unwrap().push(line);
     StatusCode::ACCEPTED
 }
 
 /// All of AWS that the two webhooks use.
-async fn aws(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn aws(State(shared): State<Arc<ServerState>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok());
@@ -293,7 +293,7 @@ async fn aws(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes)
     }
 }
 
-async fn send_message(shared: &Shared, body: &[u8]) -> Response {
+async fn send_message(shared: &ServerState, body: &[u8]) -> Response {
     let taken = json!({ "MessageId": "m", "MD5OfMessageBody": "" });
     assert!(
         body.is_ascii(),

@@ -5,22 +5,22 @@ use futures_util::future::try_join_all;
 use sandbox::africastalking;
 
 use crate::deployed::{Bridge, MARK, id, on_a_stack_of_its_own, on_the_shared_stack};
-use crate::driving::{Answer, Callback, FORM, answer, form, found};
+use crate::driving::{CallbackResponse, CallbackRoute, FORM, answer, form, found};
 
-use Callback::{DeliveryReports, IncomingMessages};
+use CallbackRoute::{DeliveryReports, IncomingMessages};
 
 /// The fields of a form.
 type Form<'a> = &'a [(&'a str, &'a str)];
 
 /// A good incoming message.
-pub async fn incoming(bridge: &Bridge, key: &str) -> anyhow::Result<Answer> {
+pub async fn incoming(bridge: &Bridge, key: &str) -> anyhow::Result<CallbackResponse> {
     let (id, phone, text) = (id(), number_of_all(), format!("{MARK} with a key"));
     let fields = [("id", id.as_str()), ("from", phone), ("text", &text)];
     bridge.post_with_key(IncomingMessages, key, &fields).await
 }
 
 /// A good delivery report, about an SMS that is unmatched.
-pub async fn report(bridge: &Bridge, key: &str) -> anyhow::Result<Answer> {
+pub async fn report(bridge: &Bridge, key: &str) -> anyhow::Result<CallbackResponse> {
     let at_id = format!("ATXid_{}", id());
     let fields = [
         ("id", at_id.as_str()),
@@ -43,7 +43,7 @@ fn a_callback_that_names_no_message_is_a_400_and_dead_lettered_to_be_looked_at()
         let phone = bridge.number();
         let too_long = "x".repeat(600);
         // Which callback, its fields, and the field that the answer has to name.
-        let cases: [(Callback, Form, &str); 10] = [
+        let cases: [(CallbackRoute, Form, &str); 10] = [
             (IncomingMessages, &[("from", &phone)], "id"),
             (IncomingMessages, &[("id", ""), ("from", &phone)], "id"),
             (IncomingMessages, &[("id", " "), ("from", &phone)], "id"),
@@ -85,7 +85,7 @@ fn a_callback_that_names_no_message_is_a_400_and_dead_lettered_to_be_looked_at()
             }
         });
         try_join_all(dead_letters).await?;
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let log = bridge.log(callback.function()).await?;
             let counted = log.iter().filter(|entry| entry["CallbacksRefused"] == 1);
             ensure!(counted.count() >= 3, "they are counted");
@@ -97,7 +97,7 @@ fn a_callback_that_names_no_message_is_a_400_and_dead_lettered_to_be_looked_at()
 #[test]
 fn a_json_body_that_is_no_object_is_a_400_and_dead_lettered() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let outputs = bridge.stack.outputs();
             let queue = match callback {
                 IncomingMessages => &outputs.exchange_dead_letter_queue_url,
@@ -150,7 +150,7 @@ fn a_body_over_64_kib_is_a_413_and_one_of_64_kib_is_not() -> anyhow::Result<()> 
             let rest = length - start.len();
             format!("{start}{}", "x".repeat(rest))
         };
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             for length in [64 * 1024 + 1, 1024 * 1024] {
                 let request = bridge.request(callback).header("content-type", FORM);
                 let answer = answer(request.body(body(&other, length))).await?;
@@ -172,7 +172,7 @@ fn a_body_over_64_kib_is_a_413_and_one_of_64_kib_is_not() -> anyhow::Result<()> 
 #[test]
 fn hostile_requests_are_turned_down_and_nothing_breaks() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let url = bridge.url(callback);
             let queries = [
                 "key=%",
@@ -228,7 +228,7 @@ fn hostile_requests_are_turned_down_and_nothing_breaks() -> anyhow::Result<()> {
 fn nothing_is_served_at_other_paths_and_by_other_methods() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let key = bridge.generated_key.as_str();
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let url = bridge.url_with(callback, key);
             for method in [
                 "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANYTHING",

@@ -5,9 +5,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use sandbox::africastalking;
-use sandbox::medic;
-use sandbox::stack::{Emulator, FUNCTIONS, Stack};
+use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
+use sandbox::medic::{MedicConfig, MedicStandIn};
+use sandbox::stack::{EmulatedStack, Emulator, FUNCTIONS};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -90,9 +90,9 @@ pub fn id() -> String {
 #[derive(Debug)]
 pub struct Bridge {
     pub emulator: Emulator,
-    pub stack: Stack,
-    pub africastalking: africastalking::StandIn,
-    pub medic: medic::StandIn,
+    pub stack: EmulatedStack,
+    pub africastalking: AfricasTalkingStandIn,
+    pub medic: MedicStandIn,
     pub http: reqwest::Client,
     numbers_used: AtomicU32,
     /// What it was deployed with.
@@ -105,21 +105,21 @@ impl Bridge {
     /// One that nobody else gets.
     pub async fn deploy() -> anyhow::Result<Self> {
         let emulator = Emulator::start().await?;
-        let phones = africastalking::Config {
+        let phones = AfricasTalkingConfig {
             api_key: format!("{MARK}-api-key"),
             short_code: SHORT_CODE.to_owned(),
             sender_ids: vec![CLINIC.to_owned()],
-            ..africastalking::Config::default()
+            ..AfricasTalkingConfig::default()
         };
-        let server = medic::Config {
+        let server = MedicConfig {
             password: format!("{MARK}-password"),
-            ..medic::Config::default()
+            ..MedicConfig::default()
         };
         let api_key = phones.api_key.clone();
         let username = phones.username.clone();
         let (user, password) = (server.user.clone(), server.password.clone());
-        let africastalking = africastalking::StandIn::start(phones).await?;
-        let medic = medic::StandIn::start(server).await?;
+        let africastalking = AfricasTalkingStandIn::start(phones).await?;
+        let medic = MedicStandIn::start(server).await?;
         let parameters = vec![
             ("MedicUrl", medic.url()),
             ("MedicTimeoutSeconds", MEDIC_TIMEOUT_S.to_string()),
@@ -131,7 +131,7 @@ impl Bridge {
                 format!("{SHORT_CODE},{CLINIC_PREFIX}={CLINIC}"),
             ),
         ];
-        let stack = Stack::deploy(&emulator, &borrowed(&parameters)).await?;
+        let stack = EmulatedStack::deploy(&emulator, &borrowed(&parameters)).await?;
         stack.set_credentials(&api_key, &user, &password).await?;
         let (incoming, reports) = stack.callback_urls().await?;
         africastalking.set_callbacks(incoming, reports);
@@ -154,7 +154,7 @@ impl Bridge {
     pub async fn update(&self, parameter: &'static str, value: &str) -> anyhow::Result<()> {
         let mut parameters = self.parameters.clone();
         parameters.push((parameter, value.to_owned()));
-        Stack::deploy(&self.emulator, &borrowed(&parameters)).await?;
+        EmulatedStack::deploy(&self.emulator, &borrowed(&parameters)).await?;
         Ok(())
     }
 

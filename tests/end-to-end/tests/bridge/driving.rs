@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use sandbox::africastalking::SendRequest;
-use sandbox::medic::{MessageState, Outgoing, Post, Stored};
+use sandbox::medic::{MessageState, OutgoingMessage, Post, StoredMessage};
 use sandbox::stack;
 use serde_json::Value;
 
@@ -19,9 +19,9 @@ const POLL_EVERY: Duration = Duration::from_millis(1500);
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Sends a request and reads the answer.
-pub async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
+pub async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<CallbackResponse> {
     let answer = request.send().await?;
-    Ok(Answer {
+    Ok(CallbackResponse {
         status: answer.status().as_u16(),
         body: answer.text().await?,
     })
@@ -49,7 +49,7 @@ pub async fn found<T>(
 
 /// The answer to a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CallbackResponse {
     /// Its HTTP status.
     pub status: u16,
     /// What it says.
@@ -58,12 +58,12 @@ pub struct Answer {
 
 /// One of the two callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Callback {
+pub enum CallbackRoute {
     IncomingMessages,
     DeliveryReports,
 }
 
-impl Callback {
+impl CallbackRoute {
     pub const BOTH: [Self; 2] = [Self::IncomingMessages, Self::DeliveryReports];
 
     /// The function that serves it.
@@ -77,22 +77,22 @@ impl Callback {
 
 impl Bridge {
     /// A callback's address without a key.
-    pub fn url(&self, callback: Callback) -> String {
+    pub fn url(&self, callback: CallbackRoute) -> String {
         let outputs = self.stack.outputs();
         let url = match callback {
-            Callback::IncomingMessages => &outputs.incoming_messages_callback_url,
-            Callback::DeliveryReports => &outputs.delivery_reports_callback_url,
+            CallbackRoute::IncomingMessages => &outputs.incoming_messages_callback_url,
+            CallbackRoute::DeliveryReports => &outputs.delivery_reports_callback_url,
         };
         url.trim_end_matches("?key=").to_owned()
     }
 
     /// A callback's address with this key.
-    pub fn url_with(&self, callback: Callback, key: &str) -> String {
+    pub fn url_with(&self, callback: CallbackRoute, key: &str) -> String {
         format!("{}?{}", self.url(callback), form(&[("key", key)]))
     }
 
     /// A request to a callback, with the right key and nothing else.
-    pub fn request(&self, callback: Callback) -> reqwest::RequestBuilder {
+    pub fn request(&self, callback: CallbackRoute) -> reqwest::RequestBuilder {
         self.request_to(&self.url_with(callback, &self.generated_key))
     }
 
@@ -109,9 +109,9 @@ impl Bridge {
     /// Posts a form to a callback, with the right key.
     pub async fn post(
         &self,
-        callback: Callback,
+        callback: CallbackRoute,
         fields: &[(&str, &str)],
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<CallbackResponse> {
         let request = self.request(callback).header("content-type", FORM);
         answer(request.body(form(fields))).await
     }
@@ -119,10 +119,10 @@ impl Bridge {
     /// Posts a form to a callback with any key.
     pub async fn post_with_key(
         &self,
-        callback: Callback,
+        callback: CallbackRoute,
         key: &str,
         fields: &[(&str, &str)],
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<CallbackResponse> {
         let request = self.request_to(&self.url_with(callback, key));
         answer(request.header("content-type", FORM).body(form(fields))).await
     }
@@ -136,14 +136,14 @@ impl Bridge {
     }
 
     /// The messages with this id that Medic has stored; one, if all is well.
-    pub fn copies_in_medic(&self, id: &str) -> Vec<Stored> {
+    pub fn copies_in_medic(&self, id: &str) -> Vec<StoredMessage> {
         let mut stored = self.medic.stored();
         stored.retain(|stored| stored.id == id);
         stored
     }
 
     /// Waits until Medic has stored an incoming message.
-    pub async fn stored(&self, id: &str) -> anyhow::Result<Stored> {
+    pub async fn stored(&self, id: &str) -> anyhow::Result<StoredMessage> {
         found("the message in Medic", async || {
             Ok(self.copies_in_medic(id).pop())
         })
@@ -163,7 +163,7 @@ impl Bridge {
         &self,
         id: &str,
         state: MessageState,
-    ) -> anyhow::Result<Outgoing> {
+    ) -> anyhow::Result<OutgoingMessage> {
         let what = format!("a message that is {state:?} in Medic");
         self.polling(&what, || {
             let message = self.medic.outgoing(id);

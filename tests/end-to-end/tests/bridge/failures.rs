@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use sandbox::faults::Scope;
-use sandbox::medic::{Fault, MessageState, Post};
+use sandbox::medic::{MedicFault, MessageState, Post};
 
 use crate::deployed::{Bridge, MARK, MEDIC_TIMEOUT_S, id, on_a_stack_of_its_own};
 use crate::driving::{found, until};
@@ -41,7 +41,10 @@ fn order_in_medic(bridge: &Bridge, ids: &[&String]) -> Vec<String> {
 
 /// Sends SMS while nothing reaches Medic, so that they are in one batch then.
 async fn while_medic_is_away(bridge: &Bridge, sms: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
-    bridge.medic.fault(Fault::Down, Scope::UntilCleared).await;
+    bridge
+        .medic
+        .fault(MedicFault::Down, Scope::UntilCleared)
+        .await;
     let mut ids = Vec::new();
     for (phone, text) in sms {
         ids.push(bridge.sms(phone, text).await?);
@@ -49,7 +52,7 @@ async fn while_medic_is_away(bridge: &Bridge, sms: &[(&str, &str)]) -> anyhow::R
     bridge
         .until_waiting(exchange_queue(bridge), &ids[0], 1..=20)
         .await?;
-    bridge.medic.clear_fault(Fault::Down).await;
+    bridge.medic.clear_fault(MedicFault::Down).await;
     Ok(ids)
 }
 
@@ -57,7 +60,10 @@ async fn while_medic_is_away(bridge: &Bridge, sms: &[(&str, &str)]) -> anyhow::R
 fn what_comes_while_medic_is_away_is_stored_once_and_in_order_when_it_is_back() -> anyhow::Result<()>
 {
     on_a_stack_of_its_own(async |bridge| {
-        bridge.medic.fault(Fault::Down, Scope::UntilCleared).await;
+        bridge
+            .medic
+            .fault(MedicFault::Down, Scope::UntilCleared)
+            .await;
         let (mother, nurse) = (bridge.number(), bridge.number());
         let mut ids = Vec::new();
         for (n, phone) in [&mother, &nurse, &mother, &mother, &nurse]
@@ -79,7 +85,7 @@ fn what_comes_while_medic_is_away_is_stored_once_and_in_order_when_it_is_back() 
         bridge.until_waiting(queue, &ids[0], 13..=24).await?;
         ensure!(ids.iter().all(|id| bridge.copies_in_medic(id).is_empty()));
 
-        bridge.medic.clear_fault(Fault::Down).await;
+        bridge.medic.clear_fault(MedicFault::Down).await;
         until_stored(bridge, &ids).await?;
         for of_one in [vec![&ids[0], &ids[2], &ids[3]], vec![&ids[1], &ids[4]]] {
             let order = order_in_medic(bridge, &of_one);
@@ -95,10 +101,10 @@ fn a_post_whose_answer_is_lost_is_stored_once_and_replied_to_once() -> anyhow::R
         let reply = format!("{MARK} asante");
         bridge.medic.set_auto_reply(Some(&reply));
         for fault in [
-            Fault::CommittedHang,
-            Fault::CommittedClose,
-            Fault::CommittedTruncated,
-            Fault::CommittedProxy504Html,
+            MedicFault::CommittedHang,
+            MedicFault::CommittedClose,
+            MedicFault::CommittedTruncated,
+            MedicFault::CommittedProxy504Html,
         ] {
             let text = format!("{MARK} doubt {}", id());
             let ours = Scope::Matching(text.clone());
@@ -144,11 +150,11 @@ fn a_medic_that_starts_or_answers_with_a_page_of_html_is_not_believed() -> anyho
     on_a_stack_of_its_own(async |bridge| {
         // How long what could not be brought waits: nothing was done, or nobody knows.
         for (fault, waits_s) in [
-            (Fault::Starting, 1..=6),
-            (Fault::Html200, MEDIC_TIMEOUT_S + 1..=12),
-            (Fault::NoMessages, MEDIC_TIMEOUT_S + 1..=12),
-            (Fault::Close, MEDIC_TIMEOUT_S + 1..=12),
-            (Fault::Redirect, 50..=75),
+            (MedicFault::Starting, 1..=6),
+            (MedicFault::Html200, MEDIC_TIMEOUT_S + 1..=12),
+            (MedicFault::NoMessages, MEDIC_TIMEOUT_S + 1..=12),
+            (MedicFault::Close, MEDIC_TIMEOUT_S + 1..=12),
+            (MedicFault::Redirect, 50..=75),
         ] {
             bridge.medic.fault(fault, Scope::UntilCleared).await;
             let id = bridge
@@ -175,7 +181,7 @@ fn one_message_that_medic_refuses_for_ever_is_quarantined_then_dead_lettered_and
         bridge.stored(&before).await?;
         let poison = format!("{MARK} sumu {}", id());
         let only_it = Scope::Matching(poison.clone());
-        bridge.medic.fault(Fault::PoisonMessage, only_it).await;
+        bridge.medic.fault(MedicFault::PoisonMessage, only_it).await;
         let quarantined_before = bridge.count_of(EXCHANGE, "quarantined").await?;
         let phones = [
             bridge.number(),
@@ -248,10 +254,10 @@ fn a_message_in_quarantine_is_stored_once_when_medic_takes_it() -> anyhow::Resul
         bridge.stored(&before).await?;
         let poison = format!("{MARK} sumu {}", id());
         let only_it = Scope::Matching(poison.clone());
-        bridge.medic.fault(Fault::PoisonMessage, only_it).await;
+        bridge.medic.fault(MedicFault::PoisonMessage, only_it).await;
         let poisoned = bridge.sms(&bridge.number(), &poison).await?;
         bridge.until_quarantined(&poisoned).await?;
-        bridge.medic.clear_fault(Fault::PoisonMessage).await;
+        bridge.medic.clear_fault(MedicFault::PoisonMessage).await;
         bridge.stack.end_quarantine(&poisoned, 1).await?;
         until_stored(bridge, &[poisoned]).await
     })
@@ -311,7 +317,7 @@ fn a_status_whose_answer_is_lost_is_reported_again_and_the_message_is_sent_once(
 -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         // Medic has written what it was told, or has not and offers the message again.
-        for fault in [Fault::CommittedClose, Fault::Close] {
+        for fault in [MedicFault::CommittedClose, MedicFault::Close] {
             let phone = bridge.number();
             let id = bridge.medic.queue(&phone, &format!("{MARK} told"))?;
             let its = Scope::Matching(id.clone());
@@ -344,7 +350,7 @@ fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() ->
             .medic
             .queue(&refused_phone, &format!("{MARK} refused"))?;
         let only_it = Scope::Matching(refused.clone());
-        bridge.medic.fault(Fault::PoisonUpdate, only_it).await;
+        bridge.medic.fault(MedicFault::PoisonUpdate, only_it).await;
         let good = bridge.send(&phone, &format!("{MARK} good")).await?;
         bridge
             .until_medic_shows(&good, MessageState::Delivered)
@@ -372,7 +378,7 @@ fn a_full_disk_dead_letters_nothing_and_loses_nothing() -> anyhow::Result<()> {
         bridge.stored(&before).await?;
         bridge
             .medic
-            .fault(Fault::FullDisk, Scope::UntilCleared)
+            .fault(MedicFault::FullDisk, Scope::UntilCleared)
             .await;
         let text = format!("{MARK} full disk");
         let quarantined = bridge.sms(&bridge.number(), &text).await?;
@@ -392,7 +398,7 @@ fn a_full_disk_dead_letters_nothing_and_loses_nothing() -> anyhow::Result<()> {
             ensure!(bridge.stack.quarantined(id).await?.is_none());
             ensure!(bridge.copies_in_medic(id).is_empty());
         }
-        bridge.medic.clear_fault(Fault::FullDisk).await;
+        bridge.medic.clear_fault(MedicFault::FullDisk).await;
         bridge.pass_time()?;
         for id in &ids {
             bridge.stored(id).await?;

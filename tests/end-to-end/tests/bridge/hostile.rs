@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::alone::{Alone, Queues, key, status_of};
 use crate::deployed::{MARK, run};
-use crate::driving::{Callback, form, until};
+use crate::driving::{CallbackRoute, form, until};
 
 /// An event of the HTTP API.
-fn event(callback: Callback, query: &str, body: &str) -> Value {
+fn event(callback: CallbackRoute, query: &str, body: &str) -> Value {
     let path = format!("/api/v1/sms/africastalking/{}", callback.function());
     json!({
         "version": "2.0",
@@ -26,11 +26,11 @@ fn event(callback: Callback, query: &str, body: &str) -> Value {
 }
 
 /// A callback as it should be.
-fn good_event(callback: Callback) -> Value {
+fn good_event(callback: CallbackRoute) -> Value {
     let phone = "+254700000098";
     let body = match callback {
-        Callback::IncomingMessages => form(&[("id", "a-1"), ("from", phone), ("text", MARK)]),
-        Callback::DeliveryReports => {
+        CallbackRoute::IncomingMessages => form(&[("id", "a-1"), ("from", phone), ("text", MARK)]),
+        CallbackRoute::DeliveryReports => {
             form(&[("id", "a-1"), ("status", "Success"), ("phoneNumber", phone)])
         }
     };
@@ -38,7 +38,7 @@ fn good_event(callback: Callback) -> Value {
 }
 
 /// Events of every wrong shape, as they are on the wire.
-fn hostile_events(callback: Callback) -> Vec<String> {
+fn hostile_events(callback: CallbackRoute) -> Vec<String> {
     let good = good_event(callback);
     let wrong_values = [
         json!(null),
@@ -109,34 +109,36 @@ fn hostile_events(callback: Callback) -> Vec<String> {
 
 #[test]
 fn every_event_however_hostile_is_answered_and_the_function_lives() -> anyhow::Result<()> {
-    run(try_join_all(Callback::BOTH.map(|callback| async move {
-        let mut function = Alone::start(callback, Queues::Take).await?;
-        for event in hostile_events(callback) {
-            let short: String = event.chars().take(300).collect();
-            let answer = function.invoke(event).await;
-            let answer = answer.map_err(|error| error.context(short.clone()))?;
-            let status = status_of(&answer)?;
-            // What is wrong may be in a place that does not matter.
-            ensure!(
-                status == 200 || (400..500).contains(&status),
-                "{short}: {answer}"
-            );
-            ensure!(function.is_alive()?, "{short}");
-        }
-        let good = function.invoke(good_event(callback).to_string()).await?;
-        ensure!(status_of(&good)? == 200, "{good}");
-        let log = function.log();
-        let is_fine = |line: &String| !line.contains(MARK) && !line.contains("panic");
-        ensure!(log.iter().all(is_fine), "{log:?}");
-        Ok(())
-    })))?;
+    run(try_join_all(CallbackRoute::BOTH.map(
+        |callback| async move {
+            let mut function = Alone::start(callback, Queues::Take).await?;
+            for event in hostile_events(callback) {
+                let short: String = event.chars().take(300).collect();
+                let answer = function.invoke(event).await;
+                let answer = answer.map_err(|error| error.context(short.clone()))?;
+                let status = status_of(&answer)?;
+                // What is wrong may be in a place that does not matter.
+                ensure!(
+                    status == 200 || (400..500).contains(&status),
+                    "{short}: {answer}"
+                );
+                ensure!(function.is_alive()?, "{short}");
+            }
+            let good = function.invoke(good_event(callback).to_string()).await?;
+            ensure!(status_of(&good)? == 200, "{good}");
+            let log = function.log();
+            let is_fine = |line: &String| !line.contains(MARK) && !line.contains("panic");
+            ensure!(log.iter().all(is_fine), "{log:?}");
+            Ok(())
+        },
+    )))?;
     Ok(())
 }
 
 #[test]
 fn half_of_a_surrogate_pair_anywhere_in_an_event_costs_no_message() -> anyhow::Result<()> {
     run(async {
-        let callback = Callback::IncomingMessages;
+        let callback = CallbackRoute::IncomingMessages;
         let function = Alone::start(callback, Queues::Take).await?;
         let good = good_event(callback).to_string();
         for (from, to) in [
@@ -159,7 +161,7 @@ fn half_of_a_surrogate_pair_anywhere_in_an_event_costs_no_message() -> anyhow::R
 #[test]
 fn other_methods_and_paths_are_405_and_404_and_no_query_is_logged() -> anyhow::Result<()> {
     run(async {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let function = Alone::start(callback, Queues::Take).await?;
             for method in ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "", "P\u{d6}ST"] {
                 let mut event = good_event(callback);
@@ -191,7 +193,7 @@ fn other_methods_and_paths_are_405_and_404_and_no_query_is_logged() -> anyhow::R
 #[test]
 fn a_200_is_not_given_before_the_queue_has_it() -> anyhow::Result<()> {
     run(async {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let function = Alone::start(callback, Queues::TakeLater).await?;
             let event = good_event(callback).to_string();
             let mut answer = std::pin::pin!(function.invoke(event));
@@ -221,7 +223,7 @@ fn what_the_queue_does_not_take_is_a_5xx_after_some_tries() -> anyhow::Result<()
             Queues::HangUp,
             Queues::Hang,
         ];
-        let cases = Callback::BOTH.map(|callback| kinds.map(|queues| (callback, queues)));
+        let cases = CallbackRoute::BOTH.map(|callback| kinds.map(|queues| (callback, queues)));
         let refusals = cases
             .into_iter()
             .flatten()
@@ -244,7 +246,7 @@ fn what_the_queue_does_not_take_is_a_5xx_after_some_tries() -> anyhow::Result<()
 fn a_callback_that_names_no_message_is_a_5xx_while_it_cannot_be_dead_lettered() -> anyhow::Result<()>
 {
     run(async {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let function = Alone::start(callback, Queues::DoNotExist).await?;
             let event = event(callback, &form(&[("key", &key())]), "text=x");
             let answer = function.invoke(event.to_string()).await?;
@@ -257,7 +259,7 @@ fn a_callback_that_names_no_message_is_a_5xx_while_it_cannot_be_dead_lettered() 
 #[test]
 fn wrong_keys_cannot_make_a_function_hammer_the_secret_store() -> anyhow::Result<()> {
     run(async {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let function = Alone::start(callback, Queues::Take).await?;
             let begin = Instant::now();
             for n in 0..300 {
@@ -282,7 +284,7 @@ fn wrong_keys_cannot_make_a_function_hammer_the_secret_store() -> anyhow::Result
 fn a_function_starts_without_the_secret_and_answers_5xx_until_it_can_read_it() -> anyhow::Result<()>
 {
     run(async {
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let mut function = Alone::start_with(callback, Queues::Take, None).await?;
             let answer = function.invoke(good_event(callback).to_string()).await?;
             ensure!(status_of(&answer)? == 503, "{answer}");

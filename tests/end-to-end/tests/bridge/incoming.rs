@@ -7,9 +7,9 @@ use futures_util::future::try_join_all;
 use sandbox::tools::repository;
 
 use crate::deployed::{Bridge, MARK, id, on_a_stack_of_its_own, on_the_shared_stack};
-use crate::driving::{Callback, FORM, answer, form, until};
+use crate::driving::{CallbackRoute, FORM, answer, form, until};
 
-const INCOMING: Callback = Callback::IncomingMessages;
+const INCOMING: CallbackRoute = CallbackRoute::IncomingMessages;
 
 /// Texts that something on the way could touch.
 const DIFFICULT_TEXTS: [&str; 14] = [

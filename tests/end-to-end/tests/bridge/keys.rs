@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::callbacks::{incoming, number_of_all, report};
 use crate::deployed::{Bridge, MARK, id, on_a_stack_of_its_own, on_the_shared_stack};
-use crate::driving::{Callback, FORM, answer, form, found};
+use crate::driving::{CallbackRoute, FORM, answer, form, found};
 
-use Callback::{DeliveryReports, IncomingMessages};
+use CallbackRoute::{DeliveryReports, IncomingMessages};
 
 /// A wrong key that no other test uses.
 fn wrong_key() -> String {
@@ -69,7 +69,7 @@ async fn allow(bridge: &Bridge, role: &str) -> anyhow::Result<()> {
 fn nobody_gets_in_without_the_right_key() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let right = &bridge.generated_key;
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             let url = bridge.url(callback);
             let wrong = wrong_key();
             let queries = [
@@ -160,7 +160,7 @@ fn without_any_key_nobody_gets_in_and_the_log_says_what_to_configure() -> anyhow
         let key = bridge.generated_key.as_str();
         put_keys(bridge, &json!({ "key": "" })).await?;
         until_answered(bridge, key, 403).await?;
-        for callback in Callback::BOTH {
+        for callback in CallbackRoute::BOTH {
             bridge
                 .until_logged(callback.function(), "key_not_configured", 1)
                 .await?;

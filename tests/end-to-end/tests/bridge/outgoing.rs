@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
-use sandbox::africastalking::Fault;
+use sandbox::africastalking::AfricasTalkingFault;
 use sandbox::faults::Scope;
 use sandbox::medic::{MessageState, OFFERED_AT_MOST};
 
@@ -71,7 +71,7 @@ fn a_message_of_medic_goes_through_its_states() -> anyhow::Result<()> {
         let paused = Scope::Matching(phone.clone());
         bridge
             .africastalking
-            .fault(Fault::ReportsNone, paused)
+            .fault(AfricasTalkingFault::ReportsNone, paused)
             .await;
         let text = format!("{MARK} njoo kliniki Jumatatu");
         let id = bridge.send(&phone, &text).await?;
@@ -128,7 +128,10 @@ fn thirty_messages_at_once_are_each_sent_once_and_acknowledged_in_three_posts() 
 {
     on_a_stack_of_its_own(async |bridge| {
         let all = Scope::UntilCleared;
-        bridge.africastalking.fault(Fault::ReportsLate, all).await;
+        bridge
+            .africastalking
+            .fault(AfricasTalkingFault::ReportsLate, all)
+            .await;
         let phone = bridge.number();
         let texts: Vec<String> = (0..30).map(|n| format!("{MARK} campaign {n}")).collect();
         let mut ids = Vec::new();
@@ -153,7 +156,10 @@ fn thirty_messages_at_once_are_each_sent_once_and_acknowledged_in_three_posts() 
 
         until("all of them sent", || bridge.sends_to(&phone).len() >= 30).await?;
         bridge.africastalking.release_reports().await;
-        bridge.africastalking.clear_fault(Fault::ReportsLate).await;
+        bridge
+            .africastalking
+            .clear_fault(AfricasTalkingFault::ReportsLate)
+            .await;
         bridge
             .polling("all of them delivered", || {
                 let is_there =
@@ -252,11 +258,17 @@ fn a_recipient_that_is_no_number_fails_with_a_reason_and_africas_talking_is_not_
 fn a_final_refusal_is_failed_in_medic_with_africas_talkings_reason() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let refusals = [
-            (Fault::UserInBlacklist, "UserInBlacklist"),
-            (Fault::InvalidPhoneNumber, "InvalidPhoneNumber"),
-            (Fault::UnsupportedNumberType, "UnsupportedNumberType"),
-            (Fault::CouldNotRoute, "CouldNotRoute"),
-            (Fault::RiskHold, "RiskHold"),
+            (AfricasTalkingFault::UserInBlacklist, "UserInBlacklist"),
+            (
+                AfricasTalkingFault::InvalidPhoneNumber,
+                "InvalidPhoneNumber",
+            ),
+            (
+                AfricasTalkingFault::UnsupportedNumberType,
+                "UnsupportedNumberType",
+            ),
+            (AfricasTalkingFault::CouldNotRoute, "CouldNotRoute"),
+            (AfricasTalkingFault::RiskHold, "RiskHold"),
         ];
         let failures = refusals.map(|(fault, reason)| async move {
             let phone = bridge.number();
@@ -281,16 +293,19 @@ fn a_final_refusal_is_failed_in_medic_with_africas_talkings_reason() -> anyhow::
 fn a_send_whose_answer_is_lost_is_not_sent_again_at_once() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let faults = [
-            Fault::AcceptedClose,
-            Fault::AcceptedHttp503,
-            Fault::AcceptedTruncated,
-            Fault::AcceptedInternalServerError,
+            AfricasTalkingFault::AcceptedClose,
+            AfricasTalkingFault::AcceptedHttp503,
+            AfricasTalkingFault::AcceptedTruncated,
+            AfricasTalkingFault::AcceptedInternalServerError,
         ];
         let outbox = &bridge.stack.outputs().outbox_queue_url;
         let sends = faults.map(|fault| async move {
             let phone = bridge.number();
             let his = || Scope::Matching(phone.clone());
-            bridge.africastalking.fault(Fault::ReportsNone, his()).await;
+            bridge
+                .africastalking
+                .fault(AfricasTalkingFault::ReportsNone, his())
+                .await;
             bridge.africastalking.fault(fault, his()).await;
             let id = bridge.send(&phone, &format!("{MARK} in doubt")).await?;
             let row = bridge.until_sending_is(&id, "unknown").await?;
@@ -317,9 +332,13 @@ fn what_surely_was_not_sent_waits_as_long_as_its_reason_asks_for() -> anyhow::Re
     on_the_shared_stack(async |bridge| {
         let outbox = &bridge.stack.outputs().outbox_queue_url;
         let cases = [
-            (Fault::Http400, "HTTP 400", 1..=9),
-            (Fault::Http429, "HTTP 429", 20..=44),
-            (Fault::DoNotDisturb, "DoNotDisturbRejection", 1700..=2600),
+            (AfricasTalkingFault::Http400, "HTTP 400", 1..=9),
+            (AfricasTalkingFault::Http429, "HTTP 429", 20..=44),
+            (
+                AfricasTalkingFault::DoNotDisturb,
+                "DoNotDisturbRejection",
+                1700..=2600,
+            ),
         ];
         let sends = cases.map(|(fault, reason, waits_s)| async move {
             let phone = bridge.number();
@@ -344,9 +363,9 @@ fn what_surely_was_not_sent_waits_as_long_as_its_reason_asks_for() -> anyhow::Re
 fn a_failure_of_the_account_opens_the_circuit_and_fails_nothing() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         for (fault, cause) in [
-            (Fault::OutOfCredit, "insufficient_balance"),
-            (Fault::NoRecipients, "invalid_sender_id"),
-            (Fault::Http401, "credentials_refused"),
+            (AfricasTalkingFault::OutOfCredit, "insufficient_balance"),
+            (AfricasTalkingFault::NoRecipients, "invalid_sender_id"),
+            (AfricasTalkingFault::Http401, "credentials_refused"),
         ] {
             let all = Scope::UntilCleared;
             bridge.africastalking.fault(fault, all).await;
@@ -384,7 +403,10 @@ fn a_failure_of_the_account_opens_the_circuit_and_fails_nothing() -> anyhow::Res
 fn five_calls_in_a_row_without_an_answer_open_the_circuit_and_fail_nothing() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         let all = Scope::UntilCleared;
-        bridge.africastalking.fault(Fault::Http503, all).await;
+        bridge
+            .africastalking
+            .fault(AfricasTalkingFault::Http503, all)
+            .await;
         let without_answer = [(); 5].map(|()| bridge.number());
         let mut ids = Vec::new();
         for phone in &without_answer {
@@ -423,7 +445,10 @@ fn while_africas_talking_cannot_be_reached_messages_wait_and_are_sent_once_then(
 -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         let all = Scope::UntilCleared;
-        bridge.africastalking.fault(Fault::Down, all).await;
+        bridge
+            .africastalking
+            .fault(AfricasTalkingFault::Down, all)
+            .await;
         let phone = bridge.number();
         let id = bridge.send(&phone, &format!("{MARK} nobody there")).await?;
         let row = bridge.until_sending_is(&id, "waiting").await?;
@@ -431,7 +456,10 @@ fn while_africas_talking_cannot_be_reached_messages_wait_and_are_sent_once_then(
             row["not_sent"] == 1 && row.get("unknown_outcomes").is_none(),
             "{row}"
         );
-        bridge.africastalking.clear_fault(Fault::Down).await;
+        bridge
+            .africastalking
+            .clear_fault(AfricasTalkingFault::Down)
+            .await;
         bridge
             .until_medic_shows(&id, MessageState::Delivered)
             .await?;

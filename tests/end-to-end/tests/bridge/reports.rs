@@ -4,18 +4,18 @@ use std::fs;
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
-use sandbox::africastalking::Fault;
+use sandbox::africastalking::AfricasTalkingFault;
 use sandbox::faults::Scope;
-use sandbox::medic::{MessageState, Outgoing};
+use sandbox::medic::{MessageState, OutgoingMessage};
 use sandbox::tools::repository;
 
 use crate::deployed::{Bridge, MARK, id, on_the_shared_stack};
-use crate::driving::{Callback, FORM, answer, found};
+use crate::driving::{CallbackRoute, FORM, answer, found};
 
 use MessageState::{Delivered, Failed, ReceivedByGateway, Sent};
 
 /// Sends a message whose reports come like this. Gives its id.
-async fn send(bridge: &Bridge, faults: &[Fault]) -> anyhow::Result<String> {
+async fn send(bridge: &Bridge, faults: &[AfricasTalkingFault]) -> anyhow::Result<String> {
     let phone = bridge.number();
     for fault in faults {
         let his = Scope::Matching(phone.clone());
@@ -43,13 +43,13 @@ async fn until_recorded(bridge: &Bridge, at_id: &str, status: &str) -> anyhow::R
     .await
 }
 
-fn reason(shown: &Outgoing) -> Option<&str> {
+fn reason(shown: &OutgoingMessage) -> Option<&str> {
     let last = shown.history.iter().rfind(|change| change.state == Failed);
     last.and_then(|change| change.details.as_deref())
 }
 
 /// A message that is delivered in Medic was nothing else afterwards.
-fn stayed_delivered(shown: &Outgoing) -> anyhow::Result<()> {
+fn stayed_delivered(shown: &OutgoingMessage) -> anyhow::Result<()> {
     let mut states = shown.history.iter().map(|change| change.state);
     states.find(|state| *state == Delivered);
     ensure!(states.next().is_none(), "{shown:?}");
@@ -59,7 +59,7 @@ fn stayed_delivered(shown: &Outgoing) -> anyhow::Result<()> {
 #[test]
 fn a_report_that_beats_the_answer_to_the_send_is_not_lost() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
-        let id = send(bridge, &[Fault::ReportsEarly]).await?;
+        let id = send(bridge, &[AfricasTalkingFault::ReportsEarly]).await?;
         bridge.until_medic_shows(&id, Delivered).await?;
         Ok(())
     })
@@ -68,14 +68,17 @@ fn a_report_that_beats_the_answer_to_the_send_is_not_lost() -> anyhow::Result<()
 #[test]
 fn reports_may_come_repeated_and_in_any_order() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
-        let cases: [&[Fault]; 4] = [
-            &[Fault::ReportsReordered],
-            &[Fault::ReportsRepeated],
-            &[Fault::ReportsReordered, Fault::ReportsRepeated],
+        let cases: [&[AfricasTalkingFault]; 4] = [
+            &[AfricasTalkingFault::ReportsReordered],
+            &[AfricasTalkingFault::ReportsRepeated],
             &[
-                Fault::ReportsBufferedFirst,
-                Fault::ReportsEarly,
-                Fault::ReportsRepeated,
+                AfricasTalkingFault::ReportsReordered,
+                AfricasTalkingFault::ReportsRepeated,
+            ],
+            &[
+                AfricasTalkingFault::ReportsBufferedFirst,
+                AfricasTalkingFault::ReportsEarly,
+                AfricasTalkingFault::ReportsRepeated,
             ],
         ];
         let deliveries = cases.map(|faults| async move {
@@ -100,10 +103,13 @@ fn reports_may_come_repeated_and_in_any_order() -> anyhow::Result<()> {
 fn a_failure_is_reported_with_its_reason_and_a_later_success_overrides_it() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let cases = [
-            (Fault::ReportsFailed, "DeliveryFailure"),
-            (Fault::ReportsRejected, "UserInBlackList"),
-            (Fault::ReportsExpired, "Expired"),
-            (Fault::ReportsAbsentSubscriber, "AbsentSubscriber"),
+            (AfricasTalkingFault::ReportsFailed, "DeliveryFailure"),
+            (AfricasTalkingFault::ReportsRejected, "UserInBlackList"),
+            (AfricasTalkingFault::ReportsExpired, "Expired"),
+            (
+                AfricasTalkingFault::ReportsAbsentSubscriber,
+                "AbsentSubscriber",
+            ),
         ];
         let failures = cases.map(|(fault, expected)| async move {
             let id = send(bridge, &[fault]).await?;
@@ -122,7 +128,7 @@ fn a_failure_is_reported_with_its_reason_and_a_later_success_overrides_it() -> a
 #[test]
 fn expired_and_then_success_is_delivered() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
-        let id = send(bridge, &[Fault::ReportsExpiredThenSuccess]).await?;
+        let id = send(bridge, &[AfricasTalkingFault::ReportsExpiredThenSuccess]).await?;
         let shown = bridge.until_medic_shows(&id, Delivered).await?;
         stayed_delivered(&shown)
     })
@@ -131,7 +137,7 @@ fn expired_and_then_success_is_delivered() -> anyhow::Result<()> {
 #[test]
 fn a_status_that_nobody_knows_is_kept_and_changes_nothing_in_medic() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
-        let id = send(bridge, &[Fault::ReportsUnknownStatus]).await?;
+        let id = send(bridge, &[AfricasTalkingFault::ReportsUnknownStatus]).await?;
         bridge.until_medic_shows(&id, Sent).await?;
         let at_id = at_id(bridge, &id).await?;
         until_recorded(bridge, &at_id, "Teleported").await?;
@@ -164,13 +170,16 @@ fn a_status_that_nobody_knows_is_kept_and_changes_nothing_in_medic() -> anyhow::
 fn a_message_without_reports_stays_as_it_was_accepted() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let cases = [
-            (Fault::Processed, MessageState::ForwardedByGateway),
-            (Fault::Sent, Sent),
-            (Fault::Queued, ReceivedByGateway),
-            (Fault::AcceptedNoStatusCode, Sent),
+            (
+                AfricasTalkingFault::Processed,
+                MessageState::ForwardedByGateway,
+            ),
+            (AfricasTalkingFault::Sent, Sent),
+            (AfricasTalkingFault::Queued, ReceivedByGateway),
+            (AfricasTalkingFault::AcceptedNoStatusCode, Sent),
         ];
         let sends = cases.map(|(fault, state)| async move {
-            let id = send(bridge, &[fault, Fault::ReportsNone]).await?;
+            let id = send(bridge, &[fault, AfricasTalkingFault::ReportsNone]).await?;
             bridge.until_sending_is(&id, "accepted").await?;
             bridge.until_medic_shows(&id, state).await?;
             Ok::<_, anyhow::Error>(())
@@ -192,7 +201,7 @@ fn real_reports_and_those_of_somebody_elses_sms_are_kept() -> anyhow::Result<()>
             }
             // The file's last line has an end, what was posted had none.
             let body = fs::read(&path)?.trim_ascii_end().to_vec();
-            let request = bridge.request(Callback::DeliveryReports);
+            let request = bridge.request(CallbackRoute::DeliveryReports);
             let answer = answer(request.header("content-type", FORM).body(body.clone())).await?;
             ensure!(answer.status == 200, "{name}: {answer:?}");
             let field = |name: &str| {
@@ -222,7 +231,7 @@ fn a_report_in_json_or_with_a_strange_id_is_taken() -> anyhow::Result<()> {
             let body = serde_json::json!({
                 "retryCount": 0, "status": "Success", "id": at_id, "failureReason": null,
             });
-            let request = bridge.request(Callback::DeliveryReports);
+            let request = bridge.request(CallbackRoute::DeliveryReports);
             let request = request.header("content-type", "application/json");
             let answer = answer(request.body(body.to_string())).await?;
             ensure!(answer.status == 200, "{answer:?}");

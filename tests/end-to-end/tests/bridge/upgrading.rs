@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::ensure;
 use sandbox::faults::Scope;
-use sandbox::medic::{Fault, MessageState};
+use sandbox::medic::{MedicFault, MessageState};
 
 use crate::deployed::{Bridge, MARK, on_a_stack_of_its_own, run};
 use crate::driving::found;
@@ -36,7 +36,10 @@ async fn names(bridge: &Bridge) -> anyhow::Result<BTreeMap<&'static str, String>
 fn an_update_of_a_running_stack_loses_nothing_and_makes_nothing_anew() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         let before = names(bridge).await?;
-        bridge.medic.fault(Fault::Down, Scope::UntilCleared).await;
+        bridge
+            .medic
+            .fault(MedicFault::Down, Scope::UntilCleared)
+            .await;
         let phone = bridge.number();
         let incoming = bridge
             .sms(&phone, &format!("{MARK} during an update"))
@@ -50,7 +53,7 @@ fn an_update_of_a_running_stack_loses_nothing_and_makes_nothing_anew() -> anyhow
         let secret = bridge.stack.aws().secret(secret).await?;
         ensure!(secret["key"] == bridge.generated_key.as_str());
 
-        bridge.medic.clear_fault(Fault::Down).await;
+        bridge.medic.clear_fault(MedicFault::Down).await;
         bridge.pass_time()?;
         bridge.stored(&incoming).await?;
         ensure!(bridge.copies_in_medic(&incoming).len() == 1);

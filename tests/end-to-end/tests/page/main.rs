@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, ensure};
 use sandbox::browser::View;
 use sandbox::faults::Scope;
-use sandbox::medic::Fault;
+use sandbox::medic::{MedicFault, StoredMessage};
 use sandbox::stack::eventually;
 use serde_json::json;
 
-use crate::shared::{Account, OpenPage, SOON, on_the_page};
+use crate::shared::{FromPhonesCounts, OpenPage, SOON, on_the_page};
 
 /// How far the page may grow, in elements, however many messages there are. It has some 600 with
 /// none, and forty entries in each of its lists.
@@ -44,7 +44,7 @@ fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone(
             .until("find('[data-list=outgoing] li', '+254700000003', 'delivered')")
             .await?;
         let stored = page.sandbox.system.medic.stored();
-        let of_phone = |sms: &&sandbox::medic::Stored| sms.from == "+254700000003";
+        let of_phone = |sms: &&StoredMessage| sms.from == "+254700000003";
         let texts: Vec<String> = stored
             .iter()
             .filter(of_phone)
@@ -53,7 +53,7 @@ fn an_sms_typed_in_a_phone_ends_as_a_report_in_medic_and_the_reply_in_the_phone(
         ensure!(texts == ["My child has a fever"], "Medic has {texts:?}");
         let phone = page.sandbox.system.africastalking.phone("+254700000003");
         ensure!(phone.len() == 1, "the phone has {phone:?}");
-        page.account_becomes(&Account {
+        page.account_becomes(&FromPhonesCounts {
             sent: before.sent + 1,
             stored_once: before.stored_once + 1,
             ..before
@@ -77,7 +77,7 @@ fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
             let arrived = format!("find('.bubble.sent .text', '{text}')");
             page.browser.until(&arrived).await?;
         }
-        page.account_becomes(&Account {
+        page.account_becomes(&FromPhonesCounts {
             sent: before.sent + 5,
             on_their_way: 5,
             ..before
@@ -91,14 +91,14 @@ fn medic_switched_off_and_on_again_loses_nothing() -> anyhow::Result<()> {
             .await?;
         page.browser.click("[data-fault='medic/down']").await?;
         page.browser.click("[data-now=exchange] button").await?;
-        page.account_becomes(&Account {
+        page.account_becomes(&FromPhonesCounts {
             sent: before.sent + 5,
             stored_once: before.stored_once + 5,
             ..before
         })
         .await?;
         let stored = page.sandbox.system.medic.stored();
-        let of_phone = |sms: &&sandbox::medic::Stored| sms.from == "+254700000004";
+        let of_phone = |sms: &&StoredMessage| sms.from == "+254700000004";
         let found: Vec<&str> = stored
             .iter()
             .filter(of_phone)
@@ -161,12 +161,12 @@ fn what_is_lost_or_stored_twice_is_shown_as_such() -> anyhow::Result<()> {
         let medic = &page.sandbox.system.medic;
         // A bridge that does what ours never does is played by hand.
         let of_phone = || Scope::Matching("+254700000005".to_owned());
-        medic.fault(Fault::Http503, of_phone()).await;
+        medic.fault(MedicFault::Http503, of_phone()).await;
         page.add_phone("+254700000005").await?;
         for text in ["stored twice", "lost"] {
             page.send(text).await?;
         }
-        page.account_becomes(&Account {
+        page.account_becomes(&FromPhonesCounts {
             sent: before.sent + 2,
             on_their_way: 2,
             ..before
@@ -181,7 +181,7 @@ fn what_is_lost_or_stored_twice_is_shown_as_such() -> anyhow::Result<()> {
         let purge = json!({ "QueueUrl": stack.outputs().exchange_queue_url });
         let action = "AmazonSQS.PurgeQueue";
         stack.aws().call("sqs", action, &purge).await?;
-        page.account_becomes(&Account {
+        page.account_becomes(&FromPhonesCounts {
             sent: before.sent + 2,
             stored_twice: before.stored_twice + 1,
             lost: before.lost + 1,

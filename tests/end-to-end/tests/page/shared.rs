@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use sandbox::browser::{Browser, View};
-use sandbox::medic;
+use sandbox::medic::MedicConfig;
 use sandbox::stack::eventually;
 use sandbox::whole::{Quietly, Sandbox};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ const HELPERS: &str = "
 
 /// What the page says of SMS from phones.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Account {
+pub struct FromPhonesCounts {
     pub sent: u64,
     pub stored_once: u64,
     pub stored_twice: u64,
@@ -42,7 +42,7 @@ pub struct Account {
 
 /// What the page says of SMS to phones.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct ToPhones {
+pub struct ToPhonesCounts {
     pub wanted: u64,
     pub on_phone: u64,
 }
@@ -125,7 +125,7 @@ impl OpenPage<'_> {
         self.browser.until(&now).await
     }
 
-    pub async fn account(&self) -> anyhow::Result<Account> {
+    pub async fn account(&self) -> anyhow::Result<FromPhonesCounts> {
         let names = [
             "sent",
             "stored_once",
@@ -137,7 +137,7 @@ impl OpenPage<'_> {
         self.figures(&names).await
     }
 
-    pub async fn to_phones(&self) -> anyhow::Result<ToPhones> {
+    pub async fn to_phones(&self) -> anyhow::Result<ToPhonesCounts> {
         self.figures(&["wanted", "on_phone"]).await
     }
 
@@ -148,7 +148,7 @@ impl OpenPage<'_> {
         Ok(serde_json::from_value(self.browser.run(&script).await?)?)
     }
 
-    pub async fn account_becomes(&self, expected: &Account) -> anyhow::Result<()> {
+    pub async fn account_becomes(&self, expected: &FromPhonesCounts) -> anyhow::Result<()> {
         let what = format!("the account {expected:?}");
         eventually(&what, SOON, async || {
             let now = self.account().await?;
@@ -185,7 +185,7 @@ impl OpenPage<'_> {
 
     /// Posts to Medic as a gateway would.
     pub async fn post_to_medic(&self, body: &Value) -> anyhow::Result<()> {
-        let login = medic::Config::default();
+        let login = MedicConfig::default();
         let answer = sandbox::http::client(SOON)?
             .post(format!("{}/api/sms", self.sandbox.system.medic.url()))
             .basic_auth(login.user, Some(login.password))

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// A server.
-pub struct Server {
+pub struct HttpServer {
     host: String,
     tls: Option<TlsConnector>,
 }
@@ -57,7 +57,7 @@ impl Request {
     }
 }
 
-impl Server {
+impl HttpServer {
     /// The server at a URL without a path.
     pub fn of(url: &str) -> anyhow::Result<Self> {
         let (scheme, host) = url.split_once("://").context("no URL")?;
@@ -97,7 +97,7 @@ impl Connection {
     /// Sends a request and reads the whole answer.
     pub async fn send(
         &mut self,
-        server: &Server,
+        server: &HttpServer,
         request: Request,
     ) -> anyhow::Result<(HeaderMap, Bytes)> {
         let mut built = hyper::Request::builder()

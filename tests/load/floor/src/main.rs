@@ -14,13 +14,13 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::http::{Connection, Request, Server};
+use crate::http::{Connection, HttpServer, Request};
 use crate::signature::Signer;
 
 /// Answers to this name are those that the function got.
 const NAME: &str = "floor";
 
-struct Call {
+struct PlannedCall {
     service: String,
     target: String,
     body: String,
@@ -33,8 +33,8 @@ async fn main() -> anyhow::Result<()> {
     let plan: Value = serde_json::from_slice(&plan)?;
     let before = calls(&plan, "init");
     let each = calls(&plan, "invoke");
-    let aws = Server::of(&variable("AWS_ENDPOINT_URL")?)?;
-    let runtime = Server::of(&format!("http://{}", variable("AWS_LAMBDA_RUNTIME_API")?))?;
+    let aws = HttpServer::of(&variable("AWS_ENDPOINT_URL")?)?;
+    let runtime = HttpServer::of(&format!("http://{}", variable("AWS_LAMBDA_RUNTIME_API")?))?;
     let signer = Signer {
         access_key: NAME.to_owned(),
         secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
@@ -77,8 +77,8 @@ async fn main() -> anyhow::Result<()> {
 
 /// One call, on the connection that there is or on a new one.
 async fn make(
-    call: &Call,
-    server: &Server,
+    call: &PlannedCall,
+    server: &HttpServer,
     signer: &Signer,
     connection: &mut Option<Connection>,
 ) -> anyhow::Result<()> {
@@ -107,7 +107,7 @@ fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set"))
 }
 
-fn calls(plan: &Value, when: &str) -> Vec<Call> {
+fn calls(plan: &Value, when: &str) -> Vec<PlannedCall> {
     let calls = plan.get(when).and_then(Value::as_array);
     let text = |call: &Value, name: &str| {
         call.get(name)
@@ -115,7 +115,7 @@ fn calls(plan: &Value, when: &str) -> Vec<Call> {
             .unwrap_or_default()
             .to_owned()
     };
-    let call = |call: &Value| Call {
+    let call = |call: &Value| PlannedCall {
         service: text(call, "service"),
         target: text(call, "target"),
         body: text(call, "body"),

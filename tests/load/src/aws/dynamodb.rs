@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, bail};
 use models::dynamodb::units::{self, Attributes};
-use models::dynamodb::{Entry, Item, Put, Table, Units, WriteError, Written};
+use models::dynamodb::{CompletedWrite, Entry, Put, Table, TableItem, Units, WriteError};
 use serde_json::{Value, json};
 
 /// The sparse indexes: their partition key, and their sort key if they have one.
@@ -14,7 +14,7 @@ const INDEXES: [(&str, Option<&str>); 3] = [
 ];
 
 /// A response: its HTTP status and its body.
-pub type Answer = (u16, Value);
+pub type AwsResponse = (u16, Value);
 
 /// A row.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ struct StoredItem {
     attributes: Attributes,
 }
 
-impl Item for StoredItem {
+impl TableItem for StoredItem {
     type Key = String;
 
     fn key(&self) -> String {
@@ -62,9 +62,9 @@ impl Item for StoredItem {
 
 /// The table.
 #[derive(Debug, Default)]
-pub struct LedgerTable(Table<StoredItem>);
+pub struct InMemoryLedger(Table<StoredItem>);
 
-impl LedgerTable {
+impl InMemoryLedger {
     /// How many rows have a key that begins so.
     pub fn count(&self, prefix: &str) -> usize {
         let begins_so = |item: &&StoredItem| item.pk.starts_with(prefix);
@@ -73,14 +73,14 @@ impl LedgerTable {
 
     /// The size of all rows, in bytes.
     pub fn bytes(&self) -> usize {
-        self.0.items().map(Item::bytes).sum()
+        self.0.items().map(TableItem::bytes).sum()
     }
 
     /// One call of DynamoDB's JSON protocol, and what it cost.
     ///
     /// # Errors
     /// When the bridge calls something that is not played here.
-    pub fn call(&mut self, action: &str, input: &Value) -> anyhow::Result<(Answer, Units)> {
+    pub fn call(&mut self, action: &str, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
         match action {
             "BatchGetItem" => self.batch_get(input),
             "Query" => self.query(input),
@@ -90,7 +90,7 @@ impl LedgerTable {
         }
     }
 
-    fn batch_get(&self, input: &Value) -> anyhow::Result<(Answer, Units)> {
+    fn batch_get(&self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
         let tables = input.get("RequestItems").and_then(Value::as_object);
         let mut units = Units::default();
         let mut responses = serde_json::Map::new();
@@ -107,7 +107,7 @@ impl LedgerTable {
         Ok(((200, answer), units))
     }
 
-    fn query(&self, input: &Value) -> anyhow::Result<(Answer, Units)> {
+    fn query(&self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
         let name = input.get("IndexName").and_then(Value::as_str);
         let index = INDEXES.iter().find(|(index, _)| Some(*index) == name);
         let (index, _) = index.context("no such index")?;
@@ -132,7 +132,7 @@ impl LedgerTable {
         Ok(((200, answer), units))
     }
 
-    fn put_item(&mut self, input: &Value) -> anyhow::Result<(Answer, Units)> {
+    fn put_item(&mut self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
         let written = self.0.write(vec![put_of(input)?]);
         Ok(match written {
             Ok(written) => ((200, json!({})), self.learned(&written)),
@@ -151,7 +151,7 @@ impl LedgerTable {
         })
     }
 
-    fn transact(&mut self, input: &Value) -> anyhow::Result<(Answer, Units)> {
+    fn transact(&mut self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
         let parts = input.get("TransactItems").and_then(Value::as_array);
         let parts = parts.context("no TransactItems")?.iter();
         let puts: anyhow::Result<Vec<Put<StoredItem>>> = parts
@@ -179,7 +179,7 @@ impl LedgerTable {
     }
 
     /// Here, the indexes learn at once.
-    fn learned(&mut self, written: &Written<StoredItem>) -> Units {
+    fn learned(&mut self, written: &CompletedWrite<StoredItem>) -> Units {
         for change in &written.changes {
             self.0.learn(change);
         }
@@ -187,7 +187,7 @@ impl LedgerTable {
     }
 }
 
-fn validation() -> Answer {
+fn validation() -> AwsResponse {
     let code = "com.amazon.coral.validate#ValidationException";
     (
         400,
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_row_is_written_on_its_condition_only_and_its_index_entries_are_counted() {
-        let mut table = LedgerTable::default();
+        let mut table = InMemoryLedger::default();
         let (answer, units) = table.call("PutItem", &put("a", true, None)).unwrap();
         assert_eq!((answer.0, units.writes, units.index_writes), (200, 1, 1));
         let (answer, units) = table.call("PutItem", &put("b", true, None)).unwrap();
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn an_index_with_a_sort_key_is_asked_for_a_stretch_of_it() {
-        let mut table = LedgerTable::default();
+        let mut table = InMemoryLedger::default();
         let mut item = put("a", false, None);
         item["Item"]["awaiting_final_report"] = json!({"S": "yes"});
         table.call("PutItem", &item).unwrap();

@@ -17,12 +17,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use models::lambda::EventSourceMapping;
-use models::sqs::{self, Outgoing, Queue, Received};
+use models::sqs::{self, MessageToSend, QueueModel, ReceivedMessage};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::meter::{Charge, Meter};
-use dynamodb::LedgerTable;
+use crate::meter::{AwsCharge, Meter};
+use dynamodb::InMemoryLedger;
 
 /// Who replays what another has called: its answers are those that the other got.
 const REPLAYER: &str = "floor";
@@ -42,7 +42,7 @@ pub const GROUP: &str = "medic";
 
 /// A call, as it was made.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RecordedCall {
     /// `sqs`, `dynamodb` or `secretsmanager`; nothing when it went outside AWS.
     pub service: String,
     /// `x-amz-target`; outside AWS the path.
@@ -53,18 +53,18 @@ pub struct Call {
     pub content_type: String,
 }
 
-/// Everything.
+/// AWS in memory, as far as the bridge uses it.
 #[derive(Debug)]
-pub struct Aws {
+pub struct InMemoryAws {
     /// What was used.
     pub meter: Arc<Meter>,
     /// How long a call takes.
     pub latency: Duration,
     /// Somebody put something into a queue, or deleted something.
     pub changed: Notify,
-    queues: Mutex<HashMap<String, Queue>>,
-    table: Mutex<LedgerTable>,
-    calls: Mutex<Option<Vec<Call>>>,
+    queues: Mutex<HashMap<String, QueueModel>>,
+    table: Mutex<InMemoryLedger>,
+    calls: Mutex<Option<Vec<RecordedCall>>>,
     answers: Mutex<HashMap<String, (u16, String)>>,
     sends: Mutex<u64>,
 }
@@ -79,7 +79,7 @@ const QUEUES: [(&str, i64); 6] = [
     ("reports-dead-letter", 30),
 ];
 
-impl Aws {
+impl InMemoryAws {
     /// An empty account, whose calls take this long.
     pub fn new(latency: Duration) -> Arc<Self> {
         let queues = QUEUES
@@ -107,7 +107,7 @@ impl Aws {
     /// # Errors
     /// When there is no such queue, or SQS would refuse the message.
     pub fn send(&self, queue: &str, body: &str) -> anyhow::Result<()> {
-        let message = Outgoing {
+        let message = MessageToSend {
             body: body.to_owned(),
             group: is_fifo(queue).then(|| GROUP.to_owned()),
             deduplication_id: None,
@@ -124,7 +124,7 @@ impl Aws {
     ///
     /// # Errors
     /// When there is no such queue, or SQS would refuse the message.
-    pub fn in_flight(&self, queue: &str, body: &str) -> anyhow::Result<Received> {
+    pub fn in_flight(&self, queue: &str, body: &str) -> anyhow::Result<ReceivedMessage> {
         if let Some(queue) = locked(&self.queues).get_mut(queue) {
             queue.take_all();
         }
@@ -136,7 +136,7 @@ impl Aws {
     }
 
     /// Takes a batch out of a queue for an invocation, if one may begin.
-    pub fn poll(&self, mapping: &Mutex<EventSourceMapping>, queue: &str) -> Vec<Received> {
+    pub fn poll(&self, mapping: &Mutex<EventSourceMapping>, queue: &str) -> Vec<ReceivedMessage> {
         let mut queues = locked(&self.queues);
         let Some(queue) = queues.get_mut(queue) else {
             return Vec::new();
@@ -147,7 +147,7 @@ impl Aws {
     }
 
     /// These messages are done with.
-    pub fn delete(&self, queue: &str, messages: &[&Received]) {
+    pub fn delete(&self, queue: &str, messages: &[&ReceivedMessage]) {
         if let Some(queue) = locked(&self.queues).get_mut(queue) {
             for message in messages {
                 queue.delete(&message.receipt_handle, model_now_ms());
@@ -181,7 +181,7 @@ impl Aws {
     }
 
     /// What was called since [`Self::record`].
-    pub fn recorded(&self) -> Vec<Call> {
+    pub fn recorded(&self) -> Vec<RecordedCall> {
         locked(&self.calls).clone().unwrap_or_default()
     }
 
@@ -191,7 +191,7 @@ impl Aws {
         let what = format!("{caller}: {action}");
         match service {
             "secretsmanager" => {
-                self.meter.add(Charge::SecretCall, &what, 1.0);
+                self.meter.add(AwsCharge::SecretCall, &what, 1.0);
                 Ok((200, secret(&input)))
             }
             "AmazonSQS" => {
@@ -200,9 +200,9 @@ impl Aws {
                     .and_then(|url| url.rsplit('/').next())
                     .unwrap_or_default();
                 let charge = if is_fifo(name) {
-                    Charge::FifoQueueRequest
+                    AwsCharge::FifoQueueRequest
                 } else {
-                    Charge::StandardQueueRequest
+                    AwsCharge::StandardQueueRequest
                 };
                 self.meter.add(charge, &format!("{what} {name}"), 1.0);
                 let mut queues = locked(&self.queues);
@@ -218,13 +218,13 @@ impl Aws {
                 let (answer, units) = locked(&self.table).call(action, &input)?;
                 let amount = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
                 self.meter
-                    .add(Charge::WriteUnit, &what, amount(units.writes));
+                    .add(AwsCharge::WriteUnit, &what, amount(units.writes));
                 self.meter.add(
-                    Charge::WriteUnit,
+                    AwsCharge::WriteUnit,
                     &format!("{what}, index"),
                     amount(units.index_writes),
                 );
-                self.meter.add(Charge::ReadUnit, &what, units.reads);
+                self.meter.add(AwsCharge::ReadUnit, &what, units.reads);
                 Ok(answer)
             }
         }
@@ -250,11 +250,11 @@ impl Aws {
     }
 }
 
-fn new_queue(name: &str, visibility_s: i64) -> Queue {
+fn new_queue(name: &str, visibility_s: i64) -> QueueModel {
     let id = name.trim_end_matches(".fifo");
     match is_fifo(name) {
-        true => Queue::fifo(id, visibility_s * 1000),
-        false => Queue::standard(id, visibility_s * 1000),
+        true => QueueModel::fifo(id, visibility_s * 1000),
+        false => QueueModel::standard(id, visibility_s * 1000),
     }
 }
 
@@ -312,7 +312,12 @@ fn caller(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
-async fn serve(State(aws): State<Arc<Aws>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn serve(
+    State(aws): State<Arc<InMemoryAws>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if !aws.latency.is_zero() {
         tokio::time::sleep(aws.latency).await;
     }
@@ -343,7 +348,7 @@ async fn serve(State(aws): State<Arc<Aws>>, uri: Uri, headers: HeaderMap, body: 
             _ if is_aws => "dynamodb",
             _ => "",
         };
-        calls.push(Call {
+        calls.push(RecordedCall {
             service: service.to_owned(),
             target: target.to_owned(),
             body: String::from_utf8_lossy(&body).into_owned(),

@@ -7,13 +7,13 @@ use anyhow::{Context as _, ensure};
 const TOLERANCE: f64 = 1.10;
 
 /// A figure of each function.
-pub type Budget = [(&'static str, f64); 5];
+pub type FunctionBudgets = [(&'static str, f64); 5];
 
 /// Compares what was measured with what is recorded; `unit` completes "`incoming-messages` has 3 …".
 ///
 /// # Errors
 /// When a function has more than a tenth more, or was not measured.
-pub fn check(budget: &Budget, measured: &[(&str, f64)], unit: &str) -> anyhow::Result<()> {
+pub fn check(budget: &FunctionBudgets, measured: &[(&str, f64)], unit: &str) -> anyhow::Result<()> {
     for (name, most) in budget {
         let found = measured.iter().find(|(measured, _)| measured == name);
         let (_, figure) = found.with_context(|| format!("{name} was not measured"))?;

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use models::lambda;
 use serde_json::{Value, json};
 
-use crate::aws::{Aws, INCOMING_KEY, now_ms};
+use crate::aws::{INCOMING_KEY, InMemoryAws, now_ms};
 use crate::lambda::front::{self, INCOMING_PATH, REPORTS_PATH};
 
 /// The form of a callback.
@@ -64,7 +64,7 @@ pub fn report_form(n: u64, status: &str) -> String {
 ///
 /// # Errors
 /// When the queue refuses the message.
-pub fn event(aws: &Aws, function: &str, n: u64) -> anyhow::Result<String> {
+pub fn event(aws: &InMemoryAws, function: &str, n: u64) -> anyhow::Result<String> {
     let query = format!("key={INCOMING_KEY}");
     let form_type = "application/x-www-form-urlencoded; charset=utf-8";
     let webhook = |path, form: String| front::event(path, &query, form_type, form.as_bytes());

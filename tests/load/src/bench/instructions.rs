@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use sandbox::stack::FUNCTIONS;
 use sandbox::tools::{self, repository};
 
-use super::budget::Budget;
+use super::budget::FunctionBudgets;
 use super::events::{event, succeeded};
-use crate::aws::Aws;
+use crate::aws::InMemoryAws;
 use crate::lambda::programs::Environments;
-use crate::lambda::runtime::Function;
+use crate::lambda::runtime::RunningFunction;
 use crate::serving;
 
 /// Calls in the shorter and in the longer of two runs, whose difference has no start in it.
@@ -22,7 +22,7 @@ const MANY: u64 = 25;
 
 /// Thousands of instructions from the start of the process to the end of its first call, in the
 /// `release` profile.
-pub const COLD_BUDGET: Budget = [
+pub const COLD_BUDGET: FunctionBudgets = [
     ("incoming-messages", 2931.0),
     ("delivery-reports", 2918.0),
     ("report-recorder", 4293.0),
@@ -31,7 +31,7 @@ pub const COLD_BUDGET: Budget = [
 ];
 
 /// Thousands of instructions of a later call.
-pub const BUDGET: Budget = [
+pub const BUDGET: FunctionBudgets = [
     ("incoming-messages", 767.0),
     ("delivery-reports", 749.0),
     ("report-recorder", 3177.0),
@@ -72,7 +72,7 @@ async fn instructions(
     name: &str,
     calls: u64,
 ) -> anyhow::Result<f64> {
-    let aws = Aws::new(Duration::ZERO);
+    let aws = InMemoryAws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
     let environments = Environments::all_at(&format!("http://{}", server.address));
     let folder = repository().join("target/load");
@@ -84,7 +84,7 @@ async fn instructions(
         format!("--log-file={}", folder.join("valgrind.log").display()),
         programs.join(name).display().to_string(),
     ];
-    let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+    let mut function = RunningFunction::new(name, Arc::clone(&aws.meter)).await?;
     let environment = environments.environment(name);
     function.start(valgrind, &arguments, &environment).await?;
     for n in 1..=calls {

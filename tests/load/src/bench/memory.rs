@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sandbox::stack::FUNCTIONS;
 
-use super::budget::Budget;
+use super::budget::FunctionBudgets;
 use super::events::{event, succeeded};
-use crate::aws::Aws;
+use crate::aws::InMemoryAws;
 use crate::lambda::programs::Environments;
-use crate::lambda::runtime::Function;
+use crate::lambda::runtime::RunningFunction;
 use crate::process::peak_memory;
 use crate::serving;
 
@@ -18,7 +18,7 @@ use crate::serving;
 const CALLS: u64 = 50;
 
 /// MiB of each function at most, in the `release` profile.
-pub const BUDGET: Budget = [
+pub const BUDGET: FunctionBudgets = [
     ("incoming-messages", 6.7),
     ("delivery-reports", 6.5),
     ("report-recorder", 7.4),
@@ -33,10 +33,10 @@ pub const BUDGET: Budget = [
 pub async fn measure(programs: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
     let mut measured = Vec::new();
     for name in FUNCTIONS {
-        let aws = Aws::new(Duration::ZERO);
+        let aws = InMemoryAws::new(Duration::ZERO);
         let server = serving::plain(aws.routes()).await?;
         let environments = Environments::all_at(&format!("http://{}", server.address));
-        let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+        let mut function = RunningFunction::new(name, Arc::clone(&aws.meter)).await?;
         let environment = environments.environment(name);
         let pid = function
             .start(&programs.join(name), &[], &environment)

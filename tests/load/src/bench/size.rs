@@ -4,11 +4,11 @@ use std::path::Path;
 
 use sandbox::stack::FUNCTIONS;
 
-use super::budget::Budget;
+use super::budget::FunctionBudgets;
 use crate::lambda::programs::zipped_size;
 
 /// Megabytes of each zip, in the `release` profile.
-pub const BUDGET: Budget = [
+pub const BUDGET: FunctionBudgets = [
     ("incoming-messages", 2.49),
     ("delivery-reports", 2.49),
     ("report-recorder", 2.83),

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
-use sandbox::africastalking::Fault;
+use sandbox::africastalking::AfricasTalkingFault;
 use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::events::{event, incoming_form, number};
-use crate::aws::{Aws, now_ms};
+use crate::aws::{InMemoryAws, now_ms};
 use crate::lambda::programs::Environments;
-use crate::lambda::runtime::Function;
+use crate::lambda::runtime::RunningFunction;
 use crate::latency::{histogram, milliseconds};
 use crate::local::{Local, Manners};
 use crate::process::peak_memory;
@@ -50,12 +50,12 @@ pub async fn webhooks(
     rate: u32,
     time: Duration,
 ) -> anyhow::Result<Webhooks> {
-    let aws = Aws::new(Duration::ZERO);
+    let aws = InMemoryAws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
     let environments = Environments::all_at(&format!("http://{}", server.address));
     let mut functions = Vec::new();
     for name in ["incoming-messages", "delivery-reports"] {
-        let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+        let mut function = RunningFunction::new(name, Arc::clone(&aws.meter)).await?;
         for _ in 0..processes {
             function
                 .start(&programs.join(name), &[], &environments.environment(name))
@@ -63,7 +63,7 @@ pub async fn webhooks(
         }
         functions.push((name, Arc::new(function)));
     }
-    let cpu = |functions: &[(&str, Arc<Function>)]| {
+    let cpu = |functions: &[(&str, Arc<RunningFunction>)]| {
         functions
             .iter()
             .map(|(_, function)| function.cpu_time())
@@ -113,7 +113,7 @@ pub async fn auto_reply(programs: &Path, count: u64) -> anyhow::Result<(f64, f64
     let local = Local::start(programs, Manners::default()).await?;
     local
         .africas_talking
-        .fault(Fault::ReportsNone, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsNone, Scope::UntilCleared)
         .await;
     local
         .medic
@@ -286,11 +286,11 @@ pub async fn webhooks_at_most(
     processes: usize,
     count: u32,
 ) -> anyhow::Result<f64> {
-    let aws = Aws::new(Duration::ZERO);
+    let aws = InMemoryAws::new(Duration::ZERO);
     let server = serving::plain(aws.routes()).await?;
     let environments = Environments::all_at(&format!("http://{}", server.address));
     let name = "incoming-messages";
-    let mut function = Function::new(name, Arc::clone(&aws.meter)).await?;
+    let mut function = RunningFunction::new(name, Arc::clone(&aws.meter)).await?;
     for _ in 0..processes {
         function
             .start(&programs.join(name), &[], &environments.environment(name))

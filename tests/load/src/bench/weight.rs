@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::events::{event, median, succeeded};
 use super::size::megabytes;
-use crate::aws::{Aws, Call};
+use crate::aws::{InMemoryAws, RecordedCall};
 use crate::lambda::programs::Environments;
-use crate::lambda::runtime::Function;
+use crate::lambda::runtime::RunningFunction;
 use crate::peers::Node;
 use crate::process::{Share, cpu_time_at_rest, peak_memory};
 use crate::serving::{self, Identity, Served};
@@ -64,7 +64,7 @@ pub struct Effort {
 
 /// The world of one function.
 struct Bench {
-    aws: Arc<Aws>,
+    aws: Arc<InMemoryAws>,
     environments: Environments,
     _server: Served,
     next: u64,
@@ -72,7 +72,7 @@ struct Bench {
 
 impl Bench {
     async fn new(identity: Option<&Identity>) -> anyhow::Result<Self> {
-        let aws = Aws::new(Duration::ZERO);
+        let aws = InMemoryAws::new(Duration::ZERO);
         let server = match identity {
             Some(identity) => serving::tls(aws.routes(), identity).await?,
             None => serving::plain(aws.routes()).await?,
@@ -93,8 +93,12 @@ impl Bench {
         })
     }
 
-    async fn start(&self, function: &str, subject: &Subject) -> anyhow::Result<(Function, u32)> {
-        let mut started = Function::new(function, Arc::clone(&self.aws.meter)).await?;
+    async fn start(
+        &self,
+        function: &str,
+        subject: &Subject,
+    ) -> anyhow::Result<(RunningFunction, u32)> {
+        let mut started = RunningFunction::new(function, Arc::clone(&self.aws.meter)).await?;
         let mut environment = self.environments.environment(function);
         let (program, arguments) = match subject {
             Subject::Ours(folder) => (folder.join(function), Vec::new()),
@@ -112,7 +116,7 @@ impl Bench {
         Ok((started, pid))
     }
 
-    async fn call(&mut self, function: &str, started: &Function) -> anyhow::Result<f64> {
+    async fn call(&mut self, function: &str, started: &RunningFunction) -> anyhow::Result<f64> {
         let before = started.times_asked();
         let ended = started
             .invoke(event(&self.aws, function, self.next)?)
@@ -145,7 +149,7 @@ async fn write_plan(
     let init = bench.aws.recorded();
     bench.call(function, &started).await?;
     let all = bench.aws.recorded();
-    let calls = |calls: &[Call]| {
+    let calls = |calls: &[RecordedCall]| {
         calls
             .iter()
             .map(|call| {

@@ -50,7 +50,7 @@ pub struct Followed {
 
 /// What came of a run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RunResult {
     /// Every SMS.
     pub messages: Vec<Followed>,
     /// Whether the way back, the reply, could be followed.
@@ -61,7 +61,7 @@ pub struct Outcome {
     pub target: String,
 }
 
-impl Outcome {
+impl RunResult {
     /// Those for which the bridge answered for: a 2xx.
     pub fn accepted(&self) -> impl Iterator<Item = &Followed> {
         self.messages.iter().filter(|sms| {
@@ -114,7 +114,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome> {
+async fn post_all(options: &Options, target: &Target) -> anyhow::Result<RunResult> {
     let client = sandbox::http::client(ANSWER_WITHIN)?;
     let run = now_ms() % 0x1_0000_0000;
     let url: Arc<str> = target.url().into();
@@ -190,7 +190,7 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    Ok(Outcome {
+    Ok(RunResult {
         messages,
         has_replies: target.has_replies(),
         callbacks,
@@ -201,7 +201,7 @@ async fn post_all(options: &Options, target: &Target) -> anyhow::Result<Outcome>
 async fn follow(
     options: &Options,
     target: &mut Target,
-    outcome: &mut Outcome,
+    outcome: &mut RunResult,
 ) -> anyhow::Result<()> {
     let accepted = outcome.accepted().count();
     let progress = progress("arrived", u64::try_from(accepted)?)?;

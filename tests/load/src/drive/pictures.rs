@@ -15,7 +15,7 @@ const STEPS: u64 = 40;
 const SHORTEST_RATE_STEP: u64 = 1_000_000;
 
 /// The line of one kind of SMS: its name and its corners.
-type Line<'a> = (&'a str, Vec<(f64, f64)>);
+type ChartLine<'a> = (&'a str, Vec<(f64, f64)>);
 
 /// How many SMS took how long, of latencies in microseconds.
 ///
@@ -35,7 +35,7 @@ pub fn rates(kinds: &[(&str, Histogram<u64>)]) -> anyhow::Result<String> {
     let longest = kinds.iter().map(|(_, times)| times.max()).max();
     let width = (longest.unwrap_or(0) / STEPS + 1).max(SHORTEST_RATE_STEP);
     let line = |times| steps(times, width).map(|(at, count)| (at, count / seconds(width)));
-    let lines: Vec<Line<'_>> = kinds
+    let lines: Vec<ChartLine<'_>> = kinds
         .iter()
         .map(|(name, times)| (*name, line(times).collect()))
         .collect();
@@ -52,7 +52,7 @@ fn steps(values: &Histogram<u64>, width: u64) -> impl Iterator<Item = (f64, f64)
     })
 }
 
-fn chart(unit: &str, lines: &[Line<'_>]) -> anyhow::Result<String> {
+fn chart(unit: &str, lines: &[ChartLine<'_>]) -> anyhow::Result<String> {
     let corners = || lines.iter().flat_map(|(_, corners)| corners);
     let right = corners().map(|(at, _)| *at).fold(0.0, f64::max);
     let top = corners().map(|(_, count)| *count).fold(1.0, f64::max);

@@ -6,14 +6,14 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::pictures::{distribution, rates};
-use super::{Followed, Outcome};
+use super::{Followed, RunResult};
 use crate::latency::{histogram, milliseconds};
 
 /// A hop: its name, and how long each SMS took for it.
 type Hop = (&'static str, Histogram<u64>);
 
 /// The hops of a run.
-fn hops(outcome: &Outcome) -> anyhow::Result<Vec<Hop>> {
+fn hops(outcome: &RunResult) -> anyhow::Result<Vec<Hop>> {
     let since = |sms: &Followed, at_ms: Option<&u64>| {
         Some(Duration::from_millis(at_ms?.saturating_sub(sms.posted_ms)))
     };
@@ -35,7 +35,7 @@ fn hops(outcome: &Outcome) -> anyhow::Result<Vec<Hop>> {
     hops.into_iter().collect()
 }
 
-fn counts(outcome: &Outcome) -> [(&'static str, usize); 7] {
+fn counts(outcome: &RunResult) -> [(&'static str, usize); 7] {
     let stored = |times: usize| {
         outcome
             .messages
@@ -62,7 +62,7 @@ fn counts(outcome: &Outcome) -> [(&'static str, usize); 7] {
 }
 
 /// Callbacks a second, from the first to the last.
-fn rate(outcome: &Outcome) -> f64 {
+fn rate(outcome: &RunResult) -> f64 {
     let times = || outcome.messages.iter().map(|sms| sms.posted_ms);
     let span_ms = times()
         .max()
@@ -76,7 +76,7 @@ fn rate(outcome: &Outcome) -> f64 {
 ///
 /// # Errors
 /// When something took longer than can be counted.
-pub fn table(outcome: &Outcome) -> anyhow::Result<String> {
+pub fn table(outcome: &RunResult) -> anyhow::Result<String> {
     let mut text = format!(
         "\n{}, {:.1} SMS a second\n\n",
         outcome.target,
@@ -105,7 +105,7 @@ pub fn table(outcome: &Outcome) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// When a chart cannot be drawn.
-pub fn page(outcome: &Outcome) -> anyhow::Result<String> {
+pub fn page(outcome: &RunResult) -> anyhow::Result<String> {
     let mut body = format!("<h1>{}</h1><table>", outcome.target);
     for (name, count) in counts(outcome) {
         write!(body, "<tr><th>{name}</th><td>{count}</td></tr>")?;
@@ -147,7 +147,7 @@ pub fn page(outcome: &Outcome) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    fn outcome() -> Outcome {
+    fn outcome() -> RunResult {
         let sms = |n: u64, stored: &[u64], replied: &[u64], reported| Followed {
             id: n.to_string(),
             posted_ms: 1_000 * n,
@@ -157,7 +157,7 @@ mod tests {
             replied_ms: replied.to_vec(),
             reported_ms: reported,
         };
-        Outcome {
+        RunResult {
             messages: vec![
                 sms(1, &[1_100], &[1_200], Some(1_900)),
                 sms(2, &[2_100, 2_101], &[2_200], Some(2_900)),

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
-use sandbox::africastalking::{self, Fault, Sms};
+use sandbox::africastalking::{
+    AfricasTalkingConfig, AfricasTalkingFault, AfricasTalkingStandIn, SmsToPhone,
+};
 use sandbox::faults::Scope;
-use sandbox::medic::{self, MessageState, Outgoing, Stored};
-use sandbox::stack::{Emulator, Stack};
+use sandbox::medic::{MedicConfig, MedicStandIn, MessageState, OutgoingMessage, StoredMessage};
+use sandbox::stack::{EmulatedStack, Emulator};
 use serde_json::Value;
 
 use super::options::Options;
@@ -24,7 +26,7 @@ pub enum Target {
     /// The programs, on this machine.
     Local(Box<Local>),
     /// The template, on the emulator.
-    Sandbox(Box<Sandbox>),
+    Sandbox(Box<SandboxTarget>),
     /// A stack on AWS.
     Deployed {
         /// The callback URL.
@@ -37,11 +39,11 @@ pub enum Target {
 }
 
 /// The template, deployed on the emulator, between the stand-ins. It ends when it is dropped.
-pub struct Sandbox {
-    stack: Stack,
+pub struct SandboxTarget {
+    stack: EmulatedStack,
     url: String,
-    medic: medic::StandIn,
-    africas_talking: africastalking::StandIn,
+    medic: MedicStandIn,
+    africas_talking: AfricasTalkingStandIn,
     _emulator: Emulator,
 }
 
@@ -133,10 +135,10 @@ impl Target {
             medic
                 .stored()
                 .iter()
-                .map(|sms: &Stored| (sms.id.as_str(), sms.at_ms.unsigned_abs())),
+                .map(|sms: &StoredMessage| (sms.id.as_str(), sms.at_ms.unsigned_abs())),
         );
         let accepted = africas_talking.accepted();
-        let replied = accepted.iter().filter_map(|sms: &Sms| {
+        let replied = accepted.iter().filter_map(|sms: &SmsToPhone| {
             Some((sms.text.strip_prefix(REPLY)?, sms.at_ms.unsigned_abs()))
         });
         let replied = times(replied);
@@ -158,24 +160,24 @@ impl Target {
 }
 
 /// Medic replies to what asks for it, and reports come in the wrong order.
-async fn prepare(medic: &medic::StandIn, africas_talking: &africastalking::StandIn) {
+async fn prepare(medic: &MedicStandIn, africas_talking: &AfricasTalkingStandIn) {
     medic.set_auto_reply_with(|stored| {
         let is_asked_for = stored.content.ends_with(WITH_REPLY);
         is_asked_for.then(|| format!("{REPLY}{}", stored.id))
     });
     africas_talking
-        .fault(Fault::ReportsReordered, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsReordered, Scope::UntilCleared)
         .await;
 }
 
 async fn sandbox() -> anyhow::Result<Target> {
     let emulator = Emulator::start().await?;
-    let at = africastalking::Config::default();
-    let server = medic::Config::default();
+    let at = AfricasTalkingConfig::default();
+    let server = MedicConfig::default();
     let (username, api_key) = (at.username.clone(), at.api_key.clone());
     let (user, password) = (server.user.clone(), server.password.clone());
-    let africas_talking = africastalking::StandIn::start(at).await?;
-    let medic = medic::StandIn::start(server).await?;
+    let africas_talking = AfricasTalkingStandIn::start(at).await?;
+    let medic = MedicStandIn::start(server).await?;
     prepare(&medic, &africas_talking).await;
     let parameters = [
         ("MedicUrl", medic.url()),
@@ -185,11 +187,11 @@ async fn sandbox() -> anyhow::Result<Target> {
     let parameters = parameters
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    let stack = Stack::deploy(&emulator, &parameters).await?;
+    let stack = EmulatedStack::deploy(&emulator, &parameters).await?;
     stack.set_credentials(&api_key, &user, &password).await?;
     let (url, reports) = stack.callback_urls().await?;
     africas_talking.set_callbacks(url.clone(), reports);
-    let sandbox = Sandbox {
+    let sandbox = SandboxTarget {
         stack,
         url,
         medic,
@@ -207,7 +209,7 @@ fn times<'a>(seen: impl Iterator<Item = (&'a str, u64)>) -> HashMap<String, Vec<
     times
 }
 
-fn delivered_ms(sms: &Outgoing) -> Option<u64> {
+fn delivered_ms(sms: &OutgoingMessage) -> Option<u64> {
     let delivered = sms
         .history
         .iter()

@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::runtime::Function;
-use crate::meter::{Charge, Meter};
+use super::runtime::RunningFunction;
+use crate::meter::{AwsCharge, Meter};
 
 /// A line of the access log of the template's format, the 26 bytes that CloudWatch adds included.
 const ACCESS_LOG_BYTES: f64 = 220.0;
@@ -25,7 +25,11 @@ pub const INCOMING_PATH: &str = "/api/v1/sms/africastalking/incoming-messages";
 pub const REPORTS_PATH: &str = "/api/v1/sms/africastalking/delivery-reports";
 
 /// The routes.
-pub fn routes(incoming: Arc<Function>, reports: Arc<Function>, meter: &Arc<Meter>) -> Router {
+pub fn routes(
+    incoming: Arc<RunningFunction>,
+    reports: Arc<RunningFunction>,
+    meter: &Arc<Meter>,
+) -> Router {
     let one = |path: &str, function| {
         Router::new()
             .route(path, post(serve))
@@ -35,13 +39,13 @@ pub fn routes(incoming: Arc<Function>, reports: Arc<Function>, meter: &Arc<Meter
 }
 
 async fn serve(
-    State((function, meter)): State<(Arc<Function>, Arc<Meter>)>,
+    State((function, meter)): State<(Arc<RunningFunction>, Arc<Meter>)>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    meter.add(Charge::HttpRequest, "HTTP API", 1.0);
-    meter.add(Charge::LogByte, "HTTP API: access log", ACCESS_LOG_BYTES);
+    meter.add(AwsCharge::HttpRequest, "HTTP API", 1.0);
+    meter.add(AwsCharge::LogByte, "HTTP API: access log", ACCESS_LOG_BYTES);
     let content_type = headers
         .get("content-type")
         .and_then(|value| value.to_str().ok());

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use models::lambda::{self, EventSourceMapping};
-use models::sqs::Received;
+use models::sqs::ReceivedMessage;
 use tokio::task::JoinHandle;
 
-use super::runtime::Function;
-use crate::aws::{Aws, is_fifo, locked};
-use crate::meter::Charge;
+use super::runtime::RunningFunction;
+use crate::aws::{InMemoryAws, is_fifo, locked};
+use crate::meter::AwsCharge;
 
 /// How soon a mapping looks again at a queue whose messages are all hidden.
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(200);
@@ -27,9 +27,9 @@ impl Drop for Mapping {
 impl Mapping {
     /// Connects a queue to a function, with so many batches at a time.
     pub fn start(
-        aws: &Arc<Aws>,
+        aws: &Arc<InMemoryAws>,
         queue: &'static str,
-        function: &Arc<Function>,
+        function: &Arc<RunningFunction>,
         batches: usize,
     ) -> Self {
         let mapping = Arc::new(Mutex::new(EventSourceMapping::new(batches)));
@@ -58,9 +58,9 @@ pub fn alone() -> Mutex<EventSourceMapping> {
 
 /// Hands one batch of a queue to a function, and waits for its end; whether there was one.
 pub async fn one_batch(
-    aws: &Aws,
+    aws: &InMemoryAws,
     queue: &str,
-    function: &Function,
+    function: &RunningFunction,
     mapping: &Mutex<EventSourceMapping>,
 ) -> bool {
     let batch = aws.poll(mapping, queue);
@@ -72,11 +72,16 @@ pub async fn one_batch(
     true
 }
 
-async fn work_off(aws: &Aws, queue: &str, function: &Function, batch: &[Received]) {
+async fn work_off(
+    aws: &InMemoryAws,
+    queue: &str,
+    function: &RunningFunction,
+    batch: &[ReceivedMessage],
+) {
     let charge = if is_fifo(queue) {
-        Charge::FifoQueueRequest
+        AwsCharge::FifoQueueRequest
     } else {
-        Charge::StandardQueueRequest
+        AwsCharge::StandardQueueRequest
     };
     aws.meter
         .add(charge, &format!("mapping: receive {queue}"), 1.0);

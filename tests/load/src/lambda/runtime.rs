@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::aws::now_ms;
-use crate::meter::{Charge, Meter};
+use crate::meter::{AwsCharge, Meter};
 use crate::process::{SHARE_OF_128_MB, cpu_time};
 use crate::serving::{self, Served};
 
@@ -43,41 +43,41 @@ pub struct Ended {
 }
 
 /// An event on its way to a process: its number, itself, and who waits for the answer.
-type Event = (u64, Vec<u8>, oneshot::Sender<Ended>);
+type PendingEvent = (u64, Vec<u8>, oneshot::Sender<Ended>);
 
-struct Waiting {
+struct PendingInvocation {
     handed_out: Instant,
     answer: oneshot::Sender<Ended>,
 }
 
-struct Shared {
+struct FunctionState {
     function: String,
     meter: Arc<Meter>,
-    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
-    waiting: Mutex<HashMap<u64, Waiting>>,
+    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<PendingEvent>>,
+    waiting: Mutex<HashMap<u64, PendingInvocation>>,
     asked: watch::Sender<u64>,
     failure: Mutex<Option<String>>,
     log: Mutex<String>,
 }
 
 /// A function with its processes. Dropping it ends them.
-pub struct Function {
-    shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<Event>,
+pub struct RunningFunction {
+    shared: Arc<FunctionState>,
+    events: mpsc::UnboundedSender<PendingEvent>,
     last: Mutex<u64>,
     // Before the server: a process that outlives it says so.
     processes: Vec<Child>,
     server: Served,
 }
 
-impl Function {
+impl RunningFunction {
     /// A function without a process yet.
     ///
     /// # Errors
     /// When no port can be had.
     pub async fn new(function: &str, meter: Arc<Meter>) -> anyhow::Result<Self> {
         let (events, receiver) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(FunctionState {
             function: function.to_owned(),
             meter,
             events: tokio::sync::Mutex::new(receiver),
@@ -224,15 +224,15 @@ impl Function {
         let ended =
             ended.with_context(|| format!("{} does not answer", self.shared.function))??;
         let meter = &self.shared.meter;
-        meter.add(Charge::Invocation, &self.shared.function, 1.0);
+        meter.add(AwsCharge::Invocation, &self.shared.function, 1.0);
         meter.add(
-            Charge::LogByte,
+            AwsCharge::LogByte,
             &format!("{}: Lambda's own lines", self.shared.function),
             LAMBDA_LOG_BYTES,
         );
         let milliseconds = (ended.took.as_secs_f64() * 1000.0).ceil();
         meter.add(
-            Charge::FunctionMs,
+            AwsCharge::FunctionMs,
             &format!("{}, waiting", self.shared.function),
             milliseconds,
         );
@@ -244,7 +244,9 @@ impl Function {
     pub fn count_throttling(&self, cpu: Duration) {
         let longer_ms = cpu.as_secs_f64() * 1000.0 * (1.0 / SHARE_OF_128_MB - 1.0);
         let what = format!("{}, computing", self.shared.function);
-        self.shared.meter.add(Charge::FunctionMs, &what, longer_ms);
+        self.shared
+            .meter
+            .add(AwsCharge::FunctionMs, &what, longer_ms);
     }
 
     fn count_log(&self, mut output: impl AsyncRead + Unpin + Send + 'static) {
@@ -256,7 +258,9 @@ impl Function {
                 let lines = read.iter().filter(|byte| **byte == b'\n').count();
                 let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
                 let bytes = count(length) + count(lines) * LINE_BYTES;
-                shared.meter.add(Charge::LogByte, &shared.function, bytes);
+                shared
+                    .meter
+                    .add(AwsCharge::LogByte, &shared.function, bytes);
                 *shared.log.lock().unwrap_or_else(PoisonError::into_inner) =
                     String::from_utf8_lossy(read).into_owned();
             }
@@ -264,7 +268,7 @@ impl Function {
     }
 }
 
-async fn next(State(shared): State<Arc<Shared>>) -> Response {
+async fn next(State(shared): State<Arc<FunctionState>>) -> Response {
     shared.asked.send_modify(|asked| *asked += 1);
     let Some((id, event, answer)) = shared.events.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
@@ -286,7 +290,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
         ),
         ("content-type", "application/json".to_owned()),
     ];
-    let waiting = Waiting {
+    let waiting = PendingInvocation {
         handed_out: Instant::now(),
         answer,
     };
@@ -299,7 +303,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn answered(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<FunctionState>>,
     Segments((id, kind)): Segments<(String, String)>,
     body: Bytes,
 ) -> StatusCode {
@@ -311,7 +315,7 @@ async fn answered(
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id)
     });
-    if let Some(Waiting { handed_out, answer }) = waiting {
+    if let Some(PendingInvocation { handed_out, answer }) = waiting {
         let took = handed_out.elapsed();
         let text = || String::from_utf8_lossy(&body).into_owned();
         let result = match kind.as_str() {
@@ -327,7 +331,7 @@ async fn answered(
     StatusCode::ACCEPTED
 }
 
-async fn failed_to_start(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
+async fn failed_to_start(State(shared): State<Arc<FunctionState>>, body: Bytes) -> StatusCode {
     let text = String::from_utf8_lossy(&body).into_owned();
     *shared
         .failure

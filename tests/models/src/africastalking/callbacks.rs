@@ -7,7 +7,7 @@ use super::Application;
 
 /// A delivery report that is to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct ReportToPost {
     /// The `messageId` of the send.
     pub id: String,
     /// The phone.
@@ -20,7 +20,7 @@ pub struct Report {
 
 /// An SMS that a phone sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IncomingSms {
+pub struct SmsFromPhone {
     /// Its UUID.
     pub id: String,
     /// The phone, or an alphanumeric sender.
@@ -43,7 +43,7 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
 impl Application {
     /// The fields of a delivery report, in order.
     #[must_use]
-    pub fn report_form(&self, report: &Report) -> Vec<(String, String)> {
+    pub fn report_form(&self, report: &ReportToPost) -> Vec<(String, String)> {
         let mut form = pairs([("phoneNumber", &report.number)]);
         if let Some(reason) = &report.failure_reason {
             form.extend(pairs([("failureReason", reason)]));
@@ -59,7 +59,7 @@ impl Application {
 
     /// The fields of an incoming message, in order.
     #[must_use]
-    pub fn incoming_form(&self, sms: &IncomingSms) -> Vec<(String, String)> {
+    pub fn incoming_form(&self, sms: &SmsFromPhone) -> Vec<(String, String)> {
         pairs([
             ("from", &sms.from),
             ("linkId", &sms.link_id),

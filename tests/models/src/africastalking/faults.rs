@@ -5,7 +5,7 @@ use crate::faults::named_faults;
 
 named_faults! {
     /// A fault of Africa's Talking, or of what is between it and its customer.
-    pub enum Fault {
+    pub enum AfricasTalkingFault {
         Down, "down",
             "The port refuses connections until this is cleared (use the control port for that).";
         Hang, "hang",
@@ -119,7 +119,7 @@ named_faults! {
 
 /// Where a fault strikes. Of each place, one fault at a time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AfricasTalkingFaultPlace {
     /// The port itself.
     Port,
     /// The answer as a whole.
@@ -138,7 +138,7 @@ pub enum Place {
     User,
 }
 
-impl Place {
+impl AfricasTalkingFaultPlace {
     pub(super) fn heading(self) -> &'static str {
         match self {
             Self::Port => "It cannot be reached",
@@ -249,12 +249,12 @@ pub(super) const INVALID_AUTHENTICATION: &str = "The supplied authentication is 
 const PAGE: &str = "<html><body>Africa's Talking</body></html>";
 const INTERNAL: &str = "There was an internal server error.";
 
-impl Fault {
-    pub(super) fn place(self) -> Place {
+impl AfricasTalkingFault {
+    pub(super) fn place(self) -> AfricasTalkingFaultPlace {
         match self {
-            Self::Down => Place::Port,
-            Self::ReportsEarly | Self::ReportsLate => Place::ReportTime,
-            Self::ReportsRepeated => Place::ReportCount,
+            Self::Down => AfricasTalkingFaultPlace::Port,
+            Self::ReportsEarly | Self::ReportsLate => AfricasTalkingFaultPlace::ReportTime,
+            Self::ReportsRepeated => AfricasTalkingFaultPlace::ReportCount,
             Self::ReportsNone
             | Self::ReportsReordered
             | Self::ReportsBufferedFirst
@@ -263,11 +263,11 @@ impl Fault {
             | Self::ReportsExpired
             | Self::ReportsAbsentSubscriber
             | Self::ReportsExpiredThenSuccess
-            | Self::ReportsUnknownStatus => Place::Reports,
-            Self::Robot => Place::Phone,
-            Self::SmallUserData => Place::User,
-            _ if self.ruling().is_some() => Place::Recipient,
-            _ => Place::Answer,
+            | Self::ReportsUnknownStatus => AfricasTalkingFaultPlace::Reports,
+            Self::Robot => AfricasTalkingFaultPlace::Phone,
+            Self::SmallUserData => AfricasTalkingFaultPlace::User,
+            _ if self.ruling().is_some() => AfricasTalkingFaultPlace::Recipient,
+            _ => AfricasTalkingFaultPlace::Answer,
         }
     }
 

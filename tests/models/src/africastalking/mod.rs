@@ -19,12 +19,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use self::callbacks::{IncomingSms, Report, encode};
-pub use self::faults::{Fault, Instead, Ruling};
-use self::faults::{INVALID_AUTHENTICATION, INVALID_PHONE_NUMBER, Place};
+pub use self::callbacks::{ReportToPost, SmsFromPhone, encode};
+pub use self::faults::{AfricasTalkingFault, Instead, Ruling};
+use self::faults::{AfricasTalkingFaultPlace, INVALID_AUTHENTICATION, INVALID_PHONE_NUMBER};
 use self::responses::{MessageData, Recipient, money, no_recipients, plain};
 use crate::faults::{Active, Faults};
-use crate::http::{Outcome, Request, Response};
+use crate::http::{ServerOutcome, ServerRequest, ServerResponse};
 
 /// The sender that a phone shows when the send named none.
 const DEFAULT_SENDER: &str = "AFRICASTKNG";
@@ -56,7 +56,7 @@ pub struct Application {
     pub balance_ten_thousandths: i64,
     /// The `networkCode` in callbacks.
     pub network_code: String,
-    /// How often every report comes under [`Fault::ReportsRepeated`].
+    /// How often every report comes under [`AfricasTalkingFault::ReportsRepeated`].
     pub report_repeats: u32,
 }
 
@@ -78,7 +78,7 @@ impl Default for Application {
 
 /// An SMS that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sms {
+pub struct SmsToPhone {
     /// Its `messageId`.
     pub id: String,
     /// The phone it was sent to.
@@ -107,7 +107,7 @@ pub struct SendRequest {
     /// The `messageId`s of what was accepted of it.
     pub accepted_ids: Vec<String>,
     /// The fault that struck its response.
-    pub fault: Option<Fault>,
+    pub fault: Option<AfricasTalkingFault>,
 }
 
 impl SendRequest {
@@ -158,29 +158,29 @@ impl Default for Conduct {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// What the caller gets.
-    pub outcome: Outcome,
+    pub outcome: ServerOutcome,
     /// What was accepted; on no phone yet.
-    pub accepted: Vec<Sms>,
+    pub accepted: Vec<SmsToPhone>,
 }
 
 /// What follows from what was accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consequences {
     /// The reports that are due before the response.
-    pub early: Vec<Report>,
+    pub early: Vec<ReportToPost>,
     /// The reports that are due after it.
-    pub after: Vec<Report>,
+    pub after: Vec<ReportToPost>,
     /// The phones that received an SMS.
     pub phones: Vec<String>,
 }
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// If it asked for a send, its number in [`AfricasTalking::requests`].
+pub struct ProcessedRequest {
+    /// If it asked for a send, its number in [`AfricasTalkingModel::requests`].
     pub request: Option<usize>,
     /// What the caller gets.
-    pub outcome: Outcome,
+    pub outcome: ServerOutcome,
     /// What follows.
     pub consequences: Consequences,
 }
@@ -188,21 +188,21 @@ pub struct Received {
 type NewId = dyn FnMut() -> String + Send + Sync;
 
 /// Africa's Talking, as one customer sees it.
-pub struct AfricasTalking {
+pub struct AfricasTalkingModel {
     /// The customer's application.
     pub application: Application,
     /// What goes wrong.
-    pub faults: Faults<Fault>,
+    pub faults: Faults<AfricasTalkingFault>,
     /// Every SMS that was accepted, in order, also those that no phone received.
-    pub accepted: Vec<Sms>,
+    pub accepted: Vec<SmsToPhone>,
     /// Every request to send, in the order of arrival.
     pub requests: Vec<SendRequest>,
-    /// The reports that [`Fault::ReportsLate`] holds.
-    pub paused_reports: Vec<Report>,
+    /// The reports that [`AfricasTalkingFault::ReportsLate`] holds.
+    pub paused_reports: Vec<ReportToPost>,
     new_id: Box<NewId>,
 }
 
-impl fmt::Debug for AfricasTalking {
+impl fmt::Debug for AfricasTalkingModel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("AfricasTalking")
@@ -211,7 +211,7 @@ impl fmt::Debug for AfricasTalking {
     }
 }
 
-impl AfricasTalking {
+impl AfricasTalkingModel {
     /// An application that nobody has used; `new_id` gives each accepted SMS its id.
     pub fn new(
         application: Application,
@@ -228,8 +228,8 @@ impl AfricasTalking {
     }
 
     /// A request arrives.
-    pub fn receive(&mut self, request: &Request, now_ms: i64) -> Received {
-        let done = |outcome| Received {
+    pub fn receive(&mut self, request: &ServerRequest, now_ms: i64) -> ProcessedRequest {
+        let done = |outcome| ProcessedRequest {
             request: None,
             outcome,
             consequences: Consequences::default(),
@@ -237,7 +237,7 @@ impl AfricasTalking {
         match (request.method.as_str(), request.path.as_str()) {
             ("POST", "/version1/messaging") => self.messaging(request, now_ms),
             ("GET", "/version1/user") => done(self.user(request)),
-            _ => done(Outcome::Response(plain(404, "Not found"))),
+            _ => done(ServerOutcome::Response(plain(404, "Not found"))),
         }
     }
 
@@ -250,8 +250,8 @@ impl AfricasTalking {
 
     /// What a phone received, in order.
     #[must_use]
-    pub fn phone(&self, number: &str) -> Vec<Sms> {
-        let received = |sms: &&Sms| sms.on_phone && sms.to == number;
+    pub fn phone(&self, number: &str) -> Vec<SmsToPhone> {
+        let received = |sms: &&SmsToPhone| sms.on_phone && sms.to == number;
         self.accepted.iter().filter(received).cloned().collect()
     }
 
@@ -263,7 +263,7 @@ impl AfricasTalking {
     }
 
     /// Whether `username` and the header `apiKey` are right.
-    fn admit(&self, request: &Request, username: &str) -> Result<(), Response> {
+    fn admit(&self, request: &ServerRequest, username: &str) -> Result<(), ServerResponse> {
         let application = &self.application;
         let key = request.header("apikey");
         if key == Some(application.api_key.as_str()) && username == application.username {
@@ -273,7 +273,11 @@ impl AfricasTalking {
         }
     }
 
-    fn check(&self, request: &Request, form: &[(String, String)]) -> Result<Submission, Response> {
+    fn check(
+        &self,
+        request: &ServerRequest,
+        form: &[(String, String)],
+    ) -> Result<Submission, ServerResponse> {
         if request.body.len() > LONGEST_FORM {
             return Err(plain(413, "Too large"));
         }
@@ -298,7 +302,7 @@ impl AfricasTalking {
         })
     }
 
-    fn messaging(&mut self, request: &Request, now_ms: i64) -> Received {
+    fn messaging(&mut self, request: &ServerRequest, now_ms: i64) -> ProcessedRequest {
         let form: Vec<(String, String)> = match request.body.len() > LONGEST_FORM {
             true => Vec::new(),
             false => form_urlencoded::parse(&request.body).into_owned().collect(),
@@ -311,7 +315,7 @@ impl AfricasTalking {
             ..SendRequest::default()
         });
         let (outcome, consequences) = match checked {
-            Err(refusal) => (Outcome::Response(refusal), Consequences::default()),
+            Err(refusal) => (ServerOutcome::Response(refusal), Consequences::default()),
             Ok(submission) => {
                 let (conduct, fault) = self.conduct(&submission);
                 let sent = self.send(&submission, &conduct, now_ms);
@@ -322,7 +326,7 @@ impl AfricasTalking {
                 (sent.outcome, self.land(sent.accepted))
             }
         };
-        Received {
+        ProcessedRequest {
             request: Some(number),
             outcome,
             consequences,
@@ -330,17 +334,20 @@ impl AfricasTalking {
     }
 
     /// What the faults make of a submission, and the fault that struck its response.
-    fn conduct(&mut self, submission: &Submission) -> (Conduct, Option<Fault>) {
+    fn conduct(&mut self, submission: &Submission) -> (Conduct, Option<AfricasTalkingFault>) {
         let to = |number: &str| submission.to.iter().any(|other| other == number);
-        let mut meet = |place: Place| self.faults.meet(|fault| fault.place() == place, to);
-        let odd_response = meet(Place::Answer).map(|met| met.fault);
-        let mut conduct = odd_response.map(Fault::conduct).unwrap_or_default();
+        let mut meet =
+            |place: AfricasTalkingFaultPlace| self.faults.meet(|fault| fault.place() == place, to);
+        let odd_response = meet(AfricasTalkingFaultPlace::Answer).map(|met| met.fault);
+        let mut conduct = odd_response
+            .map(AfricasTalkingFault::conduct)
+            .unwrap_or_default();
         let odd_recipient = if conduct.accepts {
-            meet(Place::Recipient)
+            meet(AfricasTalkingFaultPlace::Recipient)
         } else {
             None
         };
-        let ruling = |odd: &Active<Fault>| {
+        let ruling = |odd: &Active<AfricasTalkingFault>| {
             let number = submission
                 .to
                 .iter()
@@ -377,7 +384,7 @@ impl AfricasTalking {
         submission: &Submission,
         odd: Option<&(Ruling, Option<String>)>,
         now_ms: i64,
-    ) -> (MessageData, Vec<Sms>) {
+    ) -> (MessageData, Vec<SmsToPhone>) {
         let parts = parts::count(&submission.message);
         let cost = self
             .application
@@ -410,7 +417,7 @@ impl AfricasTalking {
             });
             if let Some(id) = id {
                 let from = submission.from.as_deref().unwrap_or(DEFAULT_SENDER);
-                accepted.push(Sms {
+                accepted.push(SmsToPhone {
                     id,
                     to: number.clone(),
                     from: from.to_owned(),
@@ -434,29 +441,30 @@ impl AfricasTalking {
     }
 
     /// Puts accepted SMS on their phones, and has them paid.
-    pub fn land(&mut self, mut accepted: Vec<Sms>) -> Consequences {
+    pub fn land(&mut self, mut accepted: Vec<SmsToPhone>) -> Consequences {
         let mut consequences = Consequences::default();
         for sms in &mut accepted {
-            let mut meet = |place: Place| {
+            let mut meet = |place: AfricasTalkingFaultPlace| {
                 let met = self
                     .faults
                     .meet(|fault| fault.place() == place, |other| other == sms.to);
                 met.map(|met| met.fault)
             };
-            let (statuses, on_phone) = Fault::reports(meet(Place::Reports));
-            let times = match meet(Place::ReportCount) {
+            let (statuses, on_phone) =
+                AfricasTalkingFault::reports(meet(AfricasTalkingFaultPlace::Reports));
+            let times = match meet(AfricasTalkingFaultPlace::ReportCount) {
                 Some(_) => self.application.report_repeats,
                 None => 1,
             };
-            let due = match meet(Place::ReportTime) {
-                Some(Fault::ReportsEarly) => &mut consequences.early,
+            let due = match meet(AfricasTalkingFaultPlace::ReportTime) {
+                Some(AfricasTalkingFault::ReportsEarly) => &mut consequences.early,
                 Some(_) => &mut self.paused_reports,
                 None => &mut consequences.after,
             };
             sms.on_phone = on_phone;
             for (status, failure_reason) in statuses {
                 for _ in 0..times {
-                    due.push(Report {
+                    due.push(ReportToPost {
                         id: sms.id.clone(),
                         number: sms.to.clone(),
                         status: (*status).to_owned(),
@@ -477,35 +485,39 @@ impl AfricasTalking {
 
     /// What the phone with this number answers to an SMS, if it is a robot.
     pub fn robot_answers(&mut self, number: &str) -> Option<&'static str> {
-        let robot = |fault: Fault| fault.place() == Place::Phone;
+        let robot = |fault: AfricasTalkingFault| fault.place() == AfricasTalkingFaultPlace::Phone;
         self.faults.meet(robot, |other| other == number)?;
         Some(ROBOT_TEXT)
     }
 
-    fn user(&self, request: &Request) -> Outcome {
+    fn user(&self, request: &ServerRequest) -> ServerOutcome {
         let query: Vec<(String, String)> = form_urlencoded::parse(request.query.as_bytes())
             .into_owned()
             .collect();
         let Some(username) = field(&query, "username") else {
             let text = "Request is missing required query parameter 'username'";
-            return Outcome::Response(plain(400, text));
+            return ServerOutcome::Response(plain(400, text));
         };
         if let Err(refusal) = self.admit(request, username) {
-            return Outcome::Response(refusal);
+            return ServerOutcome::Response(refusal);
         }
-        let standing = self.faults.standing(|fault| fault.place() == Place::Answer);
+        let standing = self
+            .faults
+            .standing(|fault| fault.place() == AfricasTalkingFaultPlace::Answer);
         match standing.and_then(|fault| fault.conduct().instead) {
-            Some(Instead::Silence) => return Outcome::Silence,
-            Some(Instead::Closed) => return Outcome::Closed,
+            Some(Instead::Silence) => return ServerOutcome::Silence,
+            Some(Instead::Closed) => return ServerOutcome::Closed,
             Some(Instead::Text(status, text)) if status != 402 => {
-                return Outcome::Response(plain(status, &text));
+                return ServerOutcome::Response(plain(status, &text));
             }
             _ => {}
         }
         let out_of_credit = |fault| {
             matches!(
                 fault,
-                Fault::OutOfCredit | Fault::OutOfCreditEmpty | Fault::OutOfCreditHttp
+                AfricasTalkingFault::OutOfCredit
+                    | AfricasTalkingFault::OutOfCreditEmpty
+                    | AfricasTalkingFault::OutOfCreditHttp
             )
         };
         let application = &self.application;
@@ -513,13 +525,13 @@ impl AfricasTalking {
             Some(_) => -application.price_ten_thousandths,
             None => application.balance_ten_thousandths,
         };
-        let small = |fault| fault == Fault::SmallUserData;
+        let small = |fault| fault == AfricasTalkingFault::SmallUserData;
         let field = match self.faults.standing(small) {
             Some(_) => "userData",
             None => "UserData",
         };
         let balance = money(&application.currency, balance);
-        Outcome::Response(responses::balance(field, &balance, request.accepts_json()))
+        ServerOutcome::Response(responses::balance(field, &balance, request.accepts_json()))
     }
 }
 
@@ -529,7 +541,7 @@ fn field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.as_str())
 }
 
-fn is_form(request: &Request) -> bool {
+fn is_form(request: &ServerRequest) -> bool {
     let content_type = request.header("content-type").unwrap_or_default();
     content_type
         .split(';')

@@ -4,14 +4,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::faults::Instead;
-use crate::http::{JSON, Outcome, Response};
+use crate::http::{JSON, ServerOutcome, ServerResponse};
 
 const PLAIN: &str = "text/plain; charset=UTF-8";
 const XML: &str = "application/xml; charset=UTF-8";
 
 /// A plain-text response outside 2xx.
-pub(super) fn plain(status: u16, text: &str) -> Response {
-    Response::new(status, PLAIN, text)
+pub(super) fn plain(status: u16, text: &str) -> ServerResponse {
+    ServerResponse::new(status, PLAIN, text)
 }
 
 /// A recipient's line in the response.
@@ -55,11 +55,11 @@ pub(super) fn no_recipients(message: &str) -> MessageData {
     }
 }
 
-fn created(data: &MessageData, accepts_json: bool) -> Response {
+fn created(data: &MessageData, accepts_json: bool) -> ServerResponse {
     if accepts_json {
-        Response::json(201, &json!({ "SMSMessageData": data }))
+        ServerResponse::json(201, &json!({ "SMSMessageData": data }))
     } else {
-        Response::new(201, XML, xml(data))
+        ServerResponse::new(201, XML, xml(data))
     }
 }
 
@@ -68,15 +68,17 @@ pub(super) fn outcome(
     data: &MessageData,
     instead: Option<&Instead>,
     accepts_json: bool,
-) -> Outcome {
-    Outcome::Response(match instead {
+) -> ServerOutcome {
+    ServerOutcome::Response(match instead {
         None => created(data, accepts_json),
-        Some(Instead::Silence) => return Outcome::Silence,
-        Some(Instead::Closed) => return Outcome::Closed,
+        Some(Instead::Silence) => return ServerOutcome::Silence,
+        Some(Instead::Closed) => return ServerOutcome::Closed,
         Some(Instead::Text(status, text)) => plain(*status, text),
-        Some(Instead::Page(page)) => Response::new(201, "text/html; charset=UTF-8", page.as_str()),
+        Some(Instead::Page(page)) => {
+            ServerResponse::new(201, "text/html; charset=UTF-8", page.as_str())
+        }
         Some(Instead::Truncated) => created(data, true).truncated(),
-        Some(Instead::Empty) => Response::new(201, JSON, ""),
+        Some(Instead::Empty) => ServerResponse::new(201, JSON, ""),
         Some(Instead::NoRecipients(message)) => created(&no_recipients(message), accepts_json),
     })
 }
@@ -110,12 +112,12 @@ fn xml(data: &MessageData) -> String {
 }
 
 /// The response about a balance.
-pub(super) fn balance(field: &str, balance: &str, accepts_json: bool) -> Response {
+pub(super) fn balance(field: &str, balance: &str, accepts_json: bool) -> ServerResponse {
     if accepts_json {
-        return Response::json(200, &json!({ field: {"balance": balance} }));
+        return ServerResponse::json(200, &json!({ field: {"balance": balance} }));
     }
     let data = format!("<UserData><balance>{balance}</balance></UserData>");
     let xml =
         format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><UserResponse>{data}</UserResponse>");
-    Response::new(200, XML, xml)
+    ServerResponse::new(200, XML, xml)
 }

@@ -12,7 +12,7 @@ use units::{read_units, write_units};
 const ENTRY_BYTES: usize = 80;
 
 /// An item of a table.
-pub trait Item: Clone {
+pub trait TableItem: Clone {
     /// Its primary key.
     type Key: Ord + Clone;
 
@@ -62,16 +62,16 @@ pub struct Units {
 
 /// A write that was done.
 #[derive(Clone, Debug)]
-pub struct Written<I> {
+pub struct CompletedWrite<I> {
     /// What it cost.
     pub units: Units,
     /// What the indexes have to learn.
-    pub changes: Vec<Change<I>>,
+    pub changes: Vec<IndexChange<I>>,
 }
 
 /// A write that an index has to learn of.
 #[derive(Clone, Debug)]
-pub struct Change<I> {
+pub struct IndexChange<I> {
     sequence: u64,
     /// The item as it was written.
     pub item: I,
@@ -94,20 +94,20 @@ pub enum WriteError<I> {
 /// What is there instead of what a write expected, if anything.
 pub type Found<I> = Option<I>;
 
-type Place<I> = (Entry, <I as Item>::Key);
+type IndexPlace<I> = (Entry, <I as TableItem>::Key);
 
 /// A table and its indexes.
 #[derive(Debug)]
-pub struct Table<I: Item> {
+pub struct Table<I: TableItem> {
     items: BTreeMap<I::Key, I>,
     /// What the indexes know, with the items as they were when they learned of them.
-    index: BTreeMap<Place<I>, I>,
+    index: BTreeMap<IndexPlace<I>, I>,
     /// Up to which write they know of an item, and where it is in them.
     indexed: BTreeMap<I::Key, (u64, Vec<Entry>)>,
     sequence: u64,
 }
 
-impl<I: Item> Default for Table<I> {
+impl<I: TableItem> Default for Table<I> {
     fn default() -> Self {
         Self {
             items: BTreeMap::new(),
@@ -118,7 +118,7 @@ impl<I: Item> Default for Table<I> {
     }
 }
 
-impl<I: Item> Table<I> {
+impl<I: TableItem> Table<I> {
     /// An item.
     pub fn get(&self, key: &I::Key) -> Option<&I> {
         self.items.get(key)
@@ -147,7 +147,7 @@ impl<I: Item> Table<I> {
     ///
     /// # Errors
     /// When a condition does not hold, or two writes are of one item.
-    pub fn write(&mut self, puts: Vec<Put<I>>) -> Result<Written<I>, WriteError<I>> {
+    pub fn write(&mut self, puts: Vec<Put<I>>) -> Result<CompletedWrite<I>, WriteError<I>> {
         let is_transaction = puts.len() > 1;
         self.write_as(puts, is_transaction)
     }
@@ -156,7 +156,7 @@ impl<I: Item> Table<I> {
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub fn transact(&mut self, puts: Vec<Put<I>>) -> Result<Written<I>, WriteError<I>> {
+    pub fn transact(&mut self, puts: Vec<Put<I>>) -> Result<CompletedWrite<I>, WriteError<I>> {
         self.write_as(puts, true)
     }
 
@@ -164,7 +164,7 @@ impl<I: Item> Table<I> {
         &mut self,
         puts: Vec<Put<I>>,
         is_transaction: bool,
-    ) -> Result<Written<I>, WriteError<I>> {
+    ) -> Result<CompletedWrite<I>, WriteError<I>> {
         let keys: BTreeSet<I::Key> = puts.iter().map(|put| put.item.key()).collect();
         if keys.len() < puts.len() {
             return Err(WriteError::Validation);
@@ -186,13 +186,13 @@ impl<I: Item> Table<I> {
             let before = self.items.get(&put.item.key()).map(I::entries);
             units.index_writes += changed(&before.unwrap_or_default(), &put.item.entries());
             self.sequence += 1;
-            changes.push(Change {
+            changes.push(IndexChange {
                 sequence: self.sequence,
                 item: put.item.clone(),
             });
             self.items.insert(put.item.key(), put.item);
         }
-        Ok(Written { units, changes })
+        Ok(CompletedWrite { units, changes })
     }
 
     /// Puts an item where it is, as an earlier run would have left it; no index learns of it.
@@ -201,7 +201,7 @@ impl<I: Item> Table<I> {
     }
 
     /// The indexes learn of a write, unless they know a later one of the same item.
-    pub fn learn(&mut self, change: &Change<I>) {
+    pub fn learn(&mut self, change: &IndexChange<I>) {
         let key = change.item.key();
         let known = self.indexed.get(&key);
         if known.is_some_and(|(sequence, _)| *sequence >= change.sequence) {
@@ -220,7 +220,7 @@ impl<I: Item> Table<I> {
 
     /// The indexes know this of an item and are so late that they learn of no write of it any more.
     pub fn freeze(&mut self, item: I) {
-        self.learn(&Change {
+        self.learn(&IndexChange {
             sequence: u64::MAX,
             item,
         });
@@ -268,7 +268,7 @@ mod tests {
         bytes: usize,
     }
 
-    impl Item for Row {
+    impl TableItem for Row {
         type Key = &'static str;
 
         fn key(&self) -> &'static str {

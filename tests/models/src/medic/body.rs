@@ -9,7 +9,7 @@ const LONE_SURROGATE: &str = "\u{fdd0}lone surrogate\u{fdd0}";
 
 /// A message that has all it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
+pub struct PostedMessage {
     /// The gateway's id.
     pub id: String,
     /// The sender.
@@ -20,7 +20,7 @@ pub struct Incoming {
     pub content: String,
 }
 
-impl Incoming {
+impl PostedMessage {
     /// What a fault can name it by.
     pub(super) fn names(&self) -> [&str; 3] {
         [&self.id, &self.from, &self.content]
@@ -36,7 +36,7 @@ impl Incoming {
 
 /// A status that a gateway reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Update {
+pub struct ReportedStatus {
     /// The message it is about.
     pub id: String,
     /// The status.
@@ -53,11 +53,11 @@ pub(super) struct ServerError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Posted {
     /// The messages that have all they need; the others are dropped without a word.
-    pub messages: Vec<Incoming>,
+    pub messages: Vec<PostedMessage>,
     /// How many messages there were.
     pub message_count: usize,
     /// The updates. An error in them shows only when their turn comes.
-    pub updates: Result<Vec<Update>, ServerError>,
+    pub updates: Result<Vec<ReportedStatus>, ServerError>,
 }
 
 impl Posted {
@@ -70,7 +70,7 @@ impl Posted {
 
     /// What a fault can name it by: ids, senders and contents of messages, ids of updates.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let messages = self.messages.iter().flat_map(Incoming::names);
+        let messages = self.messages.iter().flat_map(PostedMessage::names);
         let updates = self
             .updates
             .iter()
@@ -112,7 +112,7 @@ fn list(value: Option<&Value>) -> Result<&[Value], ServerError> {
 }
 
 /// `null` is an empty list here, unlike among the messages (observed on CHT 5.2.0).
-fn updates(value: Option<&Value>) -> Result<Vec<Update>, ServerError> {
+fn updates(value: Option<&Value>) -> Result<Vec<ReportedStatus>, ServerError> {
     let value = value.filter(|value| !value.is_null());
     list(value)?.iter().map(update).collect()
 }
@@ -127,8 +127,8 @@ fn truthy(value: Option<&Value>) -> Option<String> {
     }
 }
 
-fn incoming(message: &Value) -> Option<Incoming> {
-    Some(Incoming {
+fn incoming(message: &Value) -> Option<PostedMessage> {
+    Some(PostedMessage {
         id: truthy(message.get("id"))?,
         from: truthy(message.get("from"))?,
         from_is_number: message.get("from").is_some_and(Value::is_number),
@@ -136,11 +136,11 @@ fn incoming(message: &Value) -> Option<Incoming> {
     })
 }
 
-fn update(update: &Value) -> Result<Update, ServerError> {
+fn update(update: &Value) -> Result<ReportedStatus, ServerError> {
     if update.is_null() {
         return Err(ServerError);
     }
-    Ok(Update {
+    Ok(ReportedStatus {
         id: truthy(update.get("id")).unwrap_or_default(),
         status: truthy(update.get("status")).unwrap_or_default(),
         reason: truthy(update.get("reason")),
@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    fn content(escaped: &str) -> Incoming {
+    fn content(escaped: &str) -> PostedMessage {
         let body = format!(
             r#"{{"messages":[{{"id":"a","from":"b","content":"{escaped}"}}],"updates":[]}}"#
         );

@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::responses;
 use crate::faults::named_faults;
-use crate::http::{Outcome, Response};
+use crate::http::{ServerOutcome, ServerResponse};
 
 named_faults! {
     /// A fault of Medic, or of what is between it and its callers.
-    pub enum Fault {
+    pub enum MedicFault {
         Down, "down",
             "The port refuses connections until this is cleared (use the control port for that).";
         Starting, "starting",
@@ -86,7 +86,7 @@ named_faults! {
 
 /// Where a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum MedicFaultPlace {
     /// The port itself.
     Port,
     /// Instead of any work.
@@ -97,7 +97,7 @@ pub(super) enum Place {
     Work,
 }
 
-impl Place {
+impl MedicFaultPlace {
     pub(super) fn heading(self) -> &'static str {
         match self {
             Self::Port => "It cannot be reached",
@@ -108,10 +108,10 @@ impl Place {
     }
 }
 
-impl Fault {
-    pub(super) fn place(self) -> Place {
+impl MedicFault {
+    pub(super) fn place(self) -> MedicFaultPlace {
         match self {
-            Self::Down => Place::Port,
+            Self::Down => MedicFaultPlace::Port,
             Self::Slow
             | Self::PauseBeforeWriting
             | Self::PauseBeforeMarking
@@ -119,35 +119,39 @@ impl Fault {
             | Self::PoisonUpdate
             | Self::ThrowingMessage
             | Self::CrashingMessage
-            | Self::FullDisk => Place::Work,
+            | Self::FullDisk => MedicFaultPlace::Work,
             Self::CommittedHang
             | Self::CommittedClose
             | Self::CommittedTruncated
             | Self::CommittedProxy502
             | Self::CommittedProxy502Html
             | Self::CommittedProxy504
-            | Self::CommittedProxy504Html => Place::AfterWork,
-            _ => Place::BeforeWork,
+            | Self::CommittedProxy504Html => MedicFaultPlace::AfterWork,
+            _ => MedicFaultPlace::BeforeWork,
         }
     }
 
     /// What the caller gets instead of `usual`, which is what the work came to. Nothing, if the
     /// fault strikes elsewhere.
-    pub(super) fn instead(self, accepts_json: bool, usual: Option<&Response>) -> Option<Outcome> {
+    pub(super) fn instead(
+        self,
+        accepts_json: bool,
+        usual: Option<&ServerResponse>,
+    ) -> Option<ServerOutcome> {
         let medic = |status, text| responses::error(accepts_json, status, text);
-        let text = |status, text: &str| Response::new(status, "text/plain", text);
+        let text = |status, text: &str| ServerResponse::new(status, "text/plain", text);
         let proxy = |status: u16, text: &str| {
-            Response::json(
+            ServerResponse::json(
                 status,
                 &json!({"type": "ERROR", "code": status, "message": text}),
             )
         };
         let response = match self {
-            Self::Hang | Self::CommittedHang => return Some(Outcome::Silence),
-            Self::Close | Self::CommittedClose => return Some(Outcome::Closed),
+            Self::Hang | Self::CommittedHang => return Some(ServerOutcome::Silence),
+            Self::Close | Self::CommittedClose => return Some(ServerOutcome::Closed),
             Self::CommittedTruncated => usual.cloned().map_or_else(
                 || responses::server_error(accepts_json),
-                Response::truncated,
+                ServerResponse::truncated,
             ),
             Self::Starting if accepts_json => medic(503, "Service Unavailable"),
             Self::Starting => responses::html(200, "Medic is starting"),
@@ -163,7 +167,7 @@ impl Fault {
             Self::Http503 => text(503, "Service Unavailable"),
             Self::Redirect => responses::login_page(),
             Self::Html200 => responses::html(200, "Medic"),
-            Self::NoMessages => Response::json(200, &json!({"ok": true})),
+            Self::NoMessages => ServerResponse::json(200, &json!({"ok": true})),
             Self::Proxy502 | Self::CommittedProxy502 => proxy(502, "Bad Gateway"),
             Self::Proxy504 | Self::CommittedProxy504 => proxy(504, "Gateway Time-out"),
             Self::Proxy502Html | Self::CommittedProxy502Html => responses::html(502, "Bad Gateway"),
@@ -180,6 +184,6 @@ impl Fault {
             | Self::CrashingMessage
             | Self::FullDisk => return None,
         };
-        Some(Outcome::Response(response))
+        Some(ServerOutcome::Response(response))
     }
 }

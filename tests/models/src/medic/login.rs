@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::http::Request;
+use crate::http::ServerRequest;
 
 /// So many failed logins lock a user name, and the address that they come from …
 const FAILURES: u32 = 10;
@@ -56,7 +56,7 @@ impl Logins {
         self.ahead_ms = self.ahead_ms.saturating_add(milliseconds);
     }
 
-    pub(super) fn admit(&mut self, request: &Request, now_ms: i64) -> Result<(), Denied> {
+    pub(super) fn admit(&mut self, request: &ServerRequest, now_ms: i64) -> Result<(), Denied> {
         let now_ms = now_ms.saturating_add(self.ahead_ms);
         self.failures
             .retain(|_, (since_ms, _)| now_ms.saturating_sub(*since_ms) < WINDOW_MS);
@@ -84,7 +84,7 @@ impl Logins {
     }
 }
 
-fn credentials(request: &Request) -> Option<(String, String)> {
+fn credentials(request: &ServerRequest) -> Option<(String, String)> {
     let (scheme, encoded) = request.header("authorization")?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

@@ -24,16 +24,16 @@ use std::fmt;
 
 use serde_json::json;
 
-pub use self::body::{Incoming, Update};
-pub use self::faults::Fault;
-use self::faults::Place;
+pub use self::body::{PostedMessage, ReportedStatus};
+pub use self::faults::MedicFault;
+use self::faults::MedicFaultPlace;
 use self::login::Denied;
 pub use self::login::Logins;
-use self::post::Work;
-pub use self::post::{Over, Post, Progress, Step};
-pub use self::store::{Change, MessageState, OFFERED_AT_MOST, Outgoing, Stored};
+use self::post::PostWork;
+pub use self::post::{Over, Post, PostProgress, PostStep};
+pub use self::store::{MessageState, OFFERED_AT_MOST, OutgoingMessage, StateChange, StoredMessage};
 use crate::faults::Faults;
-use crate::http::{Outcome, Request, Response};
+use crate::http::{ServerOutcome, ServerRequest, ServerResponse};
 
 /// The only `sms.outgoing_service` with which anything is offered.
 pub const GATEWAY: &str = "medic-gateway";
@@ -46,7 +46,7 @@ const LAST_HUNDRED: usize = 100;
 
 /// The server, its database and what is before it.
 #[derive(Debug)]
-pub struct Medic {
+pub struct MedicModel {
     /// Who is let in.
     pub logins: Logins,
     /// Medic's setting `sms.outgoing_service`; without any `sms` object in its settings Medic
@@ -55,24 +55,24 @@ pub struct Medic {
     /// Of how many equal messages to one number Medic offers all; the next is a duplicate.
     pub equal_messages_at_most: Option<usize>,
     /// What it replies to a message that it stores.
-    pub reply: Reply,
+    pub reply: AutoReply,
     /// What goes wrong.
-    pub faults: Faults<Fault>,
+    pub faults: Faults<MedicFault>,
     /// Nothing can be written.
     pub disk_full: bool,
     /// The database hangs until then.
     pub hangs_until_ms: i64,
     /// Every incoming message that was stored, in order.
-    pub stored: Vec<Stored>,
+    pub stored: Vec<StoredMessage>,
     /// What it wants sent, in the order in which it is due.
-    pub outgoing: Vec<Outgoing>,
+    pub outgoing: Vec<OutgoingMessage>,
     /// Every POST, in the order of arrival.
     pub posts: Vec<Post>,
     /// How many POSTs are in flight now.
     pub in_flight: usize,
     /// How many were in flight at the same time at most.
     pub max_in_flight: usize,
-    work: BTreeMap<usize, Work>,
+    work: BTreeMap<usize, PostWork>,
     /// How often each incoming id is stored; never, for another gateway's id of an outgoing message.
     copies: BTreeMap<String, usize>,
     places: HashMap<String, usize>,
@@ -83,9 +83,9 @@ pub struct Medic {
 
 /// What Medic replies to a message that it stores; it is handed the message, and how often its id
 /// was stored before.
-pub struct Reply(Option<Box<Replying>>);
+pub struct AutoReply(Option<Box<Replying>>);
 
-type Replying = dyn Fn(&Stored, usize) -> Option<NewReply> + Send + Sync;
+type Replying = dyn Fn(&StoredMessage, usize) -> Option<NewReply> + Send + Sync;
 
 /// A reply that Medic wants sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub struct NewReply {
     pub content: String,
 }
 
-impl Reply {
+impl AutoReply {
     /// Nothing.
     #[must_use]
     pub fn nothing() -> Self {
@@ -105,7 +105,7 @@ impl Reply {
 
     /// What `reply` says.
     pub fn with(
-        reply: impl Fn(&Stored, usize) -> Option<NewReply> + Send + Sync + 'static,
+        reply: impl Fn(&StoredMessage, usize) -> Option<NewReply> + Send + Sync + 'static,
     ) -> Self {
         Self(Some(Box::new(reply)))
     }
@@ -116,12 +116,12 @@ impl Reply {
         self.0.is_some()
     }
 
-    fn to(&self, stored: &Stored, copies: usize) -> Option<NewReply> {
+    fn to(&self, stored: &StoredMessage, copies: usize) -> Option<NewReply> {
         self.0.as_ref()?(stored, copies)
     }
 }
 
-impl fmt::Debug for Reply {
+impl fmt::Debug for AutoReply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Reply")
     }
@@ -131,21 +131,21 @@ impl fmt::Debug for Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// It has come to its end.
-    Done(Outcome),
-    /// Medic works on it, in steps: see [`Medic::step`].
+    Done(ServerOutcome),
+    /// Medic works on it, in steps: see [`MedicModel::step`].
     Works,
 }
 
 /// A request that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// If it is a POST of a gateway, its number in [`Medic::posts`].
+pub struct ArrivedRequest {
+    /// If it is a POST of a gateway, its number in [`MedicModel::posts`].
     pub post: Option<usize>,
     /// What becomes of it.
     pub reaction: Reaction,
 }
 
-impl Medic {
+impl MedicModel {
     /// A server with nothing in it, on which this user may use the gateway's API.
     #[must_use]
     pub fn new(user: &str, password: &str) -> Self {
@@ -153,7 +153,7 @@ impl Medic {
             logins: Logins::new(user.to_owned(), password.to_owned()),
             outgoing_service: Some(GATEWAY.to_owned()),
             equal_messages_at_most: None,
-            reply: Reply::nothing(),
+            reply: AutoReply::nothing(),
             faults: Faults::default(),
             disk_full: false,
             hangs_until_ms: 0,
@@ -171,17 +171,19 @@ impl Medic {
     }
 
     /// A request arrives.
-    pub fn receive(&mut self, request: &Request, now_ms: i64) -> Received {
-        let done = |outcome| Received {
+    pub fn receive(&mut self, request: &ServerRequest, now_ms: i64) -> ArrivedRequest {
+        let done = |outcome| ArrivedRequest {
             post: None,
             reaction: Reaction::Done(outcome),
         };
         match (request.method.as_str(), request.path.as_str()) {
             ("POST", "/api/sms") => self.receive_post(request, true, now_ms),
             ("GET", "/api/sms") => done(self.check_login(request, now_ms)),
-            ("GET", "/api/v1/settings") => done(Outcome::Response(self.settings(request, now_ms))),
-            ("GET", "/api/v2/monitoring") => done(Outcome::Response(self.monitoring())),
-            _ => done(Outcome::Response(responses::error(
+            ("GET", "/api/v1/settings") => {
+                done(ServerOutcome::Response(self.settings(request, now_ms)))
+            }
+            ("GET", "/api/v2/monitoring") => done(ServerOutcome::Response(self.monitoring())),
+            _ => done(ServerOutcome::Response(responses::error(
                 request.accepts_json(),
                 404,
                 "not_found",
@@ -190,11 +192,11 @@ impl Medic {
     }
 
     /// A POST arrives from a caller who is known to be let in.
-    pub fn receive_admitted(&mut self, request: &Request, now_ms: i64) -> Received {
+    pub fn receive_admitted(&mut self, request: &ServerRequest, now_ms: i64) -> ArrivedRequest {
         self.receive_post(request, false, now_ms)
     }
 
-    fn admit(&mut self, request: &Request, now_ms: i64) -> Result<(), Response> {
+    fn admit(&mut self, request: &ServerRequest, now_ms: i64) -> Result<(), ServerResponse> {
         let json = request.accepts_json();
         let denied = |denied| match denied {
             Denied::Locked => responses::error(json, 429, "Too Many Requests"),
@@ -206,14 +208,14 @@ impl Medic {
     }
 
     /// `GET /api/sms`: checks address and credentials.
-    fn check_login(&mut self, request: &Request, now_ms: i64) -> Outcome {
+    fn check_login(&mut self, request: &ServerRequest, now_ms: i64) -> ServerOutcome {
         let standing = self
             .faults
-            .standing(|fault| fault.place() == Place::BeforeWork);
+            .standing(|fault| fault.place() == MedicFaultPlace::BeforeWork);
         let instead = standing.and_then(|fault| fault.instead(request.accepts_json(), None));
         instead.unwrap_or_else(|| {
-            Outcome::Response(match self.admit(request, now_ms) {
-                Ok(()) => Response::json(200, &json!({"medic-gateway": true})),
+            ServerOutcome::Response(match self.admit(request, now_ms) {
+                Ok(()) => ServerResponse::json(200, &json!({"medic-gateway": true})),
                 Err(denied) => denied,
             })
         })
@@ -221,9 +223,9 @@ impl Medic {
 
     /// Every user that is logged in may read the settings (read in cht-core's
     /// `controllers/settings.js`).
-    fn settings(&mut self, request: &Request, now_ms: i64) -> Response {
+    fn settings(&mut self, request: &ServerRequest, now_ms: i64) -> ServerResponse {
         match self.logins.admit(request, now_ms) {
-            Ok(()) | Err(Denied::Forbidden) => Response::json(
+            Ok(()) | Err(Denied::Forbidden) => ServerResponse::json(
                 200,
                 &match &self.outgoing_service {
                     Some(service) => json!({"sms": {"outgoing_service": service}}),
@@ -237,13 +239,14 @@ impl Medic {
     /// Everybody may read the monitoring. Its total counts every message that was ever due and never
     /// falls (observed on CHT 5.2.0); what waits is counted among the hundred that changed last
     /// (read in cht-core).
-    fn monitoring(&self) -> Response {
-        let changed_ms = |message: &&Outgoing| message.history.last().map_or(0, |row| row.at_ms);
-        let mut newest: Vec<&Outgoing> = self.outgoing.iter().collect();
+    fn monitoring(&self) -> ServerResponse {
+        let changed_ms =
+            |message: &&OutgoingMessage| message.history.last().map_or(0, |row| row.at_ms);
+        let mut newest: Vec<&OutgoingMessage> = self.outgoing.iter().collect();
         newest.sort_by_key(|message| std::cmp::Reverse(changed_ms(message)));
         newest.truncate(LAST_HUNDRED);
         let count = |state| newest.iter().filter(|one| one.state == state).count();
-        Response::json(
+        ServerResponse::json(
             200,
             &json!({"messaging": {"outgoing": {
                 "total": {"due": self.outgoing.len()},

@@ -7,11 +7,11 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::{self, Incoming, Posted, Update};
-use super::faults::{Fault, Place};
-use super::store::{OFFERED_AT_MOST, Outgoing, Stored};
-use super::{GATEWAY, LONGEST_BODY, Medic, Reaction, Received, responses};
-use crate::http::{Outcome, Request, Response};
+use super::body::{self, Posted, PostedMessage, ReportedStatus};
+use super::faults::{MedicFault, MedicFaultPlace};
+use super::store::{OFFERED_AT_MOST, OutgoingMessage, StoredMessage};
+use super::{ArrivedRequest, GATEWAY, LONGEST_BODY, MedicModel, Reaction, responses};
+use crate::http::{ServerOutcome, ServerRequest, ServerResponse};
 
 /// A POST of a gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,7 +25,7 @@ pub struct Post {
     /// The ids of its messages that have all they need.
     pub message_ids: Vec<String>,
     /// Its updates, in order.
-    pub updates: Vec<Update>,
+    pub updates: Vec<ReportedStatus>,
     /// How many POSTs were in flight when it arrived, itself included. One whose caller has hung
     /// up is in flight until its work is done.
     pub in_flight: usize,
@@ -38,12 +38,12 @@ pub struct Post {
     /// The HTTP status it was answered with, if it was.
     pub status: Option<u16>,
     /// The fault that struck it, before or after its work.
-    pub fault: Option<Fault>,
+    pub fault: Option<MedicFault>,
 }
 
 /// What is left to do for a POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PostStep {
     /// See which messages are there already.
     Check,
     /// Write this one, if it was not.
@@ -69,13 +69,13 @@ pub enum Over {
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum PostProgress {
     /// It is done.
     Done {
         /// The step.
-        step: Step,
+        step: PostStep,
         /// What comes after it.
-        next: Step,
+        next: PostStep,
     },
     /// The database hangs: nothing was done, and nothing will be before this time.
     Hangs {
@@ -85,7 +85,7 @@ pub enum Progress {
     /// Another POST that hung before is to be worked off first.
     Behind,
     /// The work is at its end.
-    Ended(Outcome),
+    Ended(ServerOutcome),
     /// Medic's process ended over the POST; its caller gets nothing.
     Crashed(Over),
     /// There is no such work, or not any more.
@@ -94,9 +94,9 @@ pub enum Progress {
 
 /// A POST that is worked on.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct PostWork {
     posted: Posted,
-    next: Step,
+    next: PostStep,
     /// Which messages were not there when it looked.
     new: Vec<bool>,
     /// It met the hang of the database.
@@ -105,12 +105,12 @@ pub(super) struct Work {
     full_disk: bool,
     offered: Vec<String>,
     accepts_json: bool,
-    after: Option<Fault>,
-    applied: Vec<Update>,
+    after: Option<MedicFault>,
+    applied: Vec<ReportedStatus>,
 }
 
-impl Medic {
-    fn meet_at(&mut self, place: Place, posted: Option<&Posted>) -> Option<Fault> {
+impl MedicModel {
+    fn meet_at(&mut self, place: MedicFaultPlace, posted: Option<&Posted>) -> Option<MedicFault> {
         let concerns = |text: &str| posted.is_some_and(|posted| posted.concerns(text));
         let met = self.faults.meet(|fault| fault.place() == place, concerns);
         met.map(|met| met.fault)
@@ -118,32 +118,32 @@ impl Medic {
 
     pub(super) fn receive_post(
         &mut self,
-        request: &Request,
+        request: &ServerRequest,
         check_login: bool,
         now_ms: i64,
-    ) -> Received {
+    ) -> ArrivedRequest {
         let posted = read(request);
         let number = self.record(posted.as_ref(), now_ms);
-        let done = |outcome| Received {
+        let done = |outcome| ArrivedRequest {
             post: Some(number),
             reaction: Reaction::Done(outcome),
         };
         let accepts_json = request.accepts_json();
-        if let Some(fault) = self.meet_at(Place::BeforeWork, posted.as_ref()) {
+        if let Some(fault) = self.meet_at(MedicFaultPlace::BeforeWork, posted.as_ref()) {
             self.note(number, |post| post.fault = Some(fault));
             if let Some(outcome) = fault.instead(accepts_json, None) {
                 return done(outcome);
             }
         }
         let refused = |status, text| {
-            done(Outcome::Response(responses::error(
+            done(ServerOutcome::Response(responses::error(
                 accepts_json,
                 status,
                 text,
             )))
         };
         if check_login && let Err(denied) = self.admit(request, now_ms) {
-            return done(Outcome::Response(denied));
+            return done(ServerOutcome::Response(denied));
         }
         if request.header("content-type") != Some("application/json") {
             return refused(400, "Content-Type must be application/json");
@@ -154,20 +154,20 @@ impl Medic {
         let Some(posted) = posted else {
             return refused(500, "Server error");
         };
-        let after = self.meet_at(Place::AfterWork, Some(&posted));
+        let after = self.meet_at(MedicFaultPlace::AfterWork, Some(&posted));
         self.note(number, |post| post.fault = after);
         let writes = !posted.messages.is_empty() || posted.updates != Ok(Vec::new());
         let full_disk = writes
             && self
                 .faults
                 .meet(
-                    |fault| fault == Fault::FullDisk,
+                    |fault| fault == MedicFault::FullDisk,
                     |text| posted.concerns(text),
                 )
                 .is_some();
-        let work = Work {
+        let work = PostWork {
             posted,
-            next: Step::Check,
+            next: PostStep::Check,
             new: Vec::new(),
             stalled: false,
             failed: false,
@@ -178,7 +178,7 @@ impl Medic {
             applied: Vec::new(),
         };
         self.work.insert(number, work);
-        Received {
+        ArrivedRequest {
             post: Some(number),
             reaction: Reaction::Works,
         }
@@ -232,7 +232,7 @@ impl Medic {
 
     /// The updates of a POST that were applied.
     #[must_use]
-    pub fn applied(&self, number: usize) -> &[Update] {
+    pub fn applied(&self, number: usize) -> &[ReportedStatus] {
         self.work
             .get(&number)
             .map_or(&[], |work| work.applied.as_slice())
@@ -245,7 +245,7 @@ impl Medic {
     }
 
     /// Whether a fault of time strikes a POST, or one message of it. It counts as met.
-    pub fn meet(&mut self, fault: Fault, number: usize, message: Option<usize>) -> bool {
+    pub fn meet(&mut self, fault: MedicFault, number: usize, message: Option<usize>) -> bool {
         let Some(work) = self.work.get(&number) else {
             return false;
         };
@@ -264,81 +264,86 @@ impl Medic {
     }
 
     /// Takes the next step of a POST's work. What was done before an error stays done.
-    pub fn step(&mut self, number: usize, now_ms: i64) -> Progress {
+    pub fn step(&mut self, number: usize, now_ms: i64) -> PostProgress {
         let Some(work) = self.work.get_mut(&number) else {
-            return Progress::Gone;
+            return PostProgress::Gone;
         };
         let step = work.next;
-        if self.hangs_until_ms > now_ms && step != Step::Answer {
+        if self.hangs_until_ms > now_ms && step != PostStep::Answer {
             work.stalled = true;
-            return Progress::Hangs {
+            return PostProgress::Hangs {
                 until_ms: self.hangs_until_ms,
             };
         }
         let stepped = match step {
-            Step::Check => self.check(number),
-            Step::Write(place) => self.write(number, place, now_ms),
-            Step::Update => self.update(number, now_ms),
-            Step::Read => self.read_outgoing(number),
-            Step::Mark => self.mark(number, now_ms),
-            Step::Answer => Err(self.finish(number)),
+            PostStep::Check => self.check(number),
+            PostStep::Write(place) => self.write(number, place, now_ms),
+            PostStep::Update => self.update(number, now_ms),
+            PostStep::Read => self.read_outgoing(number),
+            PostStep::Mark => self.mark(number, now_ms),
+            PostStep::Answer => Err(self.finish(number)),
         };
         match stepped {
             Ok(next) => {
                 if let Some(work) = self.work.get_mut(&number) {
                     work.next = next;
                 }
-                Progress::Done { step, next }
+                PostProgress::Done { step, next }
             }
             Err(progress) => progress,
         }
     }
 
-    fn check(&mut self, number: usize) -> Result<Step, Progress> {
-        let mut work = self.work.remove(&number).ok_or(Progress::Gone)?;
+    fn check(&mut self, number: usize) -> Result<PostStep, PostProgress> {
+        let mut work = self.work.remove(&number).ok_or(PostProgress::Gone)?;
         let messages = &work.posted.messages;
         work.new = messages.iter().map(|one| !self.knows(&one.id)).collect();
         let faults = &mut self.faults;
         work.failed = messages.iter().any(|message| {
             let names = |text: &str| message.content.contains(text);
-            let throws = |fault| fault == Fault::ThrowingMessage;
+            let throws = |fault| fault == MedicFault::ThrowingMessage;
             faults.meet(throws, names).is_some()
         });
         let next = match messages.is_empty() || work.failed {
-            true => Step::Update,
-            false => Step::Write(0),
+            true => PostStep::Update,
+            false => PostStep::Write(0),
         };
         self.work.insert(number, work);
         Ok(next)
     }
 
     fn is_full(&self, number: usize) -> bool {
-        let standing = |fault| fault == Fault::FullDisk;
+        let standing = |fault| fault == MedicFault::FullDisk;
         let of_post = self.work.get(&number).is_some_and(|work| work.full_disk);
         self.disk_full || of_post || self.faults.standing(standing).is_some()
     }
 
-    fn write(&mut self, number: usize, place: usize, now_ms: i64) -> Result<Step, Progress> {
+    fn write(
+        &mut self,
+        number: usize,
+        place: usize,
+        now_ms: i64,
+    ) -> Result<PostStep, PostProgress> {
         let full = self.is_full(number);
         let is_new = self.is_new(number, place);
-        let work = self.work.get_mut(&number).ok_or(Progress::Gone)?;
+        let work = self.work.get_mut(&number).ok_or(PostProgress::Gone)?;
         let next = match place + 1 < work.posted.messages.len() {
-            true => Step::Write(place + 1),
-            false => Step::Update,
+            true => PostStep::Write(place + 1),
+            false => PostStep::Update,
         };
         let message = work.posted.messages.get(place).cloned();
         let Some(message) = message.filter(|_| is_new) else {
             return Ok(next);
         };
-        let mut meet = |wanted: Fault| {
+        let mut meet = |wanted: MedicFault| {
             let names = |text: &str| message.content.contains(text);
             self.faults.meet(|fault| fault == wanted, names).is_some()
         };
-        if meet(Fault::CrashingMessage) {
+        if meet(MedicFault::CrashingMessage) {
             self.work.remove(&number);
-            return Err(Progress::Crashed(Over::Message));
+            return Err(PostProgress::Crashed(Over::Message));
         }
-        if meet(Fault::PoisonMessage) || message.cannot_be_written() || full {
+        if meet(MedicFault::PoisonMessage) || message.cannot_be_written() || full {
             work.failed = true;
         } else {
             self.write_one(number, message, now_ms);
@@ -346,8 +351,8 @@ impl Medic {
         Ok(next)
     }
 
-    fn write_one(&mut self, number: usize, message: Incoming, now_ms: i64) {
-        let stored = Stored {
+    fn write_one(&mut self, number: usize, message: PostedMessage, now_ms: i64) {
+        let stored = StoredMessage {
             id: message.id,
             from: message.from,
             content: message.content,
@@ -355,23 +360,23 @@ impl Medic {
             post: number,
         };
         if let Some(reply) = self.reply.to(&stored, self.copies(&stored.id)) {
-            let reply = Outgoing {
+            let reply = OutgoingMessage {
                 to_is_number: message.from_is_number,
-                ..Outgoing::new(&reply.id, &stored.from, &reply.content, now_ms)
+                ..OutgoingMessage::new(&reply.id, &stored.from, &reply.content, now_ms)
             };
             self.send(reply);
         }
         self.store(stored);
     }
 
-    fn update(&mut self, number: usize, now_ms: i64) -> Result<Step, Progress> {
+    fn update(&mut self, number: usize, now_ms: i64) -> Result<PostStep, PostProgress> {
         let full = self.is_full(number);
-        let work = self.work.get_mut(&number).ok_or(Progress::Gone)?;
+        let work = self.work.get_mut(&number).ok_or(PostProgress::Gone)?;
         let updates = match (&work.posted.updates, work.failed) {
             (Ok(updates), false) => updates.clone(),
             _ => {
                 work.failed = true;
-                return Ok(Step::Answer);
+                return Ok(PostStep::Answer);
             }
         };
         let mut failed = false;
@@ -381,11 +386,11 @@ impl Medic {
             let is = |status: Option<&str>| status == Some(update.status.as_str());
             if message.is_some_and(|message| is(message.crashes)) {
                 self.work.remove(&number);
-                return Err(Progress::Crashed(Over::Status));
+                return Err(PostProgress::Crashed(Over::Status));
             }
             let must_be_written = message.is_some_and(|message| !message.knows(&update));
             let refused = message.is_some_and(|message| is(message.refuses));
-            let poisons = |fault| fault == Fault::PoisonUpdate;
+            let poisons = |fault| fault == MedicFault::PoisonUpdate;
             let poisoned = self.faults.meet(poisons, |id| update.id == id).is_some();
             if refused || poisoned || (full && must_be_written) {
                 failed = true;
@@ -398,15 +403,19 @@ impl Medic {
             work.failed = failed;
             work.applied = applied;
         }
-        Ok(if failed { Step::Answer } else { Step::Read })
+        Ok(if failed {
+            PostStep::Answer
+        } else {
+            PostStep::Read
+        })
     }
 
     /// What is offered is read from a view, which is up to date when the database has worked off what
     /// hung in it: so an empty POST that is answered after a hang comes after all that hung before it.
-    fn read_outgoing(&mut self, number: usize) -> Result<Step, Progress> {
+    fn read_outgoing(&mut self, number: usize) -> Result<PostStep, PostProgress> {
         let mut before = self.work.range(..number);
         if before.any(|(_, work)| work.stalled) {
-            return Err(Progress::Behind);
+            return Err(PostProgress::Behind);
         }
         let service = self.outgoing_service.as_deref();
         let offered: Vec<String> = match service.unwrap_or(GATEWAY) == GATEWAY {
@@ -420,11 +429,11 @@ impl Medic {
         if let Some(work) = self.work.get_mut(&number) {
             work.offered = offered;
         }
-        Ok(Step::Mark)
+        Ok(PostStep::Mark)
     }
 
-    fn mark(&mut self, number: usize, now_ms: i64) -> Result<Step, Progress> {
-        let work = self.work.get(&number).ok_or(Progress::Gone)?;
+    fn mark(&mut self, number: usize, now_ms: i64) -> Result<PostStep, PostProgress> {
+        let work = self.work.get(&number).ok_or(PostProgress::Gone)?;
         let offered = work.offered.clone();
         if !self.is_full(number) {
             for id in &offered {
@@ -432,12 +441,12 @@ impl Medic {
             }
         }
         self.note(number, |post| post.offered = offered);
-        Ok(Step::Answer)
+        Ok(PostStep::Answer)
     }
 
-    fn finish(&mut self, number: usize) -> Progress {
+    fn finish(&mut self, number: usize) -> PostProgress {
         let Some(work) = self.work.remove(&number) else {
-            return Progress::Gone;
+            return PostProgress::Gone;
         };
         self.note(number, |post| post.worked = true);
         let response = match work.failed {
@@ -445,17 +454,17 @@ impl Medic {
             false => {
                 let offered = work.offered.iter().filter_map(|id| self.outgoing(id));
                 let offered: Vec<Value> = offered.map(offer).collect();
-                Response::json(200, &json!({ "messages": offered }))
+                ServerResponse::json(200, &json!({ "messages": offered }))
             }
         };
         let after = work.after;
         let instead = after.and_then(|fault| fault.instead(work.accepts_json, Some(&response)));
-        Progress::Ended(instead.unwrap_or(Outcome::Response(response)))
+        PostProgress::Ended(instead.unwrap_or(ServerOutcome::Response(response)))
     }
 }
 
 /// A message as it is offered.
-fn offer(message: &Outgoing) -> Value {
+fn offer(message: &OutgoingMessage) -> Value {
     let number = message.to.parse::<serde_json::Number>().ok();
     let to = match number.filter(|_| message.to_is_number) {
         Some(number) => Value::Number(number),
@@ -464,7 +473,7 @@ fn offer(message: &Outgoing) -> Value {
     json!({"id": message.id, "to": to, "content": message.content})
 }
 
-fn read(request: &Request) -> Option<Posted> {
+fn read(request: &ServerRequest) -> Option<Posted> {
     if request.body.len() > LONGEST_BODY {
         return None;
     }

@@ -2,28 +2,28 @@
 
 use serde_json::json;
 
-use crate::http::Response;
+use crate::http::ServerResponse;
 
 const HTML: &str = "text/html; charset=utf-8";
 
 /// An error, as Medic itself words it.
-pub(super) fn error(accepts_json: bool, status: u16, text: &str) -> Response {
+pub(super) fn error(accepts_json: bool, status: u16, text: &str) -> ServerResponse {
     if accepts_json {
-        Response::json(status, &json!({"code": status, "error": text}))
+        ServerResponse::json(status, &json!({"code": status, "error": text}))
     } else {
-        Response::new(status, "text/plain", text)
+        ServerResponse::new(status, "text/plain", text)
     }
 }
 
-pub(super) fn server_error(accepts_json: bool) -> Response {
+pub(super) fn server_error(accepts_json: bool) -> ServerResponse {
     error(accepts_json, 500, "Server error")
 }
 
-pub(super) fn login_page() -> Response {
-    Response::redirect(302, "/medic/login?redirect=%2Fapi%2Fsms")
+pub(super) fn login_page() -> ServerResponse {
+    ServerResponse::redirect(302, "/medic/login?redirect=%2Fapi%2Fsms")
 }
 
-pub(super) fn html(status: u16, title: &str) -> Response {
+pub(super) fn html(status: u16, title: &str) -> ServerResponse {
     let page = format!("<html><head><title>{title}</title></head><body>{title}</body></html>");
-    Response::new(status, HTML, page)
+    ServerResponse::new(status, HTML, page)
 }

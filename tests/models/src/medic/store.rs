@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Medic;
-use super::body::Update;
+use super::MedicModel;
+use super::body::ReportedStatus;
 
 /// How many messages a POST is offered at most (observed on CHT 5.2.0).
 pub const OFFERED_AT_MOST: usize = 25;
 
 /// An incoming message that was stored. The same `id` can be stored more than once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stored {
+pub struct StoredMessage {
     /// The gateway's id.
     pub id: String,
     /// The sender.
@@ -72,7 +72,7 @@ impl MessageState {
 
 /// A row of a message's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct StateChange {
     /// The state it came to.
     pub state: MessageState,
     /// When, in milliseconds since 1970.
@@ -83,7 +83,7 @@ pub struct Change {
 
 /// An outgoing message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outgoing {
+pub struct OutgoingMessage {
     /// Medic's uuid of it.
     pub id: String,
     /// The recipient, as Medic has it.
@@ -95,7 +95,7 @@ pub struct Outgoing {
     /// What Medic shows.
     pub state: MessageState,
     /// How it came to that, `pending` first.
-    pub history: Vec<Change>,
+    pub history: Vec<StateChange>,
     /// Whether the recipient is offered as a JSON number.
     #[serde(skip)]
     pub to_is_number: bool,
@@ -110,11 +110,11 @@ pub struct Outgoing {
     pub offers: u32,
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     /// A message that is due.
     #[must_use]
     pub fn new(id: &str, to: &str, content: &str, at_ms: i64) -> Self {
-        let first = Change {
+        let first = StateChange {
             state: MessageState::Pending,
             at_ms,
             details: None,
@@ -147,7 +147,7 @@ impl Outgoing {
 
     /// Whether an update says what is known: such a one is recognised and not written. With a
     /// reason it is another row of the history (observed on CHT 5.2.0).
-    pub(super) fn knows(&self, update: &Update) -> bool {
+    pub(super) fn knows(&self, update: &ReportedStatus) -> bool {
         let state = MessageState::after(&update.status);
         let is_new = state == MessageState::Unrecognised || update.reason.is_some();
         self.state == state && !is_new
@@ -158,7 +158,7 @@ impl Outgoing {
             return;
         }
         self.state = state;
-        self.history.push(Change {
+        self.history.push(StateChange {
             state,
             at_ms,
             details: details.map(str::to_owned),
@@ -166,10 +166,11 @@ impl Outgoing {
     }
 }
 
-impl Medic {
+impl MedicModel {
     /// Has a message sent.
-    pub fn send(&mut self, mut message: Outgoing) {
-        let equal = |other: &&Outgoing| other.to == message.to && other.content == message.content;
+    pub fn send(&mut self, mut message: OutgoingMessage) {
+        let equal =
+            |other: &&OutgoingMessage| other.to == message.to && other.content == message.content;
         let is_duplicate = self
             .equal_messages_at_most
             .is_some_and(|most| self.outgoing.iter().filter(equal).count() >= most);
@@ -185,7 +186,7 @@ impl Medic {
     }
 
     /// Has a message sent that shares its task, and with it its state, with an earlier one.
-    pub fn send_with(&mut self, earlier: &str, message: Outgoing) {
+    pub fn send_with(&mut self, earlier: &str, message: OutgoingMessage) {
         let place = self.outgoing.len();
         if let Some(first) = self.places.get(earlier).copied() {
             let task = self.tasks.iter_mut().find(|task| task.contains(&first));
@@ -204,15 +205,16 @@ impl Medic {
 
     /// One outgoing message.
     #[must_use]
-    pub fn outgoing(&self, id: &str) -> Option<&Outgoing> {
+    pub fn outgoing(&self, id: &str) -> Option<&OutgoingMessage> {
         let message = self.outgoing.get(*self.places.get(id)?);
         message.filter(|message| !self.deleted.contains(&message.id))
     }
 
     /// The outgoing messages that wait to be sent, oldest first.
-    pub fn waiting(&self) -> impl Iterator<Item = &Outgoing> {
-        let waits =
-            |message: &&Outgoing| message.state.is_offered() && !self.deleted.contains(&message.id);
+    pub fn waiting(&self) -> impl Iterator<Item = &OutgoingMessage> {
+        let waits = |message: &&OutgoingMessage| {
+            message.state.is_offered() && !self.deleted.contains(&message.id)
+        };
         self.outgoing.iter().filter(waits)
     }
 
@@ -232,7 +234,7 @@ impl Medic {
     }
 
     /// Stores a message, whether its id is known or not: that check was made before.
-    pub fn store(&mut self, message: Stored) {
+    pub fn store(&mut self, message: StoredMessage) {
         *self.copies.entry(message.id.clone()).or_default() += 1;
         self.stored.push(message);
     }
@@ -243,7 +245,7 @@ impl Medic {
     }
 
     /// Applies an update, over whatever was written since. An unknown id is lost.
-    pub(super) fn apply(&mut self, update: &Update, at_ms: i64) {
+    pub(super) fn apply(&mut self, update: &ReportedStatus, at_ms: i64) {
         let state = MessageState::after(&update.status);
         let details = match state {
             MessageState::Unrecognised => Some(update.status.as_str()),

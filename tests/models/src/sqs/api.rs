@@ -3,10 +3,15 @@
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
-use super::{BATCH, Outgoing, Queue, SqsError};
+use super::{BATCH, MessageToSend, QueueModel, SqsError};
 
 /// One call: the HTTP status and the body. Nothing, if the model does not know the action.
-pub fn call(queue: &mut Queue, action: &str, input: &Value, now_ms: i64) -> Option<(u16, Value)> {
+pub fn call(
+    queue: &mut QueueModel,
+    action: &str,
+    input: &Value,
+    now_ms: i64,
+) -> Option<(u16, Value)> {
     let answered = match action {
         "SendMessage" => send(queue, input, now_ms),
         "ChangeMessageVisibility" => change_visibility(queue, input, now_ms),
@@ -33,9 +38,9 @@ fn refusal(code: &str) -> (u16, Value) {
 
 /// Each entry succeeds or fails by itself; an HTTP 200 says nothing of that.
 fn batch(
-    queue: &mut Queue,
+    queue: &mut QueueModel,
     input: &Value,
-    act: impl Fn(&mut Queue, &Value) -> Result<Value, SqsError>,
+    act: impl Fn(&mut QueueModel, &Value) -> Result<Value, SqsError>,
 ) -> (u16, Value) {
     let entries = input.get("Entries").and_then(Value::as_array);
     let entries = entries.map(Vec::as_slice).unwrap_or_default();
@@ -68,10 +73,10 @@ fn text(input: &Value, name: &str) -> Option<String> {
     input.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn send(queue: &mut Queue, input: &Value, now_ms: i64) -> Result<Value, SqsError> {
+fn send(queue: &mut QueueModel, input: &Value, now_ms: i64) -> Result<Value, SqsError> {
     let body = text(input, "MessageBody").ok_or(SqsError::InvalidParameterValue)?;
     let md5 = md5(&body);
-    let message = Outgoing {
+    let message = MessageToSend {
         body,
         group: text(input, "MessageGroupId"),
         deduplication_id: text(input, "MessageDeduplicationId"),
@@ -87,7 +92,11 @@ fn send(queue: &mut Queue, input: &Value, now_ms: i64) -> Result<Value, SqsError
     Ok(answer)
 }
 
-fn change_visibility(queue: &mut Queue, input: &Value, now_ms: i64) -> Result<Value, SqsError> {
+fn change_visibility(
+    queue: &mut QueueModel,
+    input: &Value,
+    now_ms: i64,
+) -> Result<Value, SqsError> {
     let receipt = text(input, "ReceiptHandle").ok_or(SqsError::InvalidParameterValue)?;
     let seconds = input.get("VisibilityTimeout").and_then(Value::as_i64);
     let seconds = seconds.ok_or(SqsError::InvalidParameterValue)?;
@@ -108,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_message_alone_is_answered_with_its_id_and_the_md5_of_its_body() {
-        let mut queue = Queue::fifo("exchange", 30_000);
+        let mut queue = QueueModel::fifo("exchange", 30_000);
         let input = json!({
             "QueueUrl": "https://sqs/1/exchange.fifo", "MessageBody": "This is a test message",
             "MessageGroupId": "medic", "MessageDeduplicationId": "1",
@@ -126,7 +135,7 @@ mod tests {
 
     #[test]
     fn entries_of_a_batch_fail_alone_under_a_200() {
-        let mut queue = Queue::standard("outbox", 30_000);
+        let mut queue = QueueModel::standard("outbox", 30_000);
         let input = json!({"Entries": [
             {"Id": "0", "MessageBody": "a"}, {"Id": "1", "MessageBody": "\u{1}"},
         ]});

@@ -59,7 +59,7 @@ impl fmt::Display for SqsError {
 
 /// A message that is to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct MessageToSend {
     /// The text.
     pub body: String,
     /// The message group: in a FIFO queue, and only there.
@@ -70,7 +70,7 @@ pub struct Outgoing {
 
 /// A message that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedMessage {
     /// SQS's id.
     pub message_id: String,
     /// What it can be deleted and hidden by.
@@ -89,7 +89,7 @@ pub struct Received {
 
 /// A message in the queue.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct QueuedMessage {
     /// SQS's id.
     pub id: String,
     /// What was sent.
@@ -108,17 +108,16 @@ pub struct Message {
 
 /// A queue.
 #[derive(Debug)]
-pub struct Queue {
+pub struct QueueModel {
     /// Its name, which begins its messages' ids.
     pub name: String,
     /// Whether it is a FIFO queue.
     pub is_fifo: bool,
     /// How long a received message is in flight, unless somebody changes that.
     pub visibility_ms: i64,
-    max_receives: Option<u32>,
     /// AWS's lock of a message group; off only to see what it is good for.
     pub group_lock: bool,
-    messages: BTreeMap<u64, Message>,
+    messages: BTreeMap<u64, QueuedMessage>,
     /// When each can be received, in order.
     times: BTreeSet<(i64, u64)>,
     /// What of each group is in the queue, in order.
@@ -133,7 +132,7 @@ pub struct Queue {
     pub taken: Vec<String>,
 }
 
-impl Queue {
+impl QueueModel {
     /// A standard queue.
     #[must_use]
     pub fn standard(name: &str, visibility_ms: i64) -> Self {
@@ -141,7 +140,6 @@ impl Queue {
             name: name.to_owned(),
             is_fifo: false,
             visibility_ms,
-            max_receives: None,
             group_lock: true,
             messages: BTreeMap::new(),
             times: BTreeSet::new(),
@@ -163,22 +161,13 @@ impl Queue {
         }
     }
 
-    /// The same with a redrive policy: so many receives, and a message moves to the dead-letter queue.
-    #[must_use]
-    pub fn with_max_receives(self, max_receives: u32) -> Self {
-        Self {
-            max_receives: Some(max_receives),
-            ..self
-        }
-    }
-
     /// Takes a message; its id. `Ok` also when FIFO deduplication swallows it: with the id of the
     /// message that was there before.
     ///
     /// # Errors
     /// When SQS would refuse it.
-    pub fn send(&mut self, message: Outgoing, now_ms: i64) -> Result<String, SqsError> {
-        let Outgoing {
+    pub fn send(&mut self, message: MessageToSend, now_ms: i64) -> Result<String, SqsError> {
+        let MessageToSend {
             body,
             group,
             deduplication_id,
@@ -215,7 +204,7 @@ impl Queue {
         self.times.insert((now_ms, self.number));
         self.messages.insert(
             self.number,
-            Message {
+            QueuedMessage {
                 id: id.clone(),
                 body,
                 group,
@@ -256,7 +245,7 @@ impl Queue {
         }
     }
 
-    /// Hands out up to so many messages; and returns those that move to the dead-letter queue.
+    /// Hands out up to so many messages; and returns those that were dropped because they are too old.
     ///
     /// Standard: any that are visible, in an order that `choose` decides on by giving a number up to
     /// the one that it is handed. FIFO: of each group, in order, what precedes its first invisible
@@ -266,12 +255,13 @@ impl Queue {
         now_ms: i64,
         limit: usize,
         choose: impl Fn(usize) -> usize,
-    ) -> (Vec<Received>, Vec<Message>) {
+    ) -> (Vec<ReceivedMessage>, Vec<QueuedMessage>) {
+        let mut expired = Vec::new();
         while let Some((number, oldest)) = self.messages.first_key_value()
             && now_ms - oldest.sent_at_ms >= RETENTION_MS
         {
             let number = *number;
-            self.remove(number);
+            expired.extend(self.remove(number));
         }
         let mut numbers = self.visible(now_ms, limit.min(BATCH));
         if !self.is_fifo {
@@ -281,14 +271,7 @@ impl Queue {
         }
         numbers.truncate(limit.min(BATCH));
         let mut records = Vec::new();
-        let mut dead = Vec::new();
         for number in numbers {
-            let receives = self.messages.get(&number).map(|message| message.receives);
-            let most = self.max_receives.unwrap_or(u32::MAX);
-            if receives.is_some_and(|receives| receives >= most) {
-                dead.extend(self.remove(number));
-                continue;
-            }
             self.receipts += 1;
             if let Some(message) = self.messages.get_mut(&number) {
                 message.receives = message.receives.saturating_add(1);
@@ -297,7 +280,7 @@ impl Queue {
                 self.times.remove(&(message.visible_at_ms, number));
                 message.visible_at_ms = now_ms + self.visibility_ms;
                 self.times.insert((message.visible_at_ms, number));
-                records.push(Received {
+                records.push(ReceivedMessage {
                     message_id: message.id.clone(),
                     receipt_handle: format!("{number}:{}", message.receipt),
                     body: message.body.clone(),
@@ -308,7 +291,7 @@ impl Queue {
                 });
             }
         }
-        (records, dead)
+        (records, expired)
     }
 
     /// What can be handed out now, in order; of a locked group no more than `limit`.
@@ -332,7 +315,7 @@ impl Queue {
         visible
     }
 
-    fn remove(&mut self, number: u64) -> Option<Message> {
+    fn remove(&mut self, number: u64) -> Option<QueuedMessage> {
         let message = self.messages.remove(&number)?;
         self.times.remove(&(message.visible_at_ms, number));
         if let Some(group) = self.groups.get_mut(&message.group) {
@@ -390,7 +373,7 @@ impl Queue {
     /// How many messages are in flight.
     #[must_use]
     pub fn in_flight(&self, now_ms: i64) -> usize {
-        let is_out = |one: &&Message| one.receives > 0 && one.visible_at_ms > now_ms;
+        let is_out = |one: &&QueuedMessage| one.receives > 0 && one.visible_at_ms > now_ms;
         self.messages.values().filter(is_out).count()
     }
 
@@ -410,19 +393,19 @@ impl Queue {
         }
     }
 
-    fn by_receipt(&self, receipt: &str) -> Option<(u64, &Message)> {
+    fn by_receipt(&self, receipt: &str) -> Option<(u64, &QueuedMessage)> {
         let (number, receipt) = parse(receipt)?;
         let message = self.messages.get(&number)?;
         (message.receipt == receipt).then_some((number, message))
     }
 
     /// All that is in it, in flight or not, in order.
-    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+    pub fn messages(&self) -> impl Iterator<Item = &QueuedMessage> {
         self.messages.values()
     }
 
     /// Takes out everything, as an operator does.
-    pub fn take_all(&mut self) -> Vec<Message> {
+    pub fn take_all(&mut self) -> Vec<QueuedMessage> {
         self.groups.clear();
         self.times.clear();
         std::mem::take(&mut self.messages).into_values().collect()
@@ -445,21 +428,21 @@ mod tests {
 
     const FIRST: fn(usize) -> usize = |at| at;
 
-    fn grouped(body: &str, group: &str, id: &str) -> Outgoing {
-        Outgoing {
+    fn grouped(body: &str, group: &str, id: &str) -> MessageToSend {
+        MessageToSend {
             body: body.to_owned(),
             group: Some(group.to_owned()),
             deduplication_id: Some(id.to_owned()),
         }
     }
 
-    fn bodies(received: &[Received]) -> Vec<&str> {
+    fn bodies(received: &[ReceivedMessage]) -> Vec<&str> {
         received.iter().map(|one| one.body.as_str()).collect()
     }
 
     #[test]
     fn a_deduplication_id_is_swallowed_for_five_minutes_also_after_a_deletion() {
-        let mut queue = Queue::fifo("q", 30_000);
+        let mut queue = QueueModel::fifo("q", 30_000);
         let first = queue.send(grouped("a", "g", "1"), 0).unwrap();
         let (received, _) = queue.receive(0, 10, FIRST);
         assert!(queue.delete(&received[0].receipt_handle, 0));
@@ -476,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_group_with_a_message_in_flight_is_locked_and_others_are_not() {
-        let mut queue = Queue::fifo("q", 30_000);
+        let mut queue = QueueModel::fifo("q", 30_000);
         for (body, group) in [("a", "g"), ("b", "g"), ("c", "h")] {
             queue.send(grouped(body, group, body), 0).unwrap();
         }
@@ -487,17 +470,18 @@ mod tests {
     }
 
     #[test]
-    fn a_redrive_policy_moves_what_was_received_too_often() {
-        let mut queue = Queue::standard("q", 0).with_max_receives(2);
-        let message = Outgoing {
+    fn a_message_that_is_too_old_is_dropped_however_often_it_was_received() {
+        let mut queue = QueueModel::standard("q", 0);
+        let message = MessageToSend {
             body: "a".to_owned(),
-            ..Outgoing::default()
+            ..MessageToSend::default()
         };
         queue.send(message, 0).unwrap();
-        for _ in 0..2 {
+        for _ in 0..2_000 {
             assert_eq!(queue.receive(0, 10, FIRST).0.len(), 1);
         }
-        let (received, dead) = queue.receive(0, 10, FIRST);
-        assert_eq!((received.len(), dead.len()), (0, 1));
+        assert_eq!(queue.receive(RETENTION_MS - 1, 10, FIRST).0.len(), 1);
+        let (received, expired) = queue.receive(RETENTION_MS, 10, FIRST);
+        assert_eq!((received.len(), expired.len()), (0, 1));
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use models::africastalking::{IncomingSms, Report, encode};
+use models::africastalking::{ReportToPost, SmsFromPhone, encode};
 use serde::Serialize;
 
-use super::State;
+use super::AfricasTalkingState;
 use crate::ids;
 
 /// Which of the two callbacks.
@@ -21,7 +21,7 @@ pub enum CallbackKind {
 
 /// One attempt to post a callback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Callback {
+pub struct CallbackAttempt {
     /// When it was posted, in milliseconds since 1970.
     pub at_ms: i64,
     /// Which callback.
@@ -38,7 +38,7 @@ pub struct Callback {
     pub error: Option<String>,
 }
 
-impl Callback {
+impl CallbackAttempt {
     /// Whether it was answered with a 2xx.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
@@ -94,7 +94,7 @@ impl PhoneSms {
 }
 
 /// Posts reports one after another.
-pub(super) async fn post_reports(state: &State, reports: Vec<Report>) {
+pub(super) async fn post_reports(state: &AfricasTalkingState, reports: Vec<ReportToPost>) {
     for report in reports {
         let form = state
             .book
@@ -105,12 +105,12 @@ pub(super) async fn post_reports(state: &State, reports: Vec<Report>) {
 
 /// Hands an SMS from a phone over.
 pub(super) async fn post_incoming(
-    state: &State,
+    state: &AfricasTalkingState,
     from: &str,
     text: &str,
 ) -> anyhow::Result<SentSms> {
     has_incoming_callback(state)?;
-    let sms = IncomingSms {
+    let sms = SmsFromPhone {
         id: ids::uuid()?,
         from: from.to_owned(),
         text: text.to_owned(),
@@ -132,7 +132,7 @@ pub(super) async fn post_incoming(
     post_incoming_form(state, &sms.id, &form).await
 }
 
-fn has_incoming_callback(state: &State) -> anyhow::Result<()> {
+fn has_incoming_callback(state: &AfricasTalkingState) -> anyhow::Result<()> {
     if state.book.read(|book| book.incoming_callback.is_none()) {
         bail!("no callback for incoming messages is configured");
     }
@@ -141,7 +141,7 @@ fn has_incoming_callback(state: &State) -> anyhow::Result<()> {
 
 /// Hands an incoming SMS over, with fields just as they are given.
 pub(super) async fn post_incoming_form(
-    state: &State,
+    state: &AfricasTalkingState,
     id: &str,
     form: &[(String, String)],
 ) -> anyhow::Result<SentSms> {
@@ -157,7 +157,7 @@ pub(super) async fn post_incoming_form(
 /// Posts a callback until it is answered with a 2xx, a few times at most. Answers the last status
 /// and the number of attempts.
 async fn post(
-    state: &State,
+    state: &AfricasTalkingState,
     kind: CallbackKind,
     id: &str,
     form: &[(String, String)],
@@ -192,7 +192,7 @@ async fn post(
             ),
         };
         last = (status, attempt);
-        let record = Callback {
+        let record = CallbackAttempt {
             at_ms,
             kind,
             id: id.to_owned(),
@@ -223,7 +223,7 @@ fn is_success(status: u16) -> bool {
 }
 
 /// Lets the phone with this number answer an SMS, if it is a robot.
-pub(super) async fn answer_as_robot(state: &Arc<State>, number: &str) {
+pub(super) async fn answer_as_robot(state: &Arc<AfricasTalkingState>, number: &str) {
     let answer = state.book.change(|book| book.model.robot_answers(number));
     if let Some(text) = answer {
         // Without a callback nobody hears the robot, and that is all.

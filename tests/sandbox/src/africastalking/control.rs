@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::State;
+use super::AfricasTalkingState;
 use super::callbacks::post_incoming;
 use crate::answer;
 use crate::faults;
@@ -60,7 +60,7 @@ const HELP: &[(&str, &str)] = &[
     ("DELETE /_sandbox/faults", "switches all faults off"),
 ];
 
-pub(super) fn routes(state: Arc<State>) -> Router {
+pub(super) fn routes(state: Arc<AfricasTalkingState>) -> Router {
     let faults = faults::control(state.switches.clone());
     Router::new()
         .route("/_sandbox", get(help))
@@ -84,7 +84,7 @@ async fn help() -> Response {
     answer::pretty(&json!({ "africastalking": lines }))
 }
 
-async fn phones(Shared(state): Shared<Arc<State>>) -> Response {
+async fn phones(Shared(state): Shared<Arc<AfricasTalkingState>>) -> Response {
     let numbers: BTreeSet<String> = state.book.read(|book| {
         let accepted = book.model.accepted.iter();
         accepted
@@ -95,13 +95,16 @@ async fn phones(Shared(state): Shared<Arc<State>>) -> Response {
     answer::pretty(&numbers)
 }
 
-async fn phone(Shared(state): Shared<Arc<State>>, Path(number): Path<String>) -> Response {
+async fn phone(
+    Shared(state): Shared<Arc<AfricasTalkingState>>,
+    Path(number): Path<String>,
+) -> Response {
     let number = typed_number(&number);
     answer::pretty(&state.book.read(|book| book.model.phone(&number)))
 }
 
 async fn send(
-    Shared(state): Shared<Arc<State>>,
+    Shared(state): Shared<Arc<AfricasTalkingState>>,
     Path(number): Path<String>,
     text: String,
 ) -> Response {
@@ -111,15 +114,15 @@ async fn send(
     }
 }
 
-async fn accepted(Shared(state): Shared<Arc<State>>) -> Response {
+async fn accepted(Shared(state): Shared<Arc<AfricasTalkingState>>) -> Response {
     answer::pretty(&state.book.read(|book| book.model.accepted.clone()))
 }
 
-async fn requests(Shared(state): Shared<Arc<State>>) -> Response {
+async fn requests(Shared(state): Shared<Arc<AfricasTalkingState>>) -> Response {
     answer::pretty(&state.book.read(|book| book.model.requests.clone()))
 }
 
-async fn callbacks(Shared(state): Shared<Arc<State>>) -> Response {
+async fn callbacks(Shared(state): Shared<Arc<AfricasTalkingState>>) -> Response {
     answer::pretty(&state.book.read(|book| book.callbacks.clone()))
 }
 
@@ -130,7 +133,7 @@ struct CallbackUrls {
 }
 
 async fn set_callbacks(
-    Shared(state): Shared<Arc<State>>,
+    Shared(state): Shared<Arc<AfricasTalkingState>>,
     Query(urls): Query<CallbackUrls>,
 ) -> Response {
     state.book.change(|book| {
@@ -147,7 +150,7 @@ async fn set_callbacks(
     })
 }
 
-async fn release(Shared(state): Shared<Arc<State>>) -> Response {
+async fn release(Shared(state): Shared<Arc<AfricasTalkingState>>) -> Response {
     answer::pretty(&json!({"released": state.release_reports().await}))
 }
 
@@ -158,12 +161,12 @@ struct ReportQuery {
 }
 
 async fn report(
-    Shared(state): Shared<Arc<State>>,
+    Shared(state): Shared<Arc<AfricasTalkingState>>,
     Path(id): Path<String>,
     Query(query): Query<ReportQuery>,
 ) -> Response {
     state.report(&id, &query.status, query.reason).await;
-    let posted = |book: &super::Book| {
+    let posted = |book: &super::AfricasTalkingBook| {
         book.callbacks
             .iter()
             .rfind(|callback| callback.id == id)

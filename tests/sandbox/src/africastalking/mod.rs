@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use models::africastalking::{AfricasTalking, Application, Report};
-pub use models::africastalking::{Fault, SendRequest, Sms};
+pub use models::africastalking::{AfricasTalkingFault, SendRequest, SmsToPhone};
+use models::africastalking::{AfricasTalkingModel, Application, ReportToPost};
 use models::faults::Faults;
 
-pub use self::callbacks::{Callback, CallbackKind, PhoneSms, SentSms};
+pub use self::callbacks::{CallbackAttempt, CallbackKind, PhoneSms, SentSms};
 use self::callbacks::{post_incoming, post_incoming_form, post_reports};
 use crate::faults::{Active, Faulty, Scope, Switches};
 use crate::ids;
@@ -27,7 +27,7 @@ use crate::server::{Binding, Server, Tasks};
 
 /// How the stand-in is set up.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct AfricasTalkingConfig {
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// The port for the controls alone, which answers also while the other refuses; 0 takes a free
@@ -51,7 +51,7 @@ pub struct Config {
     pub callback_pause: Duration,
     /// How long to wait for the answer to a callback.
     pub callback_time_limit: Duration,
-    /// How often every report comes under [`Fault::ReportsRepeated`].
+    /// How often every report comes under [`AfricasTalkingFault::ReportsRepeated`].
     pub report_repeats: u32,
     /// The `networkCode` in callbacks.
     pub network_code: String,
@@ -65,7 +65,7 @@ pub struct Config {
     pub answer_delay: Duration,
 }
 
-impl Default for Config {
+impl Default for AfricasTalkingConfig {
     fn default() -> Self {
         let application = Application::default();
         Self {
@@ -90,7 +90,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl AfricasTalkingConfig {
     fn application(&self) -> Application {
         Application {
             username: self.username.clone(),
@@ -108,36 +108,36 @@ impl Config {
 
 /// The model, and what its callbacks came to.
 #[derive(Debug)]
-pub(crate) struct Book {
-    model: AfricasTalking,
+pub(crate) struct AfricasTalkingBook {
+    model: AfricasTalkingModel,
     incoming_callback: Option<String>,
     reports_callback: Option<String>,
     from_phones: Vec<PhoneSms>,
-    callbacks: Vec<Callback>,
+    callbacks: Vec<CallbackAttempt>,
 }
 
-impl Faulty for Book {
-    type Fault = Fault;
+impl Faulty for AfricasTalkingBook {
+    type Fault = AfricasTalkingFault;
 
-    fn faults(&self) -> &Faults<Fault> {
+    fn faults(&self) -> &Faults<AfricasTalkingFault> {
         &self.model.faults
     }
 
-    fn faults_mut(&mut self) -> &mut Faults<Fault> {
+    fn faults_mut(&mut self) -> &mut Faults<AfricasTalkingFault> {
         &mut self.model.faults
     }
 }
 
 #[derive(Debug)]
-struct State {
-    config: Config,
-    switches: Switches<Book>,
+struct AfricasTalkingState {
+    config: AfricasTalkingConfig,
+    switches: Switches<AfricasTalkingBook>,
     tasks: Tasks,
     client: reqwest::Client,
-    book: Arc<Observed<Book>>,
+    book: Arc<Observed<AfricasTalkingBook>>,
 }
 
-impl State {
+impl AfricasTalkingState {
     /// Posts the reports that are held, and returns their number when all are posted.
     async fn release_reports(&self) -> usize {
         let paused = self
@@ -153,7 +153,7 @@ impl State {
         let number = self
             .book
             .read(|book| book.model.number_of(id).map(str::to_owned));
-        let report = Report {
+        let report = ReportToPost {
             id: id.to_owned(),
             number: number.unwrap_or_default(),
             status: status.to_owned(),
@@ -165,12 +165,12 @@ impl State {
 
 /// A running stand-in for Africa's Talking. Dropping it ends it.
 #[derive(Debug)]
-pub struct StandIn {
-    state: Arc<State>,
+pub struct AfricasTalkingStandIn {
+    state: Arc<AfricasTalkingState>,
     server: Server,
 }
 
-impl StandIn {
+impl AfricasTalkingStandIn {
     /// Starts one.
     ///
     /// # Errors
@@ -179,7 +179,7 @@ impl StandIn {
         clippy::unused_async,
         reason = "it needs the runtime it is called in, and says so"
     )]
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    pub async fn start(config: AfricasTalkingConfig) -> anyhow::Result<Self> {
         let binding = Binding::new(config.port, config.control_port)
             .context("Africa's Talking's stand-in")?;
         // An id that was given before is worse than none, and there is none without randomness.
@@ -187,14 +187,14 @@ impl StandIn {
             Ok(digits) => format!("ATXid_{digits}"),
             Err(_) => "None".to_owned(),
         };
-        let book = Arc::new(Observed::new(Book {
-            model: AfricasTalking::new(config.application(), new_id),
+        let book = Arc::new(Observed::new(AfricasTalkingBook {
+            model: AfricasTalkingModel::new(config.application(), new_id),
             incoming_callback: config.incoming_callback.clone(),
             reports_callback: config.reports_callback.clone(),
             from_phones: Vec::new(),
             callbacks: Vec::new(),
         }));
-        let state = Arc::new(State {
+        let state = Arc::new(AfricasTalkingState {
             switches: Switches::new(book.clone(), binding.door()),
             tasks: binding.tasks(),
             client: crate::http::client(config.callback_time_limit)?,
@@ -259,7 +259,7 @@ impl StandIn {
         self.state.report(id, status, reason).await;
     }
 
-    /// Posts the reports that [`Fault::ReportsLate`] held, and returns how many there were.
+    /// Posts the reports that [`AfricasTalkingFault::ReportsLate`] held, and returns how many there were.
     pub async fn release_reports(&self) -> usize {
         self.state.release_reports().await
     }
@@ -278,13 +278,13 @@ impl StandIn {
 
     /// What a phone received, in order.
     #[must_use]
-    pub fn phone(&self, number: &str) -> Vec<Sms> {
+    pub fn phone(&self, number: &str) -> Vec<SmsToPhone> {
         self.state.book.read(|book| book.model.phone(number))
     }
 
     /// Every SMS that was accepted, in order, also those that no phone received.
     #[must_use]
-    pub fn accepted(&self) -> Vec<Sms> {
+    pub fn accepted(&self) -> Vec<SmsToPhone> {
         self.state.book.read(|book| book.model.accepted.clone())
     }
 
@@ -296,17 +296,17 @@ impl StandIn {
 
     /// Every attempt to post a callback, in the order of its end.
     #[must_use]
-    pub fn callbacks(&self) -> Vec<Callback> {
+    pub fn callbacks(&self) -> Vec<CallbackAttempt> {
         self.state.book.read(|book| book.callbacks.clone())
     }
 
     /// Switches a fault on. A scope that matches names a phone number.
-    pub async fn fault(&self, fault: Fault, scope: Scope) {
+    pub async fn fault(&self, fault: AfricasTalkingFault, scope: Scope) {
         self.state.switches.set(fault, scope).await;
     }
 
     /// Switches one fault off.
-    pub async fn clear_fault(&self, fault: Fault) {
+    pub async fn clear_fault(&self, fault: AfricasTalkingFault) {
         self.state.switches.clear(fault).await;
     }
 
@@ -317,11 +317,11 @@ impl StandIn {
 
     /// The faults that are switched on.
     #[must_use]
-    pub fn active_faults(&self) -> Vec<Active<Fault>> {
+    pub fn active_faults(&self) -> Vec<Active<AfricasTalkingFault>> {
         self.state.switches.active()
     }
 
-    pub(crate) fn switches(&self) -> &Switches<Book> {
+    pub(crate) fn switches(&self) -> &Switches<AfricasTalkingBook> {
         &self.state.switches
     }
 
@@ -331,7 +331,7 @@ impl StandIn {
     }
 
     /// Changes the model by hand, or looks at it, where no control does.
-    pub fn with_model<R>(&self, change: impl FnOnce(&mut AfricasTalking) -> R) -> R {
+    pub fn with_model<R>(&self, change: impl FnOnce(&mut AfricasTalkingModel) -> R) -> R {
         self.state.book.change(|book| change(&mut book.model))
     }
 

@@ -8,16 +8,16 @@ use axum::extract::{ConnectInfo, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use models::africastalking::{Consequences, LONGEST_FORM, Received};
-use models::http::Outcome;
+use models::africastalking::{Consequences, LONGEST_FORM, ProcessedRequest};
+use models::http::ServerOutcome;
 
-use super::State;
+use super::AfricasTalkingState;
 use super::callbacks::{answer_as_robot, post_reports};
 use crate::answer::{self, ReadBody, read_body};
 use crate::ids;
 use crate::server::Line;
 
-pub(super) fn routes(state: Arc<State>) -> Router {
+pub(super) fn routes(state: Arc<AfricasTalkingState>) -> Router {
     Router::new()
         .route("/version1/messaging", post(serve))
         .route("/version1/user", get(serve))
@@ -25,7 +25,7 @@ pub(super) fn routes(state: Arc<State>) -> Router {
 }
 
 async fn serve(
-    Shared(state): Shared<Arc<State>>,
+    Shared(state): Shared<Arc<AfricasTalkingState>>,
     ConnectInfo(line): ConnectInfo<Line>,
     request: Request<Body>,
 ) -> Response {
@@ -36,7 +36,7 @@ async fn serve(
         ReadBody::Broken => return StatusCode::BAD_REQUEST.into_response(),
     };
     let request = answer::request(&parts, body);
-    let Received {
+    let ProcessedRequest {
         request: number,
         outcome,
         consequences,
@@ -45,9 +45,9 @@ async fn serve(
         .change(|book| book.model.receive(&request, ids::now_ms()));
     follow(&state, &line, &outcome, consequences).await;
     let response = match outcome {
-        Outcome::Response(response) => answer::of(response),
-        Outcome::Silence => return std::future::pending().await,
-        Outcome::Closed => {
+        ServerOutcome::Response(response) => answer::of(response),
+        ServerOutcome::Silence => return std::future::pending().await,
+        ServerOutcome::Closed => {
             line.cut();
             return std::future::pending().await;
         }
@@ -66,7 +66,12 @@ async fn serve(
 }
 
 /// Posts the reports that are due before the response, and has the others posted after it.
-async fn follow(state: &Arc<State>, line: &Line, outcome: &Outcome, consequences: Consequences) {
+async fn follow(
+    state: &Arc<AfricasTalkingState>,
+    line: &Line,
+    outcome: &ServerOutcome,
+    consequences: Consequences,
+) {
     let Consequences {
         early,
         after,
@@ -76,7 +81,7 @@ async fn follow(state: &Arc<State>, line: &Line, outcome: &Outcome, consequences
     if after.is_empty() && phones.is_empty() {
         return;
     }
-    let is_answered = matches!(outcome, Outcome::Response(_));
+    let is_answered = matches!(outcome, ServerOutcome::Response(_));
     let answer_written = line.next_write();
     let reporter = state.clone();
     state.tasks.spawn(async move {

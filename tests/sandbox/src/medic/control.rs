@@ -6,11 +6,11 @@ use axum::Router;
 use axum::extract::{Path, Query, State as Shared};
 use axum::response::Response;
 use axum::routing::{get, post};
-use models::medic::{Medic, Reply};
+use models::medic::{AutoReply, MedicModel};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{State, replying};
+use super::{MedicState, replying};
 use crate::answer;
 use crate::faults;
 use crate::ids::typed_number;
@@ -63,7 +63,7 @@ const HELP: &[(&str, &str)] = &[
     ("DELETE /_sandbox/faults", "switches all faults off"),
 ];
 
-pub(super) fn routes(state: Arc<State>) -> Router {
+pub(super) fn routes(state: Arc<MedicState>) -> Router {
     let faults = faults::control(state.switches.clone());
     Router::new()
         .route("/_sandbox", get(help))
@@ -90,7 +90,7 @@ async fn help() -> Response {
     answer::pretty(&json!({ "medic": lines }))
 }
 
-async fn messages(Shared(state): Shared<Arc<State>>) -> Response {
+async fn messages(Shared(state): Shared<Arc<MedicState>>) -> Response {
     state.read(|medic| {
         answer::pretty(
             &json!({"messages": medic.stored, "stored_more_than_once": medic.duplicates()}),
@@ -98,11 +98,11 @@ async fn messages(Shared(state): Shared<Arc<State>>) -> Response {
     })
 }
 
-async fn all_outgoing(Shared(state): Shared<Arc<State>>) -> Response {
+async fn all_outgoing(Shared(state): Shared<Arc<MedicState>>) -> Response {
     state.read(|medic| answer::pretty(&medic.outgoing))
 }
 
-async fn outgoing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Response {
+async fn outgoing(Shared(state): Shared<Arc<MedicState>>, Path(id): Path<String>) -> Response {
     match state.read(|medic| medic.outgoing(&id).cloned()) {
         Some(message) => answer::pretty(&message),
         None => answer::not_found(&anyhow::anyhow!("there is no outgoing message '{id}'")),
@@ -115,7 +115,7 @@ struct To {
 }
 
 async fn queue(
-    Shared(state): Shared<Arc<State>>,
+    Shared(state): Shared<Arc<MedicState>>,
     Query(query): Query<To>,
     content: String,
 ) -> Response {
@@ -128,7 +128,7 @@ async fn queue(
     }
 }
 
-async fn set_auto_reply(Shared(state): Shared<Arc<State>>, text: String) -> Response {
+async fn set_auto_reply(Shared(state): Shared<Arc<MedicState>>, text: String) -> Response {
     if text.is_empty() {
         return answer::refused("reply with what? put the text into the body");
     }
@@ -137,17 +137,17 @@ async fn set_auto_reply(Shared(state): Shared<Arc<State>>, text: String) -> Resp
     answered
 }
 
-async fn no_auto_reply(Shared(state): Shared<Arc<State>>) -> Response {
-    state.set_reply(Reply::nothing());
+async fn no_auto_reply(Shared(state): Shared<Arc<MedicState>>) -> Response {
+    state.set_reply(AutoReply::nothing());
     answer::pretty(&json!({ "auto_reply": null }))
 }
 
-async fn set_outgoing_service(Shared(state): Shared<Arc<State>>, service: String) -> Response {
+async fn set_outgoing_service(Shared(state): Shared<Arc<MedicState>>, service: String) -> Response {
     state.change(|medic| medic.outgoing_service = Some(service.clone()));
     answer::pretty(&json!({ "outgoing_service": service }))
 }
 
-async fn set_permission(Shared(state): Shared<Arc<State>>, body: String) -> Response {
+async fn set_permission(Shared(state): Shared<Arc<MedicState>>, body: String) -> Response {
     let permitted = match body.trim() {
         "yes" => true,
         "no" => false,
@@ -157,8 +157,8 @@ async fn set_permission(Shared(state): Shared<Arc<State>>, body: String) -> Resp
     answer::pretty(&json!({ "permitted": permitted }))
 }
 
-async fn posts(Shared(state): Shared<Arc<State>>) -> Response {
-    let posts = |medic: &Medic| {
+async fn posts(Shared(state): Shared<Arc<MedicState>>) -> Response {
+    let posts = |medic: &MedicModel| {
         json!({
             "posts": medic.posts,
             "in_flight": medic.in_flight,
@@ -168,6 +168,6 @@ async fn posts(Shared(state): Shared<Arc<State>>) -> Response {
     answer::pretty(&state.read(posts))
 }
 
-async fn release(Shared(state): Shared<Arc<State>>) -> Response {
+async fn release(Shared(state): Shared<Arc<MedicState>>) -> Response {
     answer::pretty(&json!({ "released": state.release_paused() }))
 }

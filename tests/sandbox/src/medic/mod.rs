@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use models::faults::Faults;
+use models::medic::{AutoReply, GATEWAY, MedicModel, NewReply};
 pub use models::medic::{
-    Change, Fault, MessageState, OFFERED_AT_MOST, Outgoing, Post, Stored, Update,
+    MedicFault, MessageState, OFFERED_AT_MOST, OutgoingMessage, Post, ReportedStatus, StateChange,
+    StoredMessage,
 };
-use models::medic::{GATEWAY, Medic, NewReply, Reply};
 use tokio::sync::watch;
 
 use crate::faults::{Active, Faulty, Scope, Switches};
@@ -24,7 +25,7 @@ use crate::server::{Binding, Server, Tasks};
 
 /// How the stand-in is set up.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct MedicConfig {
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// The port for the controls alone, which answers also while the other refuses; 0 takes a free
@@ -42,7 +43,7 @@ pub struct Config {
     pub work_per_post: Duration,
 }
 
-impl Default for Config {
+impl Default for MedicConfig {
     fn default() -> Self {
         Self {
             port: 0,
@@ -58,35 +59,35 @@ impl Default for Config {
 
 /// The model, and how many POSTs a fault holds.
 #[derive(Debug)]
-pub(crate) struct Book {
-    medic: Medic,
+pub(crate) struct MedicBook {
+    medic: MedicModel,
     paused: usize,
 }
 
-impl Faulty for Book {
-    type Fault = Fault;
+impl Faulty for MedicBook {
+    type Fault = MedicFault;
 
-    fn faults(&self) -> &Faults<Fault> {
+    fn faults(&self) -> &Faults<MedicFault> {
         &self.medic.faults
     }
 
-    fn faults_mut(&mut self) -> &mut Faults<Fault> {
+    fn faults_mut(&mut self) -> &mut Faults<MedicFault> {
         &mut self.medic.faults
     }
 }
 
 #[derive(Debug)]
-struct State {
-    config: Config,
-    switches: Switches<Book>,
+struct MedicState {
+    config: MedicConfig,
+    switches: Switches<MedicBook>,
     tasks: Tasks,
     releases: watch::Sender<u64>,
-    book: Arc<Observed<Book>>,
+    book: Arc<Observed<MedicBook>>,
 }
 
 /// What replies with the text that `reply` decides on.
-fn replying(reply: impl Fn(&Stored) -> Option<String> + Send + Sync + 'static) -> Reply {
-    Reply::with(move |stored, _| {
+fn replying(reply: impl Fn(&StoredMessage) -> Option<String> + Send + Sync + 'static) -> AutoReply {
+    AutoReply::with(move |stored, _| {
         Some(NewReply {
             content: reply(stored)?,
             id: ids::uuid().ok()?,
@@ -94,31 +95,31 @@ fn replying(reply: impl Fn(&Stored) -> Option<String> + Send + Sync + 'static) -
     })
 }
 
-impl State {
-    fn change<R>(&self, change: impl FnOnce(&mut Medic) -> R) -> R {
+impl MedicState {
+    fn change<R>(&self, change: impl FnOnce(&mut MedicModel) -> R) -> R {
         self.book.change(|book| change(&mut book.medic))
     }
 
-    fn read<R>(&self, observe: impl FnOnce(&Medic) -> R) -> R {
+    fn read<R>(&self, observe: impl FnOnce(&MedicModel) -> R) -> R {
         self.book.read(|book| observe(&book.medic))
     }
 
     fn queue(&self, to: &str, content: &str, reference: Option<&str>) -> anyhow::Result<String> {
         let id = ids::uuid()?;
-        let message = Outgoing {
+        let message = OutgoingMessage {
             reference: reference.map(str::to_owned),
-            ..Outgoing::new(&id, to, content, ids::now_ms())
+            ..OutgoingMessage::new(&id, to, content, ids::now_ms())
         };
         self.change(|medic| medic.send(message));
         Ok(id)
     }
 
-    fn set_reply(&self, reply: Reply) {
+    fn set_reply(&self, reply: AutoReply) {
         self.change(|medic| medic.reply = reply);
     }
 
     /// Waits for a release if this fault is switched on for this POST.
-    async fn pause(&self, fault: Fault, post: usize) {
+    async fn pause(&self, fault: MedicFault, post: usize) {
         let mut releases = self.releases.subscribe();
         let paused = self.book.change(|book| {
             let paused = book.medic.meet(fault, post, None);
@@ -142,12 +143,12 @@ impl State {
 
 /// A running stand-in for Medic. Dropping it ends it, with all work that is under way.
 #[derive(Debug)]
-pub struct StandIn {
-    state: Arc<State>,
+pub struct MedicStandIn {
+    state: Arc<MedicState>,
     server: Server,
 }
 
-impl StandIn {
+impl MedicStandIn {
     /// Starts one.
     ///
     /// # Errors
@@ -156,13 +157,13 @@ impl StandIn {
         clippy::unused_async,
         reason = "it needs the runtime it is called in, and says so"
     )]
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    pub async fn start(config: MedicConfig) -> anyhow::Result<Self> {
         let binding = Binding::new(config.port, config.control_port).context("Medic's stand-in")?;
-        let mut medic = Medic::new(&config.user, &config.password);
+        let mut medic = MedicModel::new(&config.user, &config.password);
         medic.outgoing_service = Some(config.outgoing_service.clone());
-        let book = Arc::new(Observed::new(Book { medic, paused: 0 }));
+        let book = Arc::new(Observed::new(MedicBook { medic, paused: 0 }));
         let (releases, _) = watch::channel(0);
-        let state = Arc::new(State {
+        let state = Arc::new(MedicState {
             switches: Switches::new(book.clone(), binding.door()),
             tasks: binding.tasks(),
             releases,
@@ -187,7 +188,7 @@ impl StandIn {
 
     /// Every incoming message that was stored, in order; the same id as often as it was stored.
     #[must_use]
-    pub fn stored(&self) -> Vec<Stored> {
+    pub fn stored(&self) -> Vec<StoredMessage> {
         self.state.read(|medic| medic.stored.clone())
     }
 
@@ -200,7 +201,7 @@ impl StandIn {
     /// The ids that were stored more than once, and how often.
     #[must_use]
     pub fn duplicates(&self) -> BTreeMap<String, usize> {
-        self.state.read(Medic::duplicates)
+        self.state.read(MedicModel::duplicates)
     }
 
     /// Has a message sent, and returns its id. The recipient is offered as it is given here.
@@ -226,7 +227,7 @@ impl StandIn {
 
     /// One outgoing message.
     #[must_use]
-    pub fn outgoing(&self, id: &str) -> Option<Outgoing> {
+    pub fn outgoing(&self, id: &str) -> Option<OutgoingMessage> {
         self.state.read(|medic| medic.outgoing(id).cloned())
     }
 
@@ -239,7 +240,7 @@ impl StandIn {
 
     /// Every outgoing message, oldest first.
     #[must_use]
-    pub fn all_outgoing(&self) -> Vec<Outgoing> {
+    pub fn all_outgoing(&self) -> Vec<OutgoingMessage> {
         self.state.read(|medic| medic.outgoing.clone())
     }
 
@@ -247,7 +248,7 @@ impl StandIn {
     pub fn set_auto_reply(&self, text: Option<&str>) {
         self.state.set_reply(match text.map(str::to_owned) {
             Some(text) => replying(move |_| Some(text.clone())),
-            None => Reply::nothing(),
+            None => AutoReply::nothing(),
         });
     }
 
@@ -255,7 +256,7 @@ impl StandIn {
     /// this stand-in.
     pub fn set_auto_reply_with(
         &self,
-        reply: impl Fn(&Stored) -> Option<String> + Send + Sync + 'static,
+        reply: impl Fn(&StoredMessage) -> Option<String> + Send + Sync + 'static,
     ) {
         self.state.set_reply(replying(reply));
     }
@@ -311,7 +312,7 @@ impl StandIn {
         self.state.read(|medic| medic.max_in_flight)
     }
 
-    /// How many POSTs [`Fault::PauseBeforeWriting`] and [`Fault::PauseBeforeMarking`] hold now.
+    /// How many POSTs [`MedicFault::PauseBeforeWriting`] and [`MedicFault::PauseBeforeMarking`] hold now.
     #[must_use]
     pub fn paused(&self) -> usize {
         self.state.book.read(|book| book.paused)
@@ -323,13 +324,13 @@ impl StandIn {
     }
 
     /// Switches a fault on. A scope that matches names a part of a content, an id or a sender; for
-    /// [`Fault::PoisonMessage`] a part of the content, for [`Fault::PoisonUpdate`] the id.
-    pub async fn fault(&self, fault: Fault, scope: Scope) {
+    /// [`MedicFault::PoisonMessage`] a part of the content, for [`MedicFault::PoisonUpdate`] the id.
+    pub async fn fault(&self, fault: MedicFault, scope: Scope) {
         self.state.switches.set(fault, scope).await;
     }
 
     /// Switches one fault off.
-    pub async fn clear_fault(&self, fault: Fault) {
+    pub async fn clear_fault(&self, fault: MedicFault) {
         self.state.switches.clear(fault).await;
     }
 
@@ -340,11 +341,11 @@ impl StandIn {
 
     /// The faults that are switched on.
     #[must_use]
-    pub fn active_faults(&self) -> Vec<Active<Fault>> {
+    pub fn active_faults(&self) -> Vec<Active<MedicFault>> {
         self.state.switches.active()
     }
 
-    pub(crate) fn switches(&self) -> &Switches<Book> {
+    pub(crate) fn switches(&self) -> &Switches<MedicBook> {
         &self.state.switches
     }
 
@@ -354,7 +355,7 @@ impl StandIn {
     }
 
     /// Changes the model by hand, or looks at it, where no control does.
-    pub fn with_model<R>(&self, change: impl FnOnce(&mut Medic) -> R) -> R {
+    pub fn with_model<R>(&self, change: impl FnOnce(&mut MedicModel) -> R) -> R {
         self.state.change(change)
     }
 

@@ -9,21 +9,21 @@ use axum::extract::{ConnectInfo, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use models::http::Outcome;
-use models::medic::{LONGEST_BODY, Progress, Reaction, Step};
+use models::http::ServerOutcome;
+use models::medic::{LONGEST_BODY, PostProgress, PostStep, Reaction};
 
-use super::{Fault, State};
+use super::{MedicFault, MedicState};
 use crate::answer::{self, ReadBody, read_body};
 use crate::ids;
 use crate::server::Line;
 
-/// How long [`Fault::Slow`] makes each new message take.
+/// How long [`MedicFault::Slow`] makes each new message take.
 const SLOW_WORK_PER_MESSAGE: Duration = Duration::from_secs(2);
 
 /// How long a POST waits for those before it, when the database has hung.
 const BEHIND: Duration = Duration::from_millis(50);
 
-pub(super) fn routes(state: Arc<State>) -> Router {
+pub(super) fn routes(state: Arc<MedicState>) -> Router {
     Router::new()
         .route("/api/sms", get(serve).post(serve))
         .route("/api/v1/settings", get(serve))
@@ -33,7 +33,7 @@ pub(super) fn routes(state: Arc<State>) -> Router {
 
 /// A POST that has arrived and whose work or response is not at its end.
 struct InFlight {
-    state: Arc<State>,
+    state: Arc<MedicState>,
     number: usize,
 }
 
@@ -44,7 +44,7 @@ impl Drop for InFlight {
 }
 
 async fn serve(
-    Shared(state): Shared<Arc<State>>,
+    Shared(state): Shared<Arc<MedicState>>,
     ConnectInfo(line): ConnectInfo<Line>,
     request: Request<Body>,
 ) -> Response {
@@ -64,18 +64,18 @@ async fn serve(
     });
     let outcome = match (received.reaction, &post) {
         (Reaction::Done(outcome), _) => outcome,
-        (Reaction::Works, None) => Outcome::Closed,
+        (Reaction::Works, None) => ServerOutcome::Closed,
         (Reaction::Works, Some(post)) => {
             // A task of its own, because it goes on when the caller hangs up.
             let at_work = post.clone();
             let work = state.tasks.spawn(async move { work(&at_work).await });
-            work.await.ok().flatten().unwrap_or(Outcome::Closed)
+            work.await.ok().flatten().unwrap_or(ServerOutcome::Closed)
         }
     };
     let response = match outcome {
-        Outcome::Response(response) => answer::of(response),
-        Outcome::Silence => return std::future::pending().await,
-        Outcome::Closed => {
+        ServerOutcome::Response(response) => answer::of(response),
+        ServerOutcome::Silence => return std::future::pending().await,
+        ServerOutcome::Closed => {
             line.cut();
             return std::future::pending().await;
         }
@@ -88,41 +88,41 @@ async fn serve(
 }
 
 /// Does the work of a POST.
-async fn work(post: &InFlight) -> Outcome {
+async fn work(post: &InFlight) -> ServerOutcome {
     let (state, number) = (&post.state, post.number);
     pause(state.config.work_per_post).await;
     loop {
         match state.change(|medic| medic.step(number, ids::now_ms())) {
-            Progress::Done { step, next } => {
+            PostProgress::Done { step, next } => {
                 match step {
-                    Step::Check => state.pause(Fault::PauseBeforeWriting, number).await,
-                    Step::Read => state.pause(Fault::PauseBeforeMarking, number).await,
+                    PostStep::Check => state.pause(MedicFault::PauseBeforeWriting, number).await,
+                    PostStep::Read => state.pause(MedicFault::PauseBeforeMarking, number).await,
                     _ => {}
                 }
-                if let Step::Write(message) = next {
+                if let PostStep::Write(message) = next {
                     pause(takes(state, number, message)).await;
                 } else {
                     pause(Duration::ZERO).await;
                 }
             }
-            Progress::Hangs { until_ms } => {
+            PostProgress::Hangs { until_ms } => {
                 let left_ms = until_ms.saturating_sub(ids::now_ms());
                 pause(Duration::from_millis(left_ms.unsigned_abs())).await;
             }
-            Progress::Behind => pause(BEHIND).await,
-            Progress::Ended(outcome) => return outcome,
-            Progress::Crashed(_) | Progress::Gone => return Outcome::Closed,
+            PostProgress::Behind => pause(BEHIND).await,
+            PostProgress::Ended(outcome) => return outcome,
+            PostProgress::Crashed(_) | PostProgress::Gone => return ServerOutcome::Closed,
         }
     }
 }
 
 /// How long Medic works on a message.
-fn takes(state: &State, number: usize, message: usize) -> Duration {
+fn takes(state: &MedicState, number: usize, message: usize) -> Duration {
     let usual = state.config.work_per_message;
     state.change(|medic| {
         if !medic.is_new(number, message) {
             Duration::ZERO
-        } else if medic.meet(Fault::Slow, number, Some(message)) {
+        } else if medic.meet(MedicFault::Slow, number, Some(message)) {
             SLOW_WORK_PER_MESSAGE
         } else {
             usual

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::facts::{Facts, Queue};
+use super::facts::{Facts, StackQueue};
 use crate::africastalking::PhoneSms;
 use crate::medic::MessageState;
 
@@ -51,7 +51,10 @@ impl FromPhones {
             let messages = facts.inside.queue(queue).iter();
             messages.filter_map(|message| message.text("id")).collect()
         };
-        let (waiting, dead_letters) = (ids_in(Queue::Exchange), ids_in(Queue::ExchangeDeadLetter));
+        let (waiting, dead_letters) = (
+            ids_in(StackQueue::Exchange),
+            ids_in(StackQueue::ExchangeDeadLetter),
+        );
         let mut stored: HashMap<&str, usize> = HashMap::new();
         for message in &facts.ends.stored {
             *stored.entry(&message.id).or_default() += 1;
@@ -132,12 +135,12 @@ mod tests {
         facts.phones.sent.push(phone_sms("unanswered", None));
         facts.ends.stored = ["once", "twice", "twice"].map(stored).to_vec();
         let wait = waiting(json!({ "kind": "incoming", "id": "waits" }));
-        facts.inside.queues.insert(Queue::Exchange, vec![wait]);
+        facts.inside.queues.insert(StackQueue::Exchange, vec![wait]);
         let dead_letters = waiting(json!({ "kind": "incoming", "id": "dead_lettered" }));
         facts
             .inside
             .queues
-            .insert(Queue::ExchangeDeadLetter, vec![dead_letters]);
+            .insert(StackQueue::ExchangeDeadLetter, vec![dead_letters]);
         let account = FromPhones::of(&facts);
         let expected = FromPhones {
             sent: 5,
@@ -157,7 +160,7 @@ mod tests {
         facts.phones.sent.push(phone_sms("a", Some(200)));
         facts.ends.stored.push(stored("a"));
         let wait = waiting(json!({ "kind": "incoming", "id": "a" }));
-        facts.inside.queues.insert(Queue::Exchange, vec![wait]);
+        facts.inside.queues.insert(StackQueue::Exchange, vec![wait]);
         let account = FromPhones::of(&facts);
         assert_eq!((account.stored_once, account.on_their_way), (1, 0));
     }

@@ -11,11 +11,12 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::PageState;
+use crate::africastalking::AfricasTalkingFault;
 use crate::answer;
-use crate::faults::{Faulty, Named, Scope, Switches, named};
+use crate::faults::{Faulty, Named, Scope, ScopeQuery, Switches, named};
 use crate::ids::typed_number;
-use crate::{africastalking, medic};
+use crate::medic::MedicFault;
 
 /// More in one go is a load test, which a page to look at is not for.
 const AT_MOST: usize = 500;
@@ -24,7 +25,7 @@ const PHONES_AT_ONCE: usize = 4;
 /// Longer than the longest wait of a message in a queue, which is a quarter of an hour and a fifth.
 const LONGEST_WAIT: Duration = Duration::from_secs(20 * 60);
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<PageState> {
     Router::new()
         .route("/phones/sms", post(send))
         .route("/medic/outgoing", post(queue))
@@ -67,7 +68,7 @@ impl Messages {
 }
 
 /// Sends SMS from phones. The answer comes when each was answered or given up.
-async fn send(State(shared): State<Shared>, Json(messages): Json<Messages>) -> Response {
+async fn send(State(shared): State<PageState>, Json(messages): Json<Messages>) -> Response {
     let pairs = match messages.pairs() {
         Ok(pairs) => pairs,
         Err(refusal) => return *refusal,
@@ -86,7 +87,7 @@ async fn send(State(shared): State<Shared>, Json(messages): Json<Messages>) -> R
     }
 }
 
-async fn queue(State(shared): State<Shared>, Json(messages): Json<Messages>) -> Response {
+async fn queue(State(shared): State<PageState>, Json(messages): Json<Messages>) -> Response {
     let pairs = match messages.pairs() {
         Ok(pairs) => pairs,
         Err(refusal) => return *refusal,
@@ -101,7 +102,7 @@ async fn queue(State(shared): State<Shared>, Json(messages): Json<Messages>) -> 
     }
 }
 
-async fn set_auto_reply(State(shared): State<Shared>, text: String) -> Response {
+async fn set_auto_reply(State(shared): State<PageState>, text: String) -> Response {
     if text.trim().is_empty() {
         return answer::refused("reply with what?");
     }
@@ -109,24 +110,24 @@ async fn set_auto_reply(State(shared): State<Shared>, text: String) -> Response 
     done()
 }
 
-async fn no_auto_reply(State(shared): State<Shared>) -> Response {
+async fn no_auto_reply(State(shared): State<PageState>) -> Response {
     shared.system.medic.set_auto_reply(None);
     done()
 }
 
-async fn poll(State(shared): State<Shared>) -> Response {
+async fn poll(State(shared): State<PageState>) -> Response {
     outcome(shared.system.stack.poll().await)
 }
 
-async fn release_posts(State(shared): State<Shared>) -> Response {
+async fn release_posts(State(shared): State<PageState>) -> Response {
     answer::pretty(&json!({ "released": shared.system.medic.release_paused() }))
 }
 
-async fn release_reports(State(shared): State<Shared>) -> Response {
+async fn release_reports(State(shared): State<PageState>) -> Response {
     answer::pretty(&json!({ "released": shared.system.africastalking.release_reports().await }))
 }
 
-async fn skip_waits(State(shared): State<Shared>) -> Response {
+async fn skip_waits(State(shared): State<PageState>) -> Response {
     outcome(shared.system.queue_clock.pass(LONGEST_WAIT))
 }
 
@@ -143,8 +144,8 @@ fn listed<F: Named>() -> Value {
 
 async fn faults() -> Response {
     answer::pretty(&json!({
-        "africastalking": listed::<africastalking::Fault>(),
-        "medic": listed::<medic::Fault>(),
+        "africastalking": listed::<AfricasTalkingFault>(),
+        "medic": listed::<MedicFault>(),
     }))
 }
 
@@ -156,14 +157,8 @@ enum End {
     Medic,
 }
 
-#[derive(Deserialize)]
-struct ScopeQuery {
-    next: Option<u32>,
-    matching: Option<String>,
-}
-
 async fn set_fault(
-    State(shared): State<Shared>,
+    State(shared): State<PageState>,
     Path((end, name)): Path<(End, String)>,
     Query(query): Query<ScopeQuery>,
 ) -> Response {
@@ -177,14 +172,14 @@ async fn set_fault(
 }
 
 async fn clear_fault(
-    State(shared): State<Shared>,
+    State(shared): State<PageState>,
     Path((end, name)): Path<(End, String)>,
 ) -> Response {
     switch(&shared, end, &name, None).await
 }
 
 /// Switches a fault on with its scope, or off without one.
-async fn switch(shared: &Shared, end: End, name: &str, scope: Option<Scope>) -> Response {
+async fn switch(shared: &PageState, end: End, name: &str, scope: Option<Scope>) -> Response {
     async fn at<M: Faulty>(
         switches: &Switches<M>,
         name: &str,
@@ -207,7 +202,7 @@ async fn switch(shared: &Shared, end: End, name: &str, scope: Option<Scope>) -> 
     }
 }
 
-async fn clear_faults(State(shared): State<Shared>, Path(end): Path<End>) -> Response {
+async fn clear_faults(State(shared): State<PageState>, Path(end): Path<End>) -> Response {
     match end {
         End::AfricasTalking => shared.system.africastalking.clear_faults().await,
         End::Medic => shared.system.medic.clear_faults().await,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::stack::{FUNCTIONS, LogLine, Stack};
+use crate::stack::{EmulatedStack, FUNCTIONS, LogLine};
 
 /// What is in a line for CloudWatch alone.
 const METRICS: &str = "_aws";
@@ -52,7 +52,7 @@ impl Cursor {
 
 impl LogReader {
     /// What was logged since it was asked last, oldest first.
-    pub(super) async fn read(&mut self, stack: &Stack) -> anyhow::Result<Vec<PageEvent>> {
+    pub(super) async fn read(&mut self, stack: &EmulatedStack) -> anyhow::Result<Vec<PageEvent>> {
         let mut entries = Vec::new();
         for (function, cursor) in FUNCTIONS.into_iter().zip(&mut self.cursors) {
             let lines = stack.log_lines_since(function, cursor.last_ms).await?;

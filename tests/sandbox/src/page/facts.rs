@@ -6,16 +6,18 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::System;
-use crate::africastalking::{self, Callback, CallbackKind, PhoneSms, Sms};
+use super::SandboxSystem;
+use crate::africastalking::{
+    AfricasTalkingFault, AfricasTalkingStandIn, CallbackAttempt, CallbackKind, PhoneSms, SmsToPhone,
+};
 use crate::faults::Active;
-use crate::medic::{self, Outgoing, Stored};
+use crate::medic::{MedicFault, OutgoingMessage, StoredMessage};
 use crate::stack::WaitingMessage;
 
 /// The queues of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Queue {
+pub(super) enum StackQueue {
     Exchange,
     ExchangeDeadLetter,
     Outbox,
@@ -24,7 +26,7 @@ pub(super) enum Queue {
     ReportsDeadLetter,
 }
 
-impl Queue {
+impl StackQueue {
     pub(super) const ALL: [Self; 6] = [
         Self::Exchange,
         Self::ExchangeDeadLetter,
@@ -34,7 +36,7 @@ impl Queue {
         Self::ReportsDeadLetter,
     ];
 
-    fn url(self, system: &System) -> &str {
+    fn url(self, system: &SandboxSystem) -> &str {
         let outputs = system.stack.outputs();
         match self {
             Self::Exchange => &outputs.exchange_queue_url,
@@ -49,7 +51,7 @@ impl Queue {
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
-pub(super) struct Waiting {
+pub(super) struct MessageInQueue {
     /// Its body as JSON; of what was dead-lettered, the body that could not be processed.
     pub body: Value,
     /// Why it was dead-lettered.
@@ -60,7 +62,7 @@ pub(super) struct Waiting {
     pub next_try_ms: i64,
 }
 
-impl Waiting {
+impl MessageInQueue {
     fn of(message: &WaitingMessage, ahead_ms: i64) -> Self {
         let body: Value = serde_json::from_str(&message.body).unwrap_or_default();
         let inner = body.get("body").and_then(Value::as_str);
@@ -91,30 +93,30 @@ impl Waiting {
 /// What the emulator of AWS holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inside {
-    pub queues: BTreeMap<Queue, Vec<Waiting>>,
+    pub queues: BTreeMap<StackQueue, Vec<MessageInQueue>>,
     pub rows: Vec<Value>,
 }
 
 impl Inside {
     /// Looks. All queues are read at one moment.
-    pub(super) async fn observe(system: &System) -> anyhow::Result<Self> {
+    pub(super) async fn observe(system: &SandboxSystem) -> anyhow::Result<Self> {
         let mut found = system.stack.aws().peek_all().await?;
         let ahead_ms = i64::try_from(system.queue_clock.ahead().as_millis())?;
         let mut queues = BTreeMap::new();
-        for queue in Queue::ALL {
+        for queue in StackQueue::ALL {
             let messages = found
                 .remove(queue.url(system))
                 .with_context(|| format!("the emulator has no queue {queue:?}"))?;
             let messages = messages
                 .iter()
-                .map(|message| Waiting::of(message, ahead_ms));
+                .map(|message| MessageInQueue::of(message, ahead_ms));
             queues.insert(queue, messages.collect());
         }
         let rows = system.stack.ledger().await?;
         Ok(Self { queues, rows })
     }
 
-    pub(super) fn queue(&self, queue: Queue) -> &[Waiting] {
+    pub(super) fn queue(&self, queue: StackQueue) -> &[MessageInQueue] {
         self.queues.get(&queue).map_or(&[], Vec::as_slice)
     }
 
@@ -135,11 +137,11 @@ impl Inside {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Phones {
     pub sent: Vec<PhoneSms>,
-    pub reports: Vec<Callback>,
+    pub reports: Vec<CallbackAttempt>,
 }
 
 impl Phones {
-    pub(super) fn observe(africastalking: &africastalking::StandIn) -> Self {
+    pub(super) fn observe(africastalking: &AfricasTalkingStandIn) -> Self {
         let mut reports = africastalking.callbacks();
         reports.retain(|callback| callback.kind == CallbackKind::Report);
         Self {
@@ -152,20 +154,20 @@ impl Phones {
 /// What has arrived at the two ends. Read after everything else.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ends {
-    pub landed: Vec<Sms>,
+    pub landed: Vec<SmsToPhone>,
     pub paused_reports: usize,
-    pub africastalking_faults: Vec<Active<africastalking::Fault>>,
-    pub stored: Vec<Stored>,
-    pub outgoing: Vec<Outgoing>,
+    pub africastalking_faults: Vec<Active<AfricasTalkingFault>>,
+    pub stored: Vec<StoredMessage>,
+    pub outgoing: Vec<OutgoingMessage>,
     /// The ids of incoming messages in POSTs that Medic works on.
     pub at_medic: HashSet<String>,
     pub paused_posts: usize,
-    pub medic_faults: Vec<Active<medic::Fault>>,
+    pub medic_faults: Vec<Active<MedicFault>>,
     pub replies: bool,
 }
 
 impl Ends {
-    pub(super) fn observe(system: &System) -> Self {
+    pub(super) fn observe(system: &SandboxSystem) -> Self {
         let (africastalking, medic) = (&system.africastalking, &system.medic);
         let at_medic = medic
             .posts()

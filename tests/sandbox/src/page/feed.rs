@@ -83,9 +83,9 @@ impl Board {
 }
 
 /// One page that is open. It is counted for as long as this is.
-struct OpenPage(Arc<Feed>);
+struct PageConnection(Arc<Feed>);
 
-impl Drop for OpenPage {
+impl Drop for PageConnection {
     fn drop(&mut self) {
         self.0.pages.send_modify(|pages| *pages -= 1);
     }
@@ -117,7 +117,7 @@ impl Feed {
     ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
         self.pages.send_modify(|pages| *pages += 1);
         let changes = self.board.changes();
-        let page = OpenPage(self);
+        let page = PageConnection(self);
         futures_util::stream::unfold(
             (page, changes, 0),
             |(page, mut changes, version)| async move {

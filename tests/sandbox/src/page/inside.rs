@@ -7,17 +7,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use super::Shared;
+use super::PageState;
 use crate::stack::FUNCTIONS;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<PageState> {
     Router::new()
         .route("/queues", get(queues))
         .route("/ledger", get(ledger))
         .route("/logs/{function}", get(logs))
 }
 
-async fn queues(State(shared): State<Shared>) -> Response {
+async fn queues(State(shared): State<PageState>) -> Response {
     let stack = &shared.system.stack;
     let outputs = stack.outputs();
     let queues = [
@@ -47,14 +47,14 @@ async fn queues(State(shared): State<Shared>) -> Response {
     pretty(&depths.into())
 }
 
-async fn ledger(State(shared): State<Shared>) -> Response {
+async fn ledger(State(shared): State<PageState>) -> Response {
     match shared.system.stack.ledger().await {
         Ok(rows) => pretty(&rows.into()),
         Err(error) => failed(&error),
     }
 }
 
-async fn logs(State(shared): State<Shared>, Path(function): Path<String>) -> Response {
+async fn logs(State(shared): State<PageState>, Path(function): Path<String>) -> Response {
     if !FUNCTIONS.contains(&function.as_str()) {
         let reason = json!({ "error": "there is no such function", "functions": FUNCTIONS });
         return (StatusCode::NOT_FOUND, Json(reason)).into_response();

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::facts::{Facts, Waiting};
-use crate::africastalking::{PhoneSms, Sms};
-use crate::medic::{MessageState, Outgoing, Stored};
+use super::facts::{Facts, MessageInQueue};
+use crate::africastalking::{PhoneSms, SmsToPhone};
+use crate::medic::{MessageState, OutgoingMessage, StoredMessage};
 
 pub(super) const PHONE: &str = "+254700000001";
 
@@ -24,8 +24,8 @@ pub(super) fn phone_sms(id: &str, status: Option<u16>) -> PhoneSms {
     }
 }
 
-pub(super) fn stored(id: &str) -> Stored {
-    Stored {
+pub(super) fn stored(id: &str) -> StoredMessage {
+    StoredMessage {
         id: id.to_owned(),
         from: PHONE.to_owned(),
         content: "hello".to_owned(),
@@ -34,16 +34,16 @@ pub(super) fn stored(id: &str) -> Stored {
     }
 }
 
-pub(super) fn outgoing(id: &str, to: &str, content: &str, state: MessageState) -> Outgoing {
-    Outgoing {
+pub(super) fn outgoing(id: &str, to: &str, content: &str, state: MessageState) -> OutgoingMessage {
+    OutgoingMessage {
         state,
         history: Vec::new(),
-        ..Outgoing::new(id, to, content, 0)
+        ..OutgoingMessage::new(id, to, content, 0)
     }
 }
 
-pub(super) fn landed(id: &str, to: &str, text: &str) -> Sms {
-    Sms {
+pub(super) fn landed(id: &str, to: &str, text: &str) -> SmsToPhone {
+    SmsToPhone {
         id: id.to_owned(),
         to: to.to_owned(),
         from: "20880".to_owned(),
@@ -54,8 +54,8 @@ pub(super) fn landed(id: &str, to: &str, text: &str) -> Sms {
     }
 }
 
-pub(super) fn waiting(body: Value) -> Waiting {
-    Waiting {
+pub(super) fn waiting(body: Value) -> MessageInQueue {
+    MessageInQueue {
         body,
         reason: None,
         receives: 1,

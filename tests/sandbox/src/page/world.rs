@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::account::{FromPhones, ToPhones};
-use super::facts::{Facts, Queue, Waiting};
-use crate::medic::{Change, MessageState};
+use super::facts::{Facts, MessageInQueue, StackQueue};
+use crate::medic::{MessageState, StateChange};
 
 /// Of a trail so many steps are kept; what is dropped are the oldest but the first.
 const LONGEST_TRAIL: usize = 40;
@@ -39,12 +39,12 @@ pub(super) enum Place {
 
 /// Where something was, from when on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Step {
+pub(super) struct TrailStep {
     pub place: Place,
     pub at_ms: i64,
 }
 
-impl Step {
+impl TrailStep {
     fn new(place: Place, at_ms: i64) -> Self {
         Self { place, at_ms }
     }
@@ -52,14 +52,14 @@ impl Step {
 
 /// How a message in a queue waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct Wait {
+struct QueueWait {
     receives: u64,
     next_try_ms: Option<i64>,
     reason: Option<String>,
 }
 
-impl Wait {
-    fn of(message: Option<&Waiting>) -> Self {
+impl QueueWait {
+    fn of(message: Option<&MessageInQueue>) -> Self {
         Self {
             receives: message.map_or(0, |message| message.receives),
             next_try_ms: message.map(|message| message.next_try_ms),
@@ -80,8 +80,8 @@ struct IncomingView<'a> {
     is_over: bool,
     stored: usize,
     place: Place,
-    wait: Wait,
-    trail: Vec<Step>,
+    wait: QueueWait,
+    trail: Vec<TrailStep>,
 }
 
 /// An SMS that Medic wants sent.
@@ -92,13 +92,13 @@ struct OutgoingView<'a> {
     text: &'a str,
     at_ms: i64,
     state: MessageState,
-    history: &'a [Change],
+    history: &'a [StateChange],
     status: Option<&'a str>,
     reported: Option<&'a str>,
     at_ids: Vec<&'a str>,
     place: Place,
-    wait: Wait,
-    trail: Vec<Step>,
+    wait: QueueWait,
+    trail: Vec<TrailStep>,
 }
 
 /// An SMS that Africa's Talking has accepted.
@@ -120,7 +120,7 @@ struct ReportView<'a> {
     status: &'a str,
     message: Option<&'a str>,
     place: Place,
-    trail: Vec<Step>,
+    trail: Vec<TrailStep>,
 }
 
 /// A queue.
@@ -139,15 +139,18 @@ struct QueueView {
 }
 
 impl QueueView {
-    fn of(queue: Queue, messages: &[Waiting]) -> Self {
+    fn of(queue: StackQueue, messages: &[MessageInQueue]) -> Self {
         let is_dead_lettered = matches!(
             queue,
-            Queue::ExchangeDeadLetter | Queue::OutboxDeadLetter | Queue::ReportsDeadLetter
+            StackQueue::ExchangeDeadLetter
+                | StackQueue::OutboxDeadLetter
+                | StackQueue::ReportsDeadLetter
         );
-        let is_message = |message: &&Waiting| {
+        let is_message = |message: &&MessageInQueue| {
             is_dead_lettered || !(message.is("poll") || message.is("continue"))
         };
-        let (sms, others): (Vec<&Waiting>, Vec<&Waiting>) = messages.iter().partition(is_message);
+        let (sms, others): (Vec<&MessageInQueue>, Vec<&MessageInQueue>) =
+            messages.iter().partition(is_message);
         let tried = || sms.iter().filter(|message| message.receives > 0);
         Self {
             messages: sms.len(),
@@ -161,11 +164,11 @@ impl QueueView {
 
 /// Remembers where everything was.
 #[derive(Debug, Default)]
-pub(super) struct World {
-    trails: HashMap<String, Vec<Step>>,
+pub(super) struct Trails {
+    trails: HashMap<String, Vec<TrailStep>>,
 }
 
-impl World {
+impl Trails {
     /// Everything that a page shows, each thing under a key of its own.
     pub(super) fn see(&mut self, facts: &Facts, now_ms: i64) -> Vec<(String, Value)> {
         let account = FromPhones::of(facts);
@@ -189,7 +192,7 @@ impl World {
     }
 
     /// Notes where something is now; at `first` it was before it was ever seen.
-    fn trail(&mut self, key: &str, first: Step, now: Step) -> Vec<Step> {
+    fn trail(&mut self, key: &str, first: TrailStep, now: TrailStep) -> Vec<TrailStep> {
         let trail = self
             .trails
             .entry(key.to_owned())
@@ -214,8 +217,8 @@ impl World {
         for message in &facts.ends.stored {
             stored.entry(&message.id).or_insert((0, message.at_ms)).0 += 1;
         }
-        let waiting = by_id(facts.inside.queue(Queue::Exchange));
-        let dead_letters = by_id(facts.inside.queue(Queue::ExchangeDeadLetter));
+        let waiting = by_id(facts.inside.queue(StackQueue::Exchange));
+        let dead_letters = by_id(facts.inside.queue(StackQueue::ExchangeDeadLetter));
         for sms in &facts.phones.sent {
             let id = sms.id.as_str();
             let (times, stored_ms) = stored.get(id).copied().unwrap_or_default();
@@ -234,9 +237,9 @@ impl World {
                 Place::AfricasTalking
             };
             let key = format!("incoming/{id}");
-            let first = Step::new(Place::Phone, sms.at_ms);
+            let first = TrailStep::new(Place::Phone, sms.at_ms);
             let at_ms = if times > 0 { stored_ms } else { now_ms };
-            let trail = self.trail(&key, first, Step::new(place, at_ms));
+            let trail = self.trail(&key, first, TrailStep::new(place, at_ms));
             let view = IncomingView {
                 id,
                 phone: &sms.from,
@@ -247,7 +250,7 @@ impl World {
                 is_over: sms.is_over,
                 stored: times,
                 place,
-                wait: Wait::of(dead_letters.or(wait)),
+                wait: QueueWait::of(dead_letters.or(wait)),
                 trail,
             };
             things.push((key, json!(view)));
@@ -256,8 +259,8 @@ impl World {
 
     fn see_outgoing(&mut self, facts: &Facts, now_ms: i64, things: &mut Vec<(String, Value)>) {
         let rows = facts.inside.message_rows();
-        let waiting = by_id(facts.inside.queue(Queue::Outbox));
-        let dead_letters = by_id(facts.inside.queue(Queue::OutboxDeadLetter));
+        let waiting = by_id(facts.inside.queue(StackQueue::Outbox));
+        let dead_letters = by_id(facts.inside.queue(StackQueue::OutboxDeadLetter));
         let on_phone: HashSet<&str> = facts
             .ends
             .landed
@@ -267,7 +270,7 @@ impl World {
             .collect();
         for message in &facts.ends.outgoing {
             let id = message.id.as_str();
-            let row = MessageRow(rows.get(id).copied());
+            let row = LedgerRow(rows.get(id).copied());
             let (wait, dead_letters) = (waiting.get(id).copied(), dead_letters.get(id).copied());
             let at_ids = row.at_ids();
             let place = if at_ids.iter().any(|id| on_phone.contains(id)) {
@@ -289,9 +292,9 @@ impl World {
             };
             let key = format!("outgoing/{id}");
             let at_ms = message.history.first().map_or(now_ms, |first| first.at_ms);
-            let first = Step::new(Place::Medic, at_ms);
-            let trail = self.trail(&key, first, Step::new(place, now_ms));
-            let mut wait = Wait::of(dead_letters.or(wait));
+            let first = TrailStep::new(Place::Medic, at_ms);
+            let trail = self.trail(&key, first, TrailStep::new(place, now_ms));
+            let mut wait = QueueWait::of(dead_letters.or(wait));
             wait.reason = wait.reason.or_else(|| row.reason().map(str::to_owned));
             let view = OutgoingView {
                 id,
@@ -327,8 +330,8 @@ impl World {
     fn see_reports(&mut self, facts: &Facts, now_ms: i64, things: &mut Vec<(String, Value)>) {
         let rows = facts.inside.message_rows();
         let message_of = messages_by_at_id(&rows);
-        let mut waiting = counted(facts.inside.queue(Queue::Reports));
-        let mut dead_letters = counted(facts.inside.queue(Queue::ReportsDeadLetter));
+        let mut waiting = counted(facts.inside.queue(StackQueue::Reports));
+        let mut dead_letters = counted(facts.inside.queue(StackQueue::ReportsDeadLetter));
         let accepted = facts.phones.reports.iter().enumerate();
         // The same report can be in the queue several times: the last ones of it are.
         for (number, report) in accepted.rev().filter(|(_, report)| report.is_accepted()) {
@@ -342,8 +345,8 @@ impl World {
                 Place::Ledger
             };
             let key = format!("report/{number}");
-            let first = Step::new(Place::AfricasTalking, report.at_ms);
-            let trail = self.trail(&key, first, Step::new(place, now_ms));
+            let first = TrailStep::new(Place::AfricasTalking, report.at_ms);
+            let trail = self.trail(&key, first, TrailStep::new(place, now_ms));
             let view = ReportView {
                 id: &report.id,
                 status,
@@ -357,7 +360,7 @@ impl World {
 }
 
 fn see_inside(facts: &Facts, things: &mut Vec<(String, Value)>) {
-    for queue in Queue::ALL {
+    for queue in StackQueue::ALL {
         let name = json!(queue);
         let view = QueueView::of(queue, facts.inside.queue(queue));
         let name = name.as_str().unwrap_or_default();
@@ -371,9 +374,9 @@ fn see_inside(facts: &Facts, things: &mut Vec<(String, Value)>) {
 }
 
 /// The ledger's row about a message of Medic, if there is one yet.
-struct MessageRow<'a>(Option<&'a Value>);
+struct LedgerRow<'a>(Option<&'a Value>);
 
-impl<'a> MessageRow<'a> {
+impl<'a> LedgerRow<'a> {
     fn at(&self, pointer: &str) -> Option<&'a str> {
         self.0?.pointer(pointer)?.as_str()
     }
@@ -415,7 +418,7 @@ fn messages_by_at_id<'a>(rows: &HashMap<&'a str, &'a Value>) -> HashMap<&'a str,
     pairs.collect()
 }
 
-fn by_id(messages: &[Waiting]) -> HashMap<&str, &Waiting> {
+fn by_id(messages: &[MessageInQueue]) -> HashMap<&str, &MessageInQueue> {
     let pairs = messages
         .iter()
         .filter_map(|message| Some((message.text("id")?, message)));
@@ -423,7 +426,7 @@ fn by_id(messages: &[Waiting]) -> HashMap<&str, &Waiting> {
 }
 
 /// How often each report is in a queue.
-fn counted(messages: &[Waiting]) -> HashMap<(&str, &str), usize> {
+fn counted(messages: &[MessageInQueue]) -> HashMap<(&str, &str), usize> {
     let mut counts = HashMap::new();
     for message in messages {
         if let (Some(id), Some(status)) = (message.text("id"), message.text("status")) {

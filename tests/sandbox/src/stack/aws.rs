@@ -60,14 +60,14 @@ pub struct LogLine {
 
 /// How many messages a queue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueDepth {
+pub struct MessageCounts {
     /// That could be received now.
     pub visible: u64,
     /// That somebody has received and not yet deleted, or that wait for their visibility time-out.
     pub in_flight: u64,
 }
 
-impl QueueDepth {
+impl MessageCounts {
     /// All of them.
     #[must_use]
     pub fn total(self) -> u64 {
@@ -77,12 +77,12 @@ impl QueueDepth {
 
 /// A client of one emulator, as the owner of its account.
 #[derive(Clone, Debug)]
-pub struct Aws {
+pub struct EmulatorClient {
     url: String,
     http: reqwest::Client,
 }
 
-impl Aws {
+impl EmulatorClient {
     /// A client of the emulator at `url`.
     ///
     /// # Errors
@@ -266,7 +266,7 @@ impl Aws {
     ///
     /// # Errors
     /// When SQS refuses.
-    pub async fn depth(&self, queue: &str) -> anyhow::Result<QueueDepth> {
+    pub async fn depth(&self, queue: &str) -> anyhow::Result<MessageCounts> {
         let input = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         let answer = self
             .call("sqs", "AmazonSQS.GetQueueAttributes", &input)
@@ -277,7 +277,7 @@ impl Aws {
                 .and_then(|text| text.parse::<u64>().ok())
                 .with_context(|| format!("no {name} of the queue {queue}"))
         };
-        Ok(QueueDepth {
+        Ok(MessageCounts {
             visible: number("ApproximateNumberOfMessages")?,
             in_flight: number("ApproximateNumberOfMessagesNotVisible")?,
         })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::aws::{Aws, REGION};
+use super::aws::{EmulatorClient, REGION};
 use super::queue_clock::QueueClock;
 use super::work_folder;
 use crate::tools::Tool;
@@ -33,7 +33,7 @@ pub struct Emulator {
     process: Child,
     /// The emulator lives for as long as this is open.
     lifeline: Option<ChildStdin>,
-    aws: Aws,
+    aws: EmulatorClient,
     /// For its temporary files; gone when it ends.
     folder: PathBuf,
     queue_clock: Arc<QueueClock>,
@@ -100,7 +100,7 @@ impl Emulator {
         let mut emulator = Self {
             process,
             lifeline,
-            aws: Aws::new(url)?,
+            aws: EmulatorClient::new(url)?,
             folder,
             queue_clock,
             log_file,
@@ -149,7 +149,7 @@ impl Emulator {
 
     /// For calls to it.
     #[must_use]
-    pub fn aws(&self) -> &Aws {
+    pub fn aws(&self) -> &EmulatorClient {
         &self.aws
     }
 

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bridge::handlers::webhook::Request;
-use models::africastalking::{IncomingSms, Report, encode};
+use models::africastalking::{ReportToPost, SmsFromPhone, encode};
 use serde_json::json;
 
-use super::{Incoming, Reported};
+use super::{PhoneMessage, Reported};
 use crate::lambda::{self, Function};
 use crate::medic::REPLY;
 use crate::plan::SECRET_TEXT;
@@ -16,13 +16,13 @@ use crate::world::World;
 
 /// A phone sends an SMS.
 pub fn phone_sends(world: &Rc<World>, id: &str, from: &str, text: &str) {
-    let incoming = Incoming {
+    let incoming = PhoneMessage {
         id: id.to_owned(),
         from: from.to_owned(),
         text: text.to_owned(),
         answers: Vec::new(),
     };
-    let sms = IncomingSms {
+    let sms = SmsFromPhone {
         id: id.to_owned(),
         from: from.to_owned(),
         text: text.to_owned(),
@@ -62,7 +62,7 @@ pub fn robot_answers(world: &Rc<World>, number: &str) {
 pub fn report(world: &Rc<World>, at_id: &str, number: &str, word: &str) {
     let failure = matches!(word, "Failed" | "Rejected");
     // The words of networks may hold anything.
-    let sent = Report {
+    let sent = ReportToPost {
         id: at_id.to_owned(),
         number: number.to_owned(),
         status: word.to_owned(),

@@ -6,8 +6,11 @@ mod callbacks;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use bridge::domain::time::millis;
 use bridge::ports::{Response, Sms};
-use models::africastalking::{AfricasTalking, Application, Conduct, Instead, Ruling, Submission};
+use models::africastalking::{
+    AfricasTalkingModel, Application, Conduct, Instead, Ruling, Submission,
+};
 
 use crate::executor::{Slot, TaskId};
 use crate::medic;
@@ -18,7 +21,7 @@ pub use callbacks::{phone_sends, report, request};
 
 /// What Africa's Talking does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SendDecision {
     /// It takes it, with this `statusCode`.
     Accepted(u16),
     /// It takes it, and gives no id.
@@ -41,7 +44,7 @@ pub enum Verdict {
     NotConnected,
 }
 
-impl Verdict {
+impl SendDecision {
     /// Whether the SMS goes out.
     pub fn is_taken(self) -> bool {
         match self {
@@ -78,7 +81,7 @@ pub struct SendCall {
     /// Whose call it was.
     pub task: TaskId,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: SendDecision,
     /// The id, if it was taken.
     pub at_id: Option<String>,
     /// To whom, as whom, what.
@@ -87,7 +90,7 @@ pub struct SendCall {
 
 /// An SMS that a phone sent.
 #[derive(Clone, Debug)]
-pub struct Incoming {
+pub struct PhoneMessage {
     /// Africa's Talking's id.
     pub id: String,
     /// From whom.
@@ -113,21 +116,21 @@ pub enum Account {
     /// Nothing.
     Good,
     /// Every send is answered like this.
-    Failing(Verdict),
+    Failing(SendDecision),
 }
 
 /// Africa's Talking, and the way to it.
-pub struct AfricasTalkingModel {
+pub struct AfricasTalkingInWorld {
     /// What it does.
-    pub model: AfricasTalking,
+    pub model: AfricasTalkingModel,
     /// Every request to send, in order.
     pub calls: Vec<SendCall>,
     /// What becomes of the next requests; by chance after that.
-    pub script: VecDeque<Verdict>,
+    pub script: VecDeque<SendDecision>,
     /// The account.
     pub account: Account,
     /// What becomes of requests with these sender IDs. Nothing else is wrong with the account.
-    pub unknown_sender_ids: BTreeMap<Option<String>, Verdict>,
+    pub unknown_sender_ids: BTreeMap<Option<String>, SendDecision>,
     /// Whether SMS are reported on by themselves.
     pub reporting: bool,
     /// Numbers that answer whatever they get with what makes Medic reply, and how often they still
@@ -136,7 +139,7 @@ pub struct AfricasTalkingModel {
     /// The key in the callback URLs.
     pub key: String,
     /// What phones sent.
-    pub incoming: BTreeMap<String, Incoming>,
+    pub incoming: BTreeMap<String, PhoneMessage>,
     /// What was reported, by id.
     pub reports: BTreeMap<String, Vec<Reported>>,
     /// Callbacks that are still to come.
@@ -145,7 +148,7 @@ pub struct AfricasTalkingModel {
     pub last_callback_ms: i64,
 }
 
-impl Default for AfricasTalkingModel {
+impl Default for AfricasTalkingInWorld {
     fn default() -> Self {
         let application = Application {
             sender_ids: vec!["MYORG".to_owned()],
@@ -159,7 +162,7 @@ impl Default for AfricasTalkingModel {
             format!("ATXid_{ids:05}")
         };
         Self {
-            model: AfricasTalking::new(application, new_id),
+            model: AfricasTalkingModel::new(application, new_id),
             calls: Vec::new(),
             script: VecDeque::new(),
             account: Account::Good,
@@ -175,7 +178,7 @@ impl Default for AfricasTalkingModel {
     }
 }
 
-impl AfricasTalkingModel {
+impl AfricasTalkingInWorld {
     /// The requests to send this message.
     pub fn calls_for(&self, message: &str) -> Vec<&SendCall> {
         self.calls
@@ -197,7 +200,7 @@ impl AfricasTalkingModel {
 pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc<Slot<Response>> {
     let verdict = match is_key(world, api_key) {
         true => verdict(world, sms.from),
-        false => Verdict::Http(401, false),
+        false => SendDecision::Http(401, false),
     };
     let mut at = world.africas_talking.borrow_mut();
     let (response, at_id) = response(&mut at.model, verdict, sms, world.now_ms());
@@ -206,8 +209,8 @@ pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc
     world.count(|| format!("Africa's Talking: {verdict:?}"));
     let slot = Slot::new();
     let after_ms = match verdict {
-        Verdict::AcceptedSlowly(milliseconds) => milliseconds,
-        Verdict::NoAnswer(_) => i64::MAX / 4,
+        SendDecision::AcceptedSlowly(milliseconds) => milliseconds,
+        SendDecision::NoAnswer(_) => i64::MAX / 4,
         _ => world.random.between(20, 3_000),
     };
     at.calls.push(SendCall {
@@ -224,7 +227,7 @@ pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc
     });
     let reporting = at.reporting;
     drop(at);
-    let timeout_ms = world.settings.call_timeout_ms;
+    let timeout_ms = millis(world.settings.call_timeout);
     let filled = Rc::clone(&slot);
     if after_ms < timeout_ms {
         world.after(after_ms, move |_| filled.fill(response));
@@ -237,7 +240,7 @@ pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc
     if let Some(at_id) = at_id
         && reporting
         // What has no id is never heard of again.
-        && verdict != Verdict::AcceptedWithoutId
+        && verdict != SendDecision::AcceptedWithoutId
     {
         callbacks::report_by_chance(world, &at_id, sms.to.as_str());
     }
@@ -250,7 +253,7 @@ fn is_key(world: &World, api_key: &str) -> bool {
     api_key == at.model.application.api_key
 }
 
-fn verdict(world: &World, sender_id: Option<&str>) -> Verdict {
+fn verdict(world: &World, sender_id: Option<&str>) -> SendDecision {
     let mut at = world.africas_talking.borrow_mut();
     if let Some(verdict) = at.script.pop_front() {
         return verdict;
@@ -266,36 +269,36 @@ fn verdict(world: &World, sender_id: Option<&str>) -> Verdict {
     let taken = random.chance(500_000);
     if random.chance(rates.at_unknown) {
         *random.pick(&[
-            Verdict::NoAnswer(taken),
-            Verdict::Http(503, taken),
-            Verdict::Http(500, taken),
-            Verdict::Code500(taken),
-            Verdict::Unreadable(taken),
-            Verdict::NoRecipient("Sent to 0/1"),
-            Verdict::AcceptedSlowly(45_000),
+            SendDecision::NoAnswer(taken),
+            SendDecision::Http(503, taken),
+            SendDecision::Http(500, taken),
+            SendDecision::Code500(taken),
+            SendDecision::Unreadable(taken),
+            SendDecision::NoRecipient("Sent to 0/1"),
+            SendDecision::AcceptedSlowly(45_000),
         ])
     } else if random.chance(rates.at_not_sent) {
         *random.pick(&[
-            Verdict::NotConnected,
-            Verdict::Http(429, false),
-            Verdict::Http(400, false),
-            Verdict::Rejected(409),
-            Verdict::Rejected(501),
-            Verdict::Rejected(502),
+            SendDecision::NotConnected,
+            SendDecision::Http(429, false),
+            SendDecision::Http(400, false),
+            SendDecision::Rejected(409),
+            SendDecision::Rejected(501),
+            SendDecision::Rejected(502),
         ])
     } else if random.chance(rates.at_refuses) {
-        Verdict::Rejected(*random.pick(&[401, 403, 404, 406, 407]))
+        SendDecision::Rejected(*random.pick(&[401, 403, 404, 406, 407]))
     } else if random.chance(rates.at_refuses / 4) {
-        Verdict::AcceptedWithoutId
+        SendDecision::AcceptedWithoutId
     } else {
-        Verdict::Accepted(*random.pick(&[100, 101, 101, 102]))
+        SendDecision::Accepted(*random.pick(&[100, 101, 101, 102]))
     }
 }
 
 /// What the client gets, and the id of the SMS if it was taken.
 fn response(
-    model: &mut AfricasTalking,
-    verdict: Verdict,
+    model: &mut AfricasTalkingModel,
+    verdict: SendDecision,
     sms: &Sms<'_>,
     now_ms: i64,
 ) -> (Response, Option<String>) {
@@ -317,7 +320,7 @@ fn response(
 
 /// How Africa's Talking comes to this verdict, if it is reached. The words of its errors may hold
 /// anything, numbers too.
-fn conduct(verdict: Verdict, number: &str) -> Option<Conduct> {
+fn conduct(verdict: SendDecision, number: &str) -> Option<Conduct> {
     let ruled = |ruling: Ruling| Conduct {
         ruling: Some((ruling, None)),
         ..Conduct::default()
@@ -328,27 +331,29 @@ fn conduct(verdict: Verdict, number: &str) -> Option<Conduct> {
         ruling: None,
     };
     Some(match verdict {
-        Verdict::NotConnected => return None,
-        Verdict::Accepted(code) => ruled(Ruling::accepted(code)),
-        Verdict::AcceptedSlowly(_) => ruled(Ruling::accepted(101)),
-        Verdict::AcceptedWithoutId => ruled(Ruling {
+        SendDecision::NotConnected => return None,
+        SendDecision::Accepted(code) => ruled(Ruling::accepted(code)),
+        SendDecision::AcceptedSlowly(_) => ruled(Ruling::accepted(101)),
+        SendDecision::AcceptedWithoutId => ruled(Ruling {
             names_id: false,
             ..Ruling::accepted(101)
         }),
-        Verdict::Rejected(code) => ruled(Ruling::refused(code)),
-        Verdict::Code500(taken) => ruled(Ruling {
+        SendDecision::Rejected(code) => ruled(Ruling::refused(code)),
+        SendDecision::Code500(taken) => ruled(Ruling {
             accepted: taken,
             ..Ruling::refused(500)
         }),
-        Verdict::NoRecipient(message) => instead(Instead::NoRecipients(message.to_owned()), false),
-        Verdict::Http(status, taken) => {
+        SendDecision::NoRecipient(message) => {
+            instead(Instead::NoRecipients(message.to_owned()), false)
+        }
+        SendDecision::Http(status, taken) => {
             let text = format!("something is wrong with {number}");
             instead(Instead::Text(status, text), taken)
         }
-        Verdict::Unreadable(taken) => {
+        SendDecision::Unreadable(taken) => {
             instead(Instead::Page(format!("<html>{number}</html>")), taken)
         }
-        Verdict::NoAnswer(taken) => instead(Instead::Silence, taken),
+        SendDecision::NoAnswer(taken) => instead(Instead::Silence, taken),
     })
 }
 

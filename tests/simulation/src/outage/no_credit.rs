@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bridge::domain::message::Sending;
 
-use crate::africas_talking::{Account, Verdict, text_for};
+use crate::africas_talking::{Account, SendDecision, text_for};
 use crate::lambda::{self, Function};
-use crate::meter::Usage;
+use crate::meter::FunctionUsage;
 use crate::plan::SECRET_NUMBERS;
 use crate::world::{BEGIN_MS, MINUTE_MS, QueueName, Settings, World};
 
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// The longest age that can be configured.
-const LONGEST_AGE_MS: i64 = 10 * 24 * HOUR_MS;
+const LONGEST_AGE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 
 /// Medic hands its messages over in this time; then the waiting is metered.
 const HANDED_OVER_MS: i64 = HOUR_MS;
@@ -43,11 +44,11 @@ pub struct NoCreditReport {
     /// How many requests to send there were while there was no credit.
     pub requests: usize,
     /// What `outbound-sender` used while they waited, after Medic had handed them over.
-    pub waiting_cost: Usage,
+    pub waiting_cost: FunctionUsage,
     /// How long that was, in milliseconds.
     pub waiting_ms: i64,
     /// What `outbound-sender` used from the top-up to the last message.
-    pub sending_cost: Usage,
+    pub sending_cost: FunctionUsage,
     /// From the top-up to the first message, in milliseconds.
     pub first_ms: Option<i64>,
     /// From the top-up to the last message, in milliseconds.
@@ -75,12 +76,12 @@ fn id(number: u32) -> String {
 /// Lets it happen.
 pub fn run_no_credit(tried: NoCredit) -> NoCreditReport {
     let mut settings = Settings::default();
-    settings.rules.max_age_ms = LONGEST_AGE_MS;
+    settings.rules.max_age = LONGEST_AGE;
     let world = World::new(1, settings);
     {
         let mut at = world.africas_talking.borrow_mut();
         at.reporting = false;
-        at.account = Account::Failing(Verdict::Rejected(405));
+        at.account = Account::Failing(SendDecision::Rejected(405));
         at.model.application.balance_ten_thousandths = 0;
         let mut medic = world.medic.borrow_mut();
         for number in 0..tried.messages {
@@ -120,7 +121,7 @@ pub fn run_no_credit(tried: NoCredit) -> NoCreditReport {
     report
 }
 
-fn usage(world: &World) -> Usage {
+fn usage(world: &World) -> FunctionUsage {
     world.meter.borrow().of(Function::OutboundSender)
 }
 
@@ -141,9 +142,9 @@ fn ends(world: &Rc<World>, tried: NoCredit, topped_up_ms: i64) -> NoCreditReport
         tried,
         waiting: 0,
         requests: 0,
-        waiting_cost: Usage::default(),
+        waiting_cost: FunctionUsage::default(),
         waiting_ms: 0,
-        sending_cost: Usage::default(),
+        sending_cost: FunctionUsage::default(),
         first_ms: accepted_ms.iter().min().copied(),
         last_ms: accepted_ms.iter().max().copied(),
         sent_once: taken.values().filter(|times| **times == 1).count(),

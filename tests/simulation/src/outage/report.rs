@@ -3,27 +3,27 @@
 use std::fmt;
 
 use super::Outage;
-use crate::meter::Usage;
+use crate::meter::FunctionUsage;
 use crate::promises::Breach;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct OutageReport {
     /// What was tried.
     pub outage: Outage,
     /// What waited when Medic was back.
-    pub waiting: Waiting,
+    pub waiting: Backlog,
     /// How it went from there.
-    pub drain: Drain,
+    pub drain: OutageDrain,
     /// What became of every SMS.
-    pub ends: Ends,
+    pub ends: FinalCounts,
     /// What AWS would have counted.
-    pub costs: Costs,
+    pub costs: OutageCosts,
 }
 
 /// What was in the queue when Medic was back.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct Backlog {
     /// SMS.
     pub sms: usize,
     /// Polls.
@@ -34,7 +34,7 @@ pub struct Waiting {
 
 /// From Medic's return until no SMS that waited was older than a minute.
 #[derive(Debug)]
-pub struct Drain {
+pub struct OutageDrain {
     /// Until the first POST, in milliseconds.
     pub first_post_ms: Option<i64>,
     /// Altogether, in milliseconds.
@@ -51,7 +51,7 @@ pub struct Drain {
 
 /// What became of every SMS in the end.
 #[derive(Debug)]
-pub struct Ends {
+pub struct FinalCounts {
     /// Answered with a 200.
     pub accepted: usize,
     /// Of these, in Medic once.
@@ -72,16 +72,16 @@ pub struct Ends {
 
 /// Who used what.
 #[derive(Debug)]
-pub struct Costs {
+pub struct OutageCosts {
     /// `incoming-messages` during the outage, which is what it uses on any day.
-    pub taking_in: Usage,
+    pub taking_in: FunctionUsage,
     /// `medic-exchange` during the outage: what the waiting cost.
-    pub trying: Usage,
+    pub trying: FunctionUsage,
     /// `medic-exchange` during the drain.
-    pub draining: Usage,
+    pub draining: FunctionUsage,
 }
 
-impl Report {
+impl OutageReport {
     /// Whether every SMS is in Medic once and in order, and nothing is left.
     pub fn keeps_the_promises(&self) -> bool {
         let ends = &self.ends;
@@ -102,7 +102,7 @@ fn wait(milliseconds: Option<i64>) -> String {
     milliseconds.map_or_else(|| "for ever".to_owned(), seconds)
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for OutageReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outage {
             days,
@@ -159,7 +159,7 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, usage: &Usage) -> fmt::Result {
+pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, usage: &FunctionUsage) -> fmt::Result {
     writeln!(
         f,
         "{name}: {} invocations, {} s of them, {} SQS requests, {} read units, {} write units, {} MB of log: {:.3} USD on x86_64, {:.3} on arm64",

@@ -9,7 +9,7 @@ use std::{fs, io};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Figure, Figures, Wait};
+use super::{RecoveryFigure, RecoveryFigures, RecoveryTime};
 
 /// Where the figures are in the README.
 const BEGIN: &str = "<!-- recovery: written by `cargo simulate recovery --write` -->";
@@ -25,7 +25,7 @@ const HEADS: [&str; 5] = [
 ];
 
 /// A table with aligned columns.
-pub fn table(all: &[Figures]) -> String {
+pub fn table(all: &[RecoveryFigures]) -> String {
     let mut rows = vec![HEADS.map(str::to_owned)];
     rows.extend(all.iter().map(cells));
     let width = |column: usize| {
@@ -47,7 +47,7 @@ pub fn table(all: &[Figures]) -> String {
 }
 
 /// The same as a table of Markdown.
-pub fn markdown(all: &[Figures]) -> String {
+pub fn markdown(all: &[RecoveryFigures]) -> String {
     let mut text = format!("| {} |\n", HEADS.join(" | "));
     text.push_str(&"|---".repeat(HEADS.len()));
     text.push_str("|\n");
@@ -58,7 +58,7 @@ pub fn markdown(all: &[Figures]) -> String {
 }
 
 /// The same as JSON, in seconds.
-pub fn to_json(all: &[Figures]) -> Value {
+pub fn to_json(all: &[RecoveryFigures]) -> Value {
     let rows = all.iter().map(|figures| {
         json!({
             "name": figures.row.name,
@@ -74,10 +74,10 @@ pub fn to_json(all: &[Figures]) -> Value {
     rows.collect()
 }
 
-fn figure_json(figure: Option<Figure>) -> Value {
+fn figure_json(figure: Option<RecoveryFigure>) -> Value {
     let seconds = |wait| match wait {
-        Wait::Took(span) => json!(span.as_secs_f64()),
-        Wait::Never => Value::Null,
+        RecoveryTime::Took(span) => json!(span.as_secs_f64()),
+        RecoveryTime::Never => Value::Null,
     };
     figure.map_or(Value::Null, |figure| {
         json!({
@@ -93,7 +93,7 @@ fn figure_json(figure: Option<Figure>) -> Value {
 ///
 /// # Errors
 /// When the README cannot be read or written, or has no place for them, or git does not answer.
-pub fn write(all: &[Figures]) -> io::Result<()> {
+pub fn write(all: &[RecoveryFigures]) -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = folder.join("README.md");
     let git = |arguments: &[&str]| {
@@ -111,7 +111,7 @@ pub fn write(all: &[Figures]) -> io::Result<()> {
     };
     let seeds = all.first().map_or(0, |figures| figures.seeds);
     let heading = format!(
-        "Measured on {} at commit {commit}{changed}: `cargo simulate recovery --seeds {seeds} --write`.",
+        "MeasuredRecovery on {} at commit {commit}{changed}: `cargo simulate recovery --seeds {seeds} --write`.",
         OffsetDateTime::now_utc().date(),
     );
     let no_place = || io::Error::other("it has no place for them");
@@ -121,7 +121,7 @@ pub fn write(all: &[Figures]) -> io::Result<()> {
 
 /// The README with these figures in it, if it has a place for them. `heading` says when they were
 /// measured, and of what.
-fn with_figures(readme: &str, heading: &str, all: &[Figures]) -> Option<String> {
+fn with_figures(readme: &str, heading: &str, all: &[RecoveryFigures]) -> Option<String> {
     let (before, rest) = readme.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     let table = markdown(all);
@@ -130,7 +130,7 @@ fn with_figures(readme: &str, heading: &str, all: &[Figures]) -> Option<String> 
     ))
 }
 
-fn cells(figures: &Figures) -> [String; 5] {
+fn cells(figures: &RecoveryFigures) -> [String; 5] {
     [
         figures.row.text.to_owned(),
         cell(figures.first),
@@ -141,7 +141,7 @@ fn cells(figures: &Figures) -> [String; 5] {
 }
 
 /// The worst, the median and the limit.
-fn cell(figure: Option<Figure>) -> String {
+fn cell(figure: Option<RecoveryFigure>) -> String {
     let Some(figure) = figure else {
         return String::new();
     };
@@ -160,10 +160,10 @@ fn cell(figure: Option<Figure>) -> String {
     )
 }
 
-fn wait(wait: Wait) -> String {
+fn wait(wait: RecoveryTime) -> String {
     match wait {
-        Wait::Took(span) => words(span),
-        Wait::Never => "never".to_owned(),
+        RecoveryTime::Took(span) => words(span),
+        RecoveryTime::Never => "never".to_owned(),
     }
 }
 
@@ -181,14 +181,14 @@ mod tests {
     use super::super::ROWS;
     use super::*;
 
-    fn figures() -> Figures {
-        let figure = Figure {
-            median: Wait::Took(Duration::from_millis(20_001)),
-            worst: Wait::Never,
+    fn figures() -> RecoveryFigures {
+        let figure = RecoveryFigure {
+            median: RecoveryTime::Took(Duration::from_millis(20_001)),
+            worst: RecoveryTime::Never,
             worst_seed: 7,
             limit: Some(Duration::from_secs(60)),
         };
-        Figures {
+        RecoveryFigures {
             row: &ROWS[0],
             seeds: 9,
             first: Some(figure),
@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn the_readme_has_a_place_for_the_figures() {
         let readme = include_str!("../../README.md");
-        let readme = with_figures(readme, "Measured now.", &[figures()]).unwrap();
-        assert!(readme.contains("Measured now.\n\n| trouble"));
-        let again = with_figures(&readme, "Measured now.", &[figures()]).unwrap();
+        let readme = with_figures(readme, "MeasuredRecovery now.", &[figures()]).unwrap();
+        assert!(readme.contains("MeasuredRecovery now.\n\n| trouble"));
+        let again = with_figures(&readme, "MeasuredRecovery now.", &[figures()]).unwrap();
         assert_eq!(readme, again);
     }
 }

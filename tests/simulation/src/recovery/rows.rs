@@ -51,7 +51,7 @@ pub enum Trouble {
 
 /// How soon, after the end of the trouble, at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct RecoveryLimits {
     /// The first message that had waited.
     pub first: Option<Duration>,
     /// What comes right after the end.
@@ -62,7 +62,7 @@ pub struct Limits {
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct RecoveryRow {
     /// Its name on the command line.
     pub name: &'static str,
     /// Its first cell.
@@ -72,7 +72,7 @@ pub struct Row {
     /// For how long, at least. The seed adds up to two minutes. Nothing, if it is over at once.
     pub lasts: Duration,
     /// How soon messages flow when it is over.
-    pub limits: Limits,
+    pub limits: RecoveryLimits,
     /// Whether `cargo test` fails when a figure is over its limit.
     pub is_asserted: bool,
 }
@@ -94,33 +94,33 @@ const OUTBOX: Duration = Duration::from_secs(120);
 const REPORTS: Duration = Duration::from_secs(60);
 
 /// The first of what waited and what comes afterwards a minute after this has passed.
-const fn a_minute_after(passes: Duration) -> Limits {
+const fn a_minute_after(passes: Duration) -> RecoveryLimits {
     let limit = Some(passes.saturating_add(MINUTE));
-    Limits {
+    RecoveryLimits {
         first: limit,
         new: limit,
         all: None,
     }
 }
 
-const A_MINUTE: Limits = a_minute_after(Duration::ZERO);
+const A_MINUTE: RecoveryLimits = a_minute_after(Duration::ZERO);
 
 /// One SMS finds out that Africa's Talking works again; then all the others follow.
-const FIRST_ONE_THEN_ALL: Limits = Limits {
+const FIRST_ONE_THEN_ALL: RecoveryLimits = RecoveryLimits {
     first: Some(MINUTE),
     new: Some(Duration::from_secs(5 * 60)),
     all: Some(Duration::from_secs(5 * 60)),
 };
 
 /// Nobody says when a sender ID is registered.
-const SENDER_ID: Limits = Limits {
+const SENDER_ID: RecoveryLimits = RecoveryLimits {
     first: Some(Duration::from_secs(15 * 60)),
     new: Some(Duration::from_secs(15 * 60)),
     all: Some(Duration::from_secs(20 * 60)),
 };
 
 /// No message waits longer than this.
-const NONE_WAITS: Limits = Limits {
+const NONE_WAITS: RecoveryLimits = RecoveryLimits {
     first: None,
     new: None,
     all: Some(MINUTE),
@@ -131,9 +131,9 @@ const fn row(
     text: &'static str,
     trouble: Trouble,
     lasts: Duration,
-    limits: Limits,
-) -> Row {
-    Row {
+    limits: RecoveryLimits,
+) -> RecoveryRow {
+    RecoveryRow {
         name,
         text,
         trouble,
@@ -144,15 +144,15 @@ const fn row(
 }
 
 /// A row that `cargo test` asserts.
-const fn asserted(row: Row) -> Row {
-    Row {
+const fn asserted(row: RecoveryRow) -> RecoveryRow {
+    RecoveryRow {
         is_asserted: true,
         ..row
     }
 }
 
 /// All of them.
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[RecoveryRow] = &[
     row(
         "medic-unreachable-minute",
         "Medic unreachable for a minute",
@@ -222,7 +222,7 @@ pub const ROWS: &[Row] = &[
         Trouble::PostInDoubt,
         Duration::ZERO,
         // Medic stores what the POST brought by itself.
-        Limits {
+        RecoveryLimits {
             first: None,
             ..a_minute_after(GRACE)
         },

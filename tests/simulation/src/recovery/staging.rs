@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bridge::domain::sender_ids::SenderIds;
-use bridge::domain::time::Timestamp;
+use bridge::domain::time::{Timestamp, millis};
 
-use super::traffic::{Item, Traffic, between, now};
-use super::{Measured, Row, Trouble};
-use crate::africas_talking::{self, Account, Verdict, text_for};
-use crate::faults::{Call, Disposition};
+use super::traffic::{Traffic, TrafficItem, between, now};
+use super::{MeasuredRecovery, RecoveryRow, Trouble};
+use crate::africas_talking::{self, Account, SendDecision, text_for};
+use crate::faults::{CallDisposition, PortCall};
 use crate::lambda::{self, Function};
 use crate::medic::{Mode, PostDisposition, REPLY};
 use crate::plan::{SECRET_NUMBERS, SECRET_TEXT};
@@ -48,15 +48,15 @@ const WORKERS: [Function; 3] = [
 ];
 
 /// Runs a row with a seed.
-pub(super) fn run(row: &Row, seed: u64) -> Measured {
-    let stage = Stage::new(row, seed);
+pub(super) fn run(row: &RecoveryRow, seed: u64) -> MeasuredRecovery {
+    let stage = RecoveryStage::new(row, seed);
     let measured = stage.run();
     stage.world.dissolve();
     measured
 }
 
-struct Stage<'a> {
-    row: &'a Row,
+struct RecoveryStage<'a> {
+    row: &'a RecoveryRow,
     world: Rc<World>,
 }
 
@@ -68,8 +68,8 @@ fn phone(trouble: Trouble, number: u32) -> String {
     }
 }
 
-impl<'a> Stage<'a> {
-    fn new(row: &'a Row, seed: u64) -> Self {
+impl<'a> RecoveryStage<'a> {
+    fn new(row: &'a RecoveryRow, seed: u64) -> Self {
         let mut settings = Settings::default();
         if matches!(
             row.trouble,
@@ -83,7 +83,7 @@ impl<'a> Stage<'a> {
         Self { row, world }
     }
 
-    fn run(&self) -> Measured {
+    fn run(&self) -> MeasuredRecovery {
         let world = &self.world;
         for id in BEFORE_IDS {
             self.wants(id, &phone(self.row.trouble, 1));
@@ -107,7 +107,7 @@ impl<'a> Stage<'a> {
         if self.row.trouble == Trouble::OtherSenderIdMeanwhile {
             return self.others(&waiting);
         }
-        Measured {
+        MeasuredRecovery {
             first: waiting.first_after(end),
             new: new.last_after(end),
             all: waiting.last_after(end),
@@ -167,7 +167,7 @@ impl<'a> Stage<'a> {
                 world.medic.borrow_mut().hangs_until_ms = until.as_millis();
             }
             Trouble::PostInDoubt => {
-                let works_for = world.settings.post_timeout_ms + 15_000;
+                let works_for = millis(world.settings.post_timeout) + 15_000;
                 let slow = PostDisposition::Slow(works_for);
                 world.medic.borrow_mut().script.push_back(slow);
             }
@@ -175,10 +175,10 @@ impl<'a> Stage<'a> {
                 "another".clone_into(&mut world.medic.borrow_mut().logins.password);
             }
             Trouble::NoPermission => world.medic.borrow_mut().logins.permitted = false,
-            Trouble::AfricasTalkingUnreachable => self.sends_end(Verdict::NotConnected),
-            Trouble::AfricasTalkingSilent => self.sends_end(Verdict::NoAnswer(false)),
+            Trouble::AfricasTalkingUnreachable => self.sends_end(SendDecision::NotConnected),
+            Trouble::AfricasTalkingSilent => self.sends_end(SendDecision::NoAnswer(false)),
             Trouble::NoCredit => {
-                self.sends_end(Verdict::Rejected(405));
+                self.sends_end(SendDecision::Rejected(405));
                 let mut at = world.africas_talking.borrow_mut();
                 at.model.application.balance_ten_thousandths = 0;
             }
@@ -189,7 +189,7 @@ impl<'a> Stage<'a> {
             Trouble::UnregisteredSenderId | Trouble::OtherSenderIdMeanwhile => {
                 let mut at = world.africas_talking.borrow_mut();
                 let unknown = Some(UNREGISTERED.to_owned());
-                let refused = Verdict::NoRecipient("InvalidSenderId");
+                let refused = SendDecision::NoRecipient("InvalidSenderId");
                 at.unknown_sender_ids.insert(unknown, refused);
             }
             Trouble::LedgerAway => world.faults.ledger_out.set(true),
@@ -205,17 +205,17 @@ impl<'a> Stage<'a> {
             Trouble::SqsTakesNothing => world.faults.queues_out.set(true),
             Trouble::Killed(function) => {
                 let call = match function {
-                    Function::MedicExchange => Call::Post,
-                    _ => Call::Write,
+                    Function::MedicExchange => PortCall::Post,
+                    _ => PortCall::Write,
                 };
                 world
                     .faults
-                    .script(function, call, 0, Disposition::DiesBefore, 1);
+                    .script(function, call, 0, CallDisposition::DiesBefore, 1);
             }
         }
     }
 
-    fn sends_end(&self, verdict: Verdict) {
+    fn sends_end(&self, verdict: SendDecision) {
         self.world.africas_talking.borrow_mut().account = Account::Failing(verdict);
     }
 
@@ -233,11 +233,11 @@ impl<'a> Stage<'a> {
                 self.phones_send(waiting);
                 self.medic_wants(WAITING_OUT, waiting);
                 self.delivered(BEFORE_IDS[0]);
-                waiting.add(Item::Reported(BEFORE_IDS[0].to_owned()));
+                waiting.add(TrafficItem::Reported(BEFORE_IDS[0].to_owned()));
             }
             Trouble::PostInDoubt | Trouble::Killed(Function::MedicExchange) => {
                 self.phone_sends("in-waiting", 1, "");
-                waiting.add(Item::Stored("in-waiting".to_owned()));
+                waiting.add(TrafficItem::Stored("in-waiting".to_owned()));
             }
             Trouble::AfricasTalkingUnreachable
             | Trouble::AfricasTalkingSilent
@@ -259,11 +259,11 @@ impl<'a> Stage<'a> {
             Trouble::LedgerAway => {
                 self.medic_wants(WAITING_OUT, waiting);
                 self.delivered(BEFORE_IDS[0]);
-                waiting.add(Item::Recorded(BEFORE_IDS[0].to_owned()));
+                waiting.add(TrafficItem::Recorded(BEFORE_IDS[0].to_owned()));
             }
             Trouble::Killed(_) => {
                 self.delivered(BEFORE_IDS[0]);
-                waiting.add(Item::Recorded(BEFORE_IDS[0].to_owned()));
+                waiting.add(TrafficItem::Recorded(BEFORE_IDS[0].to_owned()));
             }
         }
     }
@@ -278,7 +278,7 @@ impl<'a> Stage<'a> {
         for number in 0..WAITING_IN {
             let id = format!("in-waiting-{number}");
             self.phone_sends(&id, number % (WAITING_IN / 3), "");
-            waiting.add(Item::Stored(id));
+            waiting.add(TrafficItem::Stored(id));
         }
     }
 
@@ -286,7 +286,7 @@ impl<'a> Stage<'a> {
         for number in 0..count {
             let id = format!("out-waiting-{number}");
             self.wants(&id, &phone(self.row.trouble, number));
-            waiting.add(Item::Sent(id));
+            waiting.add(TrafficItem::Sent(id));
         }
     }
 
@@ -295,8 +295,8 @@ impl<'a> Stage<'a> {
         let minutes = self.row.lasts.as_secs() / 60;
         for number in (0..minutes).step_by(2) {
             let id = format!("in-{number}");
-            waiting.add(Item::Sent(format!("reply-to-{id}")));
-            waiting.add(Item::Stored(id.clone()));
+            waiting.add(TrafficItem::Sent(format!("reply-to-{id}")));
+            waiting.add(TrafficItem::Stored(id.clone()));
             let from = phone(self.row.trouble, 2 + u32::try_from(number).unwrap_or(0));
             let at = now(&self.world) + Duration::from_secs(number * 60);
             self.world.at_time(at.as_millis(), move |world| {
@@ -306,16 +306,16 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn others(&self, waiting: &Traffic) -> Measured {
+    fn others(&self, waiting: &Traffic) -> MeasuredRecovery {
         let minutes = self.row.lasts.as_secs() / 60;
         let waits = (0..minutes).step_by(2).map(|number| {
-            let stored = waiting.at(&Item::Stored(format!("in-{number}")));
-            let sent = waiting.at(&Item::Sent(format!("reply-to-in-{number}")));
+            let stored = waiting.at(&TrafficItem::Stored(format!("in-{number}")));
+            let sent = waiting.at(&TrafficItem::Sent(format!("reply-to-in-{number}")));
             between(stored, sent)
         });
-        Measured {
+        MeasuredRecovery {
             all: waits.max(),
-            ..Measured::default()
+            ..MeasuredRecovery::default()
         }
     }
 
@@ -387,11 +387,11 @@ impl<'a> Stage<'a> {
     fn comes_afterwards(&self, new: &mut Traffic) {
         if self.row.trouble == Trouble::Killed(Function::ReportRecorder) {
             self.delivered(BEFORE_IDS[1]);
-            new.add(Item::Recorded(BEFORE_IDS[1].to_owned()));
+            new.add(TrafficItem::Recorded(BEFORE_IDS[1].to_owned()));
             return;
         }
         self.phone_sends("in-new", 9_000, REPLY);
-        new.add(Item::Stored("in-new".to_owned()));
-        new.add(Item::Sent("reply-to-in-new".to_owned()));
+        new.add(TrafficItem::Stored("in-new".to_owned()));
+        new.add(TrafficItem::Sent("reply-to-in-new".to_owned()));
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 
-use super::Wait;
+use super::RecoveryTime;
 use crate::medic::status_of;
 use crate::world::World;
 
 /// Something that is to go through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(super) enum TrafficItem {
     /// An incoming message, to be stored by Medic.
     Stored(String),
     /// A message of Medic, to be accepted by Africa's Talking.
@@ -24,18 +24,18 @@ pub(super) enum Item {
 
 /// What goes the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum TrafficKind {
     Incoming,
     Outgoing,
     Report,
 }
 
-impl Item {
-    fn kind(&self) -> Kind {
+impl TrafficItem {
+    fn kind(&self) -> TrafficKind {
         match self {
-            Self::Stored(_) => Kind::Incoming,
-            Self::Sent(_) => Kind::Outgoing,
-            Self::Recorded(_) | Self::Reported(_) => Kind::Report,
+            Self::Stored(_) => TrafficKind::Incoming,
+            Self::Sent(_) => TrafficKind::Outgoing,
+            Self::Recorded(_) | Self::Reported(_) => TrafficKind::Report,
         }
     }
 }
@@ -43,8 +43,8 @@ impl Item {
 /// Items, and when each went through.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    pending: Vec<Item>,
-    done: Vec<(Item, Timestamp)>,
+    pending: Vec<TrafficItem>,
+    done: Vec<(TrafficItem, Timestamp)>,
 }
 
 /// The time in this world.
@@ -53,14 +53,14 @@ pub(super) fn now(world: &World) -> Timestamp {
 }
 
 impl Traffic {
-    pub(super) fn add(&mut self, item: Item) {
+    pub(super) fn add(&mut self, item: TrafficItem) {
         self.pending.push(item);
     }
 
     /// Leaves out the incoming messages of which this is not true.
     pub(super) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.pending.retain(|item| match item {
-            Item::Stored(id) => is_kept(id),
+            TrafficItem::Stored(id) => is_kept(id),
             _ => true,
         });
     }
@@ -83,20 +83,20 @@ impl Traffic {
             .rev()
             .map(|call| (call.message.as_str(), call.at_ms))
             .collect();
-        let when = |item: &Item| match item {
-            Item::Stored(id) => {
+        let when = |item: &TrafficItem| match item {
+            TrafficItem::Stored(id) => {
                 let stored = medic.stored.iter().find(|message| message.id == *id)?;
                 Some(Timestamp::from_millis(stored.at_ms))
             }
-            Item::Sent(id) => {
+            TrafficItem::Sent(id) => {
                 let at_ms = accepted.get(id.as_str())?;
                 Some(Timestamp::from_millis(*at_ms))
             }
-            Item::Recorded(id) => {
+            TrafficItem::Recorded(id) => {
                 let row = ledger.message(id)?;
                 (row.status == Status::Delivered).then(|| now(world))
             }
-            Item::Reported(id) => {
+            TrafficItem::Reported(id) => {
                 let mut history = medic.outgoing(id)?.history.iter();
                 let delivered =
                     history.find(|change| status_of(change.state) == Some(Status::Delivered))?;
@@ -112,22 +112,22 @@ impl Traffic {
     }
 
     /// When an item went through.
-    pub(super) fn at(&self, item: &Item) -> Option<Timestamp> {
+    pub(super) fn at(&self, item: &TrafficItem) -> Option<Timestamp> {
         let found = self.done.iter().find(|(done, _)| done == item);
         found.map(|(_, at)| *at)
     }
 
     /// How long each took after this, of those that had not gone through by then.
-    fn waits_after(&self, end: Timestamp) -> impl Iterator<Item = (&Item, Wait)> {
+    fn waits_after(&self, end: Timestamp) -> impl Iterator<Item = (&TrafficItem, RecoveryTime)> {
         let after = self.done.iter().filter(move |(_, at)| *at > end);
-        let took = after.map(move |(item, at)| (item, Wait::Took(at.since(end))));
-        let never = self.pending.iter().map(|item| (item, Wait::Never));
+        let took = after.map(move |(item, at)| (item, RecoveryTime::Took(at.since(end))));
+        let never = self.pending.iter().map(|item| (item, RecoveryTime::Never));
         took.chain(never)
     }
 
     /// How long the first of each kind took after this; the longest of those.
-    pub(super) fn first_after(&self, end: Timestamp) -> Option<Wait> {
-        let mut firsts: BTreeMap<Kind, Wait> = BTreeMap::new();
+    pub(super) fn first_after(&self, end: Timestamp) -> Option<RecoveryTime> {
+        let mut firsts: BTreeMap<TrafficKind, RecoveryTime> = BTreeMap::new();
         for (item, wait) in self.waits_after(end) {
             let first = firsts.entry(item.kind()).or_insert(wait);
             *first = wait.min(*first);
@@ -136,15 +136,15 @@ impl Traffic {
     }
 
     /// How long the last took after this.
-    pub(super) fn last_after(&self, end: Timestamp) -> Option<Wait> {
+    pub(super) fn last_after(&self, end: Timestamp) -> Option<RecoveryTime> {
         self.waits_after(end).map(|(_, wait)| wait).max()
     }
 }
 
 /// How long it took from one item to another.
-pub(super) fn between(earlier: Option<Timestamp>, later: Option<Timestamp>) -> Wait {
+pub(super) fn between(earlier: Option<Timestamp>, later: Option<Timestamp>) -> RecoveryTime {
     match (earlier, later) {
-        (Some(earlier), Some(later)) => Wait::Took(later.since(earlier)),
-        _ => Wait::Never,
+        (Some(earlier), Some(later)) => RecoveryTime::Took(later.since(earlier)),
+        _ => RecoveryTime::Never,
     }
 }

@@ -1,10 +1,12 @@
 //! The queries of the monitors.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::Select;
 
 use super::{AttributeValue, LedgerTable, failed, number};
+use crate::domain::time::Timestamp;
 use crate::ports::{Key, LedgerBacklog, LedgerError, LedgerStore, Runtime};
 
 /// The sparse index of messages without a final report.
@@ -14,7 +16,7 @@ const AWAITING_FINAL_REPORT_INDEX: &str = "awaiting_final_report";
 const ROWS_CHECKED: usize = 25;
 
 impl<S: Runtime> LedgerBacklog for LedgerTable<S> {
-    async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError> {
+    async fn unreported_since(&self) -> Result<Option<Timestamp>, LedgerError> {
         let candidates = self.unreported(ROWS_CHECKED).await?;
         if candidates.is_empty() {
             return Ok(None);
@@ -25,21 +27,26 @@ impl<S: Runtime> LedgerBacklog for LedgerTable<S> {
         let unreported = rows.iter().filter(|row| row.contains_key("unreported"));
         Ok(unreported
             .filter_map(|row| match row.get("changed_at_ms")? {
-                AttributeValue::N(changed_at_ms) => changed_at_ms.parse().ok(),
+                AttributeValue::N(changed_at) => {
+                    changed_at.parse().ok().map(Timestamp::from_millis)
+                }
                 _ => None,
             })
             .min())
     }
 
-    async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError> {
+    async fn awaiting_final_report(&self, offered: Range<Timestamp>) -> Result<u64, LedgerError> {
         let question = self
             .ask_index(AWAITING_FINAL_REPORT_INDEX, "yes")
             .select(Select::Count)
             .key_condition_expression(
                 "awaiting_final_report = :value AND first_offered_ms BETWEEN :first AND :last",
             )
-            .expression_attribute_values(":first", number(offered_ms.start))
-            .expression_attribute_values(":last", number(offered_ms.end.saturating_sub(1)));
+            .expression_attribute_values(":first", number(offered.start.as_millis()))
+            .expression_attribute_values(
+                ":last",
+                number((offered.end - Duration::from_millis(1)).as_millis()),
+            );
         let mut begin = None;
         let mut messages: u64 = 0;
         loop {

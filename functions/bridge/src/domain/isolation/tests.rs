@@ -1,9 +1,10 @@
 //! What is tried next, and what a result means.
 
 use super::*;
-use crate::domain::exchange::QUARANTINE_MS;
+use crate::domain::exchange::QUARANTINE;
+use crate::domain::time::Timestamp;
 
-const HOUR_MS: i64 = 60 * 60 * 1000;
+const AN_HOUR_IN: Timestamp = Timestamp::from_millis(60 * 60 * 1000);
 
 fn id(id: &str) -> IncomingId {
     IncomingId::new(id).unwrap()
@@ -38,8 +39,8 @@ fn tagged(name: &str, failures: u32, progress: u64) -> Candidate {
         quarantine: Some(Quarantine {
             failures,
             progress,
-            since_ms: 0,
-            until_ms: 0,
+            since: Timestamp::from_millis(0),
+            until: Timestamp::from_millis(0),
             answer: "500".to_owned(),
         }),
         ..new(name)
@@ -49,7 +50,7 @@ fn tagged(name: &str, failures: u32, progress: u64) -> Candidate {
 /// A row whose budget for messages is spent at zero, or was earned since.
 fn row(is_earned: bool) -> ExchangeRow {
     let mut row = ExchangeRow::default();
-    row.messages.spend(0);
+    row.messages.spend(Timestamp::from_millis(0));
     if is_earned {
         row.messages.earn();
     }
@@ -60,12 +61,12 @@ fn row(is_earned: bool) -> ExchangeRow {
 /// a POST with statuses beside it.
 fn play(
     mut isolation: Isolation,
-    now_ms: i64,
+    now: Timestamp,
     mut medic: impl FnMut(&Brought) -> PostEnd,
 ) -> (String, ExchangeRow) {
     let mut reported = Vec::new();
     for _ in 0..100 {
-        let brought = match isolation.next(now_ms) {
+        let brought = match isolation.next(now) {
             Step::End | Step::Statuses { is_last: true, .. } => break,
             Step::Statuses { .. } => {
                 reported.push("statuses".to_owned());
@@ -103,7 +104,7 @@ fn play(
                     id.as_str(),
                     quarantine.failures
                 ));
-                isolation.quarantined(&id, &quarantine, now_ms);
+                isolation.quarantined(&id, &quarantine, now);
                 continue;
             }
             Step::DeadLetter(id, answer) => {
@@ -113,12 +114,12 @@ fn play(
             }
             Step::SetAside(status, _) => {
                 reported.push(format!("set aside {}", status.id.as_str()));
-                isolation.set_aside(&status, now_ms);
+                isolation.set_aside(&status, now);
                 continue;
             }
         };
         let end = medic(&brought);
-        isolation.after(&brought, &end, now_ms);
+        isolation.after(&brought, &end, now);
     }
     (reported.join(" | "), isolation.into_memory(true))
 }
@@ -202,7 +203,7 @@ fn each_batch_has_its_story() {
         (fresh(), vec![new("ahang"), new("b1")], false, "ahang,b1+"),
     ] {
         let isolation = Isolation::begin(memory, waiting, received_before);
-        let (reported, _) = play(isolation, 1, medic);
+        let (reported, _) = play(isolation, Timestamp::from_millis(1), medic);
         assert_eq!(reported, expected);
     }
 }
@@ -218,7 +219,7 @@ fn a_medic_that_stores_nothing_loses_one_message_an_hour_to_quarantine() {
     let mut quarantined = Vec::new();
     for minute in 0..120 {
         let isolation = Isolation::begin(memory, waiting.clone(), true);
-        let (reported, now) = play(isolation, minute * 60_000, full);
+        let (reported, now) = play(isolation, Timestamp::from_millis(minute * 60_000), full);
         for one in &waiting {
             if reported.contains(&format!("quarantine {}", one.id.as_str())) {
                 quarantined.push(minute);
@@ -242,13 +243,19 @@ fn what_medic_had_already_is_no_proof_that_it_stores() {
             messages: vec![id("b1")],
             statuses: Vec::new(),
         };
-        isolation.after(&brought, &PostEnd::Taken, 1);
-        assert_eq!(isolation.into_memory(true).messages.allows(1), is_proof);
+        isolation.after(&brought, &PostEnd::Taken, Timestamp::from_millis(1));
+        assert_eq!(
+            isolation
+                .into_memory(true)
+                .messages
+                .allows(Timestamp::from_millis(1)),
+            is_proof
+        );
     }
     // Nor is what was in a POST that failed.
     let isolation = Isolation::begin(row(false), vec![new("abad"), new("b1")], false);
-    let (_, memory) = play(isolation, 1, medic);
-    assert!(!memory.messages.allows(1));
+    let (_, memory) = play(isolation, Timestamp::from_millis(1), medic);
+    assert!(!memory.messages.allows(Timestamp::from_millis(1)));
 }
 
 #[test]
@@ -258,11 +265,20 @@ fn a_medic_that_fails_on_the_control_post_condemns_nothing() {
         messages: vec![id("a1")],
         statuses: Vec::new(),
     };
-    isolation.after(&brought, &PostEnd::Failed("500".to_owned()), 1);
-    assert_eq!(isolation.next(1), Step::Control);
+    isolation.after(
+        &brought,
+        &PostEnd::Failed("500".to_owned()),
+        Timestamp::from_millis(1),
+    );
+    assert_eq!(isolation.next(Timestamp::from_millis(1)), Step::Control);
     // Until it is answered nothing else is done.
-    assert_eq!(isolation.next(1), Step::Control);
-    assert!(isolation.into_memory(false).messages.allows(1));
+    assert_eq!(isolation.next(Timestamp::from_millis(1)), Step::Control);
+    assert!(
+        isolation
+            .into_memory(false)
+            .messages
+            .allows(Timestamp::from_millis(1))
+    );
 }
 
 #[test]
@@ -275,17 +291,20 @@ fn what_ends_alone_in_doubt_after_an_answer_is_quarantined_before_it_is_brought_
     };
     // With others: everybody is in doubt. The play ends as if all were done, which keeps the doubts.
     let first = Isolation::begin(ExchangeRow::default(), waiting(), false);
-    let (reported, memory) = play(first, 1, medic);
+    let (reported, memory) = play(first, Timestamp::from_millis(1), medic);
     assert_eq!(reported, "ahang,b1+");
     // Alone, after the empty POST.
-    let (reported, memory) = play(invocation(memory), 2, medic);
+    let (reported, memory) = play(invocation(memory), Timestamp::from_millis(2), medic);
     assert_eq!(reported, "- | ahang");
     assert_eq!(memory.posts_in_doubt.get(&id("ahang")), Some(&2));
     // It has kept the others waiting until Medic could not be working on it; now nobody waits for it.
-    let (reported, memory) = play(invocation(memory), 3, medic);
+    let (reported, memory) = play(invocation(memory), Timestamp::from_millis(3), medic);
     assert_eq!(reported, "- | quarantine ahang 1 | a2 | b1");
     assert!(memory.posts_in_doubt.is_empty());
-    assert_eq!(memory.quarantined[&id("ahang")].until_ms, 3 + QUARANTINE_MS);
+    assert_eq!(
+        memory.quarantined[&id("ahang")].until,
+        Timestamp::from_millis(3) + QUARANTINE
+    );
 }
 
 #[test]
@@ -293,10 +312,16 @@ fn what_ends_alone_in_doubt_without_a_budget_is_brought_after_the_others() {
     let mut memory = row(false);
     memory.posts_in_doubt.insert(id("ahang"), 2);
     let isolation = Isolation::begin(memory.clone(), vec![old("ahang"), old("b1")], true);
-    assert_eq!(play(isolation, 1, medic).0, "- | b1 | ahang");
+    assert_eq!(
+        play(isolation, Timestamp::from_millis(1), medic).0,
+        "- | b1 | ahang"
+    );
     // Whatever is newly stored before is proof enough.
     let isolation = Isolation::begin(memory, vec![old("ahang"), new("b1")], true);
-    assert_eq!(play(isolation, 1, medic).0, "- | b1 | quarantine ahang 1");
+    assert_eq!(
+        play(isolation, Timestamp::from_millis(1), medic).0,
+        "- | b1 | quarantine ahang 1"
+    );
 }
 
 #[test]
@@ -306,7 +331,10 @@ fn after_a_doubt_over_messages_statuses_have_their_turn_first() {
         ..ExchangeRow::default()
     };
     let isolation = Isolation::begin(memory, vec![new("a1"), new("b1")], false);
-    assert_eq!(play(isolation, 1, medic).0, "- | statuses | a1 | b1");
+    assert_eq!(
+        play(isolation, Timestamp::from_millis(1), medic).0,
+        "- | statuses | a1 | b1"
+    );
 }
 
 fn failing(names: &[&str]) -> Brought {
@@ -319,28 +347,44 @@ fn failing(names: &[&str]) -> Brought {
 #[test]
 fn a_status_that_fails_is_found_by_halves_and_set_aside() {
     let mut isolation = Isolation::begin(ExchangeRow::default(), Vec::new(), false);
-    isolation.after(&Brought::default(), &PostEnd::Taken, 1);
+    isolation.after(
+        &Brought::default(),
+        &PostEnd::Taken,
+        Timestamp::from_millis(1),
+    );
     let all = failing(&["s1", "s2", "s3bad", "s4"]);
-    isolation.after(&all, &PostEnd::Failed("500".to_owned()), 1);
-    let (reported, memory) = play(isolation, 1, medic);
+    isolation.after(
+        &all,
+        &PostEnd::Failed("500".to_owned()),
+        Timestamp::from_millis(1),
+    );
+    let (reported, memory) = play(isolation, Timestamp::from_millis(1), medic);
     assert_eq!(
         reported,
         "s1,s2 | s3bad,s4 | s3bad | - | set aside s3bad | s4"
     );
     // Once for each proof that Medic takes others.
-    assert!(memory.statuses.allows(1));
+    assert!(memory.statuses.allows(Timestamp::from_millis(1)));
 }
 
 #[test]
 fn a_medic_that_takes_no_status_is_not_stormed() {
     let mut isolation = Isolation::begin(ExchangeRow::default(), Vec::new(), false);
-    isolation.after(&Brought::default(), &PostEnd::Taken, 1);
-    isolation.memory.statuses.spend(0);
+    isolation.after(
+        &Brought::default(),
+        &PostEnd::Taken,
+        Timestamp::from_millis(1),
+    );
+    isolation.memory.statuses.spend(Timestamp::from_millis(0));
     let names: Vec<String> = (0..100).map(|n| format!("bad{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    isolation.after(&failing(&names), &PostEnd::Failed("500".to_owned()), 1);
+    isolation.after(
+        &failing(&names),
+        &PostEnd::Failed("500".to_owned()),
+        Timestamp::from_millis(1),
+    );
     let mut posts = 0;
-    let (reported, _) = play(isolation, 1, |brought| {
+    let (reported, _) = play(isolation, Timestamp::from_millis(1), |brought| {
         posts += 1;
         medic(brought)
     });
@@ -353,24 +397,39 @@ fn a_post_of_statuses_that_ends_in_doubt_is_halved_until_one_is_left() {
     let mut memory = ExchangeRow::default();
     for at_most in [100, 50, 25, 12, 6, 3, 1, 1] {
         let mut isolation = Isolation::begin(memory, Vec::new(), true);
-        isolation.after(&Brought::default(), &PostEnd::Taken, 1);
+        isolation.after(
+            &Brought::default(),
+            &PostEnd::Taken,
+            Timestamp::from_millis(1),
+        );
         let is_last = true;
-        assert_eq!(isolation.next(1), Step::Statuses { at_most, is_last });
-        isolation.after(&failing(&["hang"]), &PostEnd::InDoubt, 1);
+        assert_eq!(
+            isolation.next(Timestamp::from_millis(1)),
+            Step::Statuses { at_most, is_last }
+        );
+        isolation.after(
+            &failing(&["hang"]),
+            &PostEnd::InDoubt,
+            Timestamp::from_millis(1),
+        );
         memory = isolation.into_memory(false);
     }
     // One alone, not for the first time.
     let mut isolation = Isolation::begin(memory, Vec::new(), true);
-    isolation.after(&Brought::default(), &PostEnd::Taken, HOUR_MS);
-    isolation.after(&failing(&["hang"]), &PostEnd::InDoubt, HOUR_MS);
-    let step = isolation.next(HOUR_MS);
+    isolation.after(&Brought::default(), &PostEnd::Taken, AN_HOUR_IN);
+    isolation.after(&failing(&["hang"]), &PostEnd::InDoubt, AN_HOUR_IN);
+    let step = isolation.next(AN_HOUR_IN);
     assert!(matches!(step, Step::SetAside(one, _) if one.id.as_str() == "hang"));
-    assert_eq!(isolation.next(HOUR_MS), Step::End);
+    assert_eq!(isolation.next(AN_HOUR_IN), Step::End);
 }
 
 #[test]
 fn a_status_is_not_set_aside_at_the_first_doubt() {
     let mut isolation = Isolation::begin(ExchangeRow::default(), Vec::new(), false);
-    isolation.after(&failing(&["hang"]), &PostEnd::InDoubt, 1);
-    assert_eq!(isolation.next(1), Step::End);
+    isolation.after(
+        &failing(&["hang"]),
+        &PostEnd::InDoubt,
+        Timestamp::from_millis(1),
+    );
+    assert_eq!(isolation.next(Timestamp::from_millis(1)), Step::End);
 }

@@ -11,6 +11,7 @@ use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::message::{MessageRow, Sending};
 use crate::domain::status::Status;
+use crate::domain::time::Timestamp;
 
 /// The number of events that are kept. A message that is retried for ten days has hundreds.
 const EVENTS_KEPT: usize = 32;
@@ -22,8 +23,8 @@ const FIRST_EVENTS_KEPT: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "line::Stored", into = "String")]
 pub struct Event {
-    /// When it was written down, in milliseconds since 1970.
-    pub at_ms: i64,
+    /// When it was written down.
+    pub at: Timestamp,
     /// What.
     pub what: What,
 }
@@ -38,8 +39,9 @@ pub enum What {
     Waiting {
         /// Why it was not sent.
         reason: FailureReason,
-        /// Not before this time, in milliseconds since 1970.
-        until_ms: i64,
+        /// Not before this time.
+        #[serde(rename = "until_ms")]
+        until: Timestamp,
     },
     /// It is unknown whether it was sent.
     OutcomeUnknown {
@@ -88,19 +90,16 @@ pub enum What {
 impl MessageRow {
     /// The row with the steps from `before` to it added to its history.
     #[must_use]
-    pub fn remembering(mut self, before: Option<&Self>, now_ms: i64) -> Self {
+    pub fn remembering(mut self, before: Option<&Self>, now: Timestamp) -> Self {
         let happened = match before {
             Some(before) => changes(before, &self),
-            None => changes(&Self::new(self.id.clone(), self.first_offered_ms), &self),
+            None => changes(&Self::new(self.id.clone(), self.first_offered), &self),
         };
         for what in happened {
             if self.history.len() >= EVENTS_KEPT {
                 self.history.remove(FIRST_EVENTS_KEPT);
             }
-            self.history.push(Event {
-                at_ms: now_ms,
-                what,
-            });
+            self.history.push(Event { at: now, what });
         }
         self
     }
@@ -138,9 +137,9 @@ fn changes(before: &MessageRow, after: &MessageRow) -> Vec<What> {
 fn change_of_sending(after: &MessageRow) -> Option<What> {
     match &after.sending {
         Sending::Calling { .. } => Some(What::Called),
-        Sending::Waiting { reason, until_ms } => Some(What::Waiting {
+        Sending::Waiting { reason, until } => Some(What::Waiting {
             reason: reason.clone(),
-            until_ms: *until_ms,
+            until: *until,
         }),
         Sending::Unknown { .. } => Some(What::OutcomeUnknown {
             reason: after.unknown_outcome_reason.clone(),
@@ -173,18 +172,21 @@ mod tests {
     use crate::domain::message::{Acceptance, ClaimToken};
 
     fn row() -> MessageRow {
-        MessageRow::new(MedicMessageId::new("uuid-1").unwrap(), 0)
+        MessageRow::new(
+            MedicMessageId::new("uuid-1").unwrap(),
+            Timestamp::from_millis(0),
+        )
     }
 
     fn at_id(id: &str) -> AtMessageId {
         AtMessageId::new(id).unwrap()
     }
 
-    fn calling(row: MessageRow, since_ms: i64) -> MessageRow {
+    fn calling(row: MessageRow, since: Timestamp) -> MessageRow {
         MessageRow {
             sending: Sending::Calling {
                 claim: ClaimToken("a".to_owned()),
-                since_ms,
+                since,
             },
             ..row
         }
@@ -212,28 +214,31 @@ mod tests {
 
     #[test]
     fn a_usual_life_is_shown_in_order() {
-        let begun = row().remembering(None, 1);
-        let called = calling(begun.clone(), 2).remembering(Some(&begun), 2);
-        let accepted = called.clone().after_acceptance(&acceptance("ATXid_1"), 2);
-        let accepted = accepted.remembering(Some(&called), 3);
+        let begun = row().remembering(None, Timestamp::from_millis(1));
+        let called = calling(begun.clone(), Timestamp::from_millis(2))
+            .remembering(Some(&begun), Timestamp::from_millis(2));
+        let accepted = called
+            .clone()
+            .after_acceptance(&acceptance("ATXid_1"), Timestamp::from_millis(2));
+        let accepted = accepted.remembering(Some(&called), Timestamp::from_millis(3));
         let reported = accepted.clone().after_reporting(Status::Pending);
-        let reported = reported.remembering(Some(&accepted), 4);
+        let reported = reported.remembering(Some(&accepted), Timestamp::from_millis(4));
         let sent = reported
             .clone()
             .raised(Status::Sent, None)
-            .remembering(Some(&reported), 5);
+            .remembering(Some(&reported), Timestamp::from_millis(5));
         let reported = sent
             .clone()
             .after_reporting(Status::Sent)
-            .remembering(Some(&sent), 6);
+            .remembering(Some(&sent), Timestamp::from_millis(6));
         let done = reported
             .clone()
             .raised(Status::Delivered, None)
-            .remembering(Some(&reported), 7);
+            .remembering(Some(&reported), Timestamp::from_millis(7));
         let done = done
             .clone()
             .after_reporting(Status::Delivered)
-            .remembering(Some(&done), 8);
+            .remembering(Some(&done), Timestamp::from_millis(8));
         assert_eq!(
             lines(&done),
             [
@@ -251,19 +256,21 @@ mod tests {
 
     #[test]
     fn an_unknown_outcome_and_what_settles_it_are_shown() {
-        let before = calling(row(), 7);
+        let before = calling(row(), Timestamp::from_millis(7));
         let unknown = before
             .clone()
-            .after_unknown_outcome(&ClaimToken("a".to_owned()), 9);
+            .after_unknown_outcome(&ClaimToken("a".to_owned()), Timestamp::from_millis(9));
         let unknown = unknown
             .with_unknown_outcome_reason(&FailureReason::new("no answer"))
-            .remembering(Some(&before), 9);
-        let matched = unknown.clone().after_match(&at_id("ATXid_1"), 7);
-        let matched = matched.remembering(Some(&unknown), 10);
+            .remembering(Some(&before), Timestamp::from_millis(9));
+        let matched = unknown
+            .clone()
+            .after_match(&at_id("ATXid_1"), Timestamp::from_millis(7));
+        let matched = matched.remembering(Some(&unknown), Timestamp::from_millis(10));
         let lost = matched
             .clone()
             .after_losing(&at_id("ATXid_1"))
-            .remembering(Some(&matched), 11);
+            .remembering(Some(&matched), Timestamp::from_millis(11));
         assert_eq!(words(&lost), ["outcome_unknown", "matched", "lost", "rose"]);
         let reason = FailureReason::new("no answer");
         let first = &lost.history[0].what;
@@ -277,12 +284,14 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_noted_twice_is_shown_and_charged_once() {
-        let before = calling(row(), 7);
+        let before = calling(row(), Timestamp::from_millis(7));
         let once = before
             .clone()
-            .after_acceptance(&acceptance("ATXid_1"), 7)
-            .remembering(Some(&before), 8);
-        let twice = once.clone().after_acceptance(&acceptance("ATXid_1"), 7);
+            .after_acceptance(&acceptance("ATXid_1"), Timestamp::from_millis(7))
+            .remembering(Some(&before), Timestamp::from_millis(8));
+        let twice = once
+            .clone()
+            .after_acceptance(&acceptance("ATXid_1"), Timestamp::from_millis(7));
         assert_eq!(once, twice);
         assert_eq!(once.charges.len(), 1);
     }
@@ -292,12 +301,12 @@ mod tests {
         let before = row();
         let refused = before
             .clone()
-            .after_refusal(Status::Unsent, "500", 1, 0)
-            .remembering(Some(&before), 1);
+            .after_refusal(Status::Unsent, "500", Timestamp::from_millis(1), 0)
+            .remembering(Some(&before), Timestamp::from_millis(1));
         let again = refused
             .clone()
             .to_be_reported_again()
-            .remembering(Some(&refused), 2);
+            .remembering(Some(&refused), Timestamp::from_millis(2));
         assert_eq!(words(&again), ["refused", "to_be_reported_again"]);
         assert!(again.is_unreported());
     }
@@ -309,11 +318,12 @@ mod tests {
             let mut next = current.clone();
             next.sending = Sending::Waiting {
                 reason: FailureReason::new("HTTP 429"),
-                until_ms: n,
+                until: Timestamp::from_millis(n),
             };
-            current = next.remembering(Some(&current), n);
+            current = next.remembering(Some(&current), Timestamp::from_millis(n));
         }
-        let times: Vec<i64> = current.history.iter().map(|event| event.at_ms).collect();
+        let times = current.history.iter().map(|event| event.at.as_millis());
+        let times: Vec<i64> = times.collect();
         assert_eq!(times.len(), EVENTS_KEPT);
         assert!(
             times.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 76]),

@@ -7,6 +7,7 @@ pub mod history;
 mod transitions;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::failure_reason::FailureReason;
 use super::ids::{AtMessageId, MedicMessageId};
 use super::status::Status;
 use crate::domain::message::history::Event;
+use crate::domain::time::Timestamp;
 
 /// The failure reason of a message whose outcome stays unknown.
 const OUTCOME_UNKNOWN: &str = "outcome unknown";
@@ -33,20 +35,23 @@ pub enum Sending {
     Waiting {
         /// Why it was not sent.
         reason: FailureReason,
-        /// Not before this time, in milliseconds since 1970.
-        until_ms: i64,
+        /// Not before this time.
+        #[serde(rename = "until_ms")]
+        until: Timestamp,
     },
     /// An invocation is calling Africa's Talking, or died doing so.
     Calling {
         /// Whose call it is.
         claim: ClaimToken,
-        /// When it was claimed, in milliseconds since 1970.
-        since_ms: i64,
+        /// When it was claimed.
+        #[serde(rename = "since_ms")]
+        since: Timestamp,
     },
     /// It is unknown whether Africa's Talking accepted it.
     Unknown {
-        /// When the wait for a matching report begins, in milliseconds since 1970.
-        since_ms: i64,
+        /// When the wait for a matching report begins.
+        #[serde(rename = "since_ms")]
+        since: Timestamp,
     },
     /// Africa's Talking accepted it.
     Accepted,
@@ -61,14 +66,14 @@ pub const FAILURES_TO_ALARM: u32 = 5;
 /// What Medic said to a status on which it failed. The status is set aside for an hour then, so that
 /// nothing waits behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct StatusRefusal {
     /// The status on which it failed.
     pub status: Status,
     /// Its answer.
     pub answer: FailureReason,
-    /// When it failed on it last, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at_ms: Option<i64>,
+    /// When it failed on it last.
+    #[serde(rename = "at_ms", default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// How often it failed on it, each time with something taken since the one before.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub times: u32,
@@ -87,8 +92,9 @@ pub struct Charge {
     /// Its id for the SMS, if it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_id: Option<AtMessageId>,
-    /// When the call began, in milliseconds since 1970.
-    pub called_at_ms: i64,
+    /// When the call began.
+    #[serde(rename = "called_at_ms")]
+    pub called_at: Timestamp,
     /// The price, if it named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -102,16 +108,17 @@ pub struct Charge {
 pub struct MessageRow {
     /// Medic's id for it.
     pub id: MedicMessageId,
-    /// When Medic first offered it, in milliseconds since 1970.
-    pub first_offered_ms: i64,
+    /// When Medic first offered it.
+    #[serde(rename = "first_offered_ms")]
+    pub first_offered: Timestamp,
     /// Where the sending stands.
     pub sending: Sending,
     /// A keyed hash of the number that it goes to, from the first call on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number_hash: Option<String>,
-    /// When the calls of unknown outcome began, in milliseconds since 1970.
+    /// When the calls of unknown outcome began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub open_calls: Vec<i64>,
+    pub open_calls: Vec<Timestamp>,
     /// How often Africa's Talking was called for it.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub attempts: u32,
@@ -131,7 +138,7 @@ pub struct MessageRow {
     pub reported: Option<Status>,
     /// Medic's failure on a status, which is set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<StatusRefusal>,
     /// Africa's Talking's ids for it, one for each attempt that it accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_ids: Vec<AtMessageId>,
@@ -216,13 +223,13 @@ impl FromStr for UnknownOutcomePolicy {
 pub struct SendingRules {
     /// What to do when the outcome is unknown.
     pub unknown_outcome: UnknownOutcomePolicy,
-    /// How long an unknown outcome waits for a matching report, in milliseconds.
-    pub resend_after_ms: i64,
-    /// How old a message may get, since it was first offered, before it expires, in milliseconds.
-    pub max_age_ms: i64,
-    /// After how long a call must have ended one way or the other, in milliseconds: the function's
-    /// time-out and some more for clocks that differ.
-    pub call_over_after_ms: i64,
+    /// How long an unknown outcome waits for a matching report.
+    pub resend_after: Duration,
+    /// How old a message may get, since it was first offered, before it expires.
+    pub max_age: Duration,
+    /// After how long a call must have ended one way or the other: the function's time-out and some
+    /// more for clocks that differ.
+    pub call_over_after: Duration,
 }
 
 /// What to do with a copy of a message from the `outbox`.
@@ -236,18 +243,18 @@ pub enum NextStep {
     Write(MessageRow),
     /// Search for a matching report, and decide again.
     CheckForMatchingReport,
-    /// Let the copy wait until this time, in milliseconds since 1970.
-    WaitUntil(i64),
+    /// Let the copy wait until this time.
+    WaitUntil(Timestamp),
     /// Delete the copy, because nothing is left to do.
     Done,
 }
 
 impl MessageRow {
     /// A new row: no calls, `Unsent`, nothing reported.
-    pub fn new(id: MedicMessageId, first_offered_ms: i64) -> Self {
+    pub fn new(id: MedicMessageId, first_offered: Timestamp) -> Self {
         Self {
             id,
-            first_offered_ms,
+            first_offered,
             sending: Sending::Queued,
             number_hash: None,
             open_calls: Vec::new(),

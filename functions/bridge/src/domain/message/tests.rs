@@ -1,12 +1,15 @@
+use std::time::Duration;
+
 use super::*;
 use crate::domain::circuit_breaker::AccountFailure;
+use crate::domain::time::Timestamp;
 use proptest::prelude::*;
 
 const RULES: SendingRules = SendingRules {
     unknown_outcome: UnknownOutcomePolicy::ResendOnce,
-    resend_after_ms: 120_000,
-    max_age_ms: 3_600_000,
-    call_over_after_ms: 90_000,
+    resend_after: Duration::from_mins(2),
+    max_age: Duration::from_hours(1),
+    call_over_after: Duration::from_secs(90),
 };
 
 fn token(name: &str) -> ClaimToken {
@@ -14,7 +17,10 @@ fn token(name: &str) -> ClaimToken {
 }
 
 fn row() -> MessageRow {
-    MessageRow::new(MedicMessageId::new("uuid-1").unwrap(), 0)
+    MessageRow::new(
+        MedicMessageId::new("uuid-1").unwrap(),
+        Timestamp::from_millis(0),
+    )
 }
 
 fn call(step: NextStep) -> MessageRow {
@@ -50,42 +56,54 @@ fn a_new_row_is_unsent_and_nothing_of_it_is_reported() {
 
 #[test]
 fn a_queued_message_is_claimed_before_the_call_and_a_second_copy_waits() {
-    let claimed = call(row().next_step(&token("a"), &RULES, 1_000, true));
+    let claimed = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(1_000), true));
     assert_eq!(claimed.attempts, 1);
     assert_eq!(
-        claimed.clone().next_step(&token("b"), &RULES, 2_000, true),
-        NextStep::WaitUntil(91_000)
+        claimed
+            .clone()
+            .next_step(&token("b"), &RULES, Timestamp::from_millis(2_000), true),
+        NextStep::WaitUntil(Timestamp::from_millis(91_000))
     );
     assert!(matches!(
-        claimed.next_step(&token("a"), &RULES, 2_000, true),
+        claimed.next_step(&token("a"), &RULES, Timestamp::from_millis(2_000), true),
         NextStep::CallNow(_)
     ));
 }
 
 #[test]
 fn a_call_whose_invocation_died_becomes_unknown_only_after_its_time_out() {
-    let claimed = call(row().next_step(&token("a"), &RULES, 1_000, true));
+    let claimed = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(1_000), true));
     assert_eq!(
-        claimed.clone().next_step(&token("b"), &RULES, 90_999, true),
-        NextStep::WaitUntil(91_000)
+        claimed
+            .clone()
+            .next_step(&token("b"), &RULES, Timestamp::from_millis(90_999), true),
+        NextStep::WaitUntil(Timestamp::from_millis(91_000))
     );
-    let unknown = written(claimed.next_step(&token("b"), &RULES, 91_000, true));
-    assert_eq!(unknown.sending, Sending::Unknown { since_ms: 91_000 });
+    let unknown =
+        written(claimed.next_step(&token("b"), &RULES, Timestamp::from_millis(91_000), true));
+    assert_eq!(
+        unknown.sending,
+        Sending::Unknown {
+            since: Timestamp::from_millis(91_000)
+        }
+    );
     assert_eq!(unknown.unknown_outcomes, 1);
 }
 
 #[test]
 fn an_unknown_outcome_is_resent_once_and_the_second_one_is_final() {
-    let first =
-        call(row().next_step(&token("a"), &RULES, 0, true)).after_unknown_outcome(&token("a"), 0);
+    let first = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(0), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(0));
     assert_eq!(
-        first.clone().next_step(&token("b"), &RULES, 119_999, true),
-        NextStep::WaitUntil(120_000)
+        first
+            .clone()
+            .next_step(&token("b"), &RULES, Timestamp::from_millis(119_999), true),
+        NextStep::WaitUntil(Timestamp::from_millis(120_000))
     );
-    let second = call(first.next_step(&token("b"), &RULES, 120_000, true))
-        .after_unknown_outcome(&token("b"), 120_000);
+    let second = call(first.next_step(&token("b"), &RULES, Timestamp::from_millis(120_000), true))
+        .after_unknown_outcome(&token("b"), Timestamp::from_millis(120_000));
     assert_eq!(second.attempts, 2);
-    let end = written(second.next_step(&token("c"), &RULES, 240_000, true));
+    let end = written(second.next_step(&token("c"), &RULES, Timestamp::from_millis(240_000), true));
     assert_eq!(end.sending, Sending::Failed);
     assert_eq!(end.status, Status::Failed);
     assert_eq!(
@@ -104,33 +122,36 @@ fn a_held_unknown_outcome_is_never_resent_and_fails_when_it_is_too_old() {
         unknown_outcome: UnknownOutcomePolicy::Hold,
         ..RULES
     };
-    let unknown =
-        call(row().next_step(&token("a"), &rules, 0, true)).after_unknown_outcome(&token("a"), 0);
+    let unknown = call(row().next_step(&token("a"), &rules, Timestamp::from_millis(0), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(0));
     assert_eq!(
         unknown
             .clone()
-            .next_step(&token("b"), &rules, 3_599_999, true),
-        NextStep::WaitUntil(3_600_000)
+            .next_step(&token("b"), &rules, Timestamp::from_millis(3_599_999), true),
+        NextStep::WaitUntil(Timestamp::from_millis(3_600_000))
     );
-    let end = written(unknown.next_step(&token("b"), &rules, 3_600_000, true));
+    let end =
+        written(unknown.next_step(&token("b"), &rules, Timestamp::from_millis(3_600_000), true));
     assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
 }
 
 #[test]
 fn an_unknown_outcome_that_is_too_old_is_not_resent() {
-    let unknown = call(row().next_step(&token("a"), &RULES, 3_599_000, true))
-        .after_unknown_outcome(&token("a"), 3_599_000);
-    let end = written(unknown.next_step(&token("b"), &RULES, 3_720_000, true));
+    let unknown =
+        call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(3_599_000), true))
+            .after_unknown_outcome(&token("a"), Timestamp::from_millis(3_599_000));
+    let end =
+        written(unknown.next_step(&token("b"), &RULES, Timestamp::from_millis(3_720_000), true));
     assert_eq!(end.failure_reason.unwrap().as_str(), "outcome unknown");
 }
 
 #[test]
 fn matching_report_is_looked_for_before_anything_is_resent_or_given_up() {
-    let unknown =
-        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
-    assert_eq!(unknown.open_calls, [7]);
+    let unknown = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(7), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(7));
+    assert_eq!(unknown.open_calls, [Timestamp::from_millis(7)]);
     assert_eq!(
-        unknown.next_step(&token("b"), &RULES, 500_000, false),
+        unknown.next_step(&token("b"), &RULES, Timestamp::from_millis(500_000), false),
         NextStep::CheckForMatchingReport
     );
 }
@@ -138,59 +159,81 @@ fn matching_report_is_looked_for_before_anything_is_resent_or_given_up() {
 #[test]
 fn a_matched_id_settles_its_call_and_no_other() {
     let id = AtMessageId::new("ATXid_1").unwrap();
-    let unknown =
-        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
-    let matched = unknown.clone().after_match(&id, 7);
+    let unknown = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(7), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(7));
+    let matched = unknown.clone().after_match(&id, Timestamp::from_millis(7));
     assert_eq!(matched.sending, Sending::Accepted);
     assert!(matched.open_calls.is_empty());
     // The report of the first attempt comes while the second one is under way.
-    let resending = call(unknown.next_step(&token("b"), &RULES, 200_000, true));
-    let matched = resending.after_match(&id, 7);
+    let resending =
+        call(unknown.next_step(&token("b"), &RULES, Timestamp::from_millis(200_000), true));
+    let matched = resending.after_match(&id, Timestamp::from_millis(7));
     assert!(matches!(matched.sending, Sending::Calling { .. }));
-    assert_eq!(matched.unsettled_calls().collect::<Vec<_>>(), [200_000]);
+    assert_eq!(
+        matched.unsettled_calls().collect::<Vec<_>>(),
+        [Timestamp::from_millis(200_000)]
+    );
 }
 
 #[test]
 fn what_a_report_shows_was_sent_while_another_call_is_under_way_stays_sent() {
     let id = AtMessageId::new("ATXid_1").unwrap();
-    let unknown =
-        call(row().next_step(&token("a"), &RULES, 7, true)).after_unknown_outcome(&token("a"), 7);
-    let resending = call(unknown.next_step(&token("b"), &RULES, 200_000, true));
-    let matched = resending.after_match(&id, 7);
+    let unknown = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(7), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(7));
+    let resending =
+        call(unknown.next_step(&token("b"), &RULES, Timestamp::from_millis(200_000), true));
+    let matched = resending.after_match(&id, Timestamp::from_millis(7));
     // The invocation of the second call died.
-    let late = written(
-        matched
-            .clone()
-            .next_step(&token("c"), &RULES, 290_000, true),
-    );
+    let late = written(matched.clone().next_step(
+        &token("c"),
+        &RULES,
+        Timestamp::from_millis(290_000),
+        true,
+    ));
     let reason = FailureReason::new("x");
     let cause = AccountFailure::InsufficientBalance;
     let b = token("b");
     for ended in [
         late.clone(),
-        matched.clone().after_unknown_outcome(&b, 201_000),
-        matched.clone().after_not_sent(&b, reason.clone(), 300_000),
-        matched.clone().after_account_failure(&b, cause, 300_000),
-        matched.clone().after_no_call(&b, 201_000),
+        matched
+            .clone()
+            .after_unknown_outcome(&b, Timestamp::from_millis(201_000)),
+        matched
+            .clone()
+            .after_not_sent(&b, reason.clone(), Timestamp::from_millis(300_000)),
+        matched
+            .clone()
+            .after_account_failure(&b, cause, Timestamp::from_millis(300_000)),
+        matched
+            .clone()
+            .after_no_call(&b, Timestamp::from_millis(201_000)),
         matched.clone().after_final_refusal(&b, reason),
     ] {
         assert_eq!(ended.sending, Sending::Accepted);
         assert_eq!(ended.status, Status::Unsent);
         assert_eq!(
-            ended.next_step(&token("d"), &RULES, 4_000_000, false),
+            ended.next_step(
+                &token("d"),
+                &RULES,
+                Timestamp::from_millis(4_000_000),
+                false
+            ),
             NextStep::Done
         );
     }
     // A report of the second SMS, if there is one, is still known for this message's.
-    assert_eq!(late.unsettled_calls().collect::<Vec<_>>(), [200_000]);
+    assert_eq!(
+        late.unsettled_calls().collect::<Vec<_>>(),
+        [Timestamp::from_millis(200_000)]
+    );
 }
 
 #[test]
 fn a_matched_id_that_is_taken_back_leaves_the_outcome_unknown() {
     let id = AtMessageId::new("ATXid_1").unwrap();
-    let matched = call(row().next_step(&token("a"), &RULES, 7, true))
-        .after_unknown_outcome(&token("a"), 7)
-        .after_match(&id, 7)
+    let matched = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(7), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(7))
+        .after_match(&id, Timestamp::from_millis(7))
         .raised(Status::Sent, None);
     let lost = matched.clone().after_losing(&id);
     assert_eq!(
@@ -204,52 +247,69 @@ fn a_matched_id_that_is_taken_back_leaves_the_outcome_unknown() {
 #[test]
 fn a_message_expires_only_while_nobody_is_sending_it() {
     assert_eq!(
-        written(row().next_step(&token("a"), &RULES, 3_600_000, true))
+        written(row().next_step(&token("a"), &RULES, Timestamp::from_millis(3_600_000), true))
             .failure_reason
             .unwrap()
             .as_str(),
         "expired"
     );
-    let calling = call(row().next_step(&token("a"), &RULES, 3_599_999, true));
+    let calling =
+        call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(3_599_999), true));
     assert!(matches!(
-        calling.next_step(&token("b"), &RULES, 3_600_000, true),
+        calling.next_step(&token("b"), &RULES, Timestamp::from_millis(3_600_000), true),
         NextStep::WaitUntil(_)
     ));
 }
 
 #[test]
 fn a_message_that_was_not_sent_waits_no_longer_than_it_may_live() {
-    let waiting = call(row().next_step(&token("a"), &RULES, 0, true)).after_not_sent(
-        &token("a"),
-        FailureReason::new("DoNotDisturbRejection"),
-        99_999_999,
-    );
+    let waiting = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(0), true))
+        .after_not_sent(
+            &token("a"),
+            FailureReason::new("DoNotDisturbRejection"),
+            Timestamp::from_millis(99_999_999),
+        );
     assert_eq!(
-        waiting.clone().next_step(&token("b"), &RULES, 1, true),
-        NextStep::WaitUntil(3_600_000)
+        waiting
+            .clone()
+            .next_step(&token("b"), &RULES, Timestamp::from_millis(1), true),
+        NextStep::WaitUntil(Timestamp::from_millis(3_600_000))
     );
     assert_eq!(waiting.not_sent, 1);
 }
 
 #[test]
 fn only_the_holder_of_the_claim_may_say_that_nothing_was_sent() {
-    let calling = call(row().next_step(&token("a"), &RULES, 0, true));
+    let calling = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(0), true));
     let other = token("b");
     let reason = FailureReason::new("x");
     assert_eq!(
         calling.clone().after_final_refusal(&other, reason.clone()),
         calling
     );
-    assert_eq!(calling.clone().after_not_sent(&other, reason, 5), calling);
-    assert_eq!(calling.clone().after_unknown_outcome(&other, 0), calling);
+    assert_eq!(
+        calling
+            .clone()
+            .after_not_sent(&other, reason, Timestamp::from_millis(5)),
+        calling
+    );
+    assert_eq!(
+        calling
+            .clone()
+            .after_unknown_outcome(&other, Timestamp::from_millis(0)),
+        calling
+    );
 }
 
 #[test]
 fn an_answer_in_hand_outweighs_every_guess() {
-    let given_up = call(row().next_step(&token("a"), &RULES, 0, true))
-        .after_unknown_outcome(&token("a"), 0)
+    let given_up = call(row().next_step(&token("a"), &RULES, Timestamp::from_millis(0), true))
+        .after_unknown_outcome(&token("a"), Timestamp::from_millis(0))
         .failed(FailureReason::new("outcome unknown"));
-    let known = given_up.after_acceptance(&accepted("ATXid_1", Status::Sent), 0);
+    let known = given_up.after_acceptance(
+        &accepted("ATXid_1", Status::Sent),
+        Timestamp::from_millis(0),
+    );
     assert_eq!(known.sending, Sending::Accepted);
     assert_eq!(known.at_ids.len(), 1);
     // FAILED was reported to Medic. Only a delivery can override that.
@@ -259,32 +319,46 @@ fn an_answer_in_hand_outweighs_every_guess() {
 #[test]
 fn the_ids_of_all_attempts_are_kept() {
     let row = row()
-        .after_acceptance(&accepted("ATXid_1", Status::Sent), 0)
-        .after_acceptance(&accepted("ATXid_2", Status::Sent), 1)
-        .after_acceptance(&accepted("ATXid_2", Status::Sent), 1);
+        .after_acceptance(
+            &accepted("ATXid_1", Status::Sent),
+            Timestamp::from_millis(0),
+        )
+        .after_acceptance(
+            &accepted("ATXid_2", Status::Sent),
+            Timestamp::from_millis(1),
+        )
+        .after_acceptance(
+            &accepted("ATXid_2", Status::Sent),
+            Timestamp::from_millis(1),
+        );
     assert_eq!(row.at_ids.len(), 2);
 }
 
 #[test]
 fn a_status_that_failed_is_set_aside_for_an_hour_and_waits_all_the_same() {
-    const HOUR_MS: i64 = 60 * 60 * 1000;
-    let aside = row().after_refusal(Status::Unsent, "{\"code\":500}", 7, 0);
-    assert!(aside.is_set_aside(7 + HOUR_MS - 1));
-    assert!(!aside.is_set_aside(7 + HOUR_MS));
+    const HOUR: Duration = Duration::from_hours(1);
+    let aside = row().after_refusal(
+        Status::Unsent,
+        "{\"code\":500}",
+        Timestamp::from_millis(7),
+        0,
+    );
+    assert!(aside.is_set_aside(Timestamp::from_millis(7) + HOUR - Duration::from_millis(1)));
+    assert!(!aside.is_set_aside(Timestamp::from_millis(7) + HOUR));
     assert!(aside.is_unreported(), "it waits, and is in the index");
     // A higher one is another matter.
     let higher = aside.raised(Status::Sent, None);
-    assert!(higher.is_unreported() && !higher.is_set_aside(8));
+    assert!(higher.is_unreported() && !higher.is_set_aside(Timestamp::from_millis(8)));
 }
 
 #[test]
 fn a_status_that_fails_counts_when_something_was_taken_since_the_last_time() {
     let mut refused = row();
     for (progress, times) in [(3, 1), (3, 1), (4, 2), (9, 3), (9, 3)] {
-        refused = refused.after_refusal(Status::Unsent, "500", 7, progress);
+        refused = refused.after_refusal(Status::Unsent, "500", Timestamp::from_millis(7), progress);
         assert_eq!(refused.times_set_aside(), times, "{progress}");
     }
-    let other = refused.after_refusal(Status::Sent, "500", 7, 20);
+    let other = refused.after_refusal(Status::Sent, "500", Timestamp::from_millis(7), 20);
     assert_eq!(other.refusal.unwrap().times, 1);
 }
 
@@ -349,7 +423,7 @@ proptest! {
             row = match (event, holder) {
                 (0..=3, _) => {
                     claims += 1;
-                    match row.clone().next_step(&token(&claims.to_string()), &RULES, now, true) {
+                    match row.clone().next_step(&token(&claims.to_string()), &RULES, Timestamp::from_millis(now), true) {
                         NextStep::Call(next) => {
                             prop_assert!(!settled);
                             next
@@ -357,7 +431,7 @@ proptest! {
                         NextStep::Write(next) => next,
                         NextStep::CallNow(_) | NextStep::CheckForMatchingReport => row,
                         NextStep::WaitUntil(until) => {
-                            prop_assert!(until > now);
+                            prop_assert!(until > Timestamp::from_millis(now));
                             row
                         }
                         NextStep::Done => {
@@ -368,13 +442,13 @@ proptest! {
                 }
                 (4, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_acceptance(&accepted("ATXid_1", Status::Sent), 0).after_unknown_outcome(&holder, now)
+                    row.after_acceptance(&accepted("ATXid_1", Status::Sent), Timestamp::from_millis(0)).after_unknown_outcome(&holder, Timestamp::from_millis(now))
                 }
                 (5, Some(holder)) => {
                     possible_sends += 1;
-                    row.after_unknown_outcome(&holder, now)
+                    row.after_unknown_outcome(&holder, Timestamp::from_millis(now))
                 }
-                (6, Some(holder)) => row.after_not_sent(&holder, FailureReason::new("429"), now + 1),
+                (6, Some(holder)) => row.after_not_sent(&holder, FailureReason::new("429"), Timestamp::from_millis(now + 1)),
                 (7, Some(holder)) => row.after_final_refusal(&holder, FailureReason::new("404")),
                 (8, _) => row.raised(Status::Delivered, None),
                 (_, _) => row,

@@ -1,14 +1,15 @@
 //! Every transition of a message's row.
 
 use super::{
-    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Refusal,
-    Sending, SendingRules, UnknownOutcomePolicy,
+    Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Sending,
+    SendingRules, StatusRefusal, UnknownOutcomePolicy,
 };
 use crate::domain::circuit_breaker::AccountFailure;
-use crate::domain::exchange::QUARANTINE_MS;
+use crate::domain::exchange::QUARANTINE;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
+use crate::domain::time::Timestamp;
 
 impl MessageRow {
     /// The row after Medic took a status.
@@ -20,10 +21,10 @@ impl MessageRow {
     }
 
     /// Whether Medic failed on the status that it has now within the last hour.
-    pub fn is_set_aside(&self, now_ms: i64) -> bool {
+    pub fn is_set_aside(&self, now: Timestamp) -> bool {
         let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
-        let refused_at_ms = refusal.and_then(|refusal| refusal.at_ms);
-        refused_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(QUARANTINE_MS))
+        let refused_at = refusal.and_then(|refusal| refusal.at);
+        refused_at.is_some_and(|at| now < at + QUARANTINE)
     }
 
     /// How often the status that it has now was set aside.
@@ -38,7 +39,7 @@ impl MessageRow {
         mut self,
         status: Status,
         answer: &str,
-        now_ms: i64,
+        now: Timestamp,
         progress: u64,
     ) -> Self {
         let before = self.refusal.take().filter(|before| before.status == status);
@@ -49,10 +50,10 @@ impl MessageRow {
             }
             Some(before) => (before.times, before.progress),
         };
-        self.refusal = Some(Refusal {
+        self.refusal = Some(StatusRefusal {
             status,
             answer: FailureReason::new(answer),
-            at_ms: Some(now_ms),
+            at: Some(now),
             times,
             progress,
         });
@@ -84,43 +85,41 @@ impl MessageRow {
         self,
         claim: &ClaimToken,
         rules: &SendingRules,
-        now_ms: i64,
+        now: Timestamp,
         checked: bool,
     ) -> NextStep {
-        let expires_ms = self.first_offered_ms.saturating_add(rules.max_age_ms);
-        let expired = now_ms >= expires_ms;
+        let expires = self.first_offered + rules.max_age;
+        let expired = now >= expires;
         match &self.sending {
             Sending::Queued | Sending::Waiting { .. } if expired => NextStep::Write(self.expired()),
-            Sending::Waiting { until_ms, .. } if now_ms < *until_ms => {
-                NextStep::WaitUntil((*until_ms).min(expires_ms))
+            Sending::Waiting { until, .. } if now < *until => {
+                NextStep::WaitUntil((*until).min(expires))
             }
-            Sending::Queued | Sending::Waiting { .. } => {
-                NextStep::Call(self.claimed(claim, now_ms))
-            }
+            Sending::Queued | Sending::Waiting { .. } => NextStep::Call(self.claimed(claim, now)),
             Sending::Calling { claim: holder, .. } if holder == claim => NextStep::CallNow(self),
-            Sending::Calling { since_ms, .. } => {
-                let over_ms = since_ms.saturating_add(rules.call_over_after_ms);
-                if now_ms < over_ms {
-                    NextStep::WaitUntil(over_ms)
+            Sending::Calling { since, .. } => {
+                let over = *since + rules.call_over_after;
+                if now < over {
+                    NextStep::WaitUntil(over)
                 } else {
                     // While the ledger failed, no report could be recorded. An acceptance waits in
                     // the queue by a hundredth of its age, and comes first.
-                    let late_ms = now_ms.saturating_sub(over_ms);
-                    let since_ms = now_ms.saturating_add(late_ms / 50);
-                    NextStep::Write(self.unknown(since_ms))
+                    let late = now.since(over);
+                    let since = now + late / 50;
+                    NextStep::Write(self.unknown(since))
                 }
             }
-            Sending::Unknown { since_ms } => {
-                let due_ms = since_ms.saturating_add(rules.resend_after_ms);
+            Sending::Unknown { since } => {
+                let due = *since + rules.resend_after;
                 let is_first = self.unknown_outcomes < 2;
                 match rules.unknown_outcome {
-                    _ if now_ms < due_ms => NextStep::WaitUntil(due_ms),
+                    _ if now < due => NextStep::WaitUntil(due),
                     _ if !checked => NextStep::CheckForMatchingReport,
                     UnknownOutcomePolicy::ResendOnce if is_first && !expired => {
-                        NextStep::Call(self.claimed(claim, now_ms))
+                        NextStep::Call(self.claimed(claim, now))
                     }
                     UnknownOutcomePolicy::Hold if is_first && !expired => {
-                        NextStep::WaitUntil(expires_ms)
+                        NextStep::WaitUntil(expires)
                     }
                     _ => NextStep::Write(self.failed(FailureReason::new(OUTCOME_UNKNOWN))),
                 }
@@ -132,45 +131,45 @@ impl MessageRow {
     /// The row after Africa's Talking accepted the message in the call that began at this time. It
     /// applies in every state, because a response outweighs every assumption.
     #[must_use]
-    pub fn after_acceptance(mut self, acceptance: &Acceptance, called_at_ms: i64) -> Self {
+    pub fn after_acceptance(mut self, acceptance: &Acceptance, called_at: Timestamp) -> Self {
         self.sending = Sending::Accepted;
-        self.open_calls.retain(|call| *call != called_at_ms);
+        self.open_calls.retain(|call| *call != called_at);
         if let Some(at_id) = &acceptance.at_id
             && !self.at_ids.contains(at_id)
         {
             self.at_ids.push(at_id.clone());
         }
-        self.charge(acceptance, called_at_ms);
+        self.charge(acceptance, called_at);
         self.cost = acceptance.cost.clone().or(self.cost);
         self.parts = acceptance.parts.or(self.parts);
         self.raised(acceptance.status, None)
     }
 
     /// Adds the charge of an attempt, once, however often its response is recorded.
-    fn charge(&mut self, acceptance: &Acceptance, called_at_ms: i64) {
+    fn charge(&mut self, acceptance: &Acceptance, called_at: Timestamp) {
         let known = self.charges.iter().any(|charge| {
             charge.at_id == acceptance.at_id
-                && (charge.at_id.is_some() || charge.called_at_ms == called_at_ms)
+                && (charge.at_id.is_some() || charge.called_at == called_at)
         });
         if !known && self.charges.len() < CHARGES_KEPT {
             self.charges.push(Charge {
                 at_id: acceptance.at_id.clone(),
-                called_at_ms,
+                called_at,
                 cost: acceptance.cost.clone(),
                 parts: acceptance.parts,
             });
         }
     }
 
-    /// When its calls of unknown outcome began, in milliseconds since 1970.
-    pub fn unsettled_calls(&self) -> impl Iterator<Item = i64> + '_ {
-        self.open_calls.iter().copied().chain(self.called_at_ms())
+    /// When its calls of unknown outcome began.
+    pub fn unsettled_calls(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        self.open_calls.iter().copied().chain(self.called_at())
     }
 
-    /// When the call under way began, in milliseconds since 1970.
-    pub fn called_at_ms(&self) -> Option<i64> {
+    /// When the call under way began.
+    pub fn called_at(&self) -> Option<Timestamp> {
         match self.sending {
-            Sending::Calling { since_ms, .. } => Some(since_ms),
+            Sending::Calling { since, .. } => Some(since),
             _ => None,
         }
     }
@@ -178,14 +177,14 @@ impl MessageRow {
     /// The row after a delivery report has shown that the call which began then had sent it, as the
     /// SMS with this id.
     #[must_use]
-    pub fn after_match(mut self, at_id: &AtMessageId, called_at_ms: i64) -> Self {
-        self.open_calls.retain(|call| *call != called_at_ms);
+    pub fn after_match(mut self, at_id: &AtMessageId, called_at: Timestamp) -> Self {
+        self.open_calls.retain(|call| *call != called_at);
         if !self.at_ids.contains(at_id) {
             self.at_ids.push(at_id.clone());
         }
         match &self.sending {
             // Another call is in flight, and its own outcome will settle the message.
-            Sending::Calling { since_ms, .. } if *since_ms != called_at_ms => self,
+            Sending::Calling { since, .. } if *since != called_at => self,
             _ => self.with_sending(Sending::Accepted),
         }
     }
@@ -205,14 +204,11 @@ impl MessageRow {
 
     /// The row of a message that was claimed, and for which no request was sent.
     #[must_use]
-    pub fn after_no_call(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
+    pub fn after_no_call(mut self, claim: &ClaimToken, now: Timestamp) -> Self {
         if self.is_claimed_by(claim) {
             self.attempts = self.attempts.saturating_sub(1);
             let reason = FailureReason::new("no time was left");
-            self.unless_sent(Sending::Waiting {
-                reason,
-                until_ms: now_ms,
-            })
+            self.unless_sent(Sending::Waiting { reason, until: now })
         } else {
             self
         }
@@ -236,11 +232,11 @@ impl MessageRow {
         mut self,
         claim: &ClaimToken,
         reason: FailureReason,
-        until_ms: i64,
+        until: Timestamp,
     ) -> Self {
         if self.is_claimed_by(claim) {
             self.not_sent = self.not_sent.saturating_add(1);
-            self.unless_sent(Sending::Waiting { reason, until_ms })
+            self.unless_sent(Sending::Waiting { reason, until })
         } else {
             self
         }
@@ -253,11 +249,11 @@ impl MessageRow {
         self,
         claim: &ClaimToken,
         cause: AccountFailure,
-        until_ms: i64,
+        until: Timestamp,
     ) -> Self {
         if self.is_claimed_by(claim) {
             let reason = FailureReason::new(&format!("circuit breaker open: {}", cause.words()));
-            self.unless_sent(Sending::Waiting { reason, until_ms })
+            self.unless_sent(Sending::Waiting { reason, until })
         } else {
             self
         }
@@ -266,9 +262,9 @@ impl MessageRow {
     /// The row after a call of unknown outcome. The wait for a matching report begins now, because
     /// the claim may be much older than the call.
     #[must_use]
-    pub fn after_unknown_outcome(self, claim: &ClaimToken, now_ms: i64) -> Self {
+    pub fn after_unknown_outcome(self, claim: &ClaimToken, now: Timestamp) -> Self {
         if self.is_claimed_by(claim) {
-            self.unknown(now_ms)
+            self.unknown(now)
         } else {
             self
         }
@@ -303,20 +299,20 @@ impl MessageRow {
         matches!(&self.sending, Sending::Calling { claim: holder, .. } if holder == claim)
     }
 
-    fn claimed(mut self, claim: &ClaimToken, now_ms: i64) -> Self {
+    fn claimed(mut self, claim: &ClaimToken, now: Timestamp) -> Self {
         self.attempts = self.attempts.saturating_add(1);
         self.with_sending(Sending::Calling {
             claim: claim.clone(),
-            since_ms: now_ms,
+            since: now,
         })
     }
 
-    fn unknown(mut self, since_ms: i64) -> Self {
+    fn unknown(mut self, since: Timestamp) -> Self {
         self.unknown_outcomes = self.unknown_outcomes.saturating_add(1);
-        let called_at_ms = self.called_at_ms();
-        self.open_calls.extend(called_at_ms);
+        let called_at = self.called_at();
+        self.open_calls.extend(called_at);
         self.unknown_outcome_reason = None;
-        self.unless_sent(Sending::Unknown { since_ms })
+        self.unless_sent(Sending::Unknown { since })
     }
 
     fn expired(self) -> Self {

@@ -1,15 +1,19 @@
 //! One batch of the exchange queue's main group: what in it is still to be done.
 
+use std::time::Duration;
+
 use crate::domain::exchange::Quarantine;
 use crate::domain::ids::IncomingId;
 use crate::domain::isolation::Candidate;
+use crate::domain::time::Timestamp;
 use crate::ports::Record;
+use crate::queue::consumer::{TOO_OLD, is_too_old};
 use crate::wire::queue_messages::MEDIC_GROUP;
-use crate::wire::queue_messages::{ExchangeMessage, IncomingSms, UnreadableMessage, decode};
+use crate::wire::queue_messages::{ExchangeMessage, IncomingSms, decode};
 
 /// A poll that waited longer than this has been overtaken by another: the queue holds one a minute
 /// for each minute that Medic was away.
-const STALE_POLL_MS: i64 = 2 * 60 * 1000;
+const STALE_POLL: Duration = Duration::from_mins(2);
 
 /// An SMS of the batch, with the record that brought it.
 #[derive(Clone)]
@@ -28,7 +32,8 @@ pub struct Batch<'a> {
     /// Messages that Medic has, by its own word in this invocation.
     stored: Vec<Message<'a>>,
     polls: Vec<&'a Record>,
-    unreadable: Vec<(&'a Record, UnreadableMessage)>,
+    /// Records for the dead-letter queue, with the reason.
+    hopeless: Vec<(&'a Record, String)>,
     was_received_before: bool,
 }
 
@@ -39,17 +44,22 @@ pub fn is_of_main_group(record: &Record) -> bool {
 
 impl<'a> Batch<'a> {
     /// Sorts the records of the main group. Polls that are too old are done with.
-    pub fn sort(records: &[&'a Record], now_ms: i64) -> Self {
+    pub fn sort(records: &[&'a Record], now: Timestamp) -> Self {
         let mut batch = Self {
             waiting: Vec::new(),
             stored: Vec::new(),
             polls: Vec::new(),
-            unreadable: Vec::new(),
+            hopeless: Vec::new(),
             was_received_before: records.iter().any(|record| record.receive_count > 1),
         };
         let mut stale = None;
         for record in records {
             match decode(&record.body) {
+                Ok(ExchangeMessage::Incoming(_) | ExchangeMessage::Quarantined(_))
+                    if is_too_old(record, now) =>
+                {
+                    batch.hopeless.push((record, TOO_OLD.to_owned()));
+                }
                 Ok(ExchangeMessage::Incoming(sms)) => batch.waiting.push(Message {
                     record,
                     sms,
@@ -61,13 +71,13 @@ impl<'a> Batch<'a> {
                     quarantine: Some(one.quarantine),
                 }),
                 Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => {
-                    if now_ms.saturating_sub(record.sent_at_ms) <= STALE_POLL_MS {
+                    if now.since(record.sent_at) <= STALE_POLL {
                         batch.polls.push(record);
                     } else {
                         stale = Some(*record);
                     }
                 }
-                Err(error) => batch.unreadable.push((record, error)),
+                Err(error) => batch.hopeless.push((record, error.to_string())),
             }
         }
         if batch.was_received_before && !batch.has_work() {
@@ -77,14 +87,20 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Takes out what cannot be read.
-    pub fn take_unreadable(&mut self) -> Vec<(&'a Record, UnreadableMessage)> {
-        std::mem::take(&mut self.unreadable)
+    /// Takes out what cannot be read, and what is too old.
+    pub fn take_hopeless(&mut self) -> Vec<(&'a Record, String)> {
+        std::mem::take(&mut self.hopeless)
     }
 
     /// Whether there is anything to ask Medic for.
     pub fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.polls.is_empty()
+    }
+
+    /// Whether any message was in quarantine.
+    pub fn has_quarantined(&self) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|message| message.quarantine.is_some())
     }
 
     /// Whether any of it was handed out before: then an earlier POST may have ended in doubt.
@@ -112,6 +128,12 @@ impl<'a> Batch<'a> {
             }
         }
         candidates
+    }
+
+    /// The ids of its messages, each once.
+    pub fn ids(&self) -> Vec<IncomingId> {
+        let candidates = self.candidates().into_iter();
+        candidates.map(|candidate| candidate.id).collect()
     }
 
     /// The SMS with these ids, in this order.
@@ -165,7 +187,7 @@ impl<'a> Batch<'a> {
         let mut back = self.undone();
         if back.is_empty() {
             let stored = self.stored.iter().map(|message| message.record);
-            back.extend(stored.max_by_key(|record| record.sent_at_ms));
+            back.extend(stored.max_by_key(|record| record.sent_at));
         }
         back
     }
@@ -176,13 +198,13 @@ mod tests {
     use super::*;
     use crate::wire::queue_messages::{QuarantinedSms, encode};
 
-    fn record(n: usize, message: &ExchangeMessage, sent_at_ms: i64) -> Record {
+    fn record(n: usize, message: &ExchangeMessage, sent_at: Timestamp) -> Record {
         Record {
             message_id: format!("m{n}"),
             receipt_handle: format!("r{n}"),
             body: encode(message),
             receive_count: 1,
-            sent_at_ms,
+            sent_at,
             group: Some(MEDIC_GROUP.to_owned()),
         }
     }
@@ -192,8 +214,8 @@ mod tests {
             id: IncomingId::new(id).unwrap(),
             from: "+254700000001".to_owned(),
             content: "x".to_owned(),
-            sent_at_ms: 0,
-            received_at_ms: 0,
+            sent_at: Timestamp::from_millis(0),
+            received_at: Timestamp::from_millis(0),
         }
     }
 
@@ -201,14 +223,17 @@ mod tests {
         ExchangeMessage::Incoming(sms(id))
     }
 
-    fn sort(records: &[Record], now_ms: i64) -> Batch<'_> {
-        Batch::sort(&records.iter().collect::<Vec<_>>(), now_ms)
+    fn sort(records: &[Record], now: Timestamp) -> Batch<'_> {
+        Batch::sort(&records.iter().collect::<Vec<_>>(), now)
     }
 
     #[test]
     fn what_medic_has_goes_back_only_to_keep_others_from_posting() {
-        let records = [record(0, &incoming("a1"), 0), record(1, &incoming("a2"), 1)];
-        let mut batch = sort(&records, 0);
+        let records = [
+            record(0, &incoming("a1"), Timestamp::from_millis(0)),
+            record(1, &incoming("a2"), Timestamp::from_millis(1)),
+        ];
+        let mut batch = sort(&records, Timestamp::from_millis(0));
         for id in ["a1", "a2"] {
             batch.mark_stored(&IncomingId::new(id).unwrap());
         }
@@ -228,20 +253,23 @@ mod tests {
             quarantine: Quarantine {
                 failures: 2,
                 progress: 0,
-                since_ms: 0,
-                until_ms: 0,
+                since: Timestamp::from_millis(0),
+                until: Timestamp::from_millis(0),
                 answer: String::new(),
             },
         });
-        let records = [record(0, &incoming("a1"), 0), record(1, &quarantined, 0)];
-        let candidates = sort(&records, 0).candidates();
+        let records = [
+            record(0, &incoming("a1"), Timestamp::from_millis(0)),
+            record(1, &quarantined, Timestamp::from_millis(0)),
+        ];
+        let candidates = sort(&records, Timestamp::from_millis(0)).candidates();
         assert_eq!(candidates.len(), 1);
         assert_eq!(candidates[0].quarantine.as_ref().unwrap().failures, 2);
     }
 
     #[test]
     fn only_a_record_of_the_main_group_is_a_right_to_post() {
-        let mut one = record(0, &incoming("a1"), 0);
+        let mut one = record(0, &incoming("a1"), Timestamp::from_millis(0));
         assert!(is_of_main_group(&one));
         for group in [None, Some("quarantine-m0".to_owned())] {
             one.group = group;
@@ -252,30 +280,30 @@ mod tests {
     #[test]
     fn a_poll_that_is_too_old_is_done_with() {
         let records = [
-            record(0, &ExchangeMessage::Poll, 0),
-            record(1, &ExchangeMessage::Continue, 0),
+            record(0, &ExchangeMessage::Poll, Timestamp::from_millis(0)),
+            record(1, &ExchangeMessage::Continue, Timestamp::from_millis(0)),
         ];
-        assert!(!sort(&records, 120_001).has_work());
-        assert!(sort(&records, 120_000).has_work());
+        assert!(!sort(&records, Timestamp::from_millis(120_001)).has_work());
+        assert!(sort(&records, Timestamp::from_millis(120_000)).has_work());
     }
 
     #[test]
     fn a_poll_that_is_too_old_and_was_handed_out_before_is_still_asked_for() {
         let mut records = [
-            record(0, &ExchangeMessage::Poll, 0),
-            record(1, &ExchangeMessage::Poll, 60_000),
+            record(0, &ExchangeMessage::Poll, Timestamp::from_millis(0)),
+            record(1, &ExchangeMessage::Poll, Timestamp::from_millis(60_000)),
         ];
-        assert!(!sort(&records, 1_000_000).has_work());
+        assert!(!sort(&records, Timestamp::from_millis(1_000_000)).has_work());
         records[0].receive_count = 2;
-        let undone = sort(&records, 1_000_000).undone();
+        let undone = sort(&records, Timestamp::from_millis(1_000_000)).undone();
         let undone: Vec<&str> = undone.iter().map(|r| r.message_id.as_str()).collect();
         assert_eq!(undone, ["m1"]);
     }
 
     #[test]
     fn what_is_gone_never_goes_back() {
-        let records = [record(0, &incoming("a1"), 0)];
-        let mut batch = sort(&records, 0);
+        let records = [record(0, &incoming("a1"), Timestamp::from_millis(0))];
+        let mut batch = sort(&records, Timestamp::from_millis(0));
         batch.mark_gone(&IncomingId::new("a1").unwrap());
         assert!(batch.is_spent());
         assert!(batch.undone_or_youngest().is_empty());

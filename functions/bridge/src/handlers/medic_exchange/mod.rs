@@ -9,6 +9,7 @@
 //!
 //! What is tried next, and what follows from it, is decided in [`crate::domain::isolation`].
 
+mod attempts;
 mod batch;
 mod offers;
 mod post;
@@ -17,19 +18,27 @@ mod row;
 mod statuses;
 mod stop;
 
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use futures_util::future::join3;
 
 use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::exchange::ExchangeRow;
+use crate::domain::ids::IncomingId;
 use crate::domain::isolation::{Isolation, PostEnd, Step};
-use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, Record, Runtime};
+use crate::domain::time::Timestamp;
+use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, QueueError, Record, Runtime};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
 use crate::queue::log_queue_errors;
 use crate::queue::retry_later::return_together;
+use crate::retry::{ILL_QUEUE, retry};
 use crate::wire::medic::Payload;
 use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
+use post::LAST_ACTS;
+use quarantine::REFUSED;
 use statuses::Reports;
 use stop::Stop;
 
@@ -37,9 +46,9 @@ use stop::Stop;
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
 const STATUS_POSTS_AT_MOST: u32 = 8;
 
-/// After an outcome in doubt, the wait is longer than Medic may go on working by this much, in milliseconds; and
-/// so much longer than the invocation the batch is ours, for that may die in a POST.
-const IN_DOUBT_MARGIN_MS: i64 = 5_000;
+/// After an outcome in doubt, the wait is longer than Medic may go on working by this much; and so
+/// much longer than the invocation the batch is ours, for that may die in a POST.
+const IN_DOUBT_MARGIN: Duration = Duration::from_secs(5);
 
 /// The handler, with all that it needs.
 #[derive(Debug)]
@@ -56,15 +65,15 @@ pub struct MedicExchange<L, Q, M, S> {
     pub medic: M,
     /// Time, chance and a log.
     pub runtime: S,
-    /// The time-out of a POST, in milliseconds.
-    pub post_timeout_ms: i64,
-    /// For how long after that Medic may go on working on it, in milliseconds.
-    pub grace_ms: i64,
+    /// The time-out of a POST.
+    pub post_timeout: Duration,
+    /// For how long after that Medic may go on working on it.
+    pub grace: Duration,
 }
 
 /// One invocation with a right to POST.
 struct Round<'a> {
-    deadline_ms: i64,
+    deadline: Timestamp,
     batch: Batch<'a>,
     isolation: Isolation,
     reports: Reports,
@@ -73,6 +82,13 @@ struct Round<'a> {
     /// Whether one was taken.
     was_taken: bool,
     status_posts: u32,
+    /// Messages during which an earlier invocation may have been killed are looked for, and the attempt
+    /// at each message is marked.
+    marks_attempts: bool,
+    /// Whether they were looked for.
+    knows_suspects: bool,
+    /// The messages whose attempt is marked.
+    marked: Vec<IncomingId>,
 }
 
 impl Round<'_> {
@@ -92,19 +108,19 @@ enum Work {
 }
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
-    /// Works off a batch, which must be over at `deadline_ms` (milliseconds since 1970). Returns the
-    /// message ids of what goes back into the queue.
-    pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
+    /// Works off a batch, which must be over at `deadline`. Returns the message ids of what goes
+    /// back into the queue.
+    pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
         let (ours, quarantined): (Vec<&Record>, Vec<&Record>) =
             records.iter().partition(|record| is_of_main_group(record));
         let (is_ours, row, mut back) = join3(
-            self.extend_visibility(&ours, deadline_ms),
+            self.extend_visibility(&ours, deadline),
             self.recall(&ours),
             self.release(&quarantined),
         )
         .await;
         if is_ours {
-            back.extend(self.exchange_batch(&ours, row, deadline_ms).await);
+            back.extend(self.exchange_batch(&ours, row, deadline).await);
         } else {
             // It may be somebody else's by now: nothing may be posted.
             back.extend(ours.iter().map(|record| record.message_id.clone()));
@@ -114,20 +130,33 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
 
     /// The first act: the batch is ours for longer than this invocation can live. A visibility
     /// time-out of the queue that long would lock the main group as long after every crash.
-    async fn extend_visibility(&self, records: &[&Record], deadline_ms: i64) -> bool {
+    async fn extend_visibility(&self, records: &[&Record], deadline: Timestamp) -> bool {
         if records.is_empty() {
             return true;
         }
-        let lifetime_ms = deadline_ms
-            .saturating_sub(self.runtime.now_ms())
-            .saturating_add(self.grace_ms)
-            .saturating_add(IN_DOUBT_MARGIN_MS);
-        let seconds = whole_seconds(lifetime_ms);
-        let visibilities: Vec<(&Record, i32)> =
-            records.iter().map(|record| (*record, seconds)).collect();
-        let changed = self.exchange.change_visibility(&visibilities).await;
-        log_queue_errors(&changed, &self.runtime);
-        changed.iter().all(Result::is_ok)
+        let extended = retry(ILL_QUEUE, &self.runtime, async || {
+            let now = self.runtime.now();
+            let until = deadline + self.grace + IN_DOUBT_MARGIN;
+            let seconds = whole_seconds(until.since(now));
+            let visibilities: Vec<(&Record, i32)> =
+                records.iter().map(|record| (*record, seconds)).collect();
+            let changed = self.exchange.change_visibility(&visibilities).await;
+            log_queue_errors(&changed, &self.runtime);
+            let errors: Vec<&QueueError> = changed
+                .iter()
+                .filter_map(|one| one.as_ref().err())
+                .collect();
+            // A queue that is ill may be well again in a moment. One that refuses is right: the batch
+            // is somebody else's.
+            let is_refused = errors.iter().any(|error| error.sender_fault);
+            let is_too_late = deadline.since(now) <= self.post_timeout.saturating_add(LAST_ACTS);
+            match errors.is_empty() {
+                true => ControlFlow::Break(Ok(())),
+                false if is_refused || is_too_late => ControlFlow::Break(Err(())),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        extended.await.is_ok()
     }
 
     /// Everything that the records of the main group ask for.
@@ -135,16 +164,19 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         &self,
         records: &[&Record],
         row: Option<ExchangeRow>,
-        deadline_ms: i64,
+        deadline: Timestamp,
     ) -> Vec<String> {
-        let mut batch = Batch::sort(records, self.runtime.now_ms());
-        let mut back: Vec<(&Record, Wait)> = self.dead_letter_unreadable(&mut batch).await;
+        let mut batch = Batch::sort(records, self.runtime.now());
+        let mut back: Vec<(&Record, Wait)> = self.dead_letter_hopeless(&mut batch).await;
         if batch.has_work() {
             let memory = row.clone().unwrap_or_else(ExchangeRow::unknown);
             let received_before = batch.was_received_before();
             let mut round = Round {
-                deadline_ms,
+                deadline,
                 isolation: Isolation::begin(memory, batch.candidates(), received_before),
+                marks_attempts: received_before || batch.has_quarantined(),
+                knows_suspects: false,
+                marked: Vec::new(),
                 batch,
                 reports: Reports::default(),
                 has_posted: false,
@@ -157,6 +189,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 Ok(Work::Done) => {}
                 Err(stop) => back.extend(self.stopped(stop, &round.batch)),
             }
+            self.end_attempts(&round.marked).await;
             let is_done = matches!(worked, Ok(_) | Err(Stop::Kept));
             let now = round.isolation.into_memory(is_done);
             self.remember(row, now).await;
@@ -164,14 +197,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         return_together(&self.exchange, &back, &self.runtime).await
     }
 
-    async fn dead_letter_unreadable<'a>(&self, batch: &mut Batch<'a>) -> Vec<(&'a Record, Wait)> {
+    async fn dead_letter_hopeless<'a>(&self, batch: &mut Batch<'a>) -> Vec<(&'a Record, Wait)> {
         let mut back = Vec::new();
-        for (record, error) in batch.take_unreadable() {
-            let category = error.to_string();
-            if !dead_letter_or_return(&self.dead_letters, record, &category, "", &self.runtime)
-                .await
-            {
-                back.push((record, Wait::Growing { at_least_ms: 0 }));
+        for (record, reason) in batch.take_hopeless() {
+            let (dead_letters, runtime) = (&self.dead_letters, &self.runtime);
+            if !dead_letter_or_return(dead_letters, record, &reason, "", runtime).await {
+                back.push((record, Wait::Retry));
             }
         }
         back
@@ -181,7 +212,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     async fn work(&self, round: &mut Round<'_>) -> Result<Work, Stop> {
         let mut unknown_outcome_reason = None;
         loop {
-            let step = round.isolation.next(self.runtime.now_ms());
+            let step = round.isolation.next(self.runtime.now());
             let payload = match step {
                 Step::End => break,
                 Step::Quarantine(id, quarantine) => {
@@ -189,7 +220,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     continue;
                 }
                 Step::DeadLetter(id, answer) => {
-                    self.dead_letter(&id, &answer, round).await;
+                    self.dead_letter(&id, REFUSED, &answer, round).await;
                     continue;
                 }
                 Step::SetAside(status, answer) => {
@@ -197,6 +228,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     continue;
                 }
                 Step::Control => Payload::default(),
+                Step::Messages { .. } if round.marks_attempts && !round.knows_suspects => {
+                    self.find_suspects(round).await;
+                    continue;
+                }
                 Step::Messages { ids, with_statuses } => Payload {
                     messages: round.batch.sms(&ids),
                     updates: match with_statuses {
@@ -244,12 +279,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// A POST, and what the search makes of it; what the doubt is, if it ended in doubt.
     async fn bring(&self, payload: Payload, round: &mut Round<'_>) -> Result<Option<String>, Stop> {
         let brought = round.reports.brought(&payload);
+        if let (true, [alone]) = (round.marks_attempts, brought.messages.as_slice()) {
+            self.begin_attempt(alone, round).await;
+        }
         let (end, unknown_outcome_reason) = self.post(payload, round).await?;
         if brought.is_control() && matches!(end, PostEnd::Failed(_)) {
             return Err(Stop::FailsOnNothing);
         }
-        let now_ms = self.runtime.now_ms();
-        round.isolation.after(&brought, &end, now_ms);
+        let now = self.runtime.now();
+        round.isolation.after(&brought, &end, now);
         Ok(unknown_outcome_reason)
     }
 

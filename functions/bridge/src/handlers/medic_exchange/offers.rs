@@ -39,7 +39,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         offers: Vec<Offer>,
         reports: &mut Reports,
     ) -> Result<(), LedgerError> {
-        let now_ms = self.runtime.now_ms();
+        let now = self.runtime.now();
         let keys: Vec<Key> = offers
             .iter()
             .map(|offer| Key::Message(offer.id.clone()))
@@ -48,15 +48,15 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let mut to_send = Vec::new();
         for offer in offers {
             let row = rows.message(&offer.id);
-            if row.is_some_and(|row| row.is_set_aside(now_ms)) {
+            if row.is_some_and(|row| row.is_set_aside(now)) {
                 reports.offered.insert(offer.id);
             } else if row.is_none_or(|row| row.sending == Sending::Queued) {
-                let first_offered_ms = row.map_or(now_ms, |row| row.first_offered_ms);
+                let first_offered = row.map_or(now, |row| row.first_offered);
                 let sms = OutgoingSms {
                     id: offer.id,
                     to: offer.to,
                     content: offer.content,
-                    first_offered_ms,
+                    first_offered,
                 };
                 let body = encode(&OutboxMessage::Send(sms.clone()));
                 if body.len() > LARGEST_BODY {
@@ -87,7 +87,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             let row = rows
                 .message(&sms.id)
                 .cloned()
-                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered));
             (vec![Row::Message(step(row))], ())
         })
         .await;

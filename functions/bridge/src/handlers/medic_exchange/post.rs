@@ -1,5 +1,7 @@
 //! One POST, and what follows from its answer.
 
+use std::time::Duration;
+
 use super::stop::Stop;
 use super::{MedicExchange, Round};
 use crate::domain::isolation::PostEnd;
@@ -7,10 +9,9 @@ use crate::log::{LogEvent, Redacted};
 use crate::ports::{LedgerStore, Medic, Queue, Runtime};
 use crate::wire::medic::{Payload, Refusal, Reply};
 
-/// What is kept of the invocation beside a POST, in milliseconds: for reading the credentials before
-/// it, and for a read and a write of the ledger and a call to the queue after it. None takes longer
-/// than 6 s.
-const LAST_ACTS_MS: i64 = 25_000;
+/// What is kept of the invocation beside a POST: for reading the credentials before it, and for a
+/// read and a write of the ledger and a call to the queue after it. None takes longer than 6 s.
+pub(super) const LAST_ACTS: Duration = Duration::from_secs(25);
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Posts, and writes down what was taken. How it ended, and what the doubt is if it ended in doubt.
@@ -22,8 +23,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         payload: Payload,
         round: &mut Round<'_>,
     ) -> Result<(PostEnd, Option<String>), Stop> {
-        let needed_ms = self.post_timeout_ms.saturating_add(LAST_ACTS_MS);
-        if self.runtime.now_ms().saturating_add(needed_ms) > round.deadline_ms {
+        let needed = self.post_timeout.saturating_add(LAST_ACTS);
+        if self.runtime.now() + needed > round.deadline {
             return Err(Stop::OutOfTime);
         }
         let response = self.medic.post(payload.to_json()).await?;
@@ -67,10 +68,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     fn note_stored(&self, payload: &Payload, round: &mut Round<'_>) {
         for sms in &payload.messages {
             round.batch.mark_stored(&sms.id);
-            let now_ms = self.runtime.now_ms();
+            let now = self.runtime.now();
             self.runtime.record(LogEvent::MessageStored {
                 id: Redacted::new(&sms.id),
-                since_callback_ms: now_ms.saturating_sub(sms.received_at_ms),
+                since_callback: now.since(sms.received_at),
             });
         }
     }

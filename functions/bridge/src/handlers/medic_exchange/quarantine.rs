@@ -14,6 +14,9 @@ use crate::queue::log_queue_errors;
 use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, QuarantinedSms, decode, encode};
 
+/// Why a message is dead-lettered on which Medic fails again and again.
+pub(super) const REFUSED: &str = "Medic refuses this message while it takes others";
+
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Puts a message into a message group of its own, where nobody waits behind it. All records that
     /// brought it are done with then.
@@ -39,8 +42,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     failures: quarantine.failures,
                 });
                 round.batch.mark_gone(id);
-                let now_ms = self.runtime.now_ms();
-                round.isolation.quarantined(id, quarantine, now_ms);
+                let now = self.runtime.now();
+                round.isolation.quarantined(id, quarantine, now);
             }
             Err(error) => {
                 log_queue_errors(&[Err(error)], &self.runtime);
@@ -50,14 +53,19 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     }
 
     /// Puts a message into the dead-letter queue, with what Medic answered.
-    pub(super) async fn dead_letter(&self, id: &IncomingId, answer: &str, round: &mut Round<'_>) {
+    pub(super) async fn dead_letter(
+        &self,
+        id: &IncomingId,
+        category: &str,
+        answer: &str,
+        round: &mut Round<'_>,
+    ) {
         let records = round.batch.messages_of(id);
         // The copy that tells how often it failed, if there are several.
         let reported = records.iter().find(|message| message.quarantine.is_some());
         let Some(message) = reported.or(records.first()) else {
             return;
         };
-        let category = "Medic refuses this message while it takes others";
         let (dead_letters, runtime) = (&self.dead_letters, &self.runtime);
         if dead_letter_or_return(dead_letters, message.record, category, answer, runtime).await {
             round.batch.mark_gone(id);
@@ -71,18 +79,18 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// the others stay hidden. Nothing else is ever done with them. Returns the message ids of those
     /// that go back into the queue.
     pub(super) async fn release(&self, records: &[&Record]) -> Vec<String> {
-        let now_ms = self.runtime.now_ms();
+        let now = self.runtime.now();
         let mut back = Vec::new();
         let mut hidden = Vec::new();
         for record in records {
-            let until_ms = match decode(&record.body) {
-                Ok(ExchangeMessage::Quarantined(one)) => one.quarantine.until_ms,
+            let until = match decode(&record.body) {
+                Ok(ExchangeMessage::Quarantined(one)) => one.quarantine.until,
                 // Whatever it is: the main group knows what to do with it.
-                _ => now_ms,
+                _ => now,
             };
-            let wait_ms = until_ms.saturating_sub(now_ms);
-            if wait_ms > 0 {
-                hidden.push((*record, whole_seconds(wait_ms)));
+            let wait = until.since(now);
+            if !wait.is_zero() {
+                hidden.push((*record, whole_seconds(wait)));
             } else if let Err(error) = self.send_back(record).await {
                 log_queue_errors(&[Err(error)], &self.runtime);
                 back.push(record.message_id.clone());

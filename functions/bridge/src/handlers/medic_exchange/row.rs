@@ -41,12 +41,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// A quarantined message waits, and for longer than SQS knows: it is a new message of the queue
     /// each time that it moves.
     fn note_quarantined(&self, row: &ExchangeRow) {
-        let since_ms = row.quarantined.values().map(|one| one.since_ms).min();
-        if let Some(since_ms) = since_ms {
-            let age_ms = self.runtime.now_ms().saturating_sub(since_ms);
+        let since = row.quarantined.values().map(|one| one.since).min();
+        if let Some(since) = since {
+            let age = self.runtime.now().since(since);
             self.runtime.record(LogEvent::InQuarantine {
                 messages: row.quarantined.len(),
-                oldest_s: age_ms.max(0) / 1000,
+                oldest_s: age.as_secs(),
             });
         }
     }

@@ -120,14 +120,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         ids: &[MedicMessageId],
         round: &mut Round<'_>,
     ) -> Result<Vec<Update>, LedgerError> {
-        let now_ms = self.runtime.now_ms();
+        let now = self.runtime.now();
         let keys: Vec<Key> = ids.iter().cloned().map(Key::Message).collect();
         let rows = ledger::read(&self.ledger, &keys).await?;
         let mut updates = Vec::new();
         for row in ids.iter().filter_map(|id| rows.message(id)) {
             let is_wanted = round.reports.wanted.contains(&row.id);
             if !(row.is_unreported() || is_wanted)
-                || row.is_set_aside(now_ms)
+                || row.is_set_aside(now)
                 || round.reports.was_reported(row)
                 || !round.isolation.may_bring_status(&row.id)
             {
@@ -179,8 +179,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         answer: &str,
         round: &mut Round<'_>,
     ) {
-        let now_ms = self.runtime.now_ms();
-        let progress = round.isolation.set_aside(status, now_ms);
+        let now = self.runtime.now();
+        let progress = round.isolation.set_aside(status, now);
         round.reports.wanted.retain(|id| *id != status.id);
         let key = Key::Message(status.id.clone());
         let written = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
@@ -188,9 +188,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 return (Vec::new(), None);
             };
             let before = row.times_set_aside();
-            let row = row
-                .clone()
-                .after_refusal(row.status, answer, now_ms, progress);
+            let row = row.clone().after_refusal(row.status, answer, now, progress);
             let says = (row.status, before, row.times_set_aside());
             (vec![Row::Message(row)], Some(says))
         })

@@ -1,20 +1,14 @@
 //! Why the work stops before its end, and how long what is undone waits then.
 
+use std::time::Duration;
+
 use super::batch::Batch;
-use super::{IN_DOUBT_MARGIN_MS, MedicExchange};
-use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
+use super::{IN_DOUBT_MARGIN, MedicExchange};
+use crate::domain::backoff::Wait;
+use crate::domain::time::Timestamp;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{CredentialsError, LedgerStore, Medic, Queue, Record, Runtime};
 use crate::wire::medic::Refusal;
-
-/// Ten refused logins lock everybody out for a moment, so that a refused user waits for minutes.
-const CREDENTIALS_WAIT_MS: i64 = 5 * 60 * 1000;
-
-/// Medic lets somebody in again ten seconds after the last wrong login.
-const TOO_MANY_WAIT_MS: i64 = 15_000;
-
-/// A wrong address, a refused request, missing credentials: somebody has to fix something.
-const FIXING_WAIT_MS: i64 = 60_000;
 
 /// Why the work stops before its end.
 #[derive(Debug, thiserror::Error)]
@@ -58,22 +52,15 @@ impl Stop {
         }
     }
 
-    fn wait(&self, grace_ms: i64) -> Wait {
-        let at_least_ms = match self {
-            Self::InDoubt(_) => grace_ms.saturating_add(IN_DOUBT_MARGIN_MS),
-            Self::Refused(Refusal::Credentials(_)) => CREDENTIALS_WAIT_MS,
-            Self::Refused(Refusal::TooMany) => TOO_MANY_WAIT_MS,
-            Self::Refused(Refusal::WrongAddress(_) | Refusal::Request(_))
-            | Self::Credentials(_) => FIXING_WAIT_MS,
-            Self::Kept => BRIEF_WAIT_MS,
-            Self::Refused(Refusal::Unreachable | Refusal::NotReady(_))
-            | Self::FailsOnNothing
-            | Self::OutOfTime => 0,
-        };
+    /// How long what is undone waits. Medic locks a user name after ten wrong logins within ten seconds,
+    /// so one attempt a minute is no danger also when it refuses the user.
+    fn wait(&self, now: Timestamp, grace: Duration) -> Wait {
         match self {
-            // Medic is well but for what was brought: nobody waits long behind it.
-            Self::Kept => Wait::Brief { at_least_ms },
-            _ => Wait::Growing { at_least_ms },
+            Self::InDoubt(_) => Wait::Until(now + grace + IN_DOUBT_MARGIN),
+            Self::OutOfTime => Wait::Until(now),
+            Self::Refused(_) | Self::FailsOnNothing | Self::Kept | Self::Credentials(_) => {
+                Wait::Retry
+            }
         }
     }
 }
@@ -82,7 +69,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// What goes back, and how long it waits at least.
     pub(super) fn stopped<'a>(&self, stop: &Stop, batch: &Batch<'a>) -> Vec<(&'a Record, Wait)> {
         self.runtime.record(stop.event());
-        let wait = stop.wait(self.grace_ms);
+        let wait = stop.wait(self.runtime.now(), self.grace);
         let back = match stop {
             Stop::InDoubt(_) => batch.undone_or_youngest(),
             Stop::Kept => batch.waiting_messages(),

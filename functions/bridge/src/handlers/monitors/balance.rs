@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-use super::TIME_FOR_A_CHECK_MS;
-use crate::domain::circuit_breaker::BALANCE_INTERVAL_MS;
+use super::TIME_FOR_A_CHECK;
+use crate::domain::circuit_breaker::BALANCE_INTERVAL;
+use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
@@ -17,23 +18,22 @@ use crate::wire::africastalking::balance;
 pub struct BalanceMonitor {
     /// When the balance was read last, as far as this process knows, so that it need not read the
     /// row each time.
-    asked_ms: Cell<Option<i64>>,
+    asked: Cell<Option<Timestamp>>,
 }
 
 impl BalanceMonitor {
-    /// Reads the balance if that is due and the invocation does not end too soon (at `deadline_ms`,
-    /// in milliseconds since 1970).
+    /// Reads the balance if that is due and the invocation does not end too soon (at `deadline`).
     pub async fn check(
         &self,
         ledger: &impl LedgerStore,
         account: &impl AfricasTalkingAccount,
         runtime: &impl Runtime,
-        deadline_ms: i64,
+        deadline: Timestamp,
     ) {
-        let now_ms = runtime.now_ms();
-        let asked_ms = self.asked_ms.get();
-        let is_known = asked_ms.is_some_and(|asked_ms| now_ms - asked_ms < BALANCE_INTERVAL_MS);
-        if is_known || now_ms.saturating_add(TIME_FOR_A_CHECK_MS) > deadline_ms {
+        let now = runtime.now();
+        let asked = self.asked.get();
+        let is_known = asked.is_some_and(|asked| now.since(asked) < BALANCE_INTERVAL);
+        if is_known || now + TIME_FOR_A_CHECK > deadline {
             return;
         }
         match self.take_turn(ledger, runtime).await {
@@ -51,17 +51,17 @@ impl BalanceMonitor {
         ledger: &impl LedgerStore,
         runtime: &impl Runtime,
     ) -> Result<bool, LedgerError> {
-        let now_ms = runtime.now_ms();
-        let (is_due, asked_ms) = ledger::change(ledger, runtime, &[Key::Account], |rows| {
+        let now = runtime.now();
+        let (is_due, asked) = ledger::change(ledger, runtime, &[Key::Account], |rows| {
             let before = rows.account();
-            let asked_ms = before.balance_asked_ms;
-            match before.asking_for_the_balance(now_ms) {
-                Some(row) => (vec![Row::Account(row)], (true, Some(now_ms))),
-                None => (Vec::new(), (false, asked_ms)),
+            let asked = before.balance_asked;
+            match before.asking_for_the_balance(now) {
+                Some(row) => (vec![Row::Account(row)], (true, Some(now))),
+                None => (Vec::new(), (false, asked)),
             }
         })
         .await?;
-        self.asked_ms.set(asked_ms);
+        self.asked.set(asked);
         Ok(is_due)
     }
 }
@@ -92,8 +92,9 @@ mod tests {
     use crate::ports::{Clock, Version, Write, Written};
     use futures_util::FutureExt;
     use std::cell::RefCell;
+    use std::time::Duration;
 
-    const HOUR_MS: i64 = 60 * 60 * 1000;
+    const HOUR: Duration = Duration::from_hours(1);
 
     /// A ledger that holds the row of the account and nothing else, and how often it was asked.
     #[derive(Default)]
@@ -147,16 +148,16 @@ mod tests {
 
     #[derive(Default)]
     struct Around {
-        now_ms: Cell<i64>,
+        now: Cell<Timestamp>,
         log: RefCell<Vec<LogEvent>>,
     }
 
     impl Clock for Around {
-        fn now_ms(&self) -> i64 {
-            self.now_ms.get()
+        fn now(&self) -> Timestamp {
+            self.now.get()
         }
 
-        async fn pause(&self, _: u64) {}
+        async fn pause(&self, _: Duration) {}
     }
 
     impl RandomSource for Around {
@@ -173,8 +174,8 @@ mod tests {
 
     impl Around {
         fn check(&self, monitor: &BalanceMonitor, ledger: &Ledger, account: &Account) {
-            let deadline_ms = self.now_ms.get() + 60_000;
-            let check = monitor.check(ledger, account, self, deadline_ms);
+            let deadline = self.now.get() + Duration::from_mins(1);
+            let check = monitor.check(ledger, account, self, deadline);
             check.now_or_never().unwrap();
         }
     }
@@ -184,7 +185,7 @@ mod tests {
         let (around, ledger) = (Around::default(), Ledger::default());
         let two = [BalanceMonitor::default(), BalanceMonitor::default()];
         for minute in 0..180 {
-            around.now_ms.set(minute * 60_000);
+            around.now.set(Timestamp::from_millis(minute * 60_000));
             for monitor in &two {
                 around.check(monitor, &ledger, &rich());
             }
@@ -201,7 +202,10 @@ mod tests {
     #[test]
     fn an_open_circuit_stays_what_it_is() {
         let (around, ledger) = (Around::default(), Ledger::default());
-        let opened = AccountRow::default().refused(AccountFailure::InsufficientBalance, 5);
+        let opened = AccountRow::default().refused(
+            AccountFailure::InsufficientBalance,
+            Timestamp::from_millis(5),
+        );
         *ledger.0.borrow_mut() = opened.clone();
         around.check(&BalanceMonitor::default(), &ledger, &rich());
         assert_eq!(ledger.0.borrow().open_circuit, opened.open_circuit);
@@ -211,12 +215,12 @@ mod tests {
     fn an_invocation_that_is_about_to_end_leaves_it_to_the_next_one() {
         let (around, ledger) = (Around::default(), Ledger::default());
         let monitor = BalanceMonitor::default();
-        around.now_ms.set(HOUR_MS);
+        around.now.set(Timestamp::from_millis(0) + HOUR);
         let check = monitor.check(
             &ledger,
             &Account(Ok(Response::NoAnswer)),
             &around,
-            HOUR_MS + 20_000,
+            Timestamp::from_millis(0) + HOUR + Duration::from_secs(20),
         );
         check.now_or_never().unwrap();
         assert_eq!(ledger.1.get(), 0);

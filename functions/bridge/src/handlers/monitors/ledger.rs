@@ -2,45 +2,47 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::time::Duration;
 
-use super::TIME_FOR_A_CHECK_MS;
+use super::TIME_FOR_A_CHECK;
+use crate::domain::time::Timestamp;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{LedgerBacklog, LedgerError, Runtime};
 
-const HOUR_MS: i64 = 60 * 60 * 1000;
-const DAY_MS: i64 = 24 * HOUR_MS;
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
-/// The shortest time between two checks, in milliseconds, because under load one invocation follows
-/// another at once. Shorter than the minute between two polls, so that each poll checks.
-const CHECK_INTERVAL_MS: i64 = 30_000;
+/// The shortest time between two checks, because under load one invocation follows another at once.
+/// Shorter than the minute between two polls, so that each poll checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A status that is unreported for this long has missed two polls.
-const LATE_MS: i64 = 2 * 60 * 1000;
+const LATE: Duration = Duration::from_mins(2);
 
 /// Checks after an exchange with Medic for unreported statuses, and once an hour for messages
 /// without a final report.
 #[derive(Debug, Default)]
 pub struct LedgerMonitor {
     /// When this process checked last.
-    checked_ms: Cell<Option<i64>>,
+    checked: Cell<Option<Timestamp>>,
     /// When this process counted messages without a final report last. A new process counts anew.
-    counted_ms: Cell<Option<i64>>,
+    counted: Cell<Option<Timestamp>>,
 }
 
 impl LedgerMonitor {
-    /// Checks, unless the invocation ends too soon (at `deadline_ms`, in milliseconds since 1970).
+    /// Checks, unless the invocation ends too soon (at `deadline`).
     pub async fn check(
         &self,
         ledger: &impl LedgerBacklog,
         runtime: &impl Runtime,
-        deadline_ms: i64,
+        deadline: Timestamp,
     ) {
-        let now_ms = runtime.now_ms();
-        let is_due = is_over(self.checked_ms.get(), CHECK_INTERVAL_MS, now_ms);
-        if !is_due || now_ms.saturating_add(TIME_FOR_A_CHECK_MS) > deadline_ms {
+        let now = runtime.now();
+        let is_due = is_over(self.checked.get(), CHECK_INTERVAL, now);
+        if !is_due || now + TIME_FOR_A_CHECK > deadline {
             return;
         }
-        self.checked_ms.set(Some(now_ms));
+        self.checked.set(Some(now));
         let checked = async {
             self.check_for_unreported(ledger, runtime).await?;
             self.count_awaiting_final_report(ledger, runtime).await
@@ -57,12 +59,12 @@ impl LedgerMonitor {
         ledger: &impl LedgerBacklog,
         runtime: &impl Runtime,
     ) -> Result<(), LedgerError> {
-        let Some(since_ms) = ledger.unreported_since_ms().await? else {
+        let Some(since) = ledger.unreported_since().await? else {
             return Ok(());
         };
-        let age_ms = runtime.now_ms().saturating_sub(since_ms);
-        if age_ms >= LATE_MS {
-            let oldest_s = age_ms / 1000;
+        let age = runtime.now().since(since);
+        if age >= LATE {
+            let oldest_s = age.as_secs();
             runtime.record(LogEvent::StatusesUnreported { oldest_s });
         }
         Ok(())
@@ -73,14 +75,12 @@ impl LedgerMonitor {
         ledger: &impl LedgerBacklog,
         runtime: &impl Runtime,
     ) -> Result<(), LedgerError> {
-        let now_ms = runtime.now_ms();
-        if !is_over(self.counted_ms.get(), HOUR_MS, now_ms) {
+        let now = runtime.now();
+        if !is_over(self.counted.get(), HOUR, now) {
             return Ok(());
         }
-        let messages = ledger
-            .awaiting_final_report(offered_a_day_ago(now_ms))
-            .await?;
-        self.counted_ms.set(Some(now_ms));
+        let messages = ledger.awaiting_final_report(offered_a_day_ago(now)).await?;
+        self.counted.set(Some(now));
         if messages > 0 {
             runtime.record(LogEvent::AwaitingFinalReport { messages });
         }
@@ -89,14 +89,14 @@ impl LedgerMonitor {
 }
 
 /// Whether this much time has passed since then. Also true if there was no such time.
-fn is_over(since_ms: Option<i64>, interval_ms: i64, now_ms: i64) -> bool {
-    since_ms.is_none_or(|since_ms| now_ms.saturating_sub(since_ms) >= interval_ms)
+fn is_over(since: Option<Timestamp>, interval: Duration, now: Timestamp) -> bool {
+    since.is_none_or(|since| now.since(since) >= interval)
 }
 
 /// Between one and two days ago. Older messages are not counted, because those of networks that
 /// never report would add up for months.
-fn offered_a_day_ago(now_ms: i64) -> Range<i64> {
-    now_ms.saturating_sub(2 * DAY_MS)..now_ms.saturating_sub(DAY_MS)
+fn offered_a_day_ago(now: Timestamp) -> Range<Timestamp> {
+    now - 2 * DAY..now - DAY
 }
 
 #[cfg(test)]
@@ -111,35 +111,38 @@ mod tests {
     /// Since when a status is unreported, and when messages were offered of which no end is known.
     #[derive(Default)]
     struct Ledger {
-        unreported_since_ms: Option<i64>,
-        offered_ms: Vec<i64>,
+        unreported_since: Option<Timestamp>,
+        offered: Vec<Timestamp>,
         is_down: bool,
         counts: Cell<u32>,
     }
 
     impl LedgerBacklog for Ledger {
-        async fn unreported_since_ms(&self) -> Result<Option<i64>, LedgerError> {
+        async fn unreported_since(&self) -> Result<Option<Timestamp>, LedgerError> {
             match self.is_down {
                 true => Err(LedgerError("no answer".to_owned())),
-                false => Ok(self.unreported_since_ms),
+                false => Ok(self.unreported_since),
             }
         }
 
-        async fn awaiting_final_report(&self, offered_ms: Range<i64>) -> Result<u64, LedgerError> {
+        async fn awaiting_final_report(
+            &self,
+            offered: Range<Timestamp>,
+        ) -> Result<u64, LedgerError> {
             self.counts.set(self.counts.get() + 1);
-            let within = self.offered_ms.iter().filter(|at| offered_ms.contains(at));
+            let within = self.offered.iter().filter(|at| offered.contains(at));
             Ok(u64::try_from(within.count()).unwrap())
         }
     }
 
-    struct Around(Cell<i64>, RefCell<Vec<LogEvent>>);
+    struct Around(Cell<Timestamp>, RefCell<Vec<LogEvent>>);
 
     impl Clock for Around {
-        fn now_ms(&self) -> i64 {
+        fn now(&self) -> Timestamp {
             self.0.get()
         }
 
-        async fn pause(&self, _: u64) {}
+        async fn pause(&self, _: Duration) {}
     }
 
     impl RandomSource for Around {
@@ -155,9 +158,9 @@ mod tests {
     }
 
     /// What is said when somebody looks at this time, with a minute left.
-    fn check_at(monitor: &LedgerMonitor, ledger: &Ledger, now_ms: i64) -> Vec<LogEvent> {
-        let around = Around(Cell::new(now_ms), RefCell::default());
-        let check = monitor.check(ledger, &around, now_ms + 60_000);
+    fn check_at(monitor: &LedgerMonitor, ledger: &Ledger, now: Timestamp) -> Vec<LogEvent> {
+        let around = Around(Cell::new(now), RefCell::default());
+        let check = monitor.check(ledger, &around, now + Duration::from_mins(1));
         check.now_or_never().unwrap();
         around.1.into_inner()
     }
@@ -165,13 +168,13 @@ mod tests {
     #[test]
     fn a_status_is_late_when_it_has_missed_two_polls() {
         let ledger = Ledger {
-            unreported_since_ms: Some(1_000),
+            unreported_since: Some(Timestamp::from_millis(1_000)),
             ..Ledger::default()
         };
-        let looks = |now_ms| check_at(&LedgerMonitor::default(), &ledger, now_ms);
-        assert!(looks(120_999).is_empty());
+        let looks = |now| check_at(&LedgerMonitor::default(), &ledger, now);
+        assert!(looks(Timestamp::from_millis(120_999)).is_empty());
         assert_eq!(
-            looks(121_000),
+            looks(Timestamp::from_millis(121_000)),
             [LogEvent::StatusesUnreported { oldest_s: 120 }]
         );
     }
@@ -179,13 +182,15 @@ mod tests {
     #[test]
     fn one_invocation_after_another_looks_twice_a_minute_and_each_poll_once() {
         let ledger = Ledger {
-            unreported_since_ms: Some(0),
+            unreported_since: Some(Timestamp::from_millis(0)),
             ..Ledger::default()
         };
-        let looks = |interval_ms| {
+        let looks = |interval| {
             let monitor = LedgerMonitor::default();
-            let times = (0..600_000).step_by(interval_ms);
-            let said = times.map(|at_ms| check_at(&monitor, &ledger, HOUR_MS + at_ms).len());
+            let times = (3_600_000..4_200_000)
+                .step_by(interval)
+                .map(Timestamp::from_millis);
+            let said = times.map(|now| check_at(&monitor, &ledger, now).len());
             said.sum::<usize>()
         };
         assert_eq!(looks(1_000), 20);
@@ -194,28 +199,35 @@ mod tests {
 
     #[test]
     fn what_was_offered_one_to_two_days_ago_and_has_no_end_is_counted_once_an_hour() {
-        let now_ms = 10 * DAY_MS;
+        let now = Timestamp::from_millis(0) + 10 * DAY;
         let ledger = Ledger {
-            offered_ms: [0, 23, 24, 25, 47, 48, 49, 200]
-                .map(|hours| now_ms - hours * HOUR_MS)
+            offered: [0, 23, 24, 25, 47, 48, 49, 200]
+                .map(|hours| now - hours * HOUR)
                 .to_vec(),
             ..Ledger::default()
         };
         let monitor = LedgerMonitor::default();
         let counted = LogEvent::AwaitingFinalReport { messages: 3 };
-        assert_eq!(check_at(&monitor, &ledger, now_ms), [counted]);
+        assert_eq!(check_at(&monitor, &ledger, now), [counted]);
         for minute in 1..60 {
-            check_at(&monitor, &ledger, now_ms + minute * 60_000);
+            check_at(&monitor, &ledger, now + Duration::from_mins(minute));
         }
         assert_eq!(ledger.counts.get(), 1);
-        check_at(&monitor, &ledger, now_ms + HOUR_MS);
+        check_at(&monitor, &ledger, now + HOUR);
         assert_eq!(ledger.counts.get(), 2);
     }
 
     #[test]
     fn nothing_is_said_when_there_is_nothing() {
         let ledger = Ledger::default();
-        assert!(check_at(&LedgerMonitor::default(), &ledger, DAY_MS).is_empty());
+        assert!(
+            check_at(
+                &LedgerMonitor::default(),
+                &ledger,
+                Timestamp::from_millis(0) + DAY
+            )
+            .is_empty()
+        );
         assert_eq!(ledger.counts.get(), 1);
     }
 
@@ -225,7 +237,11 @@ mod tests {
             is_down: true,
             ..Ledger::default()
         };
-        let said = check_at(&LedgerMonitor::default(), &ledger, DAY_MS);
+        let said = check_at(
+            &LedgerMonitor::default(),
+            &ledger,
+            Timestamp::from_millis(0) + DAY,
+        );
         assert!(
             matches!(said[..], [LogEvent::LedgerFailed { .. }]),
             "{said:?}"
@@ -235,9 +251,13 @@ mod tests {
     #[test]
     fn an_invocation_that_is_about_to_end_leaves_it_to_the_next_one() {
         let ledger = Ledger::default();
-        let around = Around(Cell::new(0), RefCell::default());
+        let around = Around(Cell::new(Timestamp::from_millis(0)), RefCell::default());
         let monitor = LedgerMonitor::default();
-        let check = monitor.check(&ledger, &around, TIME_FOR_A_CHECK_MS - 1);
+        let check = monitor.check(
+            &ledger,
+            &around,
+            Timestamp::from_millis(0) + TIME_FOR_A_CHECK - Duration::from_millis(1),
+        );
         check.now_or_never().unwrap();
         assert_eq!(ledger.counts.get(), 0);
     }

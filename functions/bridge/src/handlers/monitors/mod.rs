@@ -6,9 +6,11 @@
 mod balance;
 mod ledger;
 
+use std::time::Duration;
+
 pub use balance::BalanceMonitor;
 pub use ledger::LedgerMonitor;
 
 /// A check takes a few calls of some seconds each at the most. With less time than this before the
-/// end of the invocation, in milliseconds, the next one does it.
-const TIME_FOR_A_CHECK_MS: i64 = 25_000;
+/// end of the invocation, the next one does it.
+const TIME_FOR_A_CHECK: Duration = Duration::from_secs(25);

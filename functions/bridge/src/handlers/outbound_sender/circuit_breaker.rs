@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-use super::{OutboundSender, QUEUE_INSTEAD_MS};
+use super::{OutboundSender, QUEUE_INSTEAD};
 use crate::domain::circuit_breaker::{AccountFailure, AccountRow, OpenCircuit};
+use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::LogEvent;
 use crate::ports::{AfricasTalking, Key, KeyedHash, LedgerError, LedgerStore, Queue, Row, Runtime};
@@ -72,12 +73,13 @@ where
     S: Runtime,
 {
     /// Opens the circuit for the whole account. Returns when the next probe is due.
-    pub(super) async fn open_circuit(&self, cause: AccountFailure) -> Result<i64, LedgerError> {
-        let now_ms = self.runtime.now_ms();
-        let open_circuit = self
-            .change_account(|row| row.refused(cause, now_ms))
-            .await?;
-        Ok(open_circuit.map_or(now_ms, |open_circuit| open_circuit.next_probe_ms))
+    pub(super) async fn open_circuit(
+        &self,
+        cause: AccountFailure,
+    ) -> Result<Timestamp, LedgerError> {
+        let now = self.runtime.now();
+        let open_circuit = self.change_account(|row| row.refused(cause, now)).await?;
+        Ok(open_circuit.map_or(now, |open_circuit| open_circuit.next_probe))
     }
 
     /// Records what a request shows of the account. `account` is its row at the time of the claim.
@@ -88,17 +90,17 @@ where
         signal: Signal,
         account: &AccountRow,
         calls: &Calls,
-        deadline_ms: i64,
+        deadline: Timestamp,
     ) {
-        let now_ms = self.runtime.now_ms();
-        if deadline_ms.saturating_sub(now_ms) <= QUEUE_INSTEAD_MS {
+        let now = self.runtime.now();
+        if deadline.since(now) <= QUEUE_INSTEAD {
             return;
         }
         let probing = account.open_circuit.is_some();
         let step = |row: &AccountRow| match signal {
             Signal::Works if probing => row.recovered(),
             Signal::Works | Signal::Answers => row.answered(),
-            Signal::NoAnswer => row.unanswered(now_ms),
+            Signal::NoAnswer => row.unanswered(now),
             Signal::Nothing => row.clone(),
         };
         let counted = signal.is_answer() && calls.unanswered.get() > 0;
@@ -107,7 +109,7 @@ where
         if !probing && !counted && step(account) == *account {
             return;
         }
-        self.retry_until_deadline(deadline_ms, async || self.change_account(step).await)
+        self.retry_until_deadline(deadline, async || self.change_account(step).await)
             .await
             .ok();
     }

@@ -9,6 +9,7 @@ use crate::domain::message::{ClaimToken, MessageRow, NextStep, Sending};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::recipient_limit::{LimitCheck, RecipientRow};
 use crate::domain::segments::segments;
+use crate::domain::time::Timestamp;
 use crate::ledger::matching;
 use crate::ledger::{self, Rows};
 use crate::log::{LogEvent, Redacted};
@@ -38,13 +39,13 @@ pub(super) enum Claim {
         account: AccountRow,
     },
     /// Retry it, not before this time.
-    Wait(i64),
+    Wait(Timestamp),
     /// Delete it, because the message is settled.
     Done,
 }
 
 /// The result of one attempt to claim.
-enum Check {
+enum ClaimAttempt {
     Claim(Claim),
     /// The row changed, so that the next attempt decides.
     Changed(MessageRow),
@@ -107,12 +108,12 @@ where
                 }
             });
             match check.await? {
-                Check::Changed(row) => {
+                ClaimAttempt::Changed(row) => {
                     if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
                         self.note_failure(sms, row.attempts, reason);
                     }
                 }
-                Check::OverLimit { row, reason, alarm } => {
+                ClaimAttempt::OverLimit { row, reason, alarm } => {
                     self.note_failure(sms, row.attempts, &FailureReason::new(reason));
                     if alarm {
                         self.runtime.record(LogEvent::RecipientLimitExceeded {
@@ -122,13 +123,13 @@ where
                     }
                     return Ok(Claim::Done);
                 }
-                Check::Unknown => {
-                    if let Some(until_ms) = self.matching_report_pending(sms, hashes).await? {
-                        return Ok(Claim::Wait(until_ms));
+                ClaimAttempt::Unknown => {
+                    if let Some(until) = self.matching_report_pending(sms, hashes).await? {
+                        return Ok(Claim::Wait(until));
                     }
                     checked = true;
                 }
-                Check::Claim(claim) => return Ok(claim),
+                ClaimAttempt::Claim(claim) => return Ok(claim),
             }
         }
     }
@@ -139,12 +140,12 @@ where
         &self,
         sms: &OutgoingSms,
         hashes: &Hashes,
-    ) -> Result<Option<i64>, LedgerError> {
+    ) -> Result<Option<Timestamp>, LedgerError> {
         matching::settle(
             &self.ledger,
             &hashes.number,
             &Key::Message(sms.id.clone()),
-            self.rules.call_over_after_ms,
+            self.rules.call_over_after,
             &self.runtime,
         )
         .await
@@ -156,30 +157,35 @@ where
         hashes: &Hashes,
         token: &ClaimToken,
         checked: bool,
-    ) -> Result<Check, LedgerError> {
-        let now_ms = self.runtime.now_ms();
+    ) -> Result<ClaimAttempt, LedgerError> {
+        let now = self.runtime.now();
         let recipient_key = Key::Recipient(hashes.number.clone());
         let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
         ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
             let mut row = rows
                 .message(&sms.id)
                 .cloned()
-                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered));
             row.segments = segments(&sms.content).count;
             row.number_hash = Some(hashes.number.clone());
             row.sender_id.clone_from(&hashes.sender_id);
             let unclaimed = row.clone();
-            match row.next_step(token, &self.rules, now_ms, checked) {
-                NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now_ms),
+            match row.next_step(token, &self.rules, now, checked) {
+                NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now),
                 NextStep::CallNow(row) => {
                     let account = rows.account();
                     let row = Box::new(row);
-                    (Vec::new(), Check::Claim(Claim::Ours { row, account }))
+                    (
+                        Vec::new(),
+                        ClaimAttempt::Claim(Claim::Ours { row, account }),
+                    )
                 }
-                NextStep::Write(row) => (vec![Row::Message(row.clone())], Check::Changed(row)),
-                NextStep::CheckForMatchingReport => (Vec::new(), Check::Unknown),
-                NextStep::WaitUntil(until_ms) => (Vec::new(), Check::Claim(Claim::Wait(until_ms))),
-                NextStep::Done => (Vec::new(), Check::Claim(Claim::Done)),
+                NextStep::Write(row) => {
+                    (vec![Row::Message(row.clone())], ClaimAttempt::Changed(row))
+                }
+                NextStep::CheckForMatchingReport => (Vec::new(), ClaimAttempt::Unknown),
+                NextStep::WaitUntil(until) => (Vec::new(), ClaimAttempt::Claim(Claim::Wait(until))),
+                NextStep::Done => (Vec::new(), ClaimAttempt::Claim(Claim::Done)),
             }
         })
         .await
@@ -194,18 +200,18 @@ where
         unclaimed: MessageRow,
         claimed: MessageRow,
         hashes: &Hashes,
-        now_ms: i64,
-    ) -> (Vec<Row>, Check) {
+        now: Timestamp,
+    ) -> (Vec<Row>, ClaimAttempt) {
         let mut writes = vec![Row::Message(claimed.clone())];
         let in_doubt = unclaimed.unknown_outcomes > 0;
-        let account = match rows.account().permission(now_ms, in_doubt) {
+        let account = match rows.account().permission(now, in_doubt) {
             Permission::Free => rows.account(),
             Permission::HalfOpenProbe(account) => {
                 writes.push(Row::Account(account.clone()));
                 account
             }
-            Permission::WaitUntil(until_ms) => {
-                return (Vec::new(), Check::Claim(Claim::Wait(until_ms)));
+            Permission::WaitUntil(until) => {
+                return (Vec::new(), ClaimAttempt::Claim(Claim::Wait(until)));
             }
         };
         if unclaimed.sending == Sending::Queued {
@@ -213,13 +219,13 @@ where
                 .recipient(&hashes.number)
                 .cloned()
                 .unwrap_or_else(|| RecipientRow::new(hashes.number.clone()));
-            match recipient.count(&hashes.text, &self.recipient_limit, now_ms) {
+            match recipient.count(&hashes.text, &self.recipient_limit, now) {
                 LimitCheck::Passes(recipient) => writes.push(Row::Recipient(recipient)),
                 LimitCheck::Exceeded { row, reason, alarm } => {
                     let stopped = unclaimed.unsendable(FailureReason::new(reason));
                     return (
                         vec![Row::Message(stopped.clone()), Row::Recipient(row)],
-                        Check::OverLimit {
+                        ClaimAttempt::OverLimit {
                             row: stopped,
                             reason,
                             alarm,
@@ -230,7 +236,7 @@ where
         }
         (
             writes,
-            Check::Claim(Claim::Ours {
+            ClaimAttempt::Claim(Claim::Ours {
                 row: Box::new(claimed),
                 account,
             }),

@@ -7,16 +7,18 @@ mod outcome;
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::domain::backoff::{BRIEF_WAIT_MS, Wait};
+use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::AccountFailure;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::{ClaimToken, MessageRow, SendingRules};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::recipient_limit::RecipientLimits;
 use crate::domain::sender_ids::SenderIds;
+use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
@@ -33,9 +35,9 @@ use circuit_breaker::{Calls, Signal};
 use claim::Claim;
 
 /// How long before the end of the invocation a response that the ledger does not take is put into
-/// the queue instead, in milliseconds. An attempt that began just before may take a read and a
-/// write of six seconds each, and the queue another six.
-const QUEUE_INSTEAD_MS: i64 = 25_000;
+/// the queue instead. An attempt that began just before may take a read and a write of six seconds
+/// each, and the queue another six.
+const QUEUE_INSTEAD: Duration = Duration::from_secs(25);
 
 /// The handler and its ports.
 #[derive(Debug)]
@@ -58,8 +60,8 @@ pub struct OutboundSender<L, Q, A, H, S> {
     pub recipient_limit: RecipientLimits,
     /// The sender ids.
     pub sender_ids: Rc<SenderIds>,
-    /// The time-out of a send request, in milliseconds.
-    pub call_timeout_ms: i64,
+    /// The time-out of a send request.
+    pub call_timeout: Duration,
 }
 
 /// What to do with a record.
@@ -67,7 +69,7 @@ enum Disposition {
     /// It is done, so that the queue can delete it.
     Done,
     /// It is retried, not before this time.
-    Wait(i64),
+    Wait(Timestamp),
     /// It is an acceptance that the ledger did not take. It is retried before the message is sent
     /// again, which waits longer the longer the ledger fails.
     Brief,
@@ -81,36 +83,29 @@ where
     H: KeyedHash,
     S: Runtime,
 {
-    /// Processes the records of a batch concurrently, and ends before `deadline_ms` (milliseconds
-    /// since 1970). Returns the message ids of the records that go back to the queue.
-    pub async fn handle(&self, records: &[Record], deadline_ms: i64) -> Vec<String> {
+    /// Processes the records of a batch concurrently, and ends before `deadline`. Returns the
+    /// message ids of the records that go back to the queue.
+    pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
         let calls = Calls::default();
         let takes = records
             .iter()
-            .map(|record| self.take(record, deadline_ms, &calls));
+            .map(|record| self.take(record, deadline, &calls));
         let dispositions = join_all(takes).await;
-        let now_ms = self.runtime.now_ms();
         let undone: Vec<(&Record, Wait)> = records
             .iter()
             .zip(&dispositions)
             .filter_map(|(record, disposition)| match disposition {
                 Disposition::Done => None,
-                Disposition::Wait(until_ms) => {
-                    let at_least_ms = until_ms.saturating_sub(now_ms);
-                    Some((record, Wait::Growing { at_least_ms }))
-                }
-                Disposition::Brief => {
-                    let at_least_ms = BRIEF_WAIT_MS;
-                    Some((record, Wait::Brief { at_least_ms }))
-                }
+                Disposition::Wait(until) => Some((record, Wait::Until(*until))),
+                Disposition::Brief => Some((record, Wait::Retry)),
             })
             .collect();
         return_for_retry(&self.outbox, &undone, &self.runtime).await
     }
 
-    async fn take(&self, record: &Record, deadline_ms: i64, calls: &Calls) -> Disposition {
+    async fn take(&self, record: &Record, deadline: Timestamp, calls: &Calls) -> Disposition {
         let disposition = match decode(&record.body) {
-            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline_ms, calls).await,
+            Ok(OutboxMessage::Send(sms)) => self.send(&sms, deadline, calls).await,
             Ok(OutboxMessage::Accepted(accepted)) => {
                 match self.record_acceptance(&accepted).await {
                     Ok(()) => Ok(Disposition::Done),
@@ -148,10 +143,10 @@ where
     async fn send(
         &self,
         sms: &OutgoingSms,
-        deadline_ms: i64,
+        deadline: Timestamp,
         calls: &Calls,
     ) -> Result<Disposition, LedgerError> {
-        if !self.has_time_to_call(deadline_ms) {
+        if !self.has_time_to_call(deadline) {
             return Ok(self.wait_a_little());
         }
         let to = match recipient(sms) {
@@ -164,34 +159,31 @@ where
         let token = ClaimToken(format!("{:016x}", self.runtime.up_to(u64::MAX)));
         match self.claim(sms, &hashes, &token).await? {
             Claim::Ours { row, account } => {
-                if !self.has_time_to_call(deadline_ms) {
-                    let now_ms = self.runtime.now_ms();
-                    let step = |row: MessageRow| row.after_no_call(&token, now_ms);
-                    self.retry_until_deadline(deadline_ms, async || {
-                        self.change_once(sms, step).await
-                    })
-                    .await?;
+                if !self.has_time_to_call(deadline) {
+                    let now = self.runtime.now();
+                    let step = |row: MessageRow| row.after_no_call(&token, now);
+                    self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
+                        .await?;
                     return Ok(self.wait_a_little());
                 }
                 let answered_before = calls.answered.get();
                 let (outcome, signal) = self.call(sms, &to, row.attempts).await;
                 let signal = calls.note(signal, answered_before);
                 let is_of_account = matches!(outcome, Outcome::AccountFailure(_));
-                let disposition = self.settle(sms, &row, &token, outcome, deadline_ms).await?;
+                let disposition = self.settle(sms, &row, &token, outcome, deadline).await?;
                 if !is_of_account {
-                    self.record_signal(signal, &account, calls, deadline_ms)
-                        .await;
+                    self.record_signal(signal, &account, calls, deadline).await;
                 }
                 Ok(disposition)
             }
-            Claim::Wait(until_ms) => Ok(Disposition::Wait(until_ms)),
+            Claim::Wait(until) => Ok(Disposition::Wait(until)),
             Claim::Done => Ok(Disposition::Done),
         }
     }
 
     /// Sends the request. Returns the outcome, and what it shows of the account.
     async fn call(&self, sms: &OutgoingSms, to: &PhoneNumber, attempt: u32) -> (Outcome, Signal) {
-        let began_ms = self.runtime.now_ms();
+        let began = self.runtime.now();
         let response = self
             .africas_talking
             .send(Sms {
@@ -220,7 +212,7 @@ where
             medic_id: Redacted::new(&sms.id),
             attempt,
             code,
-            took_ms: self.runtime.now_ms().saturating_sub(began_ms),
+            took: self.runtime.now().since(began),
         });
         (outcome, signal)
     }
@@ -277,7 +269,7 @@ where
                 let row = rows
                     .message(&sms.id)
                     .cloned()
-                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered_ms));
+                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered));
                 (vec![Row::Message(step(row))], ())
             },
         )
@@ -286,13 +278,13 @@ where
 
     /// Whether the rest of the invocation is long enough for a send request and the writes after
     /// it.
-    fn has_time_to_call(&self, deadline_ms: i64) -> bool {
-        let needed_ms = self.call_timeout_ms.saturating_add(QUEUE_INSTEAD_MS);
-        self.runtime.now_ms().saturating_add(needed_ms) <= deadline_ms
+    fn has_time_to_call(&self, deadline: Timestamp) -> bool {
+        let needed = self.call_timeout.saturating_add(QUEUE_INSTEAD);
+        self.runtime.now() + needed <= deadline
     }
 
     fn wait_a_little(&self) -> Disposition {
-        Disposition::Wait(self.runtime.now_ms())
+        Disposition::Wait(self.runtime.now())
     }
 
     fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {
@@ -307,7 +299,7 @@ where
 fn not_sent(reason: &str) -> Outcome {
     Outcome::NotSent {
         reason: FailureReason::new(reason),
-        at_least_ms: 0,
+        at_least: Duration::ZERO,
     }
 }
 

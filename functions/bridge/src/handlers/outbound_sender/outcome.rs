@@ -1,12 +1,14 @@
 //! Records the outcome of a send request, so that no later failure can lose it.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use super::{Disposition, OutboundSender, QUEUE_INSTEAD_MS};
-use crate::domain::backoff::wait_ms;
+use super::{Disposition, OutboundSender, QUEUE_INSTEAD};
+use crate::domain::backoff::backoff;
 use crate::domain::delivery::{SmsRow, raised_by_reports};
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
+use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
@@ -18,8 +20,8 @@ use crate::retry::{UNTIL_THE_DEADLINE, retry};
 use crate::wire::africastalking::send_response::Outcome;
 use crate::wire::queue_messages::{AcceptedSms, OutboxMessage, OutgoingSms, encode};
 
-/// The time that is left for the last steps of the invocation, in milliseconds.
-const LAST_ACTS_MS: i64 = 3_000;
+/// The time that is left for the last steps of the invocation.
+const LAST_ACTS: Duration = Duration::from_secs(3);
 
 /// The result of writing an acceptance.
 enum Recorded {
@@ -43,52 +45,49 @@ where
         row: &MessageRow,
         token: &ClaimToken,
         outcome: Outcome,
-        deadline_ms: i64,
+        deadline: Timestamp,
     ) -> Result<Disposition, LedgerError> {
-        let now_ms = self.runtime.now_ms();
+        let now = self.runtime.now();
         match outcome {
             Outcome::Accepted(acceptance) => {
                 self.note_acceptance(row, &acceptance);
                 let accepted = AcceptedSms {
                     id: sms.id.clone(),
-                    first_offered_ms: row.first_offered_ms,
-                    called_at_ms: row.called_at_ms().unwrap_or(now_ms),
+                    first_offered: row.first_offered,
+                    called_at: row.called_at().unwrap_or(now),
                     segments: row.segments,
                     acceptance,
                 };
-                Ok(self.keep_acceptance(&accepted, deadline_ms).await)
+                Ok(self.keep_acceptance(&accepted, deadline).await)
             }
             Outcome::Refused(reason) => {
                 self.note_failure(sms, row.attempts, &reason);
                 let step = |row: MessageRow| row.after_final_refusal(token, reason.clone());
-                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
                 Ok(Disposition::Done)
             }
             Outcome::AccountFailure(cause) => {
-                let until_ms = self
-                    .retry_until_deadline(deadline_ms, async || self.open_circuit(cause).await)
+                let until = self
+                    .retry_until_deadline(deadline, async || self.open_circuit(cause).await)
                     .await?;
-                let step = |row: MessageRow| row.after_account_failure(token, cause, until_ms);
-                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                let step = |row: MessageRow| row.after_account_failure(token, cause, until);
+                self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(until_ms))
+                Ok(Disposition::Wait(until))
             }
-            Outcome::NotSent {
-                reason,
-                at_least_ms,
-            } => {
+            Outcome::NotSent { reason, at_least } => {
                 let tries = row.not_sent.saturating_add(1);
-                let until_ms = now_ms.saturating_add(wait_ms(tries, at_least_ms, &self.runtime));
+                let until = now + backoff(tries).max(at_least);
                 self.runtime.record(LogEvent::SendPostponed {
                     medic_id: Redacted::new(&sms.id),
                     attempt: row.attempts,
                     reason: reason.clone(),
                 });
-                let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until_ms);
-                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                let step = |row: MessageRow| row.after_not_sent(token, reason.clone(), until);
+                self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(until_ms))
+                Ok(Disposition::Wait(until))
             }
             Outcome::Unknown(reason) => {
                 self.runtime.record(LogEvent::SendOutcomeUnknown {
@@ -97,29 +96,27 @@ where
                     reason: reason.clone(),
                 });
                 let step = |row: MessageRow| {
-                    let row = row.after_unknown_outcome(token, now_ms);
+                    let row = row.after_unknown_outcome(token, now);
                     row.with_unknown_outcome_reason(&reason)
                 };
-                self.retry_until_deadline(deadline_ms, async || self.change_once(sms, step).await)
+                self.retry_until_deadline(deadline, async || self.change_once(sms, step).await)
                     .await?;
-                Ok(Disposition::Wait(
-                    now_ms.saturating_add(self.rules.resend_after_ms),
-                ))
+                Ok(Disposition::Wait(now + self.rules.resend_after))
             }
         }
     }
 
     /// Never drops an acceptance: retries the write until the invocation nears its end, and then
     /// puts the acceptance into the queue.
-    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline_ms: i64) -> Disposition {
+    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline: Timestamp) -> Disposition {
         let recorded = self
-            .retry_until_deadline(deadline_ms, async || self.record_acceptance(accepted).await)
+            .retry_until_deadline(deadline, async || self.record_acceptance(accepted).await)
             .await;
         if recorded.is_ok() {
             return Disposition::Done;
         }
         let queued = retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
-            if self.is_near(deadline_ms, LAST_ACTS_MS) {
+            if self.is_near(deadline, LAST_ACTS) {
                 return ControlFlow::Break(Err(()));
             }
             let message = NewMessage {
@@ -142,16 +139,16 @@ where
         Disposition::Done
     }
 
-    /// Whether the invocation has no more than this many milliseconds left.
-    fn is_near(&self, deadline_ms: i64, left_ms: i64) -> bool {
-        deadline_ms.saturating_sub(self.runtime.now_ms()) <= left_ms
+    /// Whether the invocation has no more than this left.
+    fn is_near(&self, deadline: Timestamp, left: Duration) -> bool {
+        deadline.since(self.runtime.now()) <= left
     }
 
     /// Retries a step with the ledger until the invocation nears its end. Without it the outcome
     /// would be lost and the message sent again.
     pub(super) async fn retry_until_deadline<T>(
         &self,
-        deadline_ms: i64,
+        deadline: Timestamp,
         act: impl AsyncFn() -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
@@ -160,7 +157,7 @@ where
                 Err(error) => error,
             };
             self.log_ledger_error(&error);
-            match self.is_near(deadline_ms, QUEUE_INSTEAD_MS) {
+            match self.is_near(deadline, QUEUE_INSTEAD) {
                 true => ControlFlow::Break(Err(error)),
                 false => ControlFlow::Continue(error),
             }
@@ -214,9 +211,9 @@ where
             let mut message = rows
                 .message(&accepted.id)
                 .cloned()
-                .unwrap_or_else(|| MessageRow::new(accepted.id.clone(), accepted.first_offered_ms));
+                .unwrap_or_else(|| MessageRow::new(accepted.id.clone(), accepted.first_offered));
             message.segments = accepted.segments;
-            let message = message.after_acceptance(&accepted.acceptance, accepted.called_at_ms);
+            let message = message.after_acceptance(&accepted.acceptance, accepted.called_at);
             let Some(at_id) = at_id else {
                 return (vec![Row::Message(message)], Recorded::Done(None));
             };
@@ -251,7 +248,7 @@ where
             status: acceptance.status,
             cost: acceptance.cost.clone(),
             segments: row.segments,
-            since_offer_ms: self.runtime.now_ms().saturating_sub(row.first_offered_ms),
+            since_offer: self.runtime.now().since(row.first_offered),
         });
     }
 }

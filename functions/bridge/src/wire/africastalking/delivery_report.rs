@@ -5,6 +5,7 @@ use crate::digest::hmac_hex;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::phone_number::Sender;
+use crate::domain::time::Timestamp;
 use crate::wire::queue_messages::DeliveryReport;
 
 /// Status and reason are cut to this many characters, because they come from outside.
@@ -17,7 +18,7 @@ const MAX_WORD: usize = 64;
 pub fn read(
     fields: &Fields,
     number_hash_key: &str,
-    now_ms: i64,
+    now: Timestamp,
 ) -> Result<DeliveryReport, BadField> {
     // Compared with the id in the answer to a send, where white space would make another of it.
     let id = AtMessageId::new(fields.get("id").unwrap_or_default().trim()).map_err(BadField::id)?;
@@ -38,6 +39,6 @@ pub fn read(
             .get("phoneNumber")
             .and_then(Sender::parse)
             .map(|number| hmac_hex(number_hash_key.as_bytes(), number.as_str().as_bytes())),
-        received_at_ms: now_ms,
+        received_at: now,
     })
 }

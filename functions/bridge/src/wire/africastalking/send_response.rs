@@ -4,6 +4,8 @@
 //! usual body, so the recipient's `statusCode` decides where there is one, and neither the HTTP status
 //! nor the sentence in `Message`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::domain::circuit_breaker::AccountFailure;
@@ -27,8 +29,8 @@ pub enum Outcome {
     NotSent {
         /// Why.
         reason: FailureReason,
-        /// The shortest wait before the retry, in milliseconds.
-        at_least_ms: i64,
+        /// The shortest wait before the retry.
+        at_least: Duration,
     },
     /// It is unknown whether it was sent.
     Unknown(FailureReason),
@@ -36,10 +38,10 @@ pub enum Outcome {
 
 /// A promotional sender was turned down in Nigeria, where such messages are let through between
 /// 8 am and 8 pm: half an hour is short beside the night, and few tries.
-const DO_NOT_DISTURB_WAIT_MS: i64 = 30 * 60 * 1000;
+const DO_NOT_DISTURB_WAIT: Duration = Duration::from_mins(30);
 
-/// The wait after a rate limit, in milliseconds.
-const TOO_FAST_WAIT_MS: i64 = 30_000;
+/// The wait after a rate limit.
+const TOO_FAST_WAIT: Duration = Duration::from_secs(30);
 
 impl Outcome {
     /// Reads the HTTP response.
@@ -53,18 +55,18 @@ impl Outcome {
             },
             300..=399 | 404 | 405 => Self::AccountFailure(AccountFailure::WrongAddress),
             401 | 403 => Self::AccountFailure(AccountFailure::CredentialsRefused),
-            429 => Self::not_sent("HTTP 429", TOO_FAST_WAIT_MS),
+            429 => Self::not_sent("HTTP 429", TOO_FAST_WAIT),
             // A time-out of Africa's Talking, like every 5xx. The SMS may be on its way.
             408 => Self::unknown("HTTP 408"),
-            400..=499 => Self::not_sent(&format!("HTTP {http_status}"), 0),
+            400..=499 => Self::not_sent(&format!("HTTP {http_status}"), Duration::ZERO),
             _ => Self::unknown(&format!("HTTP {http_status}")),
         }
     }
 
-    fn not_sent(reason: &str, at_least_ms: i64) -> Self {
+    fn not_sent(reason: &str, at_least: Duration) -> Self {
         Self::NotSent {
             reason: FailureReason::new(reason),
-            at_least_ms,
+            at_least,
         }
     }
 
@@ -143,7 +145,9 @@ fn of_recipient(recipient: &Value) -> Outcome {
         // reports will follow. Without an id, the outcome is unknown.
         _ if at_id.is_some() => accepted(Status::Unsent),
         // What old answers say of what they charge nothing for and give no id.
-        None if is_one_of(&name, &["Could Not Send", "Failed"]) => Outcome::not_sent(&name, 0),
+        None if is_one_of(&name, &["Could Not Send", "Failed"]) => {
+            Outcome::not_sent(&name, Duration::ZERO)
+        }
         Some(code) => Outcome::unknown(&format!("statusCode {code}")),
         None => Outcome::unknown("no statusCode in the answer"),
     }
@@ -167,9 +171,9 @@ fn of_rejection(code: u64, name: &str) -> Outcome {
         405 => return Outcome::AccountFailure(AccountFailure::InsufficientBalance),
         406 => "UserInBlacklist",
         407 => "CouldNotRoute",
-        409 => return Outcome::not_sent("DoNotDisturbRejection", DO_NOT_DISTURB_WAIT_MS),
-        501 => return Outcome::not_sent("GatewayError", 0),
-        502 => return Outcome::not_sent("RejectedByGateway", 0),
+        409 => return Outcome::not_sent("DoNotDisturbRejection", DO_NOT_DISTURB_WAIT),
+        501 => return Outcome::not_sent("GatewayError", Duration::ZERO),
+        502 => return Outcome::not_sent("RejectedByGateway", Duration::ZERO),
         500 => return Outcome::unknown("InternalServerError"),
         _ => return Outcome::unknown(name),
     };
@@ -356,7 +360,7 @@ mod tests {
         };
         assert_eq!(
             Outcome::of_answer(409, body(409).as_bytes()),
-            Outcome::not_sent("DoNotDisturbRejection", DO_NOT_DISTURB_WAIT_MS)
+            Outcome::not_sent("DoNotDisturbRejection", DO_NOT_DISTURB_WAIT)
         );
         assert_eq!(
             Outcome::of_answer(403, body(403).as_bytes()),
@@ -364,7 +368,7 @@ mod tests {
         );
         assert_eq!(
             Outcome::of_answer(409, b"{}"),
-            Outcome::not_sent("HTTP 409", 0)
+            Outcome::not_sent("HTTP 409", Duration::ZERO)
         );
         assert_eq!(
             Outcome::of_answer(400, body(101).as_bytes()),
@@ -376,7 +380,7 @@ mod tests {
     fn an_old_answer_that_nothing_was_sent_is_no_doubt_unless_it_has_an_id() {
         for name in ["Could Not Send", "Failed"] {
             let nothing = format!(r#"{{"status":"{name}","messageId":"None","cost":"0"}}"#);
-            assert_eq!(answer(&nothing), Outcome::not_sent(name, 0));
+            assert_eq!(answer(&nothing), Outcome::not_sent(name, Duration::ZERO));
             let something = format!(r#"{{"status":"{name}","messageId":"ATXid_1"}}"#);
             assert!(matches!(answer(&something), Outcome::Accepted(_)));
         }

@@ -79,8 +79,8 @@ impl Payload {
                     id: sms.id.as_str(),
                     from: &sms.from,
                     content: &sms.content,
-                    sms_sent: sms.sent_at_ms,
-                    sms_received: sms.received_at_ms,
+                    sms_sent: sms.sent_at.as_millis(),
+                    sms_received: sms.received_at.as_millis(),
                 })
                 .collect(),
             updates: self
@@ -104,14 +104,15 @@ impl Payload {
 mod tests {
     use super::*;
     use crate::domain::ids::IncomingId;
+    use crate::domain::time::Timestamp;
 
     fn sms(id: &str, content: &str) -> IncomingSms {
         IncomingSms {
             id: IncomingId::new(id).unwrap(),
             from: "+254700000001".to_owned(),
             content: content.to_owned(),
-            sent_at_ms: 1,
-            received_at_ms: 2,
+            sent_at: Timestamp::from_millis(1),
+            received_at: Timestamp::from_millis(2),
         }
     }
 

@@ -133,7 +133,7 @@ async fn early_reports_are_answered_before_the_send_is() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     stand_in
-        .fault(Fault::ReportsEarly, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsEarly, Scope::UntilCleared)
         .await;
     data(send(&stand_in, PHONE, "hello")).await;
     assert_eq!(statuses(&stand_in), ["Submitted", "Success"]);
@@ -144,7 +144,7 @@ async fn late_reports_wait_until_they_are_released() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     stand_in
-        .fault(Fault::ReportsLate, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsLate, Scope::UntilCleared)
         .await;
     data(send(&stand_in, PHONE, "hello")).await;
     assert_eq!(
@@ -158,33 +158,45 @@ async fn late_reports_wait_until_they_are_released() {
 
 #[tokio::test]
 async fn reports_can_be_of_every_kind_the_contract_knows() {
-    let kinds: [(Fault, &[&str], usize); 9] = [
+    let kinds: [(AfricasTalkingFault, &[&str], usize); 9] = [
         (
-            Fault::ReportsReordered,
+            AfricasTalkingFault::ReportsReordered,
             &["Success", "Submitted", "Sent"],
             1,
         ),
         (
-            Fault::ReportsBufferedFirst,
+            AfricasTalkingFault::ReportsBufferedFirst,
             &["Buffered", "Submitted", "Success"],
             1,
         ),
-        (Fault::ReportsFailed, &["Submitted", "Failed"], 0),
-        (Fault::ReportsRejected, &["Rejected"], 0),
-        (Fault::ReportsExpired, &["Submitted", "Expired"], 0),
         (
-            Fault::ReportsAbsentSubscriber,
+            AfricasTalkingFault::ReportsFailed,
+            &["Submitted", "Failed"],
+            0,
+        ),
+        (AfricasTalkingFault::ReportsRejected, &["Rejected"], 0),
+        (
+            AfricasTalkingFault::ReportsExpired,
+            &["Submitted", "Expired"],
+            0,
+        ),
+        (
+            AfricasTalkingFault::ReportsAbsentSubscriber,
             &["Submitted", "AbsentSubscriber"],
             0,
         ),
         (
-            Fault::ReportsExpiredThenSuccess,
+            AfricasTalkingFault::ReportsExpiredThenSuccess,
             &["Submitted", "Expired", "Success"],
             1,
         ),
-        (Fault::ReportsUnknownStatus, &["Submitted", "Teleported"], 1),
         (
-            Fault::ReportsRepeated,
+            AfricasTalkingFault::ReportsUnknownStatus,
+            &["Submitted", "Teleported"],
+            1,
+        ),
+        (
+            AfricasTalkingFault::ReportsRepeated,
             &[
                 "Submitted",
                 "Submitted",
@@ -214,7 +226,7 @@ async fn a_failed_report_has_its_reason_and_the_fields_seen() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     stand_in
-        .fault(Fault::ReportsFailed, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsFailed, Scope::UntilCleared)
         .await;
     data(send(&stand_in, PHONE, "hello")).await;
     stand_in
@@ -240,7 +252,9 @@ async fn a_failed_report_has_its_reason_and_the_fields_seen() {
 async fn no_reports_means_none() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
-    stand_in.fault(Fault::ReportsNone, Scope::Next(1)).await;
+    stand_in
+        .fault(AfricasTalkingFault::ReportsNone, Scope::Next(1))
+        .await;
     data(send(&stand_in, PHONE, "first")).await;
     data(send(&stand_in, PHONE, "second")).await;
     stand_in
@@ -261,7 +275,7 @@ async fn a_report_can_be_posted_by_hand() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     stand_in
-        .fault(Fault::ReportsNone, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::ReportsNone, Scope::UntilCleared)
         .await;
     data(send(&stand_in, PHONE, "hello")).await;
     let id = stand_in.phone(PHONE)[0].id.clone();
@@ -279,10 +293,13 @@ async fn a_robot_answers_every_sms() {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     stand_in
-        .fault(Fault::Robot, Scope::Matching(OTHER.to_owned()))
+        .fault(
+            AfricasTalkingFault::Robot,
+            Scope::Matching(OTHER.to_owned()),
+        )
         .await;
     data(send(&stand_in, &format!("{PHONE},{OTHER}"), "hello")).await;
-    let incoming = |stand_in: &StandIn| {
+    let incoming = |stand_in: &AfricasTalkingStandIn| {
         let mut all = stand_in.callbacks();
         all.retain(|callback| callback.kind == CallbackKind::Incoming);
         all

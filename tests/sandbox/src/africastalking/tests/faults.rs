@@ -3,7 +3,9 @@ use super::*;
 #[tokio::test]
 async fn the_refusal_seen_is_the_refusal_made() {
     let stand_in = stand_in().await;
-    stand_in.fault(Fault::UserInBlacklist, Scope::Next(1)).await;
+    stand_in
+        .fault(AfricasTalkingFault::UserInBlacklist, Scope::Next(1))
+        .await;
     let (_, body) = answer(send(&stand_in, PHONE, "hello")).await;
     assert_eq!(
         body,
@@ -13,17 +15,17 @@ async fn the_refusal_seen_is_the_refusal_made() {
 
 #[tokio::test]
 async fn an_accepted_sms_can_be_hidden_behind_its_line() {
-    let (line, received) = line_under(Fault::AcceptedInternalServerError).await;
+    let (line, received) = line_under(AfricasTalkingFault::AcceptedInternalServerError).await;
     assert_eq!(
         (&line["statusCode"], &line["messageId"], received),
         (&500.into(), &"None".into(), 1)
     );
-    let (line, received) = line_under(Fault::AcceptedIdNone).await;
+    let (line, received) = line_under(AfricasTalkingFault::AcceptedIdNone).await;
     assert_eq!(
         (&line["statusCode"], &line["messageId"], received),
         (&101.into(), &"None".into(), 1)
     );
-    let (line, received) = line_under(Fault::AcceptedNoStatusCode).await;
+    let (line, received) = line_under(AfricasTalkingFault::AcceptedNoStatusCode).await;
     assert_eq!(
         (line.get("statusCode"), &line["status"], received),
         (None, &"Success".into(), 1)
@@ -33,8 +35,8 @@ async fn an_accepted_sms_can_be_hidden_behind_its_line() {
 #[tokio::test]
 async fn a_201_can_hold_no_recipients() {
     for (fault, message) in [
-        (Fault::NoRecipients, "InvalidSenderId"),
-        (Fault::OutOfCreditEmpty, "InsufficientBalance"),
+        (AfricasTalkingFault::NoRecipients, "InvalidSenderId"),
+        (AfricasTalkingFault::OutOfCreditEmpty, "InsufficientBalance"),
     ] {
         let stand_in = stand_in().await;
         stand_in.fault(fault, Scope::UntilCleared).await;
@@ -48,16 +50,16 @@ async fn a_201_can_hold_no_recipients() {
 #[tokio::test]
 async fn an_http_error_is_plain_text_and_accepts_only_where_its_name_says_so() {
     let errors = [
-        (Fault::Http400, 400, 0),
-        (Fault::Http401, 401, 0),
-        (Fault::OutOfCreditHttp, 402, 0),
-        (Fault::Http429, 429, 0),
-        (Fault::Http500, 500, 0),
-        (Fault::Http502, 502, 0),
-        (Fault::Http503, 503, 0),
-        (Fault::AcceptedHttp500, 500, 1),
-        (Fault::AcceptedHttp502, 502, 1),
-        (Fault::AcceptedHttp503, 503, 1),
+        (AfricasTalkingFault::Http400, 400, 0),
+        (AfricasTalkingFault::Http401, 401, 0),
+        (AfricasTalkingFault::OutOfCreditHttp, 402, 0),
+        (AfricasTalkingFault::Http429, 429, 0),
+        (AfricasTalkingFault::Http500, 500, 0),
+        (AfricasTalkingFault::Http502, 502, 0),
+        (AfricasTalkingFault::Http503, 503, 0),
+        (AfricasTalkingFault::AcceptedHttp500, 500, 1),
+        (AfricasTalkingFault::AcceptedHttp502, 502, 1),
+        (AfricasTalkingFault::AcceptedHttp503, 503, 1),
     ];
     for (fault, expected, received) in errors {
         let stand_in = stand_in().await;
@@ -73,9 +75,9 @@ async fn an_http_error_is_plain_text_and_accepts_only_where_its_name_says_so() {
 #[tokio::test]
 async fn an_unreadable_answer_hides_an_accepted_sms() {
     for fault in [
-        Fault::AcceptedHtml,
-        Fault::AcceptedTruncated,
-        Fault::AcceptedEmpty,
+        AfricasTalkingFault::AcceptedHtml,
+        AfricasTalkingFault::AcceptedTruncated,
+        AfricasTalkingFault::AcceptedEmpty,
     ] {
         let stand_in = stand_in().await;
         stand_in.fault(fault, Scope::UntilCleared).await;
@@ -89,10 +91,13 @@ async fn an_unreadable_answer_hides_an_accepted_sms() {
 #[tokio::test]
 async fn a_hang_never_answers_whether_it_accepted_or_not() {
     let customer = customer();
-    for (fault, received) in [(Fault::Hang, 0), (Fault::AcceptedHang, 1)] {
+    for (fault, received) in [
+        (AfricasTalkingFault::Hang, 0),
+        (AfricasTalkingFault::AcceptedHang, 1),
+    ] {
         let stand_in = stand_in_for(&customer).await;
         stand_in.fault(fault, Scope::UntilCleared).await;
-        let met = |stand_in: &StandIn| {
+        let met = |stand_in: &AfricasTalkingStandIn| {
             stand_in
                 .requests()
                 .iter()
@@ -112,7 +117,10 @@ async fn a_hang_never_answers_whether_it_accepted_or_not() {
 
 #[tokio::test]
 async fn a_close_gives_no_answer_whether_it_accepted_or_not() {
-    for (fault, received) in [(Fault::Close, 0), (Fault::AcceptedClose, 1)] {
+    for (fault, received) in [
+        (AfricasTalkingFault::Close, 0),
+        (AfricasTalkingFault::AcceptedClose, 1),
+    ] {
         let stand_in = stand_in().await;
         stand_in.fault(fault, Scope::UntilCleared).await;
         let error = send(&stand_in, PHONE, "hello").send().await.unwrap_err();
@@ -124,7 +132,9 @@ async fn a_close_gives_no_answer_whether_it_accepted_or_not() {
 #[tokio::test]
 async fn down_refuses_connections_until_it_is_cleared() {
     let stand_in = stand_in().await;
-    stand_in.fault(Fault::Down, Scope::UntilCleared).await;
+    stand_in
+        .fault(AfricasTalkingFault::Down, Scope::UntilCleared)
+        .await;
     assert!(
         send(&stand_in, PHONE, "hello")
             .send()
@@ -133,26 +143,34 @@ async fn down_refuses_connections_until_it_is_cleared() {
             .is_connect()
     );
     assert!(stand_in.requests().is_empty());
-    stand_in.clear_fault(Fault::Down).await;
+    stand_in.clear_fault(AfricasTalkingFault::Down).await;
     data(send(&stand_in, PHONE, "hello")).await;
 }
 
 #[tokio::test]
 async fn a_fault_lasts_for_so_many_requests_or_concerns_one_number() {
     let stand_in = stand_in().await;
-    stand_in.fault(Fault::Http500, Scope::Next(2)).await;
+    stand_in
+        .fault(AfricasTalkingFault::Http500, Scope::Next(2))
+        .await;
     for expected in [500, 500, 201] {
         assert_eq!(answer(send(&stand_in, PHONE, "hello")).await.0, expected);
     }
     assert!(stand_in.active_faults().is_empty());
     stand_in
-        .fault(Fault::UserInBlacklist, Scope::Matching(OTHER.to_owned()))
+        .fault(
+            AfricasTalkingFault::UserInBlacklist,
+            Scope::Matching(OTHER.to_owned()),
+        )
         .await;
     let data = data(send(&stand_in, &format!("{PHONE},{OTHER}"), "hello")).await;
     assert_eq!(data["Recipients"][0]["statusCode"], 102);
     assert_eq!(data["Recipients"][1]["statusCode"], 406);
     stand_in
-        .fault(Fault::Http503, Scope::Matching(OTHER.to_owned()))
+        .fault(
+            AfricasTalkingFault::Http503,
+            Scope::Matching(OTHER.to_owned()),
+        )
         .await;
     assert_eq!(answer(send(&stand_in, PHONE, "hello")).await.0, 201);
     assert_eq!(answer(send(&stand_in, OTHER, "hello")).await.0, 503);
@@ -161,12 +179,15 @@ async fn a_fault_lasts_for_so_many_requests_or_concerns_one_number() {
 #[test]
 fn every_fault_has_a_name_of_its_own_and_a_sentence() {
     use crate::faults::Named as _;
-    let mut names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
-    for fault in Fault::ALL {
+    let mut names: Vec<&str> = AfricasTalkingFault::ALL
+        .iter()
+        .map(|fault| fault.name())
+        .collect();
+    for fault in AfricasTalkingFault::ALL {
         assert_eq!(serde_json::to_value(fault).unwrap(), fault.name());
         assert!(fault.description().ends_with('.'), "{}", fault.name());
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), Fault::ALL.len());
+    assert_eq!(names.len(), AfricasTalkingFault::ALL.len());
 }

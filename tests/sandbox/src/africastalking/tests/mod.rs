@@ -60,11 +60,13 @@ fn client() -> reqwest::Client {
     crate::http::client(Duration::from_secs(20)).unwrap()
 }
 
-async fn stand_in() -> StandIn {
-    StandIn::start(Config::default()).await.unwrap()
+async fn stand_in() -> AfricasTalkingStandIn {
+    AfricasTalkingStandIn::start(AfricasTalkingConfig::default())
+        .await
+        .unwrap()
 }
 
-async fn stand_in_for(customer: &Customer) -> StandIn {
+async fn stand_in_for(customer: &Customer) -> AfricasTalkingStandIn {
     let stand_in = stand_in().await;
     stand_in.set_callbacks(
         format!("{}/incoming?key=k", customer.url),
@@ -79,16 +81,16 @@ fn form(fields: &[(&str, &str)]) -> String {
         .finish()
 }
 
-fn request(stand_in: &StandIn, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
+fn request(stand_in: &AfricasTalkingStandIn, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
     client()
         .post(format!("{}/version1/messaging", stand_in.url()))
-        .header("apiKey", Config::default().api_key)
+        .header("apiKey", AfricasTalkingConfig::default().api_key)
         .header("Accept", "application/json")
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body(form(fields))
 }
 
-fn send(stand_in: &StandIn, to: &str, text: &str) -> reqwest::RequestBuilder {
+fn send(stand_in: &AfricasTalkingStandIn, to: &str, text: &str) -> reqwest::RequestBuilder {
     request(
         stand_in,
         &[
@@ -113,14 +115,14 @@ async fn data(request: reqwest::RequestBuilder) -> Value {
 }
 
 /// Sends with a fault, and gives the only recipient's line.
-async fn line_under(fault: Fault) -> (Value, usize) {
+async fn line_under(fault: AfricasTalkingFault) -> (Value, usize) {
     let stand_in = stand_in().await;
     stand_in.fault(fault, Scope::Next(1)).await;
     let line = data(send(&stand_in, PHONE, "hello")).await["Recipients"][0].take();
     (line, stand_in.phone(PHONE).len())
 }
 
-fn statuses(stand_in: &StandIn) -> Vec<String> {
+fn statuses(stand_in: &AfricasTalkingStandIn) -> Vec<String> {
     let reports = stand_in
         .callbacks()
         .into_iter()
@@ -131,7 +133,7 @@ fn statuses(stand_in: &StandIn) -> Vec<String> {
 }
 
 /// Sends with a fault, waits for so many reports, and gives their statuses and what the phone got.
-async fn reports_under(fault: Fault, count: usize) -> (Vec<String>, usize) {
+async fn reports_under(fault: AfricasTalkingFault, count: usize) -> (Vec<String>, usize) {
     let customer = customer();
     let stand_in = stand_in_for(&customer).await;
     stand_in.fault(fault, Scope::UntilCleared).await;

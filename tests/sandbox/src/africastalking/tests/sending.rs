@@ -151,7 +151,7 @@ async fn another_content_type_is_refused() {
     let stand_in = stand_in().await;
     let request = client()
         .post(format!("{}/version1/messaging", stand_in.url()))
-        .header("apiKey", Config::default().api_key)
+        .header("apiKey", AfricasTalkingConfig::default().api_key)
         .header("Content-Type", "application/json")
         .body("{}");
     assert_eq!(answer(request).await.0, 415);
@@ -166,7 +166,7 @@ async fn the_balance_goes_down_and_checks_the_key() {
             .header("apiKey", key)
             .header("Accept", "application/json")
     };
-    let key = Config::default().api_key;
+    let key = AfricasTalkingConfig::default().api_key;
     data(send(&stand_in, PHONE, "hello")).await;
     let (status, body) = answer(user(&key, "?username=sandbox")).await;
     assert_eq!(
@@ -177,7 +177,7 @@ async fn the_balance_goes_down_and_checks_the_key() {
     assert_eq!(answer(user(&key, "?username=somebody")).await.0, 401);
     assert_eq!(answer(user(&key, "")).await.0, 400);
     stand_in
-        .fault(Fault::OutOfCreditHttp, Scope::UntilCleared)
+        .fault(AfricasTalkingFault::OutOfCreditHttp, Scope::UntilCleared)
         .await;
     assert!(
         answer(user(&key, "?username=sandbox"))
@@ -186,6 +186,8 @@ async fn the_balance_goes_down_and_checks_the_key() {
             .contains("KES -0.8000")
     );
     stand_in.clear_faults().await;
-    stand_in.fault(Fault::Http503, Scope::UntilCleared).await;
+    stand_in
+        .fault(AfricasTalkingFault::Http503, Scope::UntilCleared)
+        .await;
     assert_eq!(answer(user(&key, "?username=sandbox")).await.0, 503);
 }

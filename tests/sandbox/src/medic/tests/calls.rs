@@ -91,7 +91,7 @@ async fn what_is_not_a_list_or_not_json_is_a_500() {
 async fn a_post_has_ended_when_its_answer_has_gone_out_and_not_before() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::PauseBeforeWriting, Scope::Next(1))
+        .fault(MedicFault::PauseBeforeWriting, Scope::Next(1))
         .await;
     let call = tokio::spawn(answer(post(&stand_in, &[message("a", "hello")], &[])));
     stand_in.until(|stand_in| stand_in.paused() == 1).await;
@@ -109,7 +109,7 @@ async fn settings_are_for_users_who_are_logged_in_and_what_is_due_is_for_everybo
     stand_in.queue(PHONE, "due").unwrap();
     let settings = client().get(format!("{}/api/v1/settings", stand_in.url()));
     let ours = settings.try_clone().unwrap();
-    let config = Config::default();
+    let config = MedicConfig::default();
     let (status, body) = answer(ours.basic_auth(config.user, Some(config.password))).await;
     let service = r#"{"sms":{"outgoing_service":"africas-talking"}}"#;
     assert_eq!((status, body.as_str()), (200, service));

@@ -18,7 +18,7 @@ async fn every_post_is_recorded() {
     );
     assert_eq!(
         posts[0].updates,
-        [Update {
+        [ReportedStatus {
             id,
             status: "SENT".to_owned(),
             reason: None
@@ -37,7 +37,7 @@ async fn a_stand_in_that_is_dropped_takes_held_work_with_it() {
     let before = metrics.num_alive_tasks();
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::PauseBeforeWriting, Scope::UntilCleared)
+        .fault(MedicFault::PauseBeforeWriting, Scope::UntilCleared)
         .await;
     tokio::select! {
         answer = post(&stand_in, &[message("a", "x")], &[]).send() => panic!("{answer:?}"),

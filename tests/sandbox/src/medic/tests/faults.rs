@@ -5,7 +5,10 @@ async fn a_poisonous_message_fails_alone_and_lets_nothing_after_it_be_done() {
     let stand_in = stand_in().await;
     let id = stand_in.queue(PHONE, "hello").unwrap();
     stand_in
-        .fault(Fault::PoisonMessage, Scope::Matching("poison".to_owned()))
+        .fault(
+            MedicFault::PoisonMessage,
+            Scope::Matching("poison".to_owned()),
+        )
         .await;
     let messages = [
         message("a", "x"),
@@ -27,7 +30,7 @@ async fn a_poisonous_update_fails_alone_after_the_messages_were_stored() {
     let good = stand_in.queue(PHONE, "hello").unwrap();
     let bad = stand_in.queue(PHONE, "hello").unwrap();
     stand_in
-        .fault(Fault::PoisonUpdate, Scope::Matching(bad.clone()))
+        .fault(MedicFault::PoisonUpdate, Scope::Matching(bad.clone()))
         .await;
     let updates = [update(&bad, "SENT"), update(&good, "SENT")];
     assert_eq!(
@@ -53,7 +56,9 @@ async fn a_full_disk_fails_what_must_be_written_and_lets_pass_what_is_known() {
     );
     answer(before).await;
     let id = stand_in.queue(PHONE, "hello").unwrap();
-    stand_in.fault(Fault::FullDisk, Scope::UntilCleared).await;
+    stand_in
+        .fault(MedicFault::FullDisk, Scope::UntilCleared)
+        .await;
     assert_eq!(
         answer(post(&stand_in, &[message("a", "x")], &[])).await.0,
         500
@@ -71,7 +76,7 @@ async fn a_full_disk_fails_what_must_be_written_and_lets_pass_what_is_known() {
     assert_eq!(offered(again).await, [id.as_str()]);
     assert_eq!(stored(&stand_in), ["before"]);
     assert_eq!(stand_in.state_of(&id), Some(MessageState::Pending));
-    stand_in.clear_fault(Fault::FullDisk).await;
+    stand_in.clear_fault(MedicFault::FullDisk).await;
     assert!(
         offered(post(
             &stand_in,
@@ -86,13 +91,15 @@ async fn a_full_disk_fails_what_must_be_written_and_lets_pass_what_is_known() {
 #[tokio::test]
 async fn while_medic_starts_a_page_with_200_hides_that_nothing_is_stored() {
     let stand_in = stand_in().await;
-    stand_in.fault(Fault::Starting, Scope::UntilCleared).await;
+    stand_in
+        .fault(MedicFault::Starting, Scope::UntilCleared)
+        .await;
     assert_eq!(
         answer(post(&stand_in, &[message("a", "x")], &[])).await.0,
         503
     );
     assert_eq!(answer(call(&stand_in, reqwest::Method::GET)).await.0, 503);
-    let config = Config::default();
+    let config = MedicConfig::default();
     let careless = client()
         .post(format!("{}/api/sms", stand_in.url()))
         .basic_auth(config.user, Some(config.password))
@@ -109,32 +116,32 @@ async fn while_medic_starts_a_page_with_200_hides_that_nothing_is_stored() {
 #[tokio::test]
 async fn an_odd_answer_comes_with_the_work_done_only_where_its_name_says_so() {
     let answers = [
-        (Fault::Http401, 401, "{\"code\":401", 0),
-        (Fault::Http403, 403, "{\"code\":403", 0),
-        (Fault::Http404, 404, "{\"code\":404", 0),
-        (Fault::Http408, 408, "Request", 0),
-        (Fault::Http413, 413, "{\"code\":413", 0),
-        (Fault::Http425, 425, "Too", 0),
-        (Fault::Http429, 429, "{\"code\":429", 0),
-        (Fault::Http500, 500, SERVER_ERROR, 0),
-        (Fault::Http503, 503, "Service", 0),
-        (Fault::Redirect, 302, "", 0),
-        (Fault::Html200, 200, "<html>", 0),
-        (Fault::NoMessages, 200, "{\"ok\":true}", 0),
+        (MedicFault::Http401, 401, "{\"code\":401", 0),
+        (MedicFault::Http403, 403, "{\"code\":403", 0),
+        (MedicFault::Http404, 404, "{\"code\":404", 0),
+        (MedicFault::Http408, 408, "Request", 0),
+        (MedicFault::Http413, 413, "{\"code\":413", 0),
+        (MedicFault::Http425, 425, "Too", 0),
+        (MedicFault::Http429, 429, "{\"code\":429", 0),
+        (MedicFault::Http500, 500, SERVER_ERROR, 0),
+        (MedicFault::Http503, 503, "Service", 0),
+        (MedicFault::Redirect, 302, "", 0),
+        (MedicFault::Html200, 200, "<html>", 0),
+        (MedicFault::NoMessages, 200, "{\"ok\":true}", 0),
         (
-            Fault::Proxy502,
+            MedicFault::Proxy502,
             502,
             "{\"code\":502,\"message\":\"Bad Gateway\",\"type\":\"ERROR\"}",
             0,
         ),
-        (Fault::Proxy502Html, 502, "<html>", 0),
-        (Fault::Proxy504, 504, "{\"code\":504", 0),
-        (Fault::Proxy504Html, 504, "<html>", 0),
-        (Fault::CommittedTruncated, 200, "{\"messa", 1),
-        (Fault::CommittedProxy502, 502, "{\"code\":502", 1),
-        (Fault::CommittedProxy502Html, 502, "<html>", 1),
-        (Fault::CommittedProxy504, 504, "{\"code\":504", 1),
-        (Fault::CommittedProxy504Html, 504, "<html>", 1),
+        (MedicFault::Proxy502Html, 502, "<html>", 0),
+        (MedicFault::Proxy504, 504, "{\"code\":504", 0),
+        (MedicFault::Proxy504Html, 504, "<html>", 0),
+        (MedicFault::CommittedTruncated, 200, "{\"messa", 1),
+        (MedicFault::CommittedProxy502, 502, "{\"code\":502", 1),
+        (MedicFault::CommittedProxy502Html, 502, "<html>", 1),
+        (MedicFault::CommittedProxy504, 504, "{\"code\":504", 1),
+        (MedicFault::CommittedProxy504Html, 504, "<html>", 1),
     ];
     for (fault, expected, start, count) in answers {
         let stand_in = stand_in().await;
@@ -163,10 +170,10 @@ async fn an_odd_answer_comes_with_the_work_done_only_where_its_name_says_so() {
 
 #[tokio::test]
 async fn a_hang_is_in_flight_until_the_caller_hangs_up() {
-    for (fault, count) in [(Fault::Hang, 0), (Fault::CommittedHang, 1)] {
+    for (fault, count) in [(MedicFault::Hang, 0), (MedicFault::CommittedHang, 1)] {
         let stand_in = stand_in().await;
         stand_in.fault(fault, Scope::Next(1)).await;
-        let hung = |stand_in: &StandIn| {
+        let hung = |stand_in: &MedicStandIn| {
             stand_in
                 .posts()
                 .iter()
@@ -184,7 +191,7 @@ async fn a_hang_is_in_flight_until_the_caller_hangs_up() {
 
 #[tokio::test]
 async fn a_close_gives_no_answer_whether_the_work_was_done_or_not() {
-    for (fault, count) in [(Fault::Close, 0), (Fault::CommittedClose, 1)] {
+    for (fault, count) in [(MedicFault::Close, 0), (MedicFault::CommittedClose, 1)] {
         let stand_in = stand_in().await;
         stand_in.fault(fault, Scope::Next(1)).await;
         let error = post(&stand_in, &[message("a", "x")], &[])
@@ -199,7 +206,7 @@ async fn a_close_gives_no_answer_whether_the_work_was_done_or_not() {
 #[tokio::test]
 async fn down_refuses_connections_until_it_is_cleared() {
     let stand_in = stand_in().await;
-    stand_in.fault(Fault::Down, Scope::UntilCleared).await;
+    stand_in.fault(MedicFault::Down, Scope::UntilCleared).await;
     assert!(
         post(&stand_in, &[], &[])
             .send()
@@ -215,7 +222,7 @@ async fn down_refuses_connections_until_it_is_cleared() {
 async fn a_fault_can_concern_one_message() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::Proxy504, Scope::Matching("bad".to_owned()))
+        .fault(MedicFault::Proxy504, Scope::Matching("bad".to_owned()))
         .await;
     assert_eq!(
         answer(post(&stand_in, &[message("good", "x")], &[]))
@@ -238,12 +245,12 @@ async fn a_fault_can_concern_one_message() {
 #[test]
 fn every_fault_has_a_name_of_its_own_and_a_sentence() {
     use crate::faults::Named as _;
-    let mut names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
-    for fault in Fault::ALL {
+    let mut names: Vec<&str> = MedicFault::ALL.iter().map(|fault| fault.name()).collect();
+    for fault in MedicFault::ALL {
         assert_eq!(serde_json::to_value(fault).unwrap(), fault.name());
         assert!(fault.description().ends_with('.'), "{}", fault.name());
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), Fault::ALL.len());
+    assert_eq!(names.len(), MedicFault::ALL.len());
 }

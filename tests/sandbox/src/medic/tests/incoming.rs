@@ -47,7 +47,7 @@ async fn the_same_id_twice_in_one_post_is_stored_twice() {
 async fn the_same_id_in_two_posts_at_once_is_stored_twice() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::PauseBeforeWriting, Scope::Next(1))
+        .fault(MedicFault::PauseBeforeWriting, Scope::Next(1))
         .await;
     let (first, ()) = tokio::join!(offered(post(&stand_in, &[message("a", "x")], &[])), async {
         stand_in.until(|stand_in| stand_in.paused() == 1).await;
@@ -63,7 +63,7 @@ async fn the_same_id_in_two_posts_at_once_is_stored_twice() {
 async fn the_work_goes_on_after_the_caller_has_hung_up() {
     let stand_in = stand_in().await;
     stand_in
-        .fault(Fault::PauseBeforeWriting, Scope::Next(1))
+        .fault(MedicFault::PauseBeforeWriting, Scope::Next(1))
         .await;
     let batch: Vec<Value> = (0..60)
         .map(|number| message(&format!("id-{number}"), "x"))
@@ -83,11 +83,11 @@ async fn the_work_goes_on_after_the_caller_has_hung_up() {
 
 #[tokio::test]
 async fn work_can_take_its_time_for_each_message() {
-    let config = Config {
+    let config = MedicConfig {
         work_per_message: Duration::from_millis(1),
-        ..Config::default()
+        ..MedicConfig::default()
     };
-    let stand_in = StandIn::start(config).await.unwrap();
+    let stand_in = MedicStandIn::start(config).await.unwrap();
     offered(post(
         &stand_in,
         &[message("a", "x"), message("b", "x")],

@@ -16,25 +16,25 @@ fn client() -> reqwest::Client {
     crate::http::client(Duration::from_secs(20)).unwrap()
 }
 
-async fn stand_in() -> StandIn {
-    StandIn::start(Config::default()).await.unwrap()
+async fn stand_in() -> MedicStandIn {
+    MedicStandIn::start(MedicConfig::default()).await.unwrap()
 }
 
-fn call(stand_in: &StandIn, method: reqwest::Method) -> reqwest::RequestBuilder {
-    let config = Config::default();
+fn call(stand_in: &MedicStandIn, method: reqwest::Method) -> reqwest::RequestBuilder {
+    let config = MedicConfig::default();
     client()
         .request(method, format!("{}/api/sms", stand_in.url()))
         .basic_auth(config.user, Some(config.password))
         .header("Accept", "application/json")
 }
 
-fn raw(stand_in: &StandIn, body: impl Into<String>) -> reqwest::RequestBuilder {
+fn raw(stand_in: &MedicStandIn, body: impl Into<String>) -> reqwest::RequestBuilder {
     call(stand_in, reqwest::Method::POST)
         .header("Content-Type", "application/json")
         .body(body.into())
 }
 
-fn post(stand_in: &StandIn, messages: &[Value], updates: &[Value]) -> reqwest::RequestBuilder {
+fn post(stand_in: &MedicStandIn, messages: &[Value], updates: &[Value]) -> reqwest::RequestBuilder {
     raw(
         stand_in,
         json!({"messages": messages, "updates": updates}).to_string(),
@@ -66,7 +66,7 @@ async fn offered(request: reqwest::RequestBuilder) -> Vec<String> {
         .collect()
 }
 
-fn stored(stand_in: &StandIn) -> Vec<String> {
+fn stored(stand_in: &MedicStandIn) -> Vec<String> {
     stand_in
         .stored()
         .into_iter()

@@ -79,7 +79,7 @@ async fn a_post_marks_what_it_offers_over_what_another_reported_a_moment_before(
     let stand_in = stand_in().await;
     let id = stand_in.queue(PHONE, "hello").unwrap();
     stand_in
-        .fault(Fault::PauseBeforeMarking, Scope::Next(1))
+        .fault(MedicFault::PauseBeforeMarking, Scope::Next(1))
         .await;
     tokio::join!(
         async { assert_eq!(offered(post(&stand_in, &[], &[])).await, [id.as_str()]) },

@@ -18,13 +18,13 @@ fn places(thing: &Value) -> Vec<&str> {
 
 #[test]
 fn an_sms_from_a_phone_leaves_a_trail() {
-    let mut world = World::default();
+    let mut world = Trails::default();
     let mut facts = facts();
     facts.phones.sent.push(phone_sms("a", None));
     let _ = world.see(&facts, 1_100);
     facts.phones.sent = vec![phone_sms("a", Some(200))];
     let wait = waiting(json!({ "kind": "incoming", "id": "a" }));
-    facts.inside.queues.insert(Queue::Exchange, vec![wait]);
+    facts.inside.queues.insert(StackQueue::Exchange, vec![wait]);
     let things = world.see(&facts, 2_000);
     let sms = thing(&things, "incoming/a");
     assert_eq!(sms["wait"]["next_try_ms"], 9_000);
@@ -50,7 +50,7 @@ fn an_sms_from_a_phone_leaves_a_trail() {
 fn an_accepted_sms_that_is_nowhere_is_shown_as_lost() {
     let mut facts = facts();
     facts.phones.sent.push(phone_sms("a", Some(200)));
-    let things = World::default().see(&facts, 2_000);
+    let things = Trails::default().see(&facts, 2_000);
     assert_eq!(thing(&things, "incoming/a")["place"], "nowhere");
     assert_eq!(thing(&things, "account/from-phones")["lost"], 1);
 }
@@ -59,8 +59,8 @@ fn an_accepted_sms_that_is_nowhere_is_shown_as_lost() {
 fn a_poll_is_no_sms() {
     let mut facts = facts();
     let poll = waiting(json!({ "kind": "poll" }));
-    facts.inside.queues.insert(Queue::Exchange, vec![poll]);
-    let queue = thing(&World::default().see(&facts, 1), "queue/exchange");
+    facts.inside.queues.insert(StackQueue::Exchange, vec![poll]);
+    let queue = thing(&Trails::default().see(&facts, 1), "queue/exchange");
     assert_eq!(
         (&queue["messages"], &queue["others"]),
         (&json!(0), &json!(1))
@@ -75,7 +75,7 @@ fn an_sms_to_a_phone_is_where_the_ledger_the_queue_and_the_phone_say() {
         .ends
         .outgoing
         .push(outgoing("m", PHONE, "hello", state));
-    let mut place = |row: Option<Value>, queue: Option<Queue>, on_phone: bool| {
+    let mut place = |row: Option<Value>, queue: Option<StackQueue>, on_phone: bool| {
         facts.inside.rows = row
             .map(|sending| {
                 let at_ids = if on_phone {
@@ -96,19 +96,22 @@ fn an_sms_to_a_phone_is_where_the_ledger_the_queue_and_the_phone_say() {
             true => vec![landed("ATXid_1", PHONE, "hello")],
             false => Vec::new(),
         };
-        thing(&World::default().see(&facts, 1), "outgoing/m")["place"].clone()
+        thing(&Trails::default().see(&facts, 1), "outgoing/m")["place"].clone()
     };
     assert_eq!(place(None, None, false), "medic");
-    assert_eq!(place(None, Some(Queue::Outbox), false), "outbox");
+    assert_eq!(place(None, Some(StackQueue::Outbox), false), "outbox");
     let calling = json!({ "is": "calling" });
     assert_eq!(
-        place(Some(calling), Some(Queue::Outbox), false),
+        place(Some(calling), Some(StackQueue::Outbox), false),
         "outbound-sender"
     );
     let paused = json!({ "is": "waiting", "reason": "circuit breaker open" });
-    assert_eq!(place(Some(paused), Some(Queue::Outbox), false), "outbox");
     assert_eq!(
-        place(None, Some(Queue::OutboxDeadLetter), false),
+        place(Some(paused), Some(StackQueue::Outbox), false),
+        "outbox"
+    );
+    assert_eq!(
+        place(None, Some(StackQueue::OutboxDeadLetter), false),
         "outbox-dead-letter"
     );
     let failed = json!({ "is": "failed" });

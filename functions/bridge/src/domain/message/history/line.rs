@@ -7,6 +7,7 @@ use super::{Event, What};
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::status::Status;
+use crate::domain::time::Timestamp;
 
 /// What there can be in a row: a line, or the map that an event was in the first versions.
 #[derive(Deserialize)]
@@ -14,7 +15,8 @@ use crate::domain::status::Status;
 pub(super) enum Stored {
     Line(String),
     Map {
-        at_ms: i64,
+        #[serde(rename = "at_ms")]
+        at: Timestamp,
         #[serde(flatten)]
         what: What,
     },
@@ -31,21 +33,23 @@ impl TryFrom<Stored> for Event {
     fn try_from(stored: Stored) -> Result<Self, NotAnEvent> {
         match stored {
             Stored::Line(line) => event(&line).ok_or(NotAnEvent),
-            Stored::Map { at_ms, what } => Ok(Self { at_ms, what }),
+            Stored::Map { at, what } => Ok(Self { at, what }),
         }
     }
 }
 
 impl From<Event> for String {
     fn from(event: Event) -> Self {
-        format!("{} {}", event.at_ms, words(&event.what))
+        format!("{} {}", event.at.as_millis(), words(&event.what))
     }
 }
 
 fn words(what: &What) -> String {
     match what {
         What::Called => "called".to_owned(),
-        What::Waiting { reason, until_ms } => format!("waiting {until_ms} {}", reason.as_str()),
+        What::Waiting { reason, until } => {
+            format!("waiting {} {}", until.as_millis(), reason.as_str())
+        }
         What::OutcomeUnknown { reason: None } => "outcome_unknown".to_owned(),
         What::OutcomeUnknown {
             reason: Some(reason),
@@ -70,15 +74,15 @@ fn words(what: &What) -> String {
 
 /// The event of a line; none if this version writes no such line.
 fn event(line: &str) -> Option<Event> {
-    let (at_ms, words) = line.split_once(' ')?;
+    let (at, words) = line.split_once(' ')?;
     let (word, rest) = first_word(words);
     let what = match (word, rest) {
         ("called", None) => What::Called,
         ("waiting", Some(rest)) => {
-            let (until_ms, reason) = rest.split_once(' ')?;
+            let (until, reason) = rest.split_once(' ')?;
             What::Waiting {
                 reason: FailureReason::new(reason),
-                until_ms: until_ms.parse().ok()?,
+                until: instant(until)?,
             }
         }
         ("outcome_unknown", reason) => What::OutcomeUnknown {
@@ -110,9 +114,13 @@ fn event(line: &str) -> Option<Event> {
         _ => return None,
     };
     Some(Event {
-        at_ms: at_ms.parse().ok()?,
+        at: instant(at)?,
         what,
     })
+}
+
+fn instant(milliseconds: &str) -> Option<Timestamp> {
+    milliseconds.parse().ok().map(Timestamp::from_millis)
 }
 
 fn status(word: &str) -> Option<Status> {
@@ -165,8 +173,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_event_is_the_same_when_its_line_is_read(
-            at_ms in any::<i64>(),
-            until_ms in any::<i64>(),
+            at in any::<i64>(),
+            until in any::<i64>(),
             text in ".{0,120}",
             id in "\\PC{1,60}",
             status in proptest::sample::select(Status::ALL.to_vec()),
@@ -174,7 +182,7 @@ mod tests {
             let reason = FailureReason::new(&text);
             let mut whats = vec![
                 What::Called,
-                What::Waiting { reason: reason.clone(), until_ms },
+                What::Waiting { reason: reason.clone(), until: Timestamp::from_millis(until) },
                 What::OutcomeUnknown { reason: None },
                 What::OutcomeUnknown { reason: Some(reason.clone()) },
                 What::Accepted { at_id: None },
@@ -190,7 +198,7 @@ mod tests {
                 whats.push(What::Lost { at_id });
             }
             for what in whats {
-                let event = Event { at_ms, what };
+                let event = Event { at: Timestamp::from_millis(at), what };
                 let stored = serde_json::to_string(&event).unwrap();
                 prop_assert_eq!(serde_json::from_str::<Event>(&stored).unwrap(), event);
             }

@@ -1,0 +1,182 @@
+//! The indexes name the rows that they should, in the end.
+
+use bridge::domain::circuit_breaker::AccountRow;
+use bridge::domain::message::{MessageRow, Sending};
+use bridge::domain::status::Status;
+use bridge::domain::time::Timestamp;
+use bridge::ports::{Key, LedgerError, LedgerStore as _, Row};
+
+use super::{LedgerBench, begin, update};
+use crate::for_both;
+use crate::rows::{medic_id, message, sms};
+
+for_both! { on_a_ledger:
+    an_unreported_message_is_named_until_it_is_reported
+    a_message_whose_status_is_set_aside_is_named_all_the_same
+    those_offered_first_are_named_first_and_not_more_than_asked_for
+    messages_of_one_moment_are_all_named
+    a_call_of_unknown_outcome_is_named_by_its_number
+    a_report_that_is_unmatched_is_named_by_its_number
+}
+
+/// Looks until what an index names is what it should.
+async fn eventually_named<B: LedgerBench, T: PartialEq + std::fmt::Debug>(
+    bench: &B,
+    check: impl AsyncFn() -> Result<T, LedgerError>,
+    expected: T,
+) {
+    let mut named = check().await.unwrap();
+    for _ in 0..200 {
+        if named == expected {
+            return;
+        }
+        bench.wait().await;
+        named = check().await.unwrap();
+    }
+    panic!("{expected:?} is expected, {named:?} is named");
+}
+
+async fn unreported(bench: &impl LedgerBench, expected: &[&str]) {
+    let store = bench.store();
+    let expected = expected.iter().map(|id| medic_id(id)).collect();
+    eventually_named(bench, async || store.unreported(100).await, expected).await;
+}
+
+async fn unsettled(bench: &impl LedgerBench, number_hash: &str, expected: &[Key]) {
+    let store = bench.store();
+    let check = async || {
+        let mut keys = store.unsettled(number_hash, 100).await?;
+        keys.sort();
+        Ok(keys)
+    };
+    eventually_named(bench, check, expected.to_vec()).await;
+}
+
+async fn an_unreported_message_is_named_until_it_is_reported(bench: impl LedgerBench) {
+    let store = bench.store();
+    let row = message("m");
+    begin(&store, Row::Message(row.clone())).await;
+    begin(&store, Row::Sms(sms("ATXid_1"))).await;
+    begin(&store, Row::Account(AccountRow::default())).await;
+    unreported(&bench, &["m"]).await;
+    let row = row.after_reporting(Status::Unsent);
+    update(&store, Row::Message(row.clone())).await;
+    unreported(&bench, &[]).await;
+    let row = row.raised(Status::Delivered, None);
+    update(&store, Row::Message(row.clone())).await;
+    unreported(&bench, &["m"]).await;
+    // Told too little.
+    update(
+        &store,
+        Row::Message(row.clone().after_reporting(Status::Sent)),
+    )
+    .await;
+    unreported(&bench, &["m"]).await;
+    update(&store, Row::Message(row.after_reporting(Status::Delivered))).await;
+    unreported(&bench, &[]).await;
+}
+
+async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl LedgerBench) {
+    let store = bench.store();
+    let row = message("m");
+    begin(&store, Row::Message(row.clone())).await;
+    unreported(&bench, &["m"]).await;
+    let aside = row.after_refusal(Status::Unsent, "no", Timestamp::from_millis(7), 0);
+    update(&store, Row::Message(aside.clone())).await;
+    unreported(&bench, &["m"]).await;
+    update(&store, Row::Message(aside.after_reporting(Status::Unsent))).await;
+    unreported(&bench, &[]).await;
+}
+
+async fn those_offered_first_are_named_first_and_not_more_than_asked_for(bench: impl LedgerBench) {
+    let store = bench.store();
+    let times: [(&str, i64); 6] = [
+        ("e", 50),
+        ("a", 10),
+        ("f", 1_700_000_000_000),
+        ("c", 30),
+        ("zero", 0),
+        ("d", 40),
+    ];
+    for (id, first_offered) in times {
+        begin(
+            &store,
+            Row::Message(MessageRow {
+                first_offered: Timestamp::from_millis(first_offered),
+                ..message(id)
+            }),
+        )
+        .await;
+    }
+    unreported(&bench, &["zero", "a", "c", "d", "e", "f"]).await;
+    // What happens to a row later does not change its place.
+    update(
+        &store,
+        Row::Message(MessageRow {
+            first_offered: Timestamp::from_millis(30),
+            attempts: 3,
+            ..message("c")
+        }),
+    )
+    .await;
+    for limit in 1..=6 {
+        let named = store.unreported(limit).await.unwrap();
+        let expected = ["zero", "a", "c", "d", "e", "f"].map(medic_id);
+        assert_eq!(named, expected[..limit]);
+    }
+}
+
+async fn messages_of_one_moment_are_all_named(bench: impl LedgerBench) {
+    let store = bench.store();
+    let ids: Vec<String> = (0..30).map(|number| format!("m-{number:02}")).collect();
+    for id in &ids {
+        begin(&store, Row::Message(message(id))).await;
+    }
+    let check = async || {
+        let mut named = store.unreported(100).await?;
+        named.sort();
+        Ok(named)
+    };
+    eventually_named(&bench, check, ids.iter().map(|id| medic_id(id)).collect()).await;
+    assert_eq!(store.unreported(7).await.unwrap().len(), 7);
+}
+
+async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl LedgerBench) {
+    let store = bench.store();
+    let with = |id: &str, number_hash: &str, open_calls: Vec<i64>, sending: Sending| {
+        Row::Message(MessageRow {
+            number_hash: Some(number_hash.to_owned()),
+            open_calls: open_calls.into_iter().map(Timestamp::from_millis).collect(),
+            sending,
+            ..message(id)
+        })
+    };
+    let unknown = Sending::Unknown {
+        since: Timestamp::from_millis(5),
+    };
+    begin(&store, with("m", "hash", vec![1], unknown.clone())).await;
+    begin(&store, with("n", "hash", vec![2], unknown.clone())).await;
+    begin(&store, with("other", "other hash", vec![3], unknown)).await;
+    begin(
+        &store,
+        with("settled", "hash", Vec::new(), Sending::Accepted),
+    )
+    .await;
+    let keys = ["m", "n"].map(|id| Key::Message(medic_id(id)));
+    unsettled(&bench, "hash", &keys).await;
+    unsettled(&bench, "no such hash", &[]).await;
+    assert_eq!(store.unsettled("hash", 1).await.unwrap().len(), 1);
+    update(&store, with("m", "hash", Vec::new(), Sending::Accepted)).await;
+    unsettled(&bench, "hash", &keys[1..]).await;
+}
+
+async fn a_report_that_is_unmatched_is_named_by_its_number(bench: impl LedgerBench) {
+    let store = bench.store();
+    let mut row = sms("ATXid_1");
+    row.number_hash = Some("hash".to_owned());
+    begin(&store, Row::Sms(row.clone())).await;
+    begin(&store, Row::Sms(sms("ATXid_without_a_number"))).await;
+    unsettled(&bench, "hash", &[Row::Sms(row.clone()).key()]).await;
+    update(&store, Row::Sms(row.belonging_to(&medic_id("m")))).await;
+    unsettled(&bench, "hash", &[]).await;
+}

@@ -1,0 +1,240 @@
+//! Rows are read as they were written, and written all together or not at all.
+
+use std::collections::BTreeMap;
+
+use bridge::domain::circuit_breaker::AccountRow;
+use bridge::ports::{Key, LedgerStore as _, Row, Write, Written};
+
+use super::{LedgerBench, attempts, attempts_of, begin, read_one, update, write_one};
+use crate::for_both;
+use crate::rows::{medic_id, of_every_kind, sms};
+
+for_both! { on_a_ledger:
+    rows_that_are_not_there_are_left_out
+    a_row_of_every_kind_comes_back_as_it_was_written
+    all_of_many_rows_are_read_and_each_once
+    a_row_begins_only_where_there_is_none
+    a_row_changes_only_from_the_version_that_was_read
+    every_write_makes_another_version
+    a_row_that_is_not_there_has_no_version
+    rows_are_written_all_together
+    a_conflict_in_any_row_leaves_every_row_as_it_was
+    nothing_to_write_is_written
+    one_row_is_not_written_twice_at_once
+    whoever_reads_next_sees_what_was_written
+}
+
+async fn rows_that_are_not_there_are_left_out(bench: impl LedgerBench) {
+    let store = bench.store();
+    begin(&store, attempts("there", 1)).await;
+    let keys = ["absent", "there", "absent too"].map(|id| Key::Message(medic_id(id)));
+    let rows = store.read(&keys).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0].0 == attempts("there", 1));
+    assert!(
+        store
+            .read(&[Key::Account, Key::Recipient("x".to_owned())])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(store.read(&[]).await.unwrap().is_empty());
+}
+
+async fn a_row_of_every_kind_comes_back_as_it_was_written(bench: impl LedgerBench) {
+    let store = bench.store();
+    let mut expected = BTreeMap::new();
+    for row in of_every_kind() {
+        assert_eq!(
+            write_one(&store, row.clone(), None).await,
+            Written::Done,
+            "{row:?}"
+        );
+        expected.insert(row.key(), row);
+    }
+    let keys: Vec<Key> = expected.keys().cloned().collect();
+    let read: BTreeMap<Key, Row> = store
+        .read(&keys)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(row, _)| (row.key(), row))
+        .collect();
+    assert_eq!(read, expected);
+}
+
+async fn all_of_many_rows_are_read_and_each_once(bench: impl LedgerBench) {
+    let store = bench.store();
+    let ids: Vec<String> = (0..230).map(|number| format!("m-{number:03}")).collect();
+    for some in ids.chunks(25) {
+        let writes = some.iter().map(|id| Write {
+            row: attempts(id, 1),
+            expected: None,
+        });
+        assert_eq!(store.write(writes.collect()).await, Ok(Written::Done));
+    }
+    let mut keys: Vec<Key> = ids.iter().map(|id| Key::Message(medic_id(id))).collect();
+    // Some are asked for twice, near each other and far from each other.
+    keys.extend(keys.clone().into_iter().step_by(7));
+    keys.insert(1, keys[0].clone());
+    let mut read: Vec<String> = store
+        .read(&keys)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(row, _)| match row {
+            Row::Message(row) => row.id.as_str().to_owned(),
+            _ => panic!("a message"),
+        })
+        .collect();
+    read.sort();
+    assert_eq!(read, ids);
+}
+
+async fn a_row_begins_only_where_there_is_none(bench: impl LedgerBench) {
+    let store = bench.store();
+    begin(&store, attempts("m", 1)).await;
+    assert_eq!(
+        write_one(&store, attempts("m", 2), None).await,
+        Written::Conflict
+    );
+    // Not even with what is there already.
+    assert_eq!(
+        write_one(&store, attempts("m", 1), None).await,
+        Written::Conflict
+    );
+    assert_eq!(attempts_of(&store, "m").await, Some(1));
+}
+
+async fn a_row_changes_only_from_the_version_that_was_read(bench: impl LedgerBench) {
+    let (store, other) = (bench.store(), bench.store());
+    let first = begin(&store, attempts("m", 1)).await;
+    assert_eq!(
+        write_one(&other, attempts("m", 2), Some(first.clone())).await,
+        Written::Done
+    );
+    assert_eq!(
+        write_one(&store, attempts("m", 3), Some(first)).await,
+        Written::Conflict
+    );
+    assert_eq!(attempts_of(&store, "m").await, Some(2));
+}
+
+async fn every_write_makes_another_version(bench: impl LedgerBench) {
+    let store = bench.store();
+    let mut versions = vec![begin(&store, attempts("m", 1)).await];
+    for attempt in [1, 2, 1] {
+        let last = versions.last().cloned();
+        assert_eq!(
+            write_one(&store, attempts("m", attempt), last).await,
+            Written::Done
+        );
+        let (_, version) = read_one(&store, Key::Message(medic_id("m"))).await.unwrap();
+        assert!(!versions.contains(&version), "{versions:?}");
+        versions.push(version);
+    }
+}
+
+async fn a_row_that_is_not_there_has_no_version(bench: impl LedgerBench) {
+    let store = bench.store();
+    let version = begin(&store, attempts("m", 1)).await;
+    assert_eq!(
+        write_one(&store, attempts("absent", 1), Some(version)).await,
+        Written::Conflict
+    );
+    assert_eq!(attempts_of(&store, "absent").await, None);
+}
+
+async fn rows_are_written_all_together(bench: impl LedgerBench) {
+    let store = bench.store();
+    let version = begin(&store, attempts("m", 1)).await;
+    let mine = sms("ATXid_1").belonging_to(&medic_id("m"));
+    let account = Row::Account(AccountRow::default());
+    let writes = vec![
+        Write {
+            row: attempts("m", 2),
+            expected: Some(version),
+        },
+        Write {
+            row: Row::Sms(mine.clone()),
+            expected: None,
+        },
+        Write {
+            row: account.clone(),
+            expected: None,
+        },
+    ];
+    assert_eq!(store.write(writes).await, Ok(Written::Done));
+    assert_eq!(attempts_of(&store, "m").await, Some(2));
+    let rows = store
+        .read(&[Row::Sms(mine.clone()).key(), Key::Account])
+        .await
+        .unwrap();
+    let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+    assert!(rows.len() == 2 && rows.contains(&Row::Sms(mine)) && rows.contains(&account));
+}
+
+async fn a_conflict_in_any_row_leaves_every_row_as_it_was(bench: impl LedgerBench) {
+    let store = bench.store();
+    let stale = begin(&store, attempts("changed", 1)).await;
+    update(&store, attempts("changed", 2)).await;
+    let good = begin(&store, attempts("same", 1)).await;
+    let conflicts = [
+        Write {
+            row: attempts("changed", 9),
+            expected: Some(stale),
+        },
+        Write {
+            row: attempts("changed", 9),
+            expected: None,
+        },
+        Write {
+            row: attempts("absent", 9),
+            expected: Some(good.clone()),
+        },
+    ];
+    for conflict in conflicts {
+        let fine = [
+            Write {
+                row: attempts("same", 9),
+                expected: Some(good.clone()),
+            },
+            Write {
+                row: attempts("new", 9),
+                expected: None,
+            },
+        ];
+        for place in 0..=fine.len() {
+            let mut writes = fine.to_vec();
+            writes.insert(place, conflict.clone());
+            assert_eq!(store.write(writes).await, Ok(Written::Conflict));
+            assert_eq!(attempts_of(&store, "changed").await, Some(2));
+            assert_eq!(attempts_of(&store, "same").await, Some(1));
+            assert_eq!(attempts_of(&store, "new").await, None);
+            assert_eq!(attempts_of(&store, "absent").await, None);
+        }
+    }
+}
+
+async fn nothing_to_write_is_written(bench: impl LedgerBench) {
+    assert_eq!(bench.store().write(Vec::new()).await, Ok(Written::Done));
+}
+
+async fn one_row_is_not_written_twice_at_once(bench: impl LedgerBench) {
+    let store = bench.store();
+    let writes = [1, 2].map(|attempt| Write {
+        row: attempts("m", attempt),
+        expected: None,
+    });
+    assert!(store.write(writes.to_vec()).await.is_err());
+    assert_eq!(attempts_of(&store, "m").await, None);
+}
+
+async fn whoever_reads_next_sees_what_was_written(bench: impl LedgerBench) {
+    let (store, other) = (bench.store(), bench.store());
+    begin(&store, attempts("m", 0)).await;
+    for attempt in 1..20 {
+        update(&store, attempts("m", attempt)).await;
+        assert_eq!(attempts_of(&other, "m").await, Some(attempt));
+    }
+}
