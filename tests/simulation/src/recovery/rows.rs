@@ -209,13 +209,13 @@ pub const ROWS: &[RecoveryRow] = &[
         HOUR,
         A_MINUTE,
     )),
-    row(
+    asserted(row(
         "medic-hangs",
         "Medic hangs for an hour",
         Trouble::MedicHangs,
         HOUR,
         a_minute_after(GRACE),
-    ),
+    )),
     asserted(row(
         "medic-post-in-doubt",
         "A POST to Medic ends in doubt",
@@ -290,13 +290,13 @@ pub const ROWS: &[RecoveryRow] = &[
         HOUR,
         NONE_WAITS,
     ),
-    row(
+    asserted(row(
         "ledger",
         "The ledger is away for an hour",
         Trouble::LedgerAway,
         HOUR,
         A_MINUTE,
-    ),
+    )),
     row(
         "secrets",
         "Secrets Manager is away for an hour",
