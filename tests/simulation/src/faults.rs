@@ -30,6 +30,8 @@ pub enum PortCall {
     User,
     /// Reading a secret.
     Secret,
+    /// Reading the secret with the credentials for Medic and Africa's Talking.
+    Credentials,
 }
 
 /// What becomes of a port call.
@@ -49,6 +51,28 @@ pub enum CallDisposition {
     Slow(i64),
     /// It does what it says, and takes so many milliseconds to say so.
     AnswersSlowly(i64),
+}
+
+/// How a record ends its function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Its process crashes, or runs out of memory: it ends at once.
+    Crash,
+    /// It works on without an end, until its time-out.
+    TimeOut,
+}
+
+/// A record that ends the function that processes it, each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Killer {
+    /// The function.
+    pub function: Function,
+    /// The call that it does not survive.
+    pub call: PortCall,
+    /// What that call is about: its text has this in it.
+    pub marker: String,
+    /// How it ends.
+    pub death: Death,
 }
 
 /// How often what goes wrong, in a million calls.
@@ -115,6 +139,11 @@ pub struct SimFaults {
     pub queues_out: Cell<bool>,
     /// The secret store refuses everything while this is set.
     pub secrets_out: Cell<bool>,
+    /// SQS is away while this is set: what `queues_out` says, and it hands out nothing and deletes
+    /// nothing.
+    pub sqs_away: Cell<bool>,
+    /// Records that end their function.
+    pub killers: RefCell<Vec<Killer>>,
     script: RefCell<Vec<Scripted>>,
 }
 
@@ -149,11 +178,13 @@ impl SimFaults {
             return disposition;
         }
         let is_out = match call {
-            PortCall::Send | PortCall::ChangeVisibility | PortCall::Depth => self.queues_out.get(),
+            PortCall::Send | PortCall::ChangeVisibility | PortCall::Depth => {
+                self.queues_out.get() || self.sqs_away.get()
+            }
             PortCall::Read | PortCall::Write | PortCall::Unreported | PortCall::Unsettled => {
                 self.ledger_out.get()
             }
-            PortCall::Secret => self.secrets_out.get(),
+            PortCall::Secret | PortCall::Credentials => self.secrets_out.get(),
             PortCall::Post | PortCall::Sms | PortCall::User => false,
         };
         if is_out {
@@ -176,6 +207,24 @@ impl SimFaults {
         } else {
             CallDisposition::Fine
         }
+    }
+
+    /// How a call of a function that is about this text ends it, if it does.
+    pub fn death(
+        &self,
+        function: Function,
+        call: PortCall,
+        about: impl FnOnce() -> String,
+    ) -> Option<Death> {
+        let killers = self.killers.borrow();
+        let mut concerned = killers
+            .iter()
+            .filter(|killer| killer.function == function && killer.call == call)
+            .peekable();
+        concerned.peek()?;
+        let about = about();
+        let killer = concerned.find(|killer| about.contains(&killer.marker));
+        killer.map(|killer| killer.death)
     }
 
     fn scripted(&self, function: Function, call: PortCall) -> Option<CallDisposition> {

@@ -104,6 +104,7 @@ pub struct Lambda {
     mappings: BTreeMap<Function, EventSourceMapping>,
     poll_at_ms: BTreeMap<Function, i64>,
     idle: BTreeMap<Function, Vec<Rc<Environment>>>,
+    warm: BTreeMap<Function, Vec<Rc<Ctx>>>,
     /// Mappings that are switched off, for tests that look at a queue.
     pub off: Vec<Function>,
 }
@@ -123,9 +124,10 @@ impl Lambda {
         mapping
     }
 
-    /// Lets go of every environment.
+    /// Lets go of every environment, as a deployment does.
     pub fn forget(&mut self) {
         self.idle.clear();
+        self.warm.clear();
     }
 }
 
@@ -156,6 +158,9 @@ pub fn check(world: &Rc<World>, queue: QueueName) {
 }
 
 fn receive(world: &Rc<World>, function: Function) {
+    if world.faults.sqs_away.get() {
+        return;
+    }
     let mut lambda = world.lambda.borrow_mut();
     let mapping = lambda.mapping(function);
     if !mapping.may_begin() {
@@ -194,7 +199,7 @@ fn start(world: &Rc<World>, function: Function, batch: Vec<ReceivedMessage>) {
     });
     world.count(|| format!("invocations of {}", function.name()));
     let began_ms = world.now_ms();
-    let ctx = Ctx::new(world, function, task);
+    let ctx = warm(world, function, task);
     let received_before = records.iter().any(|record| record.receive_count > 1);
     ctx.received_before.set(received_before);
     let deadline_ms = world.now_ms() + function.timeout_ms();
@@ -207,6 +212,9 @@ fn start(world: &Rc<World>, function: Function, batch: Vec<ReceivedMessage>) {
             let back = work.await;
             returned(&at, function, &batch, &back);
             at.note(|| format!("#{task} {} ends, returns {back:?}", function.name()));
+            let mut lambda = at.lambda.borrow_mut();
+            lambda.warm.entry(function).or_default().push(ctx);
+            drop(lambda);
             billed(&at, function, began_ms);
             ended(&at, function);
         },
@@ -218,6 +226,20 @@ fn start(world: &Rc<World>, function: Function, batch: Vec<ReceivedMessage>) {
         },
     );
     world.at_time(deadline_ms, move |world| world.kill(task));
+}
+
+/// A warm environment of a worker, or a new one.
+fn warm(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Ctx> {
+    let mut lambda = world.lambda.borrow_mut();
+    let warm = lambda.warm.get_mut(&function).and_then(Vec::pop);
+    drop(lambda);
+    match warm {
+        Some(ctx) => {
+            ctx.begin(task);
+            ctx
+        }
+        None => Ctx::new(world, function, task),
+    }
 }
 
 fn deliver_twice(world: &Rc<World>, function: Function, batch: &[ReceivedMessage]) {
@@ -245,7 +267,7 @@ fn returned(world: &Rc<World>, function: Function, batch: &[ReceivedMessage], ba
     }
     for message in done {
         let lost = world.faults.rates.borrow().delete_lost;
-        if world.random.chance(lost) {
+        if world.faults.sqs_away.get() || world.random.chance(lost) {
             world.count(|| "SQS: deletion lost".to_owned());
         } else {
             let queue = world.queue(function.queue());

@@ -25,6 +25,7 @@ pub mod ports;
 pub mod promises;
 pub mod queue;
 pub mod random;
+pub mod recovery;
 pub mod run;
 pub mod scenario;
 pub mod world;

@@ -9,17 +9,20 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, value_parser};
+use clap::{Args, Parser, Subcommand, value_parser};
 use simulation::broken::Variant;
-use simulation::outage::{self, Outage};
+use simulation::outage::{self, NoCredit, Outage};
+use simulation::recovery::{self, ROWS};
 use simulation::run::{Run, run, run_many};
 
-/// Runs seeds of the simulation, replays one, or takes Medic away for days
+/// Runs seeds of the simulation, replays one, takes Medic away for days, or measures the recovery
 ///
 /// Exit status: 0 when every promise was kept, 1 when one was broken, 2 for wrong usage.
 #[derive(Debug, Parser)]
-#[command(bin_name = "cargo simulate")]
+#[command(bin_name = "cargo simulate", args_conflicts_with_subcommands = true)]
 struct SimulateOptions {
+    #[command(subcommand)]
+    command: Option<SimulateCommand>,
     /// How many seeds to run
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     seeds: u64,
@@ -52,6 +55,40 @@ struct SimulateOptions {
     hangs: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum SimulateCommand {
+    /// Measures how soon messages flow again when some trouble is over
+    Recovery(RecoveryOptions),
+    /// Leaves Africa's Talking without credit while messages wait, and says what that costs
+    NoCredit {
+        /// How many messages wait
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=10_000))]
+        messages: u32,
+        /// For how many hours, more than one
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u32).range(2..))]
+        hours: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RecoveryOptions {
+    /// How many seeds to measure each row with
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Measures this row only; may be repeated
+    #[arg(long = "row", value_name = "NAME", value_parser = ROWS.iter().map(|row| row.name).collect::<Vec<_>>())]
+    rows: Vec<String>,
+    /// Prints JSON, in seconds
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Prints a table of Markdown
+    #[arg(long)]
+    markdown: bool,
+    /// Writes the table into `tests/simulation/README.md`
+    #[arg(long, conflicts_with = "rows")]
+    write: bool,
+}
+
 fn variant(name: &str) -> Result<Variant, String> {
     let mut all = Variant::ALL.into_iter();
     all.find(|variant| format!("{variant:?}") == name)
@@ -66,15 +103,48 @@ fn sms_per_second(value: &str) -> Result<f64, &'static str> {
 
 fn main() -> ExitCode {
     let options = SimulateOptions::parse();
-    let is_kept = match (options.outage_days, options.seed) {
-        (Some(days), _) => outage(days, &options),
-        (None, Some(seed)) => replay(seed, &options),
-        (None, None) => many(&options),
+    let is_kept = match (&options.command, options.outage_days, options.seed) {
+        (Some(SimulateCommand::Recovery(recovery)), ..) => recover(recovery),
+        (Some(SimulateCommand::NoCredit { messages, hours }), ..) => no_credit(*messages, *hours),
+        (None, Some(days), _) => outage(days, &options),
+        (None, None, Some(seed)) => replay(seed, &options),
+        (None, None, None) => many(&options),
     };
     match is_kept {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
+}
+
+/// Whether every row is within its limits.
+fn recover(options: &RecoveryOptions) -> bool {
+    let is_wanted =
+        |name: &str| options.rows.is_empty() || options.rows.iter().any(|row| row == name);
+    let rows = ROWS.iter().filter(|row| is_wanted(row.name));
+    let figures: Vec<_> = rows
+        .map(|row| recovery::measure(row, options.seeds))
+        .collect();
+    match (options.json, options.markdown) {
+        (true, _) => println!("{:#}", recovery::to_json(&figures)),
+        (false, true) => print!("{}", recovery::markdown(&figures)),
+        (false, false) => print!("{}", recovery::table(&figures)),
+    }
+    if options.write
+        && let Err(error) = recovery::write(&figures)
+    {
+        println!("Failed to write the figures into the README: {error}.");
+        return false;
+    }
+    figures
+        .iter()
+        .all(recovery::RecoveryFigures::are_within_their_limits)
+}
+
+/// Whether every message was sent once or has failed.
+fn no_credit(messages: u32, hours: u32) -> bool {
+    let report = outage::run_no_credit(NoCredit { messages, hours });
+    println!("{report}");
+    report.keeps_the_promises()
 }
 
 /// Whether nothing was lost, doubled or left.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bridge::domain::status::Status;
 use bridge::ports::Response;
 use models::faults::Scope;
@@ -16,7 +18,7 @@ use models::medic::{
 use serde_json::{Value, json};
 
 use crate::executor::Slot;
-use crate::world::World;
+use crate::world::{MEDIC_PASSWORD, MEDIC_USER, World};
 
 /// A text with this in it is refused by Medic for ever, with its own 500.
 pub const POISON: &str = "POISON";
@@ -47,6 +49,8 @@ pub enum Mode {
     Answers(u16),
     /// It answers 200 with a page of HTML, and does nothing.
     Html,
+    /// It answers this status with a page of HTML, and does nothing.
+    Page(u16),
 }
 
 /// What becomes of one POST.
@@ -123,7 +127,7 @@ impl DerefMut for MedicInWorld {
 
 impl Default for MedicInWorld {
     fn default() -> Self {
-        let mut medic = MedicModel::new("gateway", "password");
+        let mut medic = MedicModel::new(MEDIC_USER, MEDIC_PASSWORD);
         for (fault, text) in [
             (MedicFault::PoisonMessage, POISON),
             (MedicFault::CrashingMessage, CRASHER),
@@ -171,7 +175,12 @@ pub fn status_of(state: MessageState) -> Option<Status> {
 }
 
 /// A POST reaches Medic. The slot is filled with what the client gets.
-pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>> {
+pub fn post(
+    world: &Rc<World>,
+    login: &[String; 2],
+    body: &str,
+    timeout_ms: i64,
+) -> Rc<Slot<Response>> {
     let slot = Slot::new();
     let disposition = disposition(world);
     if let Some(response) = refused(world, disposition) {
@@ -191,17 +200,21 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
     if full_disk {
         medic.faults.set(MedicFault::FullDisk, Scope::Next(1));
     }
-    let received = medic.receive_admitted(&request(body), world.now_ms());
+    let received = medic.receive(&request(login, body), world.now_ms());
     if full_disk {
         medic.faults.clear(MedicFault::FullDisk);
     }
     let post = received.post.expect("a POST has a number");
     if let Reaction::Done(outcome) = received.reaction {
         medic.end(post);
-        if matches!(&outcome, ServerOutcome::Response(response) if response.status == 403) {
-            world.count(|| "Medic: a filter before it refuses a message".to_owned());
-        }
-        slot.fill(response(outcome));
+        let response = response(outcome);
+        world.count(|| match &response {
+            Response::Answer { status: 403, .. } if medic.logins.permitted => {
+                "Medic: a filter before it refuses a message".to_owned()
+            }
+            response => format!("Medic: {}", refusal_name(response)),
+        });
+        slot.fill(response);
         return slot;
     }
     drop(medic);
@@ -209,8 +222,10 @@ pub fn post(world: &Rc<World>, body: &str, timeout_ms: i64) -> Rc<Slot<Response>
     slot
 }
 
-fn request(body: &str) -> ServerRequest {
+fn request([user, password]: &[String; 2], body: &str) -> ServerRequest {
+    let login = STANDARD.encode(format!("{user}:{password}"));
     ServerRequest::new("POST", "/api/sms")
+        .with_header("authorization", &format!("Basic {login}"))
         .with_header("accept", "application/json")
         .with_header("content-type", "application/json")
         .with_body(body)
@@ -312,8 +327,8 @@ fn disposition(world: &World) -> PostDisposition {
 }
 
 fn refused(world: &World, disposition: PostDisposition) -> Option<Response> {
-    let html = || Response::Answer {
-        status: 200,
+    let html = |status| Response::Answer {
+        status,
         body: b"<html><body>Medic is starting</body></html>".to_vec(),
     };
     match (world.medic.borrow().mode, disposition) {
@@ -321,7 +336,8 @@ fn refused(world: &World, disposition: PostDisposition) -> Option<Response> {
         (Mode::Answers(status), _) | (_, PostDisposition::Refused(status)) => {
             Some(answer(status, &json!({"code": status, "error": "refused"})))
         }
-        (Mode::Html, _) | (_, PostDisposition::Html) => Some(html()),
+        (Mode::Html, _) | (_, PostDisposition::Html) => Some(html(200)),
+        (Mode::Page(status), _) => Some(html(status)),
         (Mode::Up, _) => None,
     }
 }

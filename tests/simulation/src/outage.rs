@@ -4,6 +4,7 @@
 //! Nothing else goes wrong here: what faults do is the seeds' part. Phones send at an even pace, each
 //! SMS from a sender by chance, until the backlog is gone.
 
+mod no_credit;
 mod report;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use crate::medic::Mode;
 use crate::plan::{SECRET_NUMBERS, SECRET_TEXT};
 use crate::promises;
 use crate::world::{BEGIN_MS, MINUTE_MS, QueueName, Settings, World};
+pub use no_credit::{NoCredit, NoCreditReport, run_no_credit};
 pub use report::{Backlog, FinalCounts, OutageCosts, OutageDrain, OutageReport};
 
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;

@@ -2,7 +2,7 @@
 //! or after its effect, take long, or be the last thing that its invocation did.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bridge::digest::hmac_hex;
@@ -16,9 +16,12 @@ use bridge::ports::{
     LedgerStore, Medic, NewMessage, Queue, QueueBacklog, QueueDepth, QueueError, Record, Response,
     Row, SecretError, SecretStore, Sms, Version, Write, Written,
 };
+use bridge::secrets::credentials::{
+    AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC_USERNAME, OutsideCredentials,
+};
 
-use crate::executor::TaskId;
-use crate::faults::{CallDisposition, PortCall};
+use crate::executor::{Slot, TaskId};
+use crate::faults::{CallDisposition, Death, PortCall};
 use crate::lambda::{self, Function};
 use crate::plan::SECRET_KEY;
 use crate::queue::BATCH;
@@ -35,11 +38,18 @@ pub struct Ctx {
     pub task: Cell<TaskId>,
     /// Whether its batch was received before.
     pub received_before: Cell<bool>,
+    /// Whether SQS has confirmed in this invocation that records stay invisible.
+    is_confirmed: Cell<bool>,
+    /// The credentials for Medic and Africa's Talking, cached as on Lambda.
+    pub credentials: OutsideCredentials<SimCredentials, SimCredentials>,
     skew_ms: Cell<i64>,
 }
 
 /// How long a client of AWS waits for an answer at most, its own repetitions included.
 const CLIENT_WAITS_MS: i64 = 6_000;
+
+/// A POST of an invocation whose batch may become visible while Medic works.
+pub const POST_UNCONFIRMED: &str = "a POST of a batch that SQS did not confirm as invisible";
 
 /// Longer than any function may live.
 const STANDSTILL_MS: i64 = 20 * MINUTE_MS;
@@ -47,11 +57,16 @@ const STANDSTILL_MS: i64 = 20 * MINUTE_MS;
 impl Ctx {
     /// An environment of a function, for an invocation.
     pub fn new(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Self> {
-        let ctx = Rc::new(Self {
+        let ctx = Rc::new_cyclic(|ctx: &Weak<Self>| Self {
             world: Rc::clone(world),
             function,
             task: Cell::new(task),
             received_before: Cell::new(false),
+            is_confirmed: Cell::new(false),
+            credentials: OutsideCredentials::new(
+                SimCredentials(Weak::clone(ctx)),
+                SimCredentials(Weak::clone(ctx)),
+            ),
             skew_ms: Cell::new(0),
         });
         ctx.begin(task);
@@ -61,6 +76,7 @@ impl Ctx {
     /// Another invocation in the same environment; its clock may have jumped meanwhile.
     pub fn begin(&self, task: TaskId) {
         self.task.set(task);
+        self.is_confirmed.set(false);
         let chance = self.world.faults.rates.borrow().clock_wrong;
         let wrong = self.world.random.chance(chance);
         self.skew_ms.set(if wrong {
@@ -102,6 +118,20 @@ impl Ctx {
         }
         self.pass(i64::MAX).await;
         (disposition != CallDisposition::FailsAfter).then_some(result)
+    }
+
+    /// The call is about this: whether or not the function survives that.
+    async fn touches(&self, call: PortCall, about: impl FnOnce() -> String) {
+        let world = &self.world;
+        let Some(death) = world.faults.death(self.function, call, about) else {
+            return;
+        };
+        world.count(|| format!("{} {call:?}: a record ends it", self.function.name()));
+        world.note(|| format!("#{} {call:?} of a record that ends it", self.task.get()));
+        match death {
+            Death::Crash => world.die(self.task.get()).await,
+            Death::TimeOut => world.sleep(STANDSTILL_MS).await,
+        }
     }
 
     async fn pass(&self, longest_ms: i64) {
@@ -164,7 +194,12 @@ impl Queue for SimQueue {
                         if self.entry_fails() {
                             return Err(QueueError::of_server("ServiceUnavailable"));
                         }
-                        queue.change_visibility(&record.receipt_handle, *seconds, world.now_ms())
+                        let receipt = &record.receipt_handle;
+                        let changed = queue.change_visibility(receipt, *seconds, world.now_ms());
+                        if changed.is_ok() && *seconds > 0 {
+                            self.ctx.is_confirmed.set(true);
+                        }
+                        changed
                     })
                     .collect::<Vec<_>>()
             });
@@ -223,6 +258,7 @@ pub struct SimLedger(pub Rc<Ctx>);
 impl LedgerStore for SimLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError> {
         let world = &self.0.world;
+        self.0.touches(PortCall::Read, || format!("{keys:?}")).await;
         let rows = self.0.call(PortCall::Read, || {
             let (rows, units) = world.ledger.borrow().read(keys);
             self.reads(units);
@@ -234,6 +270,13 @@ impl LedgerStore for SimLedger {
 
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
         let world = &self.0.world;
+        let about = || {
+            format!(
+                "{:?}",
+                writes.iter().map(|w| w.row.key()).collect::<Vec<_>>()
+            )
+        };
+        self.0.touches(PortCall::Write, about).await;
         let written = self.0.call(PortCall::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
@@ -310,15 +353,18 @@ impl Medic for SimMedic {
     async fn post(&self, body: String) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
+        let fields = [MEDIC_USERNAME, MEDIC_PASSWORD];
+        let login = self.0.credentials.fields(fields).await?;
         let timeout_ms = millis(world.settings.post_timeout);
+        self.0.touches(PortCall::Post, || body.clone()).await;
         let sent = self.0.call(PortCall::Post, || {
             world.note(|| format!("#{} posts {body}", self.0.task.get()));
-            medic::post(world, &body, timeout_ms)
+            if !self.0.is_confirmed.get() {
+                world.count(|| POST_UNCONFIRMED.to_owned());
+            }
+            medic::post(world, &login, &body, timeout_ms)
         });
-        match sent.await {
-            Some(slot) => Ok(slot.wait().await),
-            None => Ok(Response::NotConnected),
-        }
+        Ok(self.0.response(sent.await).await)
     }
 }
 
@@ -329,14 +375,29 @@ impl AfricasTalking for SimAfricasTalking {
     async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
+        let [api_key] = self.0.credentials.fields([AFRICASTALKING_API_KEY]).await?;
         let task = self.0.task.get();
-        let sent = self
-            .0
-            .call(PortCall::Sms, || africas_talking::send(world, task, &sms));
-        match sent.await {
-            Some(slot) => Ok(slot.wait().await),
-            None => Ok(Response::NotConnected),
+        self.0.touches(PortCall::Sms, || sms.text.to_owned()).await;
+        let sent = self.0.call(PortCall::Sms, || {
+            africas_talking::send(world, task, &api_key, &sms)
+        });
+        Ok(self.0.response(sent.await).await)
+    }
+}
+
+impl Ctx {
+    /// What comes back, as the adapters of both APIs take it: credentials that are refused are read
+    /// again.
+    async fn response(&self, sent: Option<Rc<Slot<Response>>>) -> Response {
+        let response = match sent {
+            Some(slot) => slot.wait().await,
+            None => Response::NotConnected,
+        };
+        let is_refused = |status: u16| matches!(status, 401 | 403);
+        if matches!(response, Response::Answer { status, .. } if is_refused(status)) {
+            self.credentials.forget();
         }
+        response
     }
 }
 
@@ -344,7 +405,11 @@ impl AfricasTalkingAccount for SimAfricasTalking {
     async fn user(&self) -> Result<Response, CredentialsError> {
         let world = &self.0.world;
         credentials(world)?;
-        let asked = self.0.call(PortCall::User, || africas_talking::user(world));
+        self.0.credentials.read_again().await;
+        let [api_key] = self.0.credentials.fields([AFRICASTALKING_API_KEY]).await?;
+        let asked = self
+            .0
+            .call(PortCall::User, || africas_talking::user(world, &api_key));
         match asked.await {
             Some((answer, after_ms)) => {
                 world.sleep(after_ms).await;
@@ -382,12 +447,37 @@ impl SecretStore for SimSecret {
     }
 }
 
+/// The secret with the credentials for Medic and Africa's Talking, and the clock that it ages by.
+pub struct SimCredentials(Weak<Ctx>);
+
+impl SecretStore for SimCredentials {
+    async fn fetch(&self) -> Result<String, SecretError> {
+        let gone = || SecretError("its environment is gone".to_owned());
+        let ctx = self.0.upgrade().ok_or_else(gone)?;
+        let secret = ctx.call(PortCall::Credentials, || {
+            ctx.world.credentials.borrow().clone()
+        });
+        let no_answer = || SecretError("no answer".to_owned());
+        secret.await.ok_or_else(no_answer)
+    }
+}
+
+impl Clock for SimCredentials {
+    fn now(&self) -> Timestamp {
+        let ctx = self.0.upgrade();
+        Timestamp::from_millis(ctx.map_or(0, |ctx| ctx.now_ms()))
+    }
+
+    async fn pause(&self, _: Duration) {}
+}
+
 /// Hashes under the key that the callbacks hash with.
 pub struct SimHash(pub Rc<Ctx>);
 
 impl KeyedHash for SimHash {
     async fn hash(&self, text: &str) -> Result<String, SecretError> {
         let key = format!("{SECRET_KEY}-1");
+        self.0.touches(PortCall::Secret, || text.to_owned()).await;
         let hash = self.0.call(PortCall::Secret, || {
             hmac_hex(key.as_bytes(), text.as_bytes())
         });

@@ -14,6 +14,7 @@ use models::medic::{MessageState, OutgoingMessage};
 
 use crate::africas_talking::{SendCall, SendDecision};
 use crate::medic::{MedicInWorld, POISONS, status_of};
+use crate::ports::POST_UNCONFIRMED;
 use crate::queue::QueuedMessage;
 use crate::world::{MINUTE_MS, QueueName, World};
 
@@ -60,6 +61,9 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
     if let Some(post) = medic.log.iter().find(|post| post.others_open > 0) {
         let what = "a POST began while another was open";
         found.push(breach(2, post.messages.first().map_or("", |id| id), what));
+    }
+    if world.counts.borrow().contains_key(POST_UNCONFIRMED) {
+        found.push(breach(2, "", POST_UNCONFIRMED));
     }
     drop(medic);
     if let Err((about, what)) = at_rest(world) {

@@ -13,6 +13,7 @@ use bridge::wire::queue_messages::MEDIC_GROUP;
 use bridge::wire::queue_messages::{ExchangeMessage, OutboxMessage, OutgoingSms, encode};
 
 use crate::africas_talking::{self, SendDecision, text_for};
+use crate::faults::{Death, Killer, PortCall};
 use crate::lambda::{self, Function};
 use crate::medic::{Logged, PostDisposition, status_of};
 use crate::promises;
@@ -149,6 +150,24 @@ impl Scenario {
     /// What becomes of the next POSTs.
     pub fn dispositions(&self, dispositions: &[PostDisposition]) {
         self.medic.borrow_mut().script.extend(dispositions);
+    }
+
+    /// From now on, this call of a function ends it when it is about this.
+    pub fn kills(&self, function: Function, call: PortCall, marker: &str, death: Death) {
+        let killer = Killer {
+            function,
+            call,
+            marker: marker.to_owned(),
+            death,
+        };
+        self.faults.killers.borrow_mut().push(killer);
+    }
+
+    /// How often a function died.
+    pub fn deaths(&self, function: Function) -> u64 {
+        let counts = self.counts.borrow();
+        let deaths = format!("deaths of {}", function.name());
+        counts.get(&deaths).copied().unwrap_or(0)
     }
 
     /// The minute's poll, out of turn.

@@ -13,7 +13,7 @@ use bridge::domain::recipient_limit::RecipientLimits;
 use bridge::domain::sender_ids::SenderIds;
 use bridge::ports::{Fifo, NewMessage};
 use bridge::wire::queue_messages::MEDIC_GROUP;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::africas_talking::AfricasTalkingInWorld;
 use crate::broken::Variant;
@@ -29,6 +29,9 @@ use crate::random::Random;
 
 /// When every run begins, in milliseconds since 1970.
 pub const BEGIN_MS: i64 = 1_800_000_000_000;
+
+/// The name of Medic's user.
+pub const MEDIC_USER: &str = "gateway";
 
 /// A minute, in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
@@ -94,6 +97,22 @@ impl Default for Settings {
     }
 }
 
+/// The password of Medic's user, before anybody changes it.
+pub const MEDIC_PASSWORD: &str = "password";
+
+/// The API key of Africa's Talking, before anybody changes it.
+pub const API_KEY: &str = "a-key-for-the-sandbox-only";
+
+/// The secret with the credentials for both.
+pub fn credentials(medic_password: &str, api_key: &str) -> String {
+    let secret = json!({
+        "medic_username": MEDIC_USER,
+        "medic_password": medic_password,
+        "africastalking_api_key": api_key,
+    });
+    secret.to_string()
+}
+
 /// Everything there is.
 pub struct World {
     /// What is configured.
@@ -114,6 +133,8 @@ pub struct World {
     pub africas_talking: RefCell<AfricasTalkingInWorld>,
     /// The incoming key's secret.
     pub secret: RefCell<String>,
+    /// The secret with the credentials for Medic and Africa's Talking.
+    pub credentials: RefCell<String>,
     /// Whether the schedule sends its polls.
     pub polling: Cell<bool>,
     /// Bodies that SQS dropped because they were too old.
@@ -148,6 +169,7 @@ impl World {
             medic: RefCell::default(),
             africas_talking: RefCell::default(),
             secret: RefCell::new(format!("{{\"key\":\"{SECRET_KEY}-1\"}}")),
+            credentials: RefCell::new(credentials(MEDIC_PASSWORD, API_KEY)),
             polling: Cell::new(true),
             expired: RefCell::default(),
             leaks: RefCell::default(),
@@ -273,7 +295,7 @@ impl World {
 
 /// The minute's poll.
 fn poll(world: &Rc<World>) {
-    if world.polling.get() {
+    if world.polling.get() && !world.faults.sqs_away.get() {
         let number = world.now_ms() / MINUTE_MS;
         let body = format!("{{\"v\":1,\"kind\":\"poll\",\"id\":\"{number}\"}}");
         world.put_into_exchange(body.clone(), body);

@@ -1,7 +1,7 @@
-//! Medic away for ten days.
+//! Medic away for ten days, and Africa's Talking without credit for hours.
 
 use simulation::meter::prices;
-use simulation::outage::{Outage, run};
+use simulation::outage::{NoCredit, Outage, run, run_no_credit};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -70,4 +70,20 @@ fn three_days_of_a_medic_that_hangs_lose_nothing_and_cost_a_minute_a_try() {
     let trying = &report.costs.trying;
     let a_try_ms = trying.milliseconds / trying.invocations;
     assert!((60_000..62_000).contains(&a_try_ms), "{trying:?}");
+}
+
+/// `cargo simulate no-credit` has 10,000 messages.
+#[test]
+fn eight_hours_without_credit_fail_no_message_send_none_twice_and_cost_cents() {
+    let report = run_no_credit(NoCredit {
+        messages: 500,
+        hours: 8,
+    });
+    assert!(report.keeps_the_promises(), "{report}");
+    assert_eq!(report.failed, 0, "{report}");
+    assert!(report.waiting >= 500, "{report}");
+    // A few find out, all the others wait.
+    assert!(report.requests < 100, "{report}");
+    // A cent and a half for these; thirty for ten thousand.
+    assert!(report.waiting_cost.usd_x86() < 0.015, "{report}");
 }

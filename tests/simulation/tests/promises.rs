@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use simulation::broken::Variant;
+use simulation::ports::POST_UNCONFIRMED;
 use simulation::run::{run, run_many};
 
 #[test]
@@ -59,7 +60,7 @@ fn a_thousand_seeds_keep_every_promise() {
 
 /// A broken variant, by what it has to be caught, and the seed that caught it last. Another change of
 /// the handlers gives the seeds other disasters: then another of the first thousand has to.
-const CAUGHT_BY: [(Variant, &str, u64); 17] = [
+const CAUGHT_BY: [(Variant, &str, u64); 18] = [
     (
         Variant::AcknowledgedBeforeQueued,
         "got a 200 and is lost",
@@ -105,6 +106,7 @@ const CAUGHT_BY: [(Variant, &str, u64); 17] = [
         "was never sent, and is ReceivedByGateway",
         7,
     ),
+    (Variant::VisibilityNotConfirmed, POST_UNCONFIRMED, 2),
 ];
 
 /// Whether this seed catches the variant by the promise that it breaks.

@@ -120,6 +120,8 @@ pub struct QueueModel {
     /// show what would happen without the lock.
     pub group_lock: bool,
     messages: BTreeMap<u64, QueuedMessage>,
+    /// When each can be received, in order.
+    times: BTreeSet<(i64, u64)>,
     /// The messages of each group that are in the queue, in order.
     groups: BTreeMap<String, BTreeSet<u64>>,
     /// The deduplication ids of the last five minutes, and the number of the message of each.
@@ -142,6 +144,7 @@ impl QueueModel {
             visibility_ms,
             group_lock: true,
             messages: BTreeMap::new(),
+            times: BTreeSet::new(),
             groups: BTreeMap::new(),
             seen: BTreeMap::new(),
             seen_in_order: VecDeque::new(),
@@ -200,6 +203,7 @@ impl QueueModel {
         let in_group = self.groups.entry(group.clone()).or_default();
         in_group.insert(self.number);
         self.taken.push(body.clone());
+        self.times.insert((now_ms, self.number));
         self.messages.insert(
             self.number,
             QueuedMessage {
@@ -239,8 +243,7 @@ impl QueueModel {
             let firsts = firsts.filter_map(|number| self.messages.get(number));
             firsts.map(|message| message.visible_at_ms).min()
         } else {
-            let times = self.messages.values().map(|message| message.visible_at_ms);
-            times.min()
+            self.times.first().map(|(at_ms, _)| *at_ms)
         }
     }
 
@@ -277,7 +280,9 @@ impl QueueModel {
                 message.receives = message.receives.saturating_add(1);
                 message.receipt = self.receipts;
                 message.received_at_ms = now_ms;
+                self.times.remove(&(message.visible_at_ms, number));
                 message.visible_at_ms = now_ms + self.visibility_ms;
+                self.times.insert((message.visible_at_ms, number));
                 records.push(ReceivedMessage {
                     message_id: message.id.clone(),
                     receipt_handle: format!("{number}:{}", message.receipt),
@@ -299,7 +304,10 @@ impl QueueModel {
             message.is_some_and(|message| message.visible_at_ms <= now_ms)
         };
         if !(self.is_fifo && self.group_lock) {
-            return self.messages.keys().copied().filter(is_visible).collect();
+            let now = self.times.range(..=(now_ms, u64::MAX));
+            let mut visible: Vec<u64> = now.map(|(_, number)| *number).collect();
+            visible.sort_unstable();
+            return visible;
         }
         let of_groups = self.groups.values().flat_map(|group| {
             let unlocked = group.iter().copied().take_while(is_visible);
@@ -312,6 +320,7 @@ impl QueueModel {
 
     fn remove(&mut self, number: u64) -> Option<QueuedMessage> {
         let message = self.messages.remove(&number)?;
+        self.times.remove(&(message.visible_at_ms, number));
         if let Some(group) = self.groups.get_mut(&message.group) {
             group.remove(&number);
         }
@@ -328,7 +337,7 @@ impl QueueModel {
         seconds: i64,
         now_ms: i64,
     ) -> Result<(), SqsError> {
-        let message = self
+        let (number, message) = self
             .by_receipt(receipt)
             .ok_or(SqsError::ReceiptHandleIsInvalid)?;
         if message.visible_at_ms <= now_ms {
@@ -338,8 +347,17 @@ impl QueueModel {
         if seconds < 0 || until_ms > message.received_at_ms + LONGEST_VISIBILITY_MS {
             return Err(SqsError::InvalidParameterValue);
         }
-        message.visible_at_ms = until_ms;
+        self.show_at(number, until_ms);
         Ok(())
+    }
+
+    /// From this time on, the message can be received.
+    fn show_at(&mut self, number: u64, at_ms: i64) {
+        if let Some(message) = self.messages.get_mut(&number) {
+            self.times.remove(&(message.visible_at_ms, number));
+            message.visible_at_ms = at_ms;
+            self.times.insert((at_ms, number));
+        }
     }
 
     /// Deletes a message, if the receipt is its latest one (in a FIFO queue: and still good).
@@ -347,11 +365,12 @@ impl QueueModel {
         let is_fifo = self.is_fifo;
         let good = self
             .by_receipt(receipt)
-            .is_some_and(|message| !is_fifo || message.visible_at_ms > now_ms);
-        if good && let Some((number, _)) = parse(receipt) {
+            .filter(|(_, message)| !is_fifo || message.visible_at_ms > now_ms)
+            .map(|(number, _)| number);
+        if let Some(number) = good {
             self.remove(number);
         }
-        good
+        good.is_some()
     }
 
     /// How many messages could be received now, also those behind a message group's lock.
@@ -378,15 +397,15 @@ impl QueueModel {
 
     /// Makes a message visible again that is in flight: a standard queue may do so at any time.
     pub fn deliver_again(&mut self, receipt: &str, now_ms: i64) {
-        if let Some(message) = self.by_receipt(receipt) {
-            message.visible_at_ms = now_ms;
+        if let Some((number, _)) = self.by_receipt(receipt) {
+            self.show_at(number, now_ms);
         }
     }
 
-    fn by_receipt(&mut self, receipt: &str) -> Option<&mut QueuedMessage> {
+    fn by_receipt(&self, receipt: &str) -> Option<(u64, &QueuedMessage)> {
         let (number, receipt) = parse(receipt)?;
-        let message = self.messages.get_mut(&number)?;
-        (message.receipt == receipt).then_some(message)
+        let message = self.messages.get(&number)?;
+        (message.receipt == receipt).then_some((number, message))
     }
 
     /// All messages in the queue, in flight or not, in order.
@@ -397,6 +416,7 @@ impl QueueModel {
     /// Removes all messages, as an operator does.
     pub fn take_all(&mut self) -> Vec<QueuedMessage> {
         self.groups.clear();
+        self.times.clear();
         std::mem::take(&mut self.messages).into_values().collect()
     }
 }

@@ -15,7 +15,7 @@ use models::africastalking::{
 use crate::executor::{Slot, TaskId};
 use crate::medic;
 use crate::plan::{SECRET_KEY, SECRET_TEXT};
-use crate::world::World;
+use crate::world::{API_KEY, World};
 
 pub use callbacks::{phone_sends, report, request};
 
@@ -156,6 +156,7 @@ impl Default for AfricasTalkingInWorld {
     fn default() -> Self {
         let application = Application {
             sender_ids: vec!["MYORG".to_owned()],
+            api_key: API_KEY.to_owned(),
             network_code: "63902".to_owned(),
             ..Application::default()
         };
@@ -202,8 +203,11 @@ impl AfricasTalkingInWorld {
 }
 
 /// A request to send reaches Africa's Talking. The slot is filled with what the client gets.
-pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>> {
-    let verdict = verdict(world, sms.from);
+pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc<Slot<Response>> {
+    let verdict = match is_key(world, api_key) {
+        true => verdict(world, sms.from),
+        false => SendDecision::Http(401, false),
+    };
     let mut at = world.africas_talking.borrow_mut();
     let (response, at_id) = response(&mut at.model, verdict, sms, world.now_ms());
     let message = sms.text.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -249,8 +253,15 @@ pub fn send(world: &Rc<World>, task: TaskId, sms: &Sms<'_>) -> Rc<Slot<Response>
     slot
 }
 
+/// Whether this is the account's API key.
+fn is_key(world: &World, api_key: &str) -> bool {
+    let at = world.africas_talking.borrow();
+    api_key == at.model.application.api_key
+}
+
 /// The user call reaches Africa's Talking: what the client gets, and after how many milliseconds.
-pub fn user(world: &World) -> (Response, i64) {
+pub fn user(world: &World, api_key: &str) -> (Response, i64) {
+    let is_key = is_key(world, api_key);
     let mut at = world.africas_talking.borrow_mut();
     at.user_calls += 1;
     let answer = |status, body: &str| Response::Answer {
@@ -259,6 +270,7 @@ pub fn user(world: &World) -> (Response, i64) {
     };
     let rates = world.faults.rates.borrow();
     let failing = match at.account {
+        _ if !is_key => SendDecision::Http(401, false),
         Account::Good if world.random.chance(rates.at_unknown) => SendDecision::Http(503, false),
         Account::Good => SendDecision::Accepted(101),
         Account::Failing(_) if at.user_is_well => SendDecision::Accepted(101),

@@ -90,7 +90,7 @@ impl OutageReport {
     }
 }
 
-fn seconds(milliseconds: i64) -> String {
+pub(super) fn seconds(milliseconds: i64) -> String {
     match milliseconds / 1000 {
         s if s < 120 => format!("{s} s"),
         s if s < 7200 => format!("{} min", s / 60),
@@ -159,7 +159,7 @@ impl fmt::Display for OutageReport {
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, name: &str, usage: &FunctionUsage) -> fmt::Result {
+pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, usage: &FunctionUsage) -> fmt::Result {
     writeln!(
         f,
         "{name}: {} invocations, {} s of them, {} SQS requests, {} read units, {} write units, {} MB of log: {:.3} USD on x86_64, {:.3} on arm64",
