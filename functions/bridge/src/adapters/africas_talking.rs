@@ -1,6 +1,6 @@
 //! Africa's Talking's messaging API over HTTP.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Url};
 
@@ -83,6 +83,20 @@ impl<'a, K: SecretStore, C: Clock> AfricasTalkingApi<'a, K, C> {
     }
 }
 
+impl<K, C> AfricasTalkingApi<'_, K, C> {
+    async fn post(&self, api_key: &str, form: String, timeout: Duration) -> Response {
+        let request = self
+            .client
+            .post(self.server.messaging.clone())
+            .header("apiKey", api_key)
+            // Without it, the response can be XML.
+            .header("accept", "application/json")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form);
+        exchange(request, timeout).await
+    }
+}
+
 impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
     async fn send(&self, sms: Sms<'_>) -> Result<Response, CredentialsError> {
         let [api_key] = self.credentials.fields([AFRICASTALKING_API_KEY]).await?;
@@ -95,26 +109,31 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
         if let Some(from) = sms.from {
             form.append_pair("from", from);
         }
-        let request = self
-            .client
-            .post(self.server.messaging.clone())
-            .header("apiKey", api_key)
-            // Without it, the response can be XML.
-            .header("accept", "application/json")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(form.finish());
-        let response = exchange(request, SEND_TIMEOUT).await;
-        if matches!(
-            response,
-            Response::Answer {
-                status: 401 | 403,
-                ..
-            }
-        ) {
-            self.credentials.forget();
+        let form = form.finish();
+        let began = Instant::now();
+        let response = self.post(&api_key, form.clone(), SEND_TIMEOUT).await;
+        if !is_refused(&response) {
+            return Ok(response);
         }
-        Ok(response)
+        // Somebody may have corrected the key since it was read. A refusal sent nothing.
+        self.credentials.read_again().await;
+        let [again] = self.credentials.fields([AFRICASTALKING_API_KEY]).await?;
+        let left = SEND_TIMEOUT.saturating_sub(began.elapsed());
+        if again == api_key || left.is_zero() {
+            return Ok(response);
+        }
+        Ok(self.post(&again, form, left).await)
     }
+}
+
+fn is_refused(response: &Response) -> bool {
+    matches!(
+        response,
+        Response::Answer {
+            status: 401 | 403,
+            ..
+        }
+    )
 }
 
 impl<K: SecretStore, C: Clock> AfricasTalkingAccount for AfricasTalkingApi<'_, K, C> {

@@ -65,7 +65,6 @@ pub fn to_json(all: &[RecoveryFigures]) -> Value {
             "trouble": figures.row.text,
             "seeds": figures.seeds,
             "within_limits": figures.are_within_their_limits(),
-            "asserted": figures.row.is_asserted,
             "first": figure_json(figures.first),
             "new": figure_json(figures.new),
             "all": figure_json(figures.all),

@@ -90,6 +90,8 @@ impl Reply {
                 Some(offered) => offers(offered),
                 None => Self::InDoubt("HTTP 200 without messages".to_owned()),
             },
+            // Its start page, or somebody else's: nothing was stored.
+            (200, None) if is_page(&body) => Self::Refused(Refusal::NotReady(status)),
             (200, None) => Self::InDoubt("HTTP 200 that is no JSON".to_owned()),
             (401 | 403, _) => Self::Refused(Refusal::Credentials(status)),
             (429, _) => Self::Refused(Refusal::TooMany),
@@ -106,6 +108,11 @@ impl Reply {
             _ => Self::InDoubt(format!("HTTP {status}")),
         }
     }
+}
+
+/// Whether a body is a page of HTML, and not JSON of which a part got lost.
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Whether Medic itself answers, and not a server in front of it.
@@ -154,9 +161,13 @@ mod tests {
             answer(200, r#"{"messages":[]}"#),
             Reply::Taken { .. }
         ));
+        for page in ["<html></html>", "\r\n<!DOCTYPE html>"] {
+            let not_ready = Reply::Refused(Refusal::NotReady(200));
+            assert_eq!(answer(200, page), not_ready, "{page}");
+        }
         for body in [
-            "<html></html>",
             "",
+            r#"{"messages":[{"id":"<"#,
             "{}",
             r#"{"messages":null}"#,
             r#"{"medic-gateway":true}"#,
