@@ -85,6 +85,9 @@ metrics! {
     RecipientLimitExceeded,
     /// The account's balance, in its currency.
     Balance,
+    /// Prices and balances that Africa's Talking wrote in a form that cannot be read. The log line shows
+    /// them as they came.
+    AmountsUnreadable,
     /// 100 for a message that failed, 0 for one that was delivered. The average is the failure rate
     /// in percent, the number of samples the number of messages with a final status.
     FailureRate,

@@ -178,6 +178,9 @@ pub enum LogEvent {
     BalanceUnknown {
         cause: Redacted,
     },
+    BalanceUnreadable {
+        as_it_came: Redacted,
+    },
 
     // The exchange.
     Posted {
@@ -321,6 +324,7 @@ impl LogEvent {
             | Self::CircuitStillOpen { .. }
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
+            | Self::BalanceUnreadable { .. }
             | Self::StatusesUnreported { .. }
             | Self::StatusSetAside { .. }
             | Self::Quarantined { .. }

@@ -2,6 +2,7 @@
 
 pub mod africastalking;
 pub mod api_gateway;
+pub mod charset;
 pub mod http_response;
 pub mod json;
 pub mod medic;

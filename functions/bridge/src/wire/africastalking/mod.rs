@@ -6,4 +6,5 @@ pub mod date;
 pub mod delivery_report;
 pub mod form;
 pub mod incoming_message;
+mod multipart;
 pub mod send_response;

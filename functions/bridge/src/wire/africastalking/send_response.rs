@@ -14,7 +14,8 @@ use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::message::Acceptance;
 use crate::domain::status::Status;
-use crate::wire::json::parse_answer;
+use crate::domain::text::trimmed;
+use crate::wire::json::{field, parse_answer, text_of};
 
 /// The outcome of a send request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ fn of_body(body: &[u8]) -> Outcome {
     let Ok(answer) = parse_answer(body) else {
         return Outcome::unknown("unreadable answer");
     };
-    let Some(data) = answer.get("SMSMessageData") else {
+    let Some(data) = field(&answer, "SMSMessageData") else {
         return Outcome::unknown("unreadable answer");
     };
     match first_recipient(data) {
@@ -92,7 +93,11 @@ fn of_body(body: &[u8]) -> Outcome {
 }
 
 fn first_recipient(data: &Value) -> Option<&Value> {
-    data.get("Recipients")?.as_array()?.first()
+    match field(data, "Recipients")? {
+        Value::Array(recipients) => recipients.first(),
+        one @ Value::Object(_) => Some(one),
+        _ => None,
+    }
 }
 
 fn message(data: &Value) -> String {
@@ -102,7 +107,7 @@ fn message(data: &Value) -> String {
 /// The code that a body has for its one recipient, or for all of them when it names none.
 pub(super) fn code_in(body: &[u8]) -> Option<u64> {
     let answer = parse_answer(body).ok()?;
-    let data = answer.get("SMSMessageData")?;
+    let data = field(&answer, "SMSMessageData")?;
     match first_recipient(data) {
         Some(recipient) => code_of(recipient),
         None => code_of_name(&message(data)),
@@ -112,8 +117,7 @@ pub(super) fn code_in(body: &[u8]) -> Option<u64> {
 /// Old responses have no `statusCode`. Their `status` has its name.
 fn code_of(recipient: &Value) -> Option<u64> {
     let by_name = || code_of_name(&text(recipient, "status")?);
-    recipient
-        .get("statusCode")
+    field(recipient, "statusCode")
         .and_then(number)
         .or_else(by_name)
 }
@@ -121,7 +125,7 @@ fn code_of(recipient: &Value) -> Option<u64> {
 fn of_recipient(recipient: &Value) -> Outcome {
     let name = text(recipient, "status").unwrap_or_default();
     let at_id = text(recipient, "messageId")
-        .map(|id| id.trim().to_owned())
+        .map(|id| trimmed(&id).to_owned())
         .filter(|id| !id.eq_ignore_ascii_case("none"))
         .and_then(|id| AtMessageId::new(id).ok());
     let code = code_of(recipient);
@@ -129,9 +133,8 @@ fn of_recipient(recipient: &Value) -> Outcome {
         Outcome::Accepted(Acceptance {
             at_id: at_id.clone(),
             status,
-            cost: text(recipient, "cost").and_then(|cost| Cost::parse(&cost)),
-            parts: recipient
-                .get("messageParts")
+            cost: text(recipient, "cost").and_then(|cost| Cost::read(&cost)),
+            parts: field(recipient, "messageParts")
                 .and_then(number)
                 .and_then(|parts| u32::try_from(parts).ok()),
         })
@@ -154,7 +157,7 @@ fn of_recipient(recipient: &Value) -> Outcome {
 }
 
 fn is_one_of(name: &str, known: &[&str]) -> bool {
-    let name = name.trim();
+    let name = trimmed(name);
     known.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
@@ -203,24 +206,21 @@ fn code_of_name(name: &str) -> Option<u64> {
     ];
     NAMES
         .into_iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name.trim()))
+        .find(|(known, _)| known.eq_ignore_ascii_case(trimmed(name)))
         .map(|(_, code)| code)
 }
 
-fn text(object: &Value, field: &str) -> Option<String> {
-    match object.get(field)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+fn text(object: &Value, name: &str) -> Option<String> {
+    text_of(field(object, name)?)
 }
 
+/// A whole number, also as a text, and with decimals that are all zero.
 fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+    let text = text_of(value)?;
+    let text = trimmed(&text);
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_whole = decimals.bytes().all(|digit| digit == b'0');
+    is_whole.then(|| whole.parse().ok())?
 }
 
 #[cfg(test)]
@@ -282,6 +282,70 @@ mod tests {
             ),
             Outcome::AccountFailure(AccountFailure::CredentialsRefused)
         );
+    }
+
+    #[test]
+    fn what_surrounds_an_acceptance_does_not_make_it_unknown() {
+        let body = include_str!("../../../tests/payloads/send-processed-100.json");
+        let plain = Outcome::of_answer(201, body.as_bytes());
+        assert!(matches!(plain, Outcome::Accepted(_)));
+        let utf_16: Vec<u8> = format!("\u{feff}{body}")
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let around = |from: &str, to: &str| {
+            assert!(body.contains(from), "{from}");
+            body.replace(from, to).into_bytes()
+        };
+        for dressed in [
+            format!("\u{feff}{body}").into_bytes(),
+            format!("\r\n{body}\0").into_bytes(),
+            utf_16,
+            around(":100", ":\" 100\\r\\n\""),
+            around(":100", ":\"\u{feff}100\""),
+            around(":100", ":100.0"),
+            around(
+                "ATXid_081365ccc485678b5c0413e1795ab53e",
+                "\u{feff}ATXid_081365ccc485678b5c0413e1795ab53e\\r\\n",
+            ),
+            around("SMSMessageData", "smsMessageData"),
+            around("Recipients", "recipients"),
+            around("statusCode", "StatusCode"),
+            around("messageId", "messageID"),
+            around("messageParts", "MessageParts"),
+        ] {
+            let shown = String::from_utf8_lossy(&dressed);
+            assert_eq!(Outcome::of_answer(201, &dressed), plain, "{shown}");
+        }
+        let one = body.replace('[', "").replace(']', "");
+        assert_eq!(Outcome::of_answer(201, one.as_bytes()), plain);
+        assert!(matches!(
+            answer("{\"status\":\"\u{feff}Success \",\"messageId\":\"ATXid_1\"}"),
+            Outcome::Accepted(_)
+        ));
+    }
+
+    #[test]
+    fn a_cost_is_read_in_whatever_form_it_comes_and_never_lost() {
+        let cost = |cost: &str| {
+            let recipient = format!(r#"{{"statusCode":101,"messageId":"ATXid_1","cost":{cost}}}"#);
+            match answer(&recipient) {
+                Outcome::Accepted(acceptance) => acceptance.cost,
+                other => panic!("{other:?}"),
+            }
+        };
+        for text in [
+            r#""KES 0.8000""#,
+            r#""0,8000 KSh""#,
+            r#""\ufeffKES0.8\r\n""#,
+        ] {
+            assert_eq!(cost(text), Cost::parse("KES 0.8"), "{text}");
+        }
+        assert_eq!(cost("0.8"), Cost::parse("0.8"));
+        assert_eq!(cost(r#""None""#), None);
+        assert_eq!(cost("null"), None);
+        let unreadable = cost(r#""free of charge""#).and_then(|cost| cost.unreadable);
+        assert_eq!(unreadable.as_deref(), Some("free of charge"));
     }
 
     #[test]
