@@ -54,7 +54,8 @@ fn two_unknown_messages_to_one_number_match_nothing_and_each_follows_the_policy(
 }
 
 #[test]
-fn two_unknown_messages_to_one_number_and_two_successes_are_two_deliveries_and_nothing_is_sent_again() {
+fn two_unknown_messages_to_one_number_and_two_successes_are_two_deliveries_and_nothing_is_sent_again()
+ {
     let scenario = Scenario::default();
     scenario.verdicts(&[SendDecision::NoAnswer(true), SendDecision::NoAnswer(true)]);
     scenario.wants("out-1");

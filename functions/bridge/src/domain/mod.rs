@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod backoff;
 pub mod balance;
+pub mod callback;
 pub mod circuit_breaker;
 pub mod correlation;
 pub mod cost;

@@ -17,6 +17,7 @@ impl LogEvent {
             Self::CallbackRefused { .. }
             | Self::KeyUnavailable { .. }
             | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
+            Self::CallbackAtWrongUrl { .. } => one(M::CallbacksAtWrongUrl),
             Self::ReportRecorded { .. } => one(M::ReportsRecorded),
             Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
             Self::FinalStatusRecorded {
@@ -192,6 +193,10 @@ mod tests {
                 callback,
                 status: 400,
                 reason: "x",
+            },
+            LogEvent::CallbackAtWrongUrl {
+                callback,
+                advice: "x",
             },
             LogEvent::MessageStored {
                 id: some(),

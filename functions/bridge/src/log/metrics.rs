@@ -51,6 +51,9 @@ metrics! {
     KeyRefused,
     /// Calls that got an error although their key was valid or could not be checked.
     CallbacksRefused,
+    /// Callbacks that are plainly of the other kind than their URL: the two URLs are swapped in Africa's
+    /// Talking's dashboard. They are dead-lettered until a redrive.
+    CallbacksAtWrongUrl,
     /// Milliseconds from the callback to Medic's confirmation that it stored the SMS; one sample a
     /// message.
     CallbackToMedic,

@@ -18,22 +18,13 @@ use crate::domain::status::Status;
 use crate::domain::time::{Timestamp, millis};
 use crate::wire::africastalking::answer_code::AnswerCode;
 
+pub use crate::domain::callback::Callback;
 pub use crate::domain::redacted::Redacted;
 
 /// Where log events go.
 pub trait EventLog {
     /// Writes the log event. Does not fail: no work is left undone because a line cannot be written.
     fn record(&self, event: LogEvent);
-}
-
-/// Which callback of Africa's Talking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Callback {
-    /// An SMS that came in.
-    IncomingMessage,
-    /// A delivery report.
-    DeliveryReport,
 }
 
 /// How urgent a log event is.
@@ -90,6 +81,13 @@ pub enum LogEvent {
     CallbackNotQueued {
         callback: Callback,
         error: Redacted,
+    },
+    /// It is plainly one of the other kind: the two URLs are swapped in Africa's Talking's dashboard. It
+    /// is in the dead-letter queue, and a redrive delivers it.
+    CallbackAtWrongUrl {
+        /// Whose URL it came to.
+        callback: Callback,
+        advice: &'static str,
     },
 
     // The recorder.
@@ -299,6 +297,7 @@ impl LogEvent {
     pub fn level(&self) -> Level {
         match self {
             Self::KeyNotConfigured { .. }
+            | Self::CallbackAtWrongUrl { .. }
             | Self::CircuitOpened { .. }
             | Self::RecipientLimitExceeded { .. }
             | Self::StatusRefused { .. }

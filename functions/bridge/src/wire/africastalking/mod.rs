@@ -2,6 +2,7 @@
 
 pub mod answer_code;
 pub mod balance;
+pub mod callback;
 pub mod date;
 pub mod delivery_report;
 pub mod form;
