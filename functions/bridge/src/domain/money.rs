@@ -53,7 +53,10 @@ impl Money {
     pub fn read(text: &str) -> Option<Self> {
         let text = trimmed(text);
         let in_brackets = text.contains('(') && text.contains(')');
-        let text = &text.replace(['(', ')'], if in_brackets { "" } else { "(" });
+        let text = match in_brackets {
+            true => text.replace(['(', ')'], ""),
+            false => text.to_owned(),
+        };
         let begin = text.find(|c: char| c.is_ascii_digit())?;
         let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
         // A bare `.5` or `,5` begins with its separator.
@@ -91,9 +94,9 @@ fn without_sign(text: &str) -> Option<(String, bool)> {
     let is_minus = |c: char| matches!(c, '-' | '\u{2212}' | '\u{2013}');
     let signs = text.chars().filter(|c| is_minus(*c) || *c == '+').count();
     if signs > 1 {
-        // `100/-` is a whole amount of shillings.
         return None;
     }
+    // `100/-` is a whole amount of shillings.
     let is_negative = text.contains(is_minus) && !text.trim().starts_with('/');
     Some((text.replace(|c| is_minus(c) || c == '+', ""), is_negative))
 }
