@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_and_thousands_are_told_apart() {
+    fn a_decimal_comma_is_no_separator_of_thousands() {
         for (text, micros) in [
             ("0", 0),
             ("0.8000", 800_000),

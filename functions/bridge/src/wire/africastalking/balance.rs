@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_balance_is_read_in_whatever_form_and_surroundings_it_comes() {
+    fn a_balance_is_read_in_whatever_form_it_comes() {
         for body in [
             r#"{"UserData":{"balance":1500.5}}"#,
             r#"{"userdata":{"Balance":"KES1,500.50"}}"#,

@@ -317,7 +317,7 @@ mod tests {
             let shown = String::from_utf8_lossy(&dressed);
             assert_eq!(Outcome::of_answer(201, &dressed), plain, "{shown}");
         }
-        let one = body.replace('[', "").replace(']', "");
+        let one = body.replace(['[', ']'], "");
         assert_eq!(Outcome::of_answer(201, one.as_bytes()), plain);
         assert!(matches!(
             answer("{\"status\":\"\u{feff}Success \",\"messageId\":\"ATXid_1\"}"),
