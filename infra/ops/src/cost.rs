@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bridge::domain::cost::Cost;
 use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::{Charge, MessageRow};
+use bridge::domain::money::Money;
 use bridge::domain::time::Timestamp;
 use bridge::ports::{Clock as _, Row};
 use serde_json::{Value, json};
@@ -98,8 +98,10 @@ fn added_up(
             sum.sms += 1;
             sum.parts += u64::from(charge.parts.unwrap_or(row.segments));
             match &charge.cost {
-                Some(cost) => sum.micros = sum.micros.saturating_add(cost.micros),
-                None => sum.without_price += 1,
+                Some(cost) if cost.unreadable.is_none() => {
+                    sum.micros = sum.micros.saturating_add(cost.micros)
+                }
+                _ => sum.without_price += 1,
             }
         }
     }
@@ -129,7 +131,7 @@ fn name(by: CostBy) -> &'static str {
 
 fn amount(currency: &str, micros: i64) -> String {
     let currency = Some(currency.to_owned()).filter(|currency| !currency.is_empty());
-    Cost { currency, micros }.to_string()
+    Money { currency, micros }.to_string()
 }
 
 fn print(terminal: &Terminal, sums: &BTreeMap<Group, Sum>, by: &[CostBy]) {
@@ -193,6 +195,7 @@ fn to_json(sums: &BTreeMap<Group, Sum>, by: &[CostBy]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridge::domain::cost::Cost;
     use bridge::domain::ids::{AtMessageId, MedicMessageId};
 
     fn cost(text: &str) -> Option<Cost> {

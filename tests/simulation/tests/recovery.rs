@@ -8,9 +8,8 @@ use simulation::recovery::{ROWS, RecoveryFigures, RecoveryTime, measure, measure
 const SEEDS: u64 = 12;
 
 #[test]
-fn messages_flow_again_within_the_limit_of_every_row_that_is_asserted() {
-    let asserted = ROWS.iter().filter(|row| row.is_asserted);
-    let figures: Vec<_> = asserted.map(|row| measure(row, SEEDS)).collect();
+fn messages_flow_again_within_the_limits_of_every_row() {
+    let figures: Vec<_> = ROWS.iter().map(|row| measure(row, SEEDS)).collect();
     let are_within = figures.iter().all(RecoveryFigures::are_within_their_limits);
     assert!(are_within, "\n{}", table(&figures));
 }

@@ -54,6 +54,42 @@ fn two_unknown_messages_to_one_number_match_nothing_and_each_follows_the_policy(
 }
 
 #[test]
+fn two_unknown_messages_to_one_number_and_two_successes_are_two_deliveries_and_nothing_is_sent_again()
+ {
+    let scenario = Scenario::default();
+    scenario.verdicts(&[SendDecision::NoAnswer(true), SendDecision::NoAnswer(true)]);
+    scenario.wants("out-1");
+    scenario.wants("out-2");
+    scenario.seconds(60);
+    scenario.report("out-2", "Success");
+    scenario.report("out-1", "Sent");
+    scenario.report("out-1", "Success");
+    scenario.rest(1);
+    for id in ["out-1", "out-2"] {
+        assert_eq!(scenario.calls(id), 1, "{id}");
+        assert_eq!(scenario.reported(id), Some(Status::Delivered), "{id}");
+        assert_eq!(scenario.row(id).unwrap().at_ids.len(), 1, "{id}");
+    }
+    assert_eq!(scenario.events("report_matched"), 2);
+    scenario.keeps_its_promises();
+}
+
+#[test]
+fn two_unknown_messages_to_one_number_of_which_one_failed_match_nothing() {
+    let scenario = Scenario::default();
+    scenario.verdicts(&[SendDecision::NoAnswer(true), SendDecision::NoAnswer(true)]);
+    scenario.wants("out-1");
+    scenario.wants("out-2");
+    scenario.seconds(60);
+    scenario.report("out-1", "Success");
+    scenario.report("out-2", "Failed");
+    scenario.rest(1);
+    assert!(scenario.events("report_match_ambiguous") > 0);
+    assert_eq!((scenario.calls("out-1"), scenario.calls("out-2")), (2, 2));
+    scenario.keeps_its_promises();
+}
+
+#[test]
 fn an_unknown_message_to_another_number_does_not_stand_in_the_way() {
     let scenario = Scenario::default();
     unknown(&scenario, "out-1", PHONE, true);

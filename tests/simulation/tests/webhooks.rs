@@ -2,7 +2,8 @@
 
 use bridge::domain::status::Status;
 use bridge::handlers::webhook::Request;
-use bridge::wire::queue_messages::{DeadLetter, decode};
+use bridge::wire::africastalking::callback::CallbackContent;
+use bridge::wire::queue_messages::{DeadCallback, DeadLetter, decode};
 use serde_json::{Value, json};
 use simulation::africas_talking::request;
 use simulation::faults::{CallDisposition, PortCall};
@@ -160,6 +161,138 @@ fn json_with_the_same_fields_is_accepted() {
         stored(json),
         (PHONE.to_owned(), "hi \u{fffd} \u{ffff}".to_owned())
     );
+}
+
+/// A request with a body in base64, and one more header.
+fn dressed(header: &str, value: &str, body: &str) -> Request {
+    with(|event| {
+        event["headers"][header] = json!(value);
+        event["body"] = json!(body);
+        event["isBase64Encoded"] = json!(true);
+    })
+}
+
+#[test]
+fn a_body_with_a_content_encoding_or_in_utf_16_is_read() {
+    let hello = (PHONE.to_owned(), "hello".to_owned());
+    for (header, value, body) in [
+        (
+            "content-encoding",
+            "GZIP",
+            "H4sIAAAAAAACA8tMsc3M0zVUSyvKz7VVNXIyMjUxN4AAQ7WS1IoS24zUnJx8AFfXKv4nAAAA",
+        ),
+        (
+            "content-encoding",
+            "deflate",
+            "eJzLTLHNzNM1VEsrys+1VTVyMjI1MTeAAEO1ktSKEtuM1JycfADfQAt/",
+        ),
+        (
+            "content-encoding",
+            "deflate",
+            "y0yxzczTNVRLK8rPtVU1cjIyNTE3gABDtZLUihLbjNScnHwA",
+        ),
+        (
+            "content-type",
+            "text/plain; charset=utf-16",
+            "//5pAGQAPQBpAG4ALQAxACYAZgByAG8AbQA9ACUAMgBCADIANQA0ADcAMAAwADAAMAAwADAAMAAxACYAdABlAHgAdAA9AGgAZQBsAGwAbwA=",
+        ),
+    ] {
+        assert_eq!(stored(dressed(header, value, body)), hello, "{value}");
+    }
+}
+
+#[test]
+fn what_surrounds_the_values_and_names_of_an_sms_does_not_change_it() {
+    let hello = (PHONE.to_owned(), "hello".to_owned());
+    for body in [
+        "\u{feff}id=in-1&from=%2B254700000001&text=hello\r\n",
+        "ID=%EF%BB%BFin-1%0D%0A&From=%20%2B254700000001%0D%0A&TEXT=hello",
+        r#"{"id": "in-1\r\n", "from": "\ufeff+254700000001 ", "text": "hello"}"#,
+        "--X\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\nin-1\r\n--X\r\n\
+         Content-Disposition: form-data; name=\"from\"\r\n\r\n+254700000001\r\n--X\r\n\
+         Content-Disposition: form-data; name=\"text\"\r\n\r\nhello\r\n--X--\r\n",
+    ] {
+        assert_eq!(stored_of(body), hello, "{body}");
+    }
+    let scenario = Scenario::default();
+    for body in [GOOD, "\u{feff}id=%EF%BB%BFin-1%0D%0A&from=x&text=hello"] {
+        assert_eq!(scenario.call_with(IN, body), 200);
+    }
+    let key =
+        |event: &mut Value| event["rawQueryString"] = json!(format!("key=%20{SECRET_KEY}-1%0D%0A"));
+    assert_eq!(scenario.call(IN, with(key)), 200);
+    scenario.rest(1);
+    assert_eq!(scenario.stored(), ["in-1"]);
+}
+
+/// What is in a dead-letter queue, and nothing else is.
+fn kept(scenario: &Scenario, queue: QueueName) -> DeadCallback {
+    let queue = scenario.queue(queue).borrow();
+    assert_eq!(queue.messages().count(), 1);
+    decode(&queue.messages().next().unwrap().body).unwrap()
+}
+
+#[test]
+fn a_callback_at_the_url_of_the_other_kind_is_kept_so_that_it_can_be_read_and_says_what_to_do() {
+    let report = "id=ATXid_1&status=Success&phoneNumber=%2B254700000001";
+    for (function, queue, body) in [
+        (IN, QueueName::ExchangeDeadLetter, report),
+        (
+            Function::DeliveryReports,
+            QueueName::ReportsDeadLetter,
+            GOOD,
+        ),
+    ] {
+        let scenario = Scenario::default();
+        assert_eq!(scenario.call_with(function, body), 400);
+        let kept = kept(&scenario, queue);
+        match kept.read("a key") {
+            Ok(CallbackContent::Incoming(sms)) => assert_eq!(sms.id.as_str(), "in-1"),
+            Ok(CallbackContent::Report(report)) => {
+                assert_eq!(report.id.as_str(), "ATXid_1");
+                assert!(report.number_hash.is_some());
+            }
+            Err(why) => panic!("{why}"),
+        }
+        assert_eq!(scenario.events("callback_at_wrong_url"), 1);
+        assert!(scenario.was_written("\"CallbacksAtWrongUrl\":1"));
+        assert!(scenario.leaks.borrow().is_empty());
+    }
+}
+
+#[test]
+fn what_carried_the_key_and_cannot_be_read_is_kept_as_it_came() {
+    let bomb = "H4sIAAAAAAACA+3BMQ5AMAAAwNfoJkGIqYu3IJqgiRjq9wYvsN9dmmM66zasVz5i1U3d0I/Npw33Uu64LfueQ4kPAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAPDbCwKB9zRqDQMA";
+    for (request, status, is_cut) in [
+        (
+            dressed("content-encoding", "br", "aWQ9aW4tMQ=="),
+            400,
+            false,
+        ),
+        (
+            dressed("content-encoding", "gzip", "aWQ9aW4tMQ=="),
+            400,
+            false,
+        ),
+        (dressed("content-encoding", "gzip", bomb), 413, false),
+        (dressed("content-type", "x", "%%%"), 400, false),
+        (
+            with(|event| event["body"] = json!(format!("{GOOD}&x={}", "y".repeat(64 * 1024)))),
+            413,
+            true,
+        ),
+    ] {
+        let scenario = Scenario::default();
+        assert_eq!(scenario.call(IN, request), status);
+        let kept = kept(&scenario, QueueName::ExchangeDeadLetter);
+        assert_eq!(kept.callback.is_cut, is_cut);
+        assert!(kept.read("a key").is_err());
+        assert!(scenario.waiting().is_empty());
+    }
+    // A check of the key leaves nothing behind.
+    let scenario = Scenario::default();
+    assert_eq!(scenario.call_with(IN, &"x".repeat(64 * 1024 + 1)), 413);
+    assert_eq!(scenario.length(QueueName::ExchangeDeadLetter), 0);
 }
 
 #[test]

@@ -4,41 +4,27 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::cost::Cost;
+use super::money::Money;
 
 /// The credit of the account. It can be negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Balance {
-    amount: Cost,
-    is_negative: bool,
-}
+pub struct Balance(Money);
 
 impl Balance {
-    /// Reads a balance as Africa's Talking writes it, `KES -12.50`. `None` for everything else.
+    /// Reads a balance, in every form that [`Money`] has. `None` for everything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let positive = text.replacen('-', "", 1);
-        Some(Self {
-            amount: Cost::parse(&positive)?,
-            is_negative: positive != text,
-        })
+        Money::read(text).map(Self)
     }
 
     /// The amount, in millionths of the currency's unit.
     pub fn micros(&self) -> i64 {
-        if self.is_negative {
-            self.amount.micros.saturating_neg()
-        } else {
-            self.amount.micros
-        }
+        self.0.micros
     }
 }
 
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_negative {
-            f.write_str("minus ")?;
-        }
-        self.amount.fmt(f)
+        self.0.fmt(f)
     }
 }
 

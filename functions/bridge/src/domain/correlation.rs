@@ -8,6 +8,8 @@
 //! | one message to the number could own the report, and no other has claimed it for longer than
 //! any invocation lives | its id is matched; nothing is resent |
 //! | two messages to the number could own it | neither does; each follows the policy |
+//! | as many reports as calls that could own them, all `Success` | all of the messages are delivered,
+//! whichever SMS belongs to which; each gets one of the ids |
 //! | more unclaimed reports than calls that could own them (another application sends to the same number) | none is matched |
 //! | a report left over from before the call (another integration's) | it is unmatched |
 //! | the report of the first attempt after the resend | matched by the message, joined with the second attempt's |
@@ -18,7 +20,8 @@
 use std::time::Duration;
 
 use super::message::MessageRow;
-use crate::domain::delivery::SmsRow;
+use super::status::Status;
+use crate::domain::delivery::{Report, SmsRow};
 use crate::domain::time::Timestamp;
 
 /// The clocks of report and send request are those of different functions. Each may be wrong by
@@ -30,7 +33,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(10);
 const LATEST_REPORT: Duration = Duration::from_hours(2 * 24);
 
 /// The owner of an unmatched SMS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ownership<'a> {
     /// No message can have been sent as this SMS.
     Unmatched,
@@ -46,6 +49,20 @@ pub enum Ownership<'a> {
         /// When the call began.
         called_at: Timestamp,
     },
+    /// There are as many delivered SMS as calls that can own them, so that each call has sent one of
+    /// them, whichever.
+    AllDelivered(Vec<CallOwner<'a>>),
+}
+
+/// A call that has sent an SMS, and the SMS that it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallOwner<'a> {
+    /// The message.
+    pub message: &'a MessageRow,
+    /// When the call began.
+    pub called_at: Timestamp,
+    /// The SMS.
+    pub sms: &'a SmsRow,
 }
 
 /// Finds the owner of `sms` among the messages to its number with unsettled calls. `unclaimed` has
@@ -53,7 +70,7 @@ pub enum Ownership<'a> {
 /// its beginning.
 pub fn ownership<'a>(
     sms: &SmsRow,
-    unclaimed: &[SmsRow],
+    unclaimed: &'a [SmsRow],
     messages: &'a [MessageRow],
     call_over_after: Duration,
     now: Timestamp,
@@ -72,7 +89,7 @@ pub fn ownership<'a>(
         return Ownership::Unmatched;
     };
     if owners.next().is_some() {
-        return Ownership::Ambiguous;
+        return all_delivered(unclaimed, messages, call_over_after, now);
     }
     let claims = unclaimed
         .iter()
@@ -80,7 +97,7 @@ pub fn ownership<'a>(
         .filter(|reported| message.unsettled_calls().any(|call| fits(call, *reported)))
         .count();
     if claims > message.unsettled_calls().count() {
-        return Ownership::Ambiguous;
+        return all_delivered(unclaimed, messages, call_over_after, now);
     }
     let over = reported_at + call_over_after;
     if now < over {
@@ -88,6 +105,60 @@ pub fn ownership<'a>(
     } else {
         Ownership::Of { message, called_at }
     }
+}
+
+/// Gives each call one of the SMS, the earliest call the SMS that was reported on first. Ambiguous
+/// unless all of the SMS are delivered, there are as many of them as calls, and each fits its call.
+fn all_delivered<'a>(
+    unclaimed: &'a [SmsRow],
+    messages: &'a [MessageRow],
+    call_over_after: Duration,
+    now: Timestamp,
+) -> Ownership<'a> {
+    let calls = messages.iter().flat_map(|message| {
+        let calls = message.unsettled_calls();
+        calls.map(move |called_at| (called_at, message))
+    });
+    let reported = unclaimed
+        .iter()
+        .filter_map(|sms| Some((first_report(sms)?, sms)));
+    let fits_any_report = |called_at| {
+        let mut reported = unclaimed.iter().filter_map(first_report);
+        reported.any(|reported_at| fits(called_at, reported_at))
+    };
+    let mut calls: Vec<_> = calls
+        .filter(|(called_at, _)| fits_any_report(*called_at))
+        .collect();
+    calls.sort_by_key(|(called_at, message)| (*called_at, &message.id));
+    let mut reported: Vec<_> = reported
+        .filter(|(at, _)| calls.iter().any(|(called_at, _)| fits(*called_at, *at)))
+        .collect();
+    reported.sort_by_key(|(reported_at, sms)| (*reported_at, &sms.id));
+    let pairs = calls.iter().zip(&reported);
+    let each_fits = pairs.clone().all(|((called_at, _), (reported_at, sms))| {
+        fits(*called_at, *reported_at) && is_delivered(sms)
+    });
+    let Some((last, _)) = reported.last() else {
+        return Ownership::Unmatched;
+    };
+    if calls.len() != reported.len() || !each_fits {
+        return Ownership::Ambiguous;
+    }
+    let over = *last + call_over_after;
+    if now < over {
+        return Ownership::TooEarly(over);
+    }
+    let owners = pairs.map(|((called_at, message), (_, sms))| CallOwner {
+        message,
+        called_at: *called_at,
+        sms,
+    });
+    Ownership::AllDelivered(owners.collect())
+}
+
+fn is_delivered(sms: &SmsRow) -> bool {
+    let mut meanings = sms.reports.iter().filter_map(Report::meaning);
+    meanings.any(|(status, _)| status == Status::Delivered)
 }
 
 /// When the first report of an SMS came.
@@ -104,7 +175,6 @@ fn fits(called_at: Timestamp, reported_at: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::delivery::Report;
     use crate::domain::ids::{AtMessageId, MedicMessageId};
 
     const OVER: Duration = Duration::from_secs(90);
@@ -129,7 +199,7 @@ mod tests {
         row
     }
 
-    fn of<'a>(sms: &SmsRow, messages: &'a [MessageRow], now: Timestamp) -> Ownership<'a> {
+    fn of<'a>(sms: &'a SmsRow, messages: &'a [MessageRow], now: Timestamp) -> Ownership<'a> {
         ownership(sms, std::slice::from_ref(sms), messages, OVER, now)
     }
 
@@ -163,6 +233,106 @@ mod tests {
             ),
             Ownership::Ambiguous
         );
+    }
+
+    /// What `ownership` says of each of the SMS.
+    fn of_each<'a>(
+        unclaimed: &'a [SmsRow],
+        messages: &'a [MessageRow],
+        now: i64,
+    ) -> Vec<Ownership<'a>> {
+        let now = Timestamp::from_millis(now);
+        unclaimed
+            .iter()
+            .map(|sms| ownership(sms, unclaimed, messages, OVER, now))
+            .collect()
+    }
+
+    fn failed(id: &str, reported_at: i64) -> SmsRow {
+        let mut row = sms(id, Timestamp::from_millis(reported_at));
+        for report in &mut row.reports {
+            report.status = "Failed".to_owned();
+        }
+        row
+    }
+
+    #[test]
+    fn as_many_successes_as_calls_deliver_all_of_them_whichever_is_whose() {
+        let messages = [message("b", &[2_000]), message("a", &[1_000])];
+        let unclaimed = [
+            sms("y", Timestamp::from_millis(11_000)),
+            sms("x", Timestamp::from_millis(10_000)),
+        ];
+        let owner = |message: usize, called_at, sms: usize| CallOwner {
+            message: &messages[message],
+            called_at: Timestamp::from_millis(called_at),
+            sms: &unclaimed[sms],
+        };
+        let all = Ownership::AllDelivered(vec![owner(1, 1_000, 1), owner(0, 2_000, 0)]);
+        assert_eq!(of_each(&unclaimed, &messages, 101_000), [all.clone(), all]);
+        // No answer that could claim the last of them may come any more.
+        let early = Ownership::TooEarly(Timestamp::from_millis(101_000));
+        assert_eq!(
+            of_each(&unclaimed, &messages, 100_999),
+            [early.clone(), early]
+        );
+    }
+
+    #[test]
+    fn successes_that_are_not_as_many_as_the_calls_or_not_all_deliver_nothing() {
+        let success = |id, at| sms(id, Timestamp::from_millis(at));
+        let two = [message("a", &[1_000]), message("b", &[2_000])];
+        let three_calls = [message("a", &[1_000, 1_500]), message("b", &[2_000])];
+        // The second call began after both reports.
+        let late = [message("a", &[1_000]), message("b", &[300_000])];
+        for (unclaimed, messages) in [
+            (vec![success("x", 10_000)], &two),
+            (vec![success("x", 10_000), failed("y", 11_000)], &two),
+            (
+                vec![
+                    success("x", 10_000),
+                    success("y", 11_000),
+                    success("z", 12_000),
+                ],
+                &two,
+            ),
+            (
+                vec![success("x", 10_000), success("y", 11_000)],
+                &three_calls,
+            ),
+            (vec![success("x", 10_000), success("y", 11_000)], &late),
+        ] {
+            for ownership in of_each(&unclaimed, messages, 900_000) {
+                assert_eq!(ownership, Ownership::Ambiguous);
+            }
+        }
+    }
+
+    #[test]
+    fn each_success_is_given_to_a_call_that_began_before_it() {
+        let messages = [message("a", &[1_000]), message("b", &[200_000])];
+        let unclaimed = [
+            sms("x", Timestamp::from_millis(10_000)),
+            sms("y", Timestamp::from_millis(210_000)),
+        ];
+        for ownership in of_each(&unclaimed, &messages, 900_000) {
+            let Ownership::AllDelivered(owners) = ownership else {
+                panic!("{ownership:?}")
+            };
+            let given: Vec<_> = owners
+                .iter()
+                .map(|owner| (owner.message.id.as_str(), owner.sms.id.as_str()))
+                .collect();
+            assert_eq!(given, [("a", "x"), ("b", "y")]);
+        }
+        // Both of the reports came before the second call.
+        let early = [
+            sms("x", Timestamp::from_millis(10_000)),
+            sms("y", Timestamp::from_millis(20_000)),
+        ];
+        for ownership in of_each(&early, &messages, 900_000) {
+            assert_eq!(ownership, Ownership::Ambiguous);
+        }
     }
 
     #[test]

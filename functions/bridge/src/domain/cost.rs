@@ -4,6 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::failure_reason::without_number;
+use super::money::Money;
+use super::text::trimmed;
+
+/// An unreadable amount is kept up to this many characters.
+const MAX_UNREADABLE: usize = 40;
+
 /// An amount of money as Africa's Talking writes it: `KES 0.8000`, `USD 0.0079`, or `0`.
 ///
 /// Kept in millionths of the currency's unit: money is decimal, never a float.
@@ -13,26 +20,39 @@ pub struct Cost {
     pub currency: Option<String>,
     /// The amount, in millionths.
     pub micros: i64,
+    /// The amount as it came, if it cannot be read. The two others say nothing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 impl Cost {
-    /// Reads an amount. Returns `None` for the text `None`, an empty text and everything else that
-    /// is no amount.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let (currency, amount) = match (words.next()?, words.next(), words.next()) {
-            (amount, None, None) => (None, amount),
-            (currency, Some(amount), None) => (Some(currency), amount),
-            _ => return None,
-        };
-        if currency
-            .is_some_and(|code| code.len() != 3 || !code.bytes().all(|b| b.is_ascii_uppercase()))
-        {
+    /// Reads what a response says of a cost. What cannot be read is kept as it came, so that it is
+    /// shown and counted. `None` when it says nothing: the text `None`, or an empty one.
+    pub fn read(text: &str) -> Option<Self> {
+        let text = trimmed(text);
+        let is_nothing = ["", "none", "null"].contains(&text.to_ascii_lowercase().as_str());
+        if is_nothing {
             return None;
         }
-        Some(Self {
-            currency: currency.map(str::to_owned),
-            micros: micros(amount)?,
+        Some(Self::parse(text).unwrap_or_else(|| {
+            let shown = without_number(text);
+            let shown = shown.chars().filter(|c| !c.is_control());
+            Self {
+                currency: None,
+                micros: 0,
+                unreadable: Some(shown.take(MAX_UNREADABLE).collect()),
+            }
+        }))
+    }
+
+    /// Reads an amount, in every form that [`Money`] has. Returns `None` for what is no amount or less
+    /// than nothing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Money { currency, micros } = Money::read(text)?;
+        (micros >= 0).then_some(Self {
+            currency,
+            micros,
+            unreadable: None,
         })
     }
 
@@ -53,31 +73,16 @@ impl Cost {
     }
 }
 
-fn micros(amount: &str) -> Option<i64> {
-    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
-    let digits_only = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > 6 || !digits_only(whole) || !digits_only(fraction) {
-        return None;
-    }
-    let fraction: i64 = format!("{fraction:0<6}").parse().ok()?;
-    whole
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(1_000_000)?
-        .checked_add(fraction)
-}
-
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(currency) = &self.currency {
-            write!(f, "{currency} ")?;
+        if let Some(as_it_came) = &self.unreadable {
+            return write!(f, "unreadable: {as_it_came}");
         }
-        write!(
-            f,
-            "{}.{:06}",
-            self.micros / 1_000_000,
-            self.micros % 1_000_000
-        )
+        let money = Money {
+            currency: self.currency.clone(),
+            micros: self.micros,
+        };
+        money.fmt(f)
     }
 }
 
@@ -92,7 +97,8 @@ mod tests {
             Cost::parse("KES 0.8000"),
             Some(Cost {
                 currency: Some("KES".to_owned()),
-                micros: 800_000
+                micros: 800_000,
+                unreadable: None
             })
         );
         assert_eq!(
@@ -103,7 +109,8 @@ mod tests {
             Cost::parse("0"),
             Some(Cost {
                 currency: None,
-                micros: 0
+                micros: 0,
+                unreadable: None
             })
         );
     }
@@ -117,12 +124,37 @@ mod tests {
             "KES x",
             "KES 1 2",
             "KES -1",
-            "1.2345678",
-            "kes 1",
             "99999999999999999999",
         ] {
             assert_eq!(Cost::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_as_it_came() {
+        let kept = |text| Cost::read(text).and_then(|cost| cost.unreadable);
+        assert_eq!(kept("KES one\r\n").as_deref(), Some("KES one"));
+        assert_eq!(
+            kept("0712345678 to you").as_deref(),
+            Some("………………………… to you")
+        );
+        assert_eq!(kept(&"x".repeat(99)).map(|text| text.len()), Some(40));
+        for nothing in ["", " ", "None", "none", "null"] {
+            assert_eq!(Cost::read(nothing), None);
+        }
+        assert_eq!(Cost::read("0,80 KES"), Cost::parse("KES 0.80"));
+        let unreadable = Cost::read("KES one").unwrap();
+        assert_eq!(unreadable.to_string(), "unreadable: KES one");
+        let stored = serde_json::to_string(&unreadable).unwrap();
+        assert_eq!(serde_json::from_str::<Cost>(&stored).unwrap(), unreadable);
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_version_is_read_and_written_as_it_was() {
+        let stored = r#"{"currency":"KES","micros":800000}"#;
+        let cost: Cost = serde_json::from_str(stored).unwrap();
+        assert_eq!(Some(&cost), Cost::parse("KES 0.8").as_ref());
+        assert_eq!(serde_json::to_string(&cost).unwrap(), stored);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::text::{surrounds, trimmed};
+
 /// A number in international form (E.164): a `+`, then 7 to 15 digits of which the first is not 0.
 ///
 /// `Debug` and `Display` are redacted.
@@ -14,13 +16,13 @@ pub struct PhoneNumber(String);
 pub struct NotAPhoneNumber;
 
 impl PhoneNumber {
-    /// Reads a number. White space around it is ignored.
+    /// Reads a number. What surrounds it is ignored.
     ///
     /// # Errors
     /// [`NotAPhoneNumber`] for names (`Safaricom`), short codes (`20880`) and national forms
     /// (`0711…`): Medic hands all of these on when it could not normalise them.
     pub fn parse(text: &str) -> Result<Self, NotAPhoneNumber> {
-        let text = text.trim();
+        let text = trimmed(text);
         let digits = text.strip_prefix('+').ok_or(NotAPhoneNumber)?;
         let well_formed = (7..=15).contains(&digits.len())
             && !digits.starts_with('0')
@@ -68,18 +70,19 @@ impl Sender {
     /// A form that was not percent-encoded has a space for the `+` of its number; the space before
     /// digits becomes the `+` again.
     pub fn parse(from: &str) -> Option<Self> {
-        let trimmed = from.trim();
-        if trimmed.is_empty() {
+        let bare = trimmed(from);
+        if bare.is_empty() {
             return None;
         }
-        let number = PhoneNumber::parse(trimmed).or_else(|error| {
-            if from.starts_with(' ') {
-                PhoneNumber::parse(&format!("+{trimmed}"))
+        let mut before = from.chars().take_while(|c| surrounds(*c));
+        let number = PhoneNumber::parse(bare).or_else(|error| {
+            if before.any(|c| c == ' ') {
+                PhoneNumber::parse(&format!("+{bare}"))
             } else {
                 Err(error)
             }
         });
-        Some(number.map_or_else(|_| Self::Name(from.to_owned()), Self::Number))
+        Some(number.map_or_else(|_| Self::Name(bare.to_owned()), Self::Number))
     }
 
     /// The text for Medic.
@@ -147,6 +150,19 @@ mod tests {
             Sender::parse(" 254700000001").unwrap().as_str(),
             "+254700000001"
         );
+    }
+
+    #[test]
+    fn what_surrounds_a_sender_does_not_change_it() {
+        for (from, expected) in [
+            ("\u{feff}+254700000001\r\n", "+254700000001"),
+            ("\r\n 254700000001\u{200b}", "+254700000001"),
+            (" Airtel Money\r\n", "Airtel Money"),
+            ("\u{feff}20880\t", "20880"),
+        ] {
+            assert_eq!(Sender::parse(from).unwrap().as_str(), expected, "{from:?}");
+        }
+        assert_eq!(Sender::parse("\u{feff}\r\n"), None);
     }
 
     #[test]

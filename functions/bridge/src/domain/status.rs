@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::trimmed;
+
 /// How far an outgoing message has come, as Medic's gateway API names it.
 ///
 /// The order of the variants is the order of the lattice: [`Status::join`] is commutative,
@@ -71,7 +73,7 @@ pub fn reported_status(word: &str) -> Option<Status> {
     ];
     WORDS
         .into_iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(word.trim()))
+        .find(|(known, _)| known.eq_ignore_ascii_case(trimmed(word)))
         .map(|(_, status)| status)
 }
 

@@ -1,10 +1,11 @@
 //! `incoming-messages` and `delivery-reports`: the two callbacks of Africa's Talking.
 //!
 //! Both check the key, read the fields, put a message into a queue, and answer 200 only when the
-//! queue has stored it. Africa's Talking reads the status of the response and ignores its body.
+//! queue has stored it. What carried the right key and cannot be taken is kept in the dead-letter queue.
+//! Africa's Talking reads the status of the response and ignores its body.
 
-use lambda_http::http::header::CONTENT_TYPE;
-use lambda_http::http::{HeaderValue, Method, StatusCode};
+use lambda_http::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use lambda_http::http::{HeaderName, Method, StatusCode};
 use lambda_http::{RequestExt as _, Response};
 
 use crate::digest::sha256_hex;
@@ -12,17 +13,14 @@ use crate::log::{Callback, LogEvent, Redacted};
 use crate::ports::{Fifo, NewMessage, Queue, Runtime, SecretStore};
 use crate::queue::dead_letter::DeadLetterQueue;
 use crate::secrets::{IncomingKeys, KeyCheck};
-use crate::wire::africastalking::form::{BadField, Fields};
-use crate::wire::africastalking::{delivery_report, incoming_message};
-use crate::wire::api_gateway::{UnreadableBody, response};
+use crate::wire::africastalking::callback::{CallbackContent, CallbackReading, ReceivedCallback};
+use crate::wire::api_gateway::{NotBase64, response};
 use crate::wire::queue_messages::{
-    DeliveryReport, ExchangeMessage, IncomingSms, MEDIC_GROUP, encode,
+    DeadCallback, DeliveryReport, ExchangeMessage, IncomingSms, MEDIC_GROUP, encode,
 };
 
+pub use crate::wire::africastalking::callback::MAX_BODY_BYTES;
 pub use lambda_http::Request;
-
-/// The largest body that is read, in bytes. The longest SMS is far below.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The handler of one of the two callbacks.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ pub struct CallbackHandler<Q, K, S> {
     pub callback: Callback,
     /// The queue for accepted callbacks.
     pub queue: Q,
-    /// The dead-letter queue for callbacks without an id.
+    /// The dead-letter queue for callbacks that cannot be taken.
     pub dead_letters: DeadLetterQueue<Q>,
     /// The keys that a caller may use.
     pub keys: IncomingKeys<K>,
@@ -46,6 +44,13 @@ struct Accepted {
 }
 
 impl Accepted {
+    fn new(content: CallbackContent) -> Self {
+        match content {
+            CallbackContent::Incoming(sms) => Self::incoming(sms),
+            CallbackContent::Report(report) => Self::report(&report),
+        }
+    }
+
     fn incoming(sms: IncomingSms) -> Self {
         Self {
             event: LogEvent::IncomingQueued {
@@ -76,6 +81,48 @@ impl Accepted {
     }
 }
 
+/// The reason for a callback over the limit.
+const TOO_LARGE: &str = "the body is larger than 64 KiB";
+
+/// Why a callback is kept instead of taken.
+struct Refused {
+    status: StatusCode,
+    /// For the response and for the operator.
+    reason: String,
+    /// For the log; none if it came to the wrong URL.
+    problem: Option<&'static str>,
+}
+
+impl Refused {
+    fn bad(field: &str, problem: &'static str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            reason: format!("{field} {problem}"),
+            problem: Some(problem),
+        }
+    }
+
+    fn too_large() -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            reason: TOO_LARGE.to_owned(),
+            problem: Some(TOO_LARGE),
+        }
+    }
+
+    fn at_wrong_url(url: Callback) -> Self {
+        let reason = match url {
+            Callback::IncomingMessage => "a delivery report came to the URL of incoming messages",
+            Callback::DeliveryReport => "an incoming message came to the URL of delivery reports",
+        };
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            reason: reason.to_owned(),
+            problem: None,
+        }
+    }
+}
+
 impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
     /// Serves one request. The status is 200 only when the callback is in a queue.
     pub async fn handle(&self, request: &Request) -> Response<String> {
@@ -90,31 +137,32 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
             Ok(number_hash_key) => number_hash_key,
             Err(refusal) => return refusal,
         };
-        if let Some(unreadable) = request.extensions().get::<UnreadableBody>() {
-            return self.refuse(StatusCode::BAD_REQUEST, unreadable.sentence());
+        let header = |name: HeaderName| request.headers().get(name)?.to_str().ok();
+        let received = ReceivedCallback {
+            callback: self.callback,
+            content_type: header(CONTENT_TYPE),
+            content_encoding: header(CONTENT_ENCODING),
+            body: request.body(),
+        };
+        if request.extensions().get::<NotBase64>().is_some() {
+            return self
+                .keep(&received, &Refused::bad("the body", "is no base64"))
+                .await;
         }
-        let body: &[u8] = request.body();
-        if body.len() > MAX_BODY_BYTES {
-            return self.refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is larger than 64 KiB",
-            );
-        }
-        let content_type = request.headers().get(CONTENT_TYPE);
-        let content_type = content_type.map(HeaderValue::as_bytes);
-        let accepted = Fields::read(content_type, body).and_then(|fields| {
-            let now = self.runtime.now();
-            match self.callback {
-                Callback::IncomingMessage => {
-                    incoming_message::read(&fields, now).map(Accepted::incoming)
-                }
-                Callback::DeliveryReport => delivery_report::read(&fields, &number_hash_key, now)
-                    .map(|report| Accepted::report(&report)),
+        match received.read(&number_hash_key, self.runtime.now()) {
+            CallbackReading::Good(content) => self.accept(Accepted::new(content)).await,
+            CallbackReading::AtWrongUrl(_) => {
+                self.keep(&received, &Refused::at_wrong_url(self.callback))
+                    .await
             }
-        });
-        match accepted {
-            Ok(accepted) => self.accept(accepted).await,
-            Err(bad) => self.keep_bad_callback(body, &bad).await,
+            CallbackReading::Bad(bad) => {
+                self.keep(&received, &Refused::bad(bad.field, bad.problem))
+                    .await
+            }
+            CallbackReading::TooLarge if received.names_nothing() => {
+                self.refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            }
+            CallbackReading::TooLarge => self.keep(&received, &Refused::too_large()).await,
         }
     }
 
@@ -180,21 +228,25 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         }
     }
 
-    /// Dead-letters a callback without an id. It cannot be processed, but a person can read it.
-    async fn keep_bad_callback(&self, body: &[u8], bad: &BadField) -> Response<String> {
-        let reason = format!("{} {}", bad.field, bad.problem);
-        let text = String::from_utf8_lossy(body);
+    /// Dead-letters a callback that cannot be taken. A person can read it, and a redrive tries it again.
+    async fn keep(&self, received: &ReceivedCallback<'_>, refused: &Refused) -> Response<String> {
+        let now = self.runtime.now();
+        let dead_letter = DeadCallback::new(received, refused.reason.clone(), now);
         let dead_letters = self
             .dead_letters
-            .dead_letter_callback(&text, reason.clone(), &self.runtime)
+            .dead_letter_callback(&dead_letter, &self.runtime)
             .await;
-        match dead_letters {
-            Ok(()) => {
-                self.note_refusal(StatusCode::BAD_REQUEST, bad.problem);
-                response(StatusCode::BAD_REQUEST, &reason)
-            }
-            Err(error) => self.not_queued(&Redacted::new(&error)),
+        if let Err(error) = dead_letters {
+            return self.not_queued(&Redacted::new(&error));
         }
+        match refused.problem {
+            Some(problem) => self.note_refusal(refused.status, problem),
+            None => self.runtime.record(LogEvent::CallbackAtWrongUrl {
+                callback: self.callback,
+                advice: "swap the two callback URLs in Africa's Talking's dashboard, then run `cargo ops dead-letters redrive --all`",
+            }),
+        }
+        response(refused.status, &refused.reason)
     }
 
     fn not_queued(&self, error: &Redacted) -> Response<String> {

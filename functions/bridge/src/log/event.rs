@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::domain::balance::Balance;
+use crate::domain::callback::Callback;
 use crate::domain::circuit_breaker::Cause;
 use crate::domain::cost::Cost;
 use crate::domain::failure_reason::FailureReason;
@@ -13,16 +14,6 @@ use crate::domain::redacted::Redacted;
 use crate::domain::status::Status;
 use crate::domain::time::millis;
 use crate::wire::africastalking::answer_code::AnswerCode;
-
-/// Which callback of Africa's Talking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Callback {
-    /// An SMS that came in.
-    IncomingMessage,
-    /// A delivery report.
-    DeliveryReport,
-}
 
 /// A queue that `medic-exchange` monitors for the function that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,6 +60,13 @@ pub enum LogEvent {
     CallbackNotQueued {
         callback: Callback,
         error: Redacted,
+    },
+    /// It is plainly one of the other kind: the two URLs are swapped in Africa's Talking's dashboard. It
+    /// is in the dead-letter queue, and a redrive delivers it.
+    CallbackAtWrongUrl {
+        /// Whose URL it came to.
+        callback: Callback,
+        advice: &'static str,
     },
 
     // The recorder.
@@ -162,6 +160,9 @@ pub enum LogEvent {
     },
     BalanceUnknown {
         cause: Redacted,
+    },
+    BalanceUnreadable {
+        as_it_came: Redacted,
     },
 
     // The exchange.

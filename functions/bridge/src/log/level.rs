@@ -29,6 +29,7 @@ impl LogEvent {
     pub fn level(&self) -> Level {
         match self {
             Self::KeyNotConfigured { .. }
+            | Self::CallbackAtWrongUrl { .. }
             | Self::CircuitOpened { .. }
             | Self::RecipientLimitExceeded { .. }
             | Self::StatusRefused { .. }
@@ -55,6 +56,7 @@ impl LogEvent {
             | Self::CircuitStillOpen { .. }
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
+            | Self::BalanceUnreadable { .. }
             | Self::StatusesUnreported { .. }
             | Self::StatusSetAside { .. }
             | Self::Quarantined { .. }

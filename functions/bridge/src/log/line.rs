@@ -67,8 +67,8 @@ fn is_false(value: &bool) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::domain::callback::Callback;
     use crate::domain::circuit_breaker::Cause;
-    use crate::log::event::Callback;
     use serde_json::Value;
 
     /// A usual step.

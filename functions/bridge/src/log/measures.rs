@@ -17,6 +17,7 @@ impl LogEvent {
             Self::CallbackRefused { .. }
             | Self::KeyUnavailable { .. }
             | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
+            Self::CallbackAtWrongUrl { .. } => one(M::CallbacksAtWrongUrl),
             Self::ReportRecorded { .. } => one(M::ReportsRecorded),
             Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
             Self::FinalStatusRecorded {
@@ -32,9 +33,10 @@ impl LogEvent {
                 since_offer,
                 ..
             } => {
-                let charged = cost.iter().map(|cost| {
-                    Measure::money(M::Cost, cost.micros)
-                        .by(Dimension::Currency, cost.currency_label())
+                let charged = cost.iter().map(|cost| match cost.unreadable {
+                    Some(_) => Measure::one(M::AmountsUnreadable),
+                    None => Measure::money(M::Cost, cost.micros)
+                        .by(Dimension::Currency, cost.currency_label()),
                 });
                 let sent = [
                     Measure::of(M::Segments, *segments),
@@ -44,6 +46,7 @@ impl LogEvent {
             }
             Self::CircuitOpened { .. } | Self::CircuitStillOpen { .. } => one(M::CircuitOpened),
             Self::RecipientLimitExceeded { .. } => one(M::RecipientLimitExceeded),
+            Self::BalanceUnreadable { .. } => one(M::AmountsUnreadable),
             Self::BalanceRead { balance } => vec![Measure::money(M::Balance, balance.micros())],
             Self::Posted { updates, .. } => {
                 let reported = (*updates > 0).then(|| Measure::of(M::StatusesReported, *updates));
@@ -128,6 +131,10 @@ mod tests {
             segments: 2,
             since_offer: Duration::from_secs(90),
         };
+        let unreadable = line(&accepted(Cost::read("KES some")));
+        assert_eq!(unreadable["cost"], "unreadable: KES some");
+        assert_eq!(unreadable["AmountsUnreadable"], 1);
+        assert_eq!(unreadable.get("Cost"), None);
         let with_cost = line(&accepted(Cost::parse("KES 1.6000")));
         assert_eq!(with_cost["cost"], "KES 1.600000");
         assert_eq!(with_cost["Cost"], 1.6);
@@ -188,6 +195,10 @@ mod tests {
                 status: 400,
                 reason: "x",
             },
+            LogEvent::CallbackAtWrongUrl {
+                callback,
+                advice: "x",
+            },
             LogEvent::MessageStored {
                 id: some(),
                 since_callback: Duration::from_millis(1),
@@ -233,6 +244,7 @@ mod tests {
             LogEvent::BalanceRead {
                 balance: Balance::parse("KES 1").unwrap(),
             },
+            LogEvent::BalanceUnreadable { as_it_came: some() },
             LogEvent::ReportRecorded {
                 at_id: some(),
                 medic_id: None,

@@ -51,6 +51,9 @@ metrics! {
     KeyRefused,
     /// Calls that got an error although their key was valid or could not be checked.
     CallbacksRefused,
+    /// Callbacks that are plainly of the other kind than their URL: the two URLs are swapped in Africa's
+    /// Talking's dashboard. They are dead-lettered until a redrive.
+    CallbacksAtWrongUrl,
     /// Milliseconds from the callback to Medic's confirmation that it stored the SMS; one sample a
     /// message.
     CallbackToMedic,
@@ -85,6 +88,9 @@ metrics! {
     RecipientLimitExceeded,
     /// The account's balance, in its currency.
     Balance,
+    /// Prices and balances that Africa's Talking wrote in a form that cannot be read. The log line shows
+    /// them as they came.
+    AmountsUnreadable,
     /// 100 for a message that failed, 0 for one that was delivered. The average is the failure rate
     /// in percent, the number of samples the number of messages with a final status.
     FailureRate,

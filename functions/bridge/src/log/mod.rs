@@ -8,8 +8,9 @@ mod measures;
 mod messages;
 pub mod metrics;
 
+pub use crate::domain::callback::Callback;
 pub use crate::domain::redacted::Redacted;
-pub use event::{Callback, LogEvent, WorkQueue};
+pub use event::{LogEvent, WorkQueue};
 pub use level::Level;
 pub use line::{Invocation, Origin};
 

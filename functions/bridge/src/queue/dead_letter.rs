@@ -2,7 +2,7 @@
 
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Fifo, NewMessage, Queue, QueueError, Record, Runtime};
-use crate::wire::queue_messages::{DeadLetter, encode, id_in};
+use crate::wire::queue_messages::{DeadCallback, DeadLetter, encode, id_in};
 
 /// A dead-letter queue.
 #[derive(Debug)]
@@ -28,39 +28,32 @@ impl<Q: Queue> DeadLetterQueue<Q> {
         runtime: &impl Runtime,
     ) -> Result<(), QueueError> {
         let id = format!("dead-letter-{}", record.message_id);
-        self.send(&record.body, reason, true, id, runtime).await
+        let dead_letter = DeadLetter {
+            reason,
+            retryable: true,
+            dead_lettered_at: runtime.now(),
+            body: record.body.clone(),
+        };
+        self.send(encode(&dead_letter), id).await
     }
 
-    /// Dead-letters the body of a callback without an id, so that a person can read it.
+    /// Dead-letters a callback that was not taken, so that a person can read it and a redrive can try it
+    /// again.
     ///
     /// # Errors
     /// When the queue does not take it.
     pub async fn dead_letter_callback(
         &self,
-        body: &str,
-        reason: String,
+        callback: &DeadCallback,
         runtime: &impl Runtime,
     ) -> Result<(), QueueError> {
         let id = format!("callback-{:016x}", runtime.up_to(u64::MAX));
-        self.send(body, reason, false, id, runtime).await
+        self.send(encode(callback), id).await
     }
 
-    async fn send(
-        &self,
-        body: &str,
-        reason: String,
-        retryable: bool,
-        deduplication_id: String,
-        runtime: &impl Runtime,
-    ) -> Result<(), QueueError> {
-        let dead_letter = DeadLetter {
-            reason,
-            retryable,
-            dead_lettered_at: runtime.now(),
-            body: body.to_owned(),
-        };
+    async fn send(&self, body: String, deduplication_id: String) -> Result<(), QueueError> {
         let message = NewMessage {
-            body: encode(&dead_letter),
+            body,
             // Each has a group of its own, because a receive of one message blocks the rest of its
             // group.
             fifo: self.is_fifo.then(|| Fifo {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::cache::SecretCache;
+use crate::domain::text::trimmed;
 use crate::ports::{Clock, CredentialsError, SecretError, SecretStore};
 use crate::wire::json::parse_lenient;
 
@@ -65,13 +66,13 @@ impl<K: SecretStore, C: Clock> OutsideCredentials<K, C> {
         let mut values = names.map(|_| String::new());
         for (value, name) in values.iter_mut().zip(names) {
             let field = secret.get(name).and_then(Value::as_str).unwrap_or_default();
-            if field.trim().is_empty() {
+            if trimmed(field).is_empty() {
                 self.forget();
                 return Err(CredentialsError::Unusable(format!(
                     "`{name}` is not filled in"
                 )));
             }
-            field.trim().clone_into(value);
+            trimmed(field).clone_into(value);
         }
         Ok(values)
     }

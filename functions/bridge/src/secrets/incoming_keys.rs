@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cache::SecretCache;
+use crate::domain::text::trimmed;
 use crate::domain::time::Timestamp;
 use crate::ports::{SecretError, SecretStore};
 use crate::wire::json::parse_lenient;
@@ -58,14 +59,14 @@ impl KeySecret {
     pub fn read(secret: &str) -> Self {
         let Ok(Value::Object(fields)) = parse_lenient(secret.as_bytes()) else {
             return Self {
-                key: secret.trim().to_owned(),
+                key: trimmed(secret).to_owned(),
                 ..Self::default()
             };
         };
         let field = |name: &str| {
             let value = fields.get(name).and_then(Value::as_str);
             value
-                .map(str::trim)
+                .map(trimmed)
                 .filter(|value| !value.is_empty())
                 .map(str::to_owned)
         };
@@ -136,7 +137,8 @@ impl<K: SecretStore> IncomingKeys<K> {
     /// Whether the key is right. Reads the secret again when the cached one is too old, and, at
     /// most every five seconds, when the key is not in it.
     pub async fn check(&self, presented: Option<&str>, now: Timestamp) -> KeyCheck {
-        let presented = presented.unwrap_or_default();
+        // The keys of the secret have nothing around them either.
+        let presented = trimmed(presented.unwrap_or_default());
         if let Ok(keys) = self.0.get(now).await {
             if keys.contain(presented) {
                 return keys.right();
@@ -198,6 +200,24 @@ mod tests {
 
     fn is_right(verdict: &KeyCheck) -> bool {
         matches!(verdict, KeyCheck::Right { .. })
+    }
+
+    #[tokio::test]
+    async fn what_surrounds_a_key_in_the_url_or_in_the_secret_does_not_change_it() {
+        for secret in [
+            "{\"key\": \"right\"}",
+            "\u{feff}{\"key\": \" right\\r\\n\"}",
+            "\u{feff}right\r\n",
+        ] {
+            let store = store(secret);
+            let keys = IncomingKeys::new(&store);
+            for presented in ["right", " right", "right\r\n", "\u{feff}right\t"] {
+                let check = keys.check(Some(presented), Timestamp::from_millis(0)).await;
+                assert!(is_right(&check), "{presented:?}");
+            }
+            let inside = keys.check(Some("rig ht"), Timestamp::from_millis(0)).await;
+            assert!(inside == KeyCheck::Wrong);
+        }
     }
 
     #[tokio::test]

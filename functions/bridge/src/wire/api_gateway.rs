@@ -40,24 +40,10 @@ const NOT_IN_AN_ADDRESS: &AsciiSet = &CONTROLS
 /// In a path, the beginning of a query must be encoded, too.
 const NOT_IN_A_PATH: &AsciiSet = &NOT_IN_AN_ADDRESS.add(b'?');
 
-/// Why a body cannot be read: an extension of the request, whose body is empty then.
+/// The body is announced as base64 and is not base64: an extension of the request, whose body is the text
+/// that was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnreadableBody {
-    /// It is announced as base64 and is not base64.
-    Base64,
-    /// It has a `content-encoding`.
-    ContentEncoding,
-}
-
-impl UnreadableBody {
-    /// The reason, for the response.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Base64 => "the body is no base64",
-            Self::ContentEncoding => "a body with a content-encoding is not read",
-        }
-    }
-}
+pub struct NotBase64;
 
 /// The request in an event of an HTTP API. Never fails: a field that is missing or has a wrong type
 /// is empty.
@@ -78,9 +64,10 @@ pub fn request(event: &[u8]) -> Request {
     safe.raw_query_string = Some(address(text("/rawQueryString"), NOT_IN_AN_ADDRESS));
     safe.headers = headers(&event);
     let mut request = Request::from(LambdaRequest::ApiGatewayV2(safe));
-    match body(&event, request.headers()) {
-        Ok(body) => *request.body_mut() = body,
-        Err(unreadable) => drop(request.extensions_mut().insert(unreadable)),
+    let (body, problem) = body(&event);
+    *request.body_mut() = body;
+    if let Some(not_base64) = problem {
+        request.extensions_mut().insert(not_base64);
     }
     request
 }
@@ -116,20 +103,17 @@ fn headers(event: &Value) -> HeaderMap {
         .collect()
 }
 
-fn body(event: &Value, headers: &HeaderMap) -> Result<Body, UnreadableBody> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity")
-    {
-        return Err(UnreadableBody::ContentEncoding);
-    }
+/// The body, still with its `content-encoding`: only a caller with a key is worth unpacking it.
+fn body(event: &Value) -> (Body, Option<NotBase64>) {
     let body = event.get("body").and_then(Value::as_str);
     let body = body.unwrap_or_default();
-    if event.get("isBase64Encoded") == Some(&Value::Bool(true)) {
-        let body = STANDARD.decode(body.trim());
-        return body.map(Body::Binary).map_err(|_| UnreadableBody::Base64);
+    if event.get("isBase64Encoded") != Some(&Value::Bool(true)) {
+        return (Body::Text(body.to_owned()), None);
     }
-    Ok(Body::Text(body.to_owned()))
+    match STANDARD.decode(body.trim()) {
+        Ok(bytes) => (Body::Binary(bytes), None),
+        Err(_) => (Body::Text(body.to_owned()), Some(NotBase64)),
+    }
 }
 
 /// A response: a status, and a sentence for people. It holds nothing of the request.
@@ -211,21 +195,15 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_cannot_be_read_says_why() {
-        let bad = |event: &Value| {
-            let request = read(event);
-            assert!(request.body().is_empty());
-            *request.extensions().get::<UnreadableBody>().unwrap()
-        };
-        assert_eq!(
-            bad(&json!({"body": "%%%", "isBase64Encoded": true})),
-            UnreadableBody::Base64
-        );
+    fn a_body_that_is_no_base64_says_so_and_is_kept() {
+        let request = read(&json!({"body": "%%%", "isBase64Encoded": true}));
+        assert_eq!(request.body().as_ref(), b"%%%");
+        assert!(request.extensions().get::<NotBase64>().is_some());
         for encoding in ["gzip", "\u{1}", "é"] {
-            assert_eq!(
-                bad(&json!({"body": "x", "headers": {"content-encoding": encoding}})),
-                UnreadableBody::ContentEncoding
-            );
+            let event = json!({"body": "x", "headers": {"content-encoding": encoding}});
+            let request = read(&event);
+            assert_eq!(request.body().as_ref(), b"x");
+            assert!(request.headers().contains_key(CONTENT_ENCODING));
         }
     }
 

@@ -2,19 +2,49 @@
 //! it.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::domain::text::trimmed;
+use crate::wire::charset;
 
 /// Reads JSON from outside.
 ///
 /// Invalid UTF-8 and escapes of lone UTF-16 surrogates become U+FFFD. JavaScript writes such
-/// escapes, and one of them must not make a whole response or event unreadable.
+/// escapes, and one of them must not make a whole response or event unreadable. The same holds for a
+/// byte order mark, for UTF-16, and for whatever else surrounds it.
 ///
 /// # Errors
 /// When it is no JSON even so.
 pub fn parse_lenient(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(bytes).or_else(|_| {
-        serde_json::from_str(&replace_lone_surrogates(&String::from_utf8_lossy(bytes)))
+    serde_json::from_slice(bytes).or_else(|_| parse_text(&charset::decode(bytes, None)))
+}
+
+/// Reads JSON that is text already, as [`parse_lenient`] does.
+///
+/// # Errors
+/// When it is no JSON even so.
+pub fn parse_text<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    let text = trimmed(text);
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(text)))
+}
+
+/// A field of an object by its name, in whatever letter case it is written.
+pub fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| {
+        let mut fields = object.as_object()?.iter();
+        let same = |field: &str| trimmed(field).eq_ignore_ascii_case(name);
+        fields.find_map(|(field, value)| same(field).then_some(value))
     })
+}
+
+/// The text of a text or a number.
+pub fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// The largest number of values and field names in a response. A good response has some hundreds.
@@ -27,10 +57,11 @@ const MAX_VALUES_OF_AN_ANSWER: usize = 10_000;
 /// # Errors
 /// When it is no JSON, or has more values than any good response.
 pub fn parse_answer(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    if values(bytes) > MAX_VALUES_OF_AN_ANSWER {
+    let text = charset::decode(bytes, None);
+    if values(text.as_bytes()) > MAX_VALUES_OF_AN_ANSWER {
         return Err(serde::de::Error::custom("more values than any answer has"));
     }
-    parse_lenient(bytes)
+    parse_text(&text)
 }
 
 /// How many values and names JSON has, or what precedes its first error, at most one too few.
@@ -149,6 +180,42 @@ mod tests {
             parse_lenient(b"{\"a\":\"\xff\"}").unwrap(),
             json!({"a": "\u{fffd}"})
         );
+    }
+
+    #[test]
+    fn what_surrounds_json_does_not_change_it() {
+        let json = r#"{"a":"é"}"#;
+        let utf_16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let marked = format!("\u{feff}{json}");
+            marked.encode_utf16().flat_map(bytes).collect()
+        };
+        for body in [
+            format!("\u{feff}{json}").into_bytes(),
+            format!("\u{feff}\r\n {json}\r\n\0").into_bytes(),
+            utf_16(u16::to_le_bytes),
+            utf_16(u16::to_be_bytes),
+        ] {
+            for read in [parse_lenient(&body), parse_answer(&body)] {
+                assert_eq!(read.unwrap(), json!({"a": "é"}), "{body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_in_whatever_letter_case_it_is_written() {
+        let object = json!({"USERDATA": 1, "\u{feff}b ": 2, "c": 3, "C": 4});
+        assert_eq!(field(&object, "UserData"), Some(&json!(1)));
+        assert_eq!(field(&object, "b"), Some(&json!(2)));
+        assert_eq!(field(&object, "C"), Some(&json!(4)));
+        assert_eq!(field(&object, "d"), None);
+        assert_eq!(field(&json!([1]), "d"), None);
+    }
+
+    #[test]
+    fn many_values_in_utf_16_are_counted_too() {
+        let body = format!("[\"∀\",{}0]", "0,".repeat(MAX_VALUES_OF_AN_ANSWER));
+        let body: Vec<u8> = body.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(parse_answer(&body).is_err());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 pub mod africastalking;
 pub mod api_gateway;
+pub mod charset;
+pub mod content_encoding;
 pub mod http_response;
 pub mod json;
 pub mod medic;

@@ -6,10 +6,13 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName,
 };
+use bridge::domain::callback::Callback;
 use bridge::domain::failure_reason::without_number;
 use bridge::domain::time::Timestamp;
+use bridge::wire::africastalking::callback::CallbackContent;
 use bridge::wire::queue_messages::{
-    DeadLetter, DeliveryReport, ExchangeMessage, OutboxMessage, QuarantinedSms, decode,
+    DeadCallback, DeadLetter, DeliveryReport, ExchangeMessage, IncomingSms, KeptCallback,
+    OutboxMessage, QuarantinedSms, decode, encode,
 };
 use serde_json::{Value, json};
 
@@ -94,13 +97,15 @@ pub struct DeadLetterItem {
     pub message_id: String,
     /// When it was put there.
     pub dead_lettered_at: Timestamp,
-    /// Whether it can be put back.
+    /// Whether it can be put back. A callback can be if this version can read it.
     pub retryable: bool,
     /// Whether SQS itself moved it here. All such messages are in one message group, and SQS gives only the
     /// first ten of a group.
     pub by_sqs: bool,
     /// The body that it had in the work queue.
     pub body: String,
+    /// The callback that it is, if it is one that was not taken.
+    callback: Option<DeadCallback>,
     /// Why it was dead-lettered, with the unredacted answer of Medic or Africa's Talking.
     reason: String,
     receipt_handle: String,
@@ -138,6 +143,43 @@ enum Content {
     Unreadable,
 }
 
+impl Content {
+    fn of_incoming(sms: IncomingSms) -> Self {
+        Self::Incoming {
+            id: sms.id.as_str().to_owned(),
+            from: sms.from,
+            text: sms.content,
+            received_at: sms.received_at,
+        }
+    }
+
+    fn of_report(report: DeliveryReport) -> Self {
+        Self::Report {
+            id: report.id.as_str().to_owned(),
+            status: report.status,
+        }
+    }
+}
+
+/// A callback that a version kept without saying that it is one. Its queue shows its URL.
+fn kept_by_an_earlier_version(queue: SourceQueue, letter: &DeadLetter) -> Option<DeadCallback> {
+    let url = match queue {
+        SourceQueue::Exchange => Callback::IncomingMessage,
+        SourceQueue::Reports => Callback::DeliveryReport,
+        SourceQueue::Outbox => return None,
+    };
+    (!letter.retryable).then(|| DeadCallback {
+        dead_letter: letter.clone(),
+        callback: KeptCallback {
+            url,
+            content_type: None,
+            content_encoding: None,
+            bytes: None,
+            is_cut: false,
+        },
+    })
+}
+
 impl DeadLetterItem {
     #[cfg(test)]
     pub(crate) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
@@ -149,8 +191,15 @@ impl DeadLetterItem {
             retryable,
             by_sqs: false,
             body: body.to_owned(),
+            callback: None,
             receipt_handle: String::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn example_of(queue: SourceQueue, message_id: &str, body: String) -> Self {
+        let message = Message::builder().message_id(message_id).body(body).build();
+        Self::of(queue, message)
     }
 
     fn of(queue: SourceQueue, message: Message) -> Self {
@@ -161,6 +210,8 @@ impl DeadLetterItem {
         let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
         let body = message.body.unwrap_or_default();
         let wrapped = decode::<DeadLetter>(&body).ok();
+        let callback = decode::<DeadCallback>(&body).ok();
+        let callback = callback.or_else(|| kept_by_an_earlier_version(queue, wrapped.as_ref()?));
         let by_sqs = || format!("SQS itself moved it here after {receives} receives");
         Self {
             queue,
@@ -172,26 +223,59 @@ impl DeadLetterItem {
             reason: wrapped
                 .as_ref()
                 .map_or_else(by_sqs, |dead_letter| dead_letter.reason.clone()),
-            retryable: wrapped
-                .as_ref()
-                .is_none_or(|dead_letter| dead_letter.retryable),
+            retryable: match &callback {
+                Some(callback) => callback.read("").is_ok(),
+                None => wrapped
+                    .as_ref()
+                    .is_none_or(|dead_letter| dead_letter.retryable),
+            },
+            callback,
             by_sqs: wrapped.is_none(),
             body: wrapped.map_or(body, |dead_letter| dead_letter.body),
         }
     }
 
+    /// Why it cannot be put back, if it cannot.
+    pub fn refusal(&self) -> Option<String> {
+        let refusal = |callback: &DeadCallback| callback.read("").err();
+        self.callback.as_ref().and_then(refusal)
+    }
+
+    /// Whether its content depends on the key under which phone numbers are hashed.
+    pub fn needs_key(&self) -> bool {
+        self.callback.is_some() && self.retryable
+    }
+
+    /// The queue that it goes to, and its message there. A callback is read again, and goes to the queue
+    /// of what it is, whichever URL it came to.
+    pub fn put_back_as(&self, number_hash_key: &str) -> (SourceQueue, Cow<'_, str>) {
+        let callback = self.callback.as_ref();
+        match callback.map(|callback| callback.read(number_hash_key)) {
+            Some(Ok(CallbackContent::Incoming(sms))) => {
+                let message = encode(&ExchangeMessage::Incoming(sms));
+                (SourceQueue::Exchange, message.into())
+            }
+            Some(Ok(CallbackContent::Report(report))) => {
+                (SourceQueue::Reports, encode(&report).into())
+            }
+            Some(Err(_)) | None => (self.queue, self.body.as_str().into()),
+        }
+    }
+
     fn content(&self) -> Content {
+        if let Some(callback) = &self.callback {
+            return match callback.read("") {
+                Ok(CallbackContent::Incoming(sms)) => Content::of_incoming(sms),
+                Ok(CallbackContent::Report(report)) => Content::of_report(report),
+                Err(_) => Content::Unreadable,
+            };
+        }
         match self.queue {
             SourceQueue::Exchange => match decode(&self.body) {
                 Ok(
                     ExchangeMessage::Incoming(sms)
                     | ExchangeMessage::Quarantined(QuarantinedSms { sms, .. }),
-                ) => Content::Incoming {
-                    id: sms.id.as_str().to_owned(),
-                    from: sms.from,
-                    text: sms.content,
-                    received_at: sms.received_at,
-                },
+                ) => Content::of_incoming(sms),
                 Ok(ExchangeMessage::Poll | ExchangeMessage::Continue) => Content::Wake,
                 Err(_) => Content::Unreadable,
             },
@@ -207,10 +291,7 @@ impl DeadLetterItem {
                 Err(_) => Content::Unreadable,
             },
             SourceQueue::Reports => match decode::<DeliveryReport>(&self.body) {
-                Ok(report) => Content::Report {
-                    id: report.id.as_str().to_owned(),
-                    status: report.status,
-                },
+                Ok(report) => Content::of_report(report),
                 Err(_) => Content::Unreadable,
             },
         }
@@ -427,6 +508,63 @@ pub async fn delete<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridge::wire::africastalking::callback::ReceivedCallback;
+
+    const SMS: &str = "id=in-1&from=%2B254700000001&text=hello";
+    const REPORT: &str = "id=ATXid_1&status=Success&phoneNumber=%2B254700000001";
+
+    /// A callback in a dead-letter queue, as this version keeps it or as an earlier one did.
+    fn kept(queue: SourceQueue, body: &str, as_before: bool) -> DeadLetterItem {
+        let received = ReceivedCallback {
+            callback: match queue {
+                SourceQueue::Reports => Callback::DeliveryReport,
+                _ => Callback::IncomingMessage,
+            },
+            content_type: None,
+            content_encoding: None,
+            body: body.as_bytes(),
+        };
+        let now = Timestamp::from_millis(5);
+        let kept = DeadCallback::new(&received, "why".to_owned(), now);
+        let body = match as_before {
+            true => encode(&kept.dead_letter),
+            false => encode(&kept),
+        };
+        DeadLetterItem::example_of(queue, "m1", body)
+    }
+
+    #[test]
+    fn a_callback_is_read_again_and_put_into_the_queue_of_what_it_is() {
+        for as_before in [true, false] {
+            for queue in [SourceQueue::Exchange, SourceQueue::Reports] {
+                let item = kept(queue, SMS, as_before);
+                assert!(item.retryable);
+                assert_eq!(item.sender().as_deref(), Some("+254700000001"));
+                assert!(item.is_about("in-1"));
+                let (home, body) = item.put_back_as("key");
+                assert_eq!(home, SourceQueue::Exchange);
+                let message: ExchangeMessage = decode(&body).unwrap();
+                assert!(
+                    matches!(message, ExchangeMessage::Incoming(sms) if sms.content == "hello")
+                );
+                let item = kept(queue, REPORT, as_before);
+                let (home, body) = item.put_back_as("key");
+                assert_eq!(home, SourceQueue::Reports);
+                let report: DeliveryReport = decode(&body).unwrap();
+                let hash = report.number_hash.unwrap();
+                assert_ne!(item.put_back_as("other").1, body, "{hash}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_callback_that_would_be_refused_again_stays_and_says_why() {
+        let item = kept(SourceQueue::Reports, "status=Success", false);
+        assert!(!item.retryable);
+        let refusal = item.refusal();
+        assert_eq!(refusal.as_deref(), Some("id is missing or empty"));
+        assert_eq!(DeadLetterItem::example("m1", "x", true).refusal(), None);
+    }
 
     #[test]
     fn a_reason_shows_a_phone_number_only_when_it_is_revealed() {

@@ -1,7 +1,7 @@
 //! Redrives dead-lettered messages: puts each into its work queue first, and only then deletes it from the
 //! dead-letter queue. A command that dies in between leaves it in both, and the function recognises its id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::ports::{Fifo, NewMessage, Queue as _};
@@ -9,6 +9,7 @@ use bridge::wire::queue_messages::MEDIC_GROUP;
 
 use super::queue::{self, A_CALL, DeadLetterItem, SourceQueue, reserve};
 use super::{Chosen, not_there, out_of_sight, refused_status};
+use crate::callbacks::read_keys;
 use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Progress, Terminal};
@@ -26,13 +27,13 @@ pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<
         put_back_statuses(stack, terminal, chosen, &mut done).await?;
     }
     terminal.say(&format!("Put back: {}", done.put_back.len()));
-    for id in &done.stuck {
+    for (id, why) in &done.stuck {
         terminal.note(&format!(
-            "{id} names no message, and cannot be put back; `cargo ops dead-letters show {id} --reveal` shows it, \
-             `cargo ops dead-letters discard {id}` throws it away"
+            "{id} stays, because this version would refuse it again: {why}; \
+             `cargo ops dead-letters show {id} --reveal` shows it, `cargo ops dead-letters discard {id}` throws it away"
         ));
     }
-    let dealt_with = |id: &&String| done.put_back.contains(*id) || done.stuck.contains(*id);
+    let dealt_with = |id: &&String| done.put_back.contains(*id) || done.stuck.contains_key(*id);
     let missing: Vec<String> = chosen
         .ids
         .iter()
@@ -53,7 +54,10 @@ pub async fn run(stack: &Stack, terminal: &Terminal, chosen: &Chosen) -> Result<
 #[derive(Default)]
 struct Done {
     put_back: Vec<String>,
-    stuck: Vec<String>,
+    /// The messages that stay, by their id, and why.
+    stuck: BTreeMap<String, String>,
+    /// The key under which phone numbers are hashed, once it is needed.
+    number_hash_key: Option<String>,
     /// The bodies that were redriven. A message with one of them was dead-lettered again meanwhile.
     bodies: BTreeSet<String>,
 }
@@ -86,7 +90,12 @@ async fn redrive_queue(
         let stuck = staying
             .iter()
             .filter(|item| !item.retryable && chosen.has(&item.message_id));
-        done.stuck.extend(stuck.map(|item| item.message_id.clone()));
+        done.stuck.extend(stuck.map(|item| {
+            let why = item
+                .refusal()
+                .unwrap_or_else(|| "it names no message".to_owned());
+            (item.message_id.clone(), why)
+        }));
         // They stay reserved, so that the next round does not receive them again.
         kept_back.extend(staying);
         let mut ended = Ok(());
@@ -132,14 +141,15 @@ fn until_the_last_of_the_group(going: &mut Vec<DeadLetterItem>) -> Option<Vec<De
 }
 
 /// Batches in order, with one message of each sender: an entry of a batch can fail alone, and
-/// nothing of its sender may then have overtaken it.
+/// nothing of its sender may then have overtaken it. All of a batch go to one queue.
 fn batches(items: &[DeadLetterItem]) -> Vec<Vec<&DeadLetterItem>> {
     let mut batches: Vec<Vec<&DeadLetterItem>> = Vec::new();
     for item in items {
         let sender = item.sender();
         let fits = batches.last().is_some_and(|batch| {
             let clashes = sender.is_some() && batch.iter().any(|other| other.sender() == sender);
-            batch.len() < A_CALL && !clashes
+            let goes_there = |other: &&DeadLetterItem| home(other) == home(item);
+            batch.len() < A_CALL && !clashes && batch.first().is_none_or(goes_there)
         });
         if !fits {
             batches.push(Vec::new());
@@ -151,26 +161,39 @@ fn batches(items: &[DeadLetterItem]) -> Vec<Vec<&DeadLetterItem>> {
     batches
 }
 
+/// The queue that it goes to.
+fn home(item: &DeadLetterItem) -> SourceQueue {
+    item.put_back_as("").0
+}
+
 async fn put_back_some(
     stack: &Stack,
     queue: SourceQueue,
     items: &[&DeadLetterItem],
     done: &mut Done,
 ) -> Result<(), Failure> {
-    let home = SqsQueue::new(
+    if done.number_hash_key.is_none() && items.iter().any(|item| item.needs_key()) {
+        let keys = read_keys(stack).await?;
+        done.number_hash_key = Some(keys.hashes_numbers_under().to_owned());
+    }
+    let key = done.number_hash_key.as_deref().unwrap_or_default();
+    let Some(home) = items.first().map(|item| home(item)) else {
+        return Ok(());
+    };
+    let home_queue = SqsQueue::new(
         stack.sqs.clone(),
-        stack.output(queue.home_output())?.to_owned(),
+        stack.output(home.home_output())?.to_owned(),
     );
     let messages = items.iter().map(|item| NewMessage {
-        body: item.body.clone(),
-        fifo: (queue == SourceQueue::Exchange).then(|| Fifo {
+        body: item.put_back_as(key).1.into_owned(),
+        fifo: (home == SourceQueue::Exchange).then(|| Fifo {
             group: MEDIC_GROUP.to_owned(),
             // The message id in the dead-letter queue is new each time that a message is dead-lettered, and
             // the same when a command that died is run again.
             deduplication_id: format!("retry-{}", item.message_id),
         }),
     });
-    let sent = home.send(messages.collect()).await;
+    let sent = home_queue.send(messages.collect()).await;
     let in_queue: Vec<DeadLetterItem> = items
         .iter()
         .zip(&sent)
@@ -205,7 +228,7 @@ async fn put_back_statuses(
     done: &mut Done,
 ) -> Result<(), Failure> {
     // An id that was found in a queue is no id of Medic.
-    let open = |id: &&String| !done.put_back.contains(*id) && !done.stuck.contains(*id);
+    let open = |id: &&String| !done.put_back.contains(*id) && !done.stuck.contains_key(*id);
     if !chosen.is_all() && !chosen.ids.iter().any(|id| open(&id)) {
         return Ok(());
     }
@@ -236,6 +259,28 @@ mod tests {
         assert!(!done.takes(&DeadLetterItem::example("m2", "the SMS", true), &all));
         assert!(done.takes(&DeadLetterItem::example("m3", "another SMS", true), &all));
         assert!(!done.takes(&DeadLetterItem::example("m4", "no SMS", false), &all));
+    }
+
+    #[test]
+    fn what_goes_to_one_queue_is_put_back_together() {
+        let kept = |id: &str, body: &str| {
+            let body = serde_json::json!({
+                "v": 1, "reason": "why", "retryable": false, "dead_lettered_at_ms": 1, "body": body,
+            });
+            DeadLetterItem::example_of(SourceQueue::Exchange, id, body.to_string())
+        };
+        let report = "id=ATXid_1&status=Success";
+        let items = [
+            kept("m1", report),
+            kept("m2", report),
+            kept("m3", "id=in-1&from=a"),
+            kept("m4", "id=in-2&from=b"),
+            kept("m5", "id=in-3&from=b"),
+        ];
+        let batches = batches(&items);
+        let lengths: Vec<usize> = batches.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2, 2, 1]);
+        assert_eq!(home(batches[0][0]), SourceQueue::Reports);
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn what_names_no_message_is_not_put_back_and_thrown_away_only_when_somebody_says
         let dead_letter_id = dead_letters[0]["id"].as_str().unwrap().to_owned();
         let output = system.ops(&["dead-letters", "redrive", "--all"]).await?;
         ensure!(
-            output.status == 1 && output.err.contains("names no message"),
+            output.status == 1 && output.err.contains("id is missing or empty"),
             "{output:?}"
         );
         let output = system.ops(&["dead-letters", "redrive"]).await?;

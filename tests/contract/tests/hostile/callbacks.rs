@@ -15,7 +15,9 @@ use bridge::ports::{Clock, NewMessage, Queue, QueueError, Record, SecretError, S
 use bridge::queue::dead_letter::DeadLetterQueue;
 use bridge::secrets::IncomingKeys;
 use bridge::wire::api_gateway::{request, response_event};
-use bridge::wire::queue_messages::{DeadLetter, DeliveryReport, ExchangeMessage, decode, encode};
+use bridge::wire::queue_messages::{
+    DeadCallback, DeadLetter, DeliveryReport, ExchangeMessage, decode, encode,
+};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -221,9 +223,11 @@ fn check(callback: Callback, served: &ServedCallback) -> Result<(), TestCaseErro
     let kept = (queued.len(), dead_letters.len());
     match *status {
         200 => prop_assert_eq!(kept, (1, 0)),
-        // The kind of the callback is unknown, or it has no body to keep.
-        400 => prop_assert!(kept == (0, 1) || kept == (0, 0)),
-        403 | 404 | 405 | 413 => prop_assert_eq!(kept, (0, 0)),
+        // Nothing that carried the right key is dropped without being kept.
+        400 => prop_assert_eq!(kept, (0, 1)),
+        // Only a body of one character again and again is not kept.
+        413 => prop_assert!(kept == (0, 1) || kept == (0, 0)),
+        403..=405 => prop_assert_eq!(kept, (0, 0)),
         status => prop_assert!(false, "an answer of {}", status),
     }
     let sentence = response["body"].as_str().unwrap();
@@ -245,7 +249,7 @@ fn check(callback: Callback, served: &ServedCallback) -> Result<(), TestCaseErro
     }
     for message in dead_letters {
         prop_assert!(fits_into_a_queue(message));
-        prop_assert!(comes_back::<DeadLetter>(&message.body));
+        prop_assert!(comes_back::<DeadCallback>(&message.body));
     }
     prop_assert_eq!(log.len(), 1);
     Ok(())
@@ -298,7 +302,8 @@ proptest! {
         }
         for message in &served.dead_letters {
             let dead_letters: DeadLetter = decode(&message.body).unwrap();
-            prop_assert_eq!(dead_letters.body, String::from_utf8_lossy(&body).into_owned());
+            let kept = body.get(..MAX_BODY_BYTES).unwrap_or(&body);
+            prop_assert_eq!(dead_letters.body, String::from_utf8_lossy(kept).into_owned());
         }
     }
 
@@ -309,6 +314,28 @@ proptest! {
         let event = event(callback, JSON, &body, as_base64);
         let served = at_once(|| serve(callback, event.to_string().as_bytes()));
         check(callback, &served)?;
+        prop_assert!(shows_nothing(&served));
+        prop_assert!(body.len() > MAX_BODY_BYTES || served.queued.len() + served.dead_letters.len() == 1);
+    }
+
+    #[test]
+    fn a_body_of_any_announced_type_and_encoding_is_queued_or_dead_lettered(
+        (callback, body) in form(), wrong_url in any::<bool>(),
+        content_type in select(vec![
+            FORM, JSON, "", "multipart/form-data", "text/plain; charset=utf-16",
+            "application/x-www-form-urlencoded; charset=iso-8859-1", "a/b; charset=\"",
+        ]),
+        encoding in select(vec!["", "identity", "gzip", "deflate", "br", "gzip,gzip", ",,,", "\u{1}"]),
+    ) {
+        let url = match (wrong_url, callback) {
+            (true, Callback::IncomingMessage) => Callback::DeliveryReport,
+            (true, Callback::DeliveryReport) => Callback::IncomingMessage,
+            (false, callback) => callback,
+        };
+        let mut event = event(url, content_type, &body, true);
+        event["headers"]["Content-Encoding"] = json!(encoding);
+        let served = at_once(|| serve(url, event.to_string().as_bytes()));
+        check(url, &served)?;
         prop_assert!(shows_nothing(&served));
         prop_assert!(body.len() > MAX_BODY_BYTES || served.queued.len() + served.dead_letters.len() == 1);
     }

@@ -66,6 +66,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
         cost: Some(Cost {
             currency: None,
             micros: i64::MAX,
+            unreadable: Some("x".repeat(40)),
         }),
         parts: Some(7),
         segments: 9,

@@ -110,7 +110,7 @@ pub fn write(all: &[RecoveryFigures]) -> io::Result<()> {
     };
     let seeds = all.first().map_or(0, |figures| figures.seeds);
     let heading = format!(
-        "MeasuredRecovery on {} at commit {commit}{changed}: `cargo simulate recovery --seeds {seeds} --write`.",
+        "Measured on {} at commit {commit}{changed}: `cargo simulate recovery --seeds {seeds} --write`.",
         OffsetDateTime::now_utc().date(),
     );
     let no_place = || io::Error::other("it has no place for them");
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn the_readme_has_a_place_for_the_figures() {
         let readme = include_str!("../../README.md");
-        let readme = with_figures(readme, "MeasuredRecovery now.", &[figures()]).unwrap();
-        assert!(readme.contains("MeasuredRecovery now.\n\n| trouble"));
-        let again = with_figures(&readme, "MeasuredRecovery now.", &[figures()]).unwrap();
+        let readme = with_figures(readme, "Measured now.", &[figures()]).unwrap();
+        assert!(readme.contains("Measured now.\n\n| trouble"));
+        let again = with_figures(&readme, "Measured now.", &[figures()]).unwrap();
         assert_eq!(readme, again);
     }
 }

@@ -73,7 +73,13 @@ fn event(answer: Result<Response, CredentialsError>) -> LogEvent {
             body,
         }) => match balance::read(&body) {
             Some(balance) => return LogEvent::BalanceRead { balance },
-            None => Redacted::new(&"the answer has no balance"),
+            None => match balance::unreadable(&body) {
+                Some(as_it_came) => {
+                    let as_it_came = Redacted::new(&as_it_came);
+                    return LogEvent::BalanceUnreadable { as_it_came };
+                }
+                None => Redacted::new(&"the answer has no balance"),
+            },
         },
         Ok(Response::Answer { status, .. }) => Redacted::new(&format!("HTTP {status}")),
         Ok(Response::NotConnected | Response::NoAnswer) => Redacted::new(&"no answer"),
@@ -234,6 +240,18 @@ mod tests {
         assert_eq!(ledger.1.get(), 0);
         around.check(&monitor, &ledger, &rich());
         assert_eq!(around.log.borrow().len(), 1);
+    }
+
+    #[test]
+    fn a_balance_that_cannot_be_read_is_shown_as_it_came() {
+        let (around, ledger) = (Around::default(), Ledger::default());
+        let strange = answers(200, r#"{"UserData":{"balance":"KES plenty"}}"#);
+        around.check(&BalanceMonitor::default(), &ledger, &strange);
+        let as_it_came = Redacted::new(&"KES plenty");
+        assert_eq!(
+            around.log.borrow()[..],
+            [LogEvent::BalanceUnreadable { as_it_came }]
+        );
     }
 
     #[test]

@@ -4,12 +4,13 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use crate::domain::text::trimmed;
 use crate::domain::time::Timestamp;
 
 /// The instant of a date, in any of the forms seen: `2017-05-03T06:04:45Z`, `2021-01-14 08:10:15`
 /// (no zone: UTC), with or without a fraction of a second.
 pub fn read_date(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
+    let text = trimmed(text);
     let nanoseconds = OffsetDateTime::parse(text, &Rfc3339)
         .ok()
         .or_else(|| without_zone(text))?
@@ -42,6 +43,10 @@ mod tests {
     fn every_form_that_was_seen() {
         assert_eq!(read_date("2017-05-03T06:04:45Z"), at(1_493_791_485_000));
         assert_eq!(read_date("2021-01-14 08:10:15"), at(1_610_611_815_000));
+        assert_eq!(
+            read_date("\u{feff}2021-01-14T08:10:15\r\n"),
+            at(1_610_611_815_000)
+        );
         assert_eq!(read_date("2021-01-14T08:10:15"), at(1_610_611_815_000));
         assert_eq!(read_date("2021-01-14 08:10:15.250"), at(1_610_611_815_250));
         assert_eq!(read_date("2021-01-14T08:10:15.250Z"), at(1_610_611_815_250));

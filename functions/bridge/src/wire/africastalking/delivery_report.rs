@@ -20,21 +20,18 @@ pub fn read(
     number_hash_key: &str,
     now: Timestamp,
 ) -> Result<DeliveryReport, BadField> {
-    // Compared with the id in the answer to a send, where white space would make another of it.
-    let id = AtMessageId::new(fields.get("id").unwrap_or_default().trim()).map_err(BadField::id)?;
-    let status = fields
-        .get("status")
-        .filter(|status| !status.trim().is_empty())
-        .ok_or(BadField {
-            field: "status",
-            problem: "is missing or empty",
-        })?;
-    let word = |text: &str| text.trim().chars().take(MAX_WORD).collect::<String>();
+    // Compared with the id in the answer to a send, where a blank would make another of it.
+    let id = AtMessageId::new(fields.bare("id").unwrap_or_default()).map_err(BadField::id)?;
+    let status = fields.bare("status").ok_or(BadField {
+        field: "status",
+        problem: "is missing or empty",
+    })?;
+    let word = |text: &str| text.chars().take(MAX_WORD).collect::<String>();
     Ok(DeliveryReport {
         id,
         status: word(status),
-        failure_reason: fields.get("failureReason").map(FailureReason::new),
-        network_code: fields.get("networkCode").map(word),
+        failure_reason: fields.bare("failureReason").map(FailureReason::new),
+        network_code: fields.bare("networkCode").map(word),
         number_hash: fields
             .get("phoneNumber")
             .and_then(Sender::parse)

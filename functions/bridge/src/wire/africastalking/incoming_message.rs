@@ -12,7 +12,7 @@ use crate::wire::queue_messages::IncomingSms;
 /// # Errors
 /// When the id or the sender is missing, or the id is too long.
 pub fn read(fields: &Fields, now: Timestamp) -> Result<IncomingSms, BadField> {
-    let id = IncomingId::new(fields.get("id").unwrap_or_default()).map_err(BadField::id)?;
+    let id = IncomingId::new(fields.bare("id").unwrap_or_default()).map_err(BadField::id)?;
     let from = fields.get("from").and_then(Sender::parse).ok_or(BadField {
         field: "from",
         problem: "is missing or empty",

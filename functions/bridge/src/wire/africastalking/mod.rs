@@ -2,9 +2,11 @@
 
 pub mod answer_code;
 pub mod balance;
+pub mod callback;
 pub mod date;
 pub mod delivery_report;
 pub mod form;
 pub mod incoming_message;
+mod multipart;
 mod send_body;
 pub mod send_response;

@@ -3,11 +3,16 @@
 
 use serde_json::Value;
 
-use crate::wire::json::parse_answer;
+use crate::domain::text::trimmed;
+use crate::wire::json::{field, parse_answer, text_of};
 
 /// The one recipient of a request, if the answer names it. `data` is `SMSMessageData`.
 pub fn first_recipient(data: &Value) -> Option<&Value> {
-    data.get("Recipients")?.as_array()?.first()
+    match field(data, "Recipients")? {
+        Value::Array(recipients) => recipients.first(),
+        one @ Value::Object(_) => Some(one),
+        _ => None,
+    }
 }
 
 /// The sentence for the whole request.
@@ -18,7 +23,7 @@ pub fn message(data: &Value) -> String {
 /// The code that a body has for its one recipient, or for all of them when it names none.
 pub fn code_in(body: &[u8]) -> Option<u64> {
     let answer = parse_answer(body).ok()?;
-    let data = answer.get("SMSMessageData")?;
+    let data = field(&answer, "SMSMessageData")?;
     match first_recipient(data) {
         Some(recipient) => code_of(recipient),
         None => code_of_name(&message(data)),
@@ -28,8 +33,7 @@ pub fn code_in(body: &[u8]) -> Option<u64> {
 /// The code of a recipient. Old responses have no `statusCode`. Their `status` has its name.
 pub fn code_of(recipient: &Value) -> Option<u64> {
     let by_name = || code_of_name(&text(recipient, "status")?);
-    recipient
-        .get("statusCode")
+    field(recipient, "statusCode")
         .and_then(number)
         .or_else(by_name)
 }
@@ -57,24 +61,20 @@ pub fn code_of_name(name: &str) -> Option<u64> {
     ];
     NAMES
         .into_iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name.trim()))
+        .find(|(known, _)| known.eq_ignore_ascii_case(trimmed(name)))
         .map(|(_, code)| code)
 }
 
 /// A field as text.
-pub fn text(object: &Value, field: &str) -> Option<String> {
-    match object.get(field)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+pub fn text(object: &Value, name: &str) -> Option<String> {
+    text_of(field(object, name)?)
 }
 
-/// A number, or a text with a number in it.
+/// A whole number, also as a text, and with decimals that are all zero.
 pub fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+    let text = text_of(value)?;
+    let text = trimmed(&text);
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_whole = decimals.bytes().all(|digit| digit == b'0');
+    is_whole.then(|| whole.parse().ok())?
 }

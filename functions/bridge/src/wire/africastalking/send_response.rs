@@ -14,10 +14,11 @@ use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
 use crate::domain::message::Acceptance;
 use crate::domain::status::Status;
+use crate::domain::text::trimmed;
 use crate::wire::africastalking::send_body::{
     code_in, code_of, code_of_name, first_recipient, message, number, text,
 };
-use crate::wire::json::parse_answer;
+use crate::wire::json::{field, parse_answer};
 
 /// The outcome of a send request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ fn of_body(body: &[u8]) -> Outcome {
     let Ok(answer) = parse_answer(body) else {
         return Outcome::unknown("unreadable answer");
     };
-    let Some(data) = answer.get("SMSMessageData") else {
+    let Some(data) = field(&answer, "SMSMessageData") else {
         return Outcome::unknown("unreadable answer");
     };
     match first_recipient(data) {
@@ -99,7 +100,7 @@ fn of_body(body: &[u8]) -> Outcome {
 fn of_recipient(recipient: &Value) -> Outcome {
     let name = text(recipient, "status").unwrap_or_default();
     let at_id = text(recipient, "messageId")
-        .map(|id| id.trim().to_owned())
+        .map(|id| trimmed(&id).to_owned())
         .filter(|id| !id.eq_ignore_ascii_case("none"))
         .and_then(|id| AtMessageId::new(id).ok());
     let code = code_of(recipient);
@@ -107,9 +108,8 @@ fn of_recipient(recipient: &Value) -> Outcome {
         Outcome::Accepted(Acceptance {
             at_id: at_id.clone(),
             status,
-            cost: text(recipient, "cost").and_then(|cost| Cost::parse(&cost)),
-            parts: recipient
-                .get("messageParts")
+            cost: text(recipient, "cost").and_then(|cost| Cost::read(&cost)),
+            parts: field(recipient, "messageParts")
                 .and_then(number)
                 .and_then(|parts| u32::try_from(parts).ok()),
         })
@@ -132,7 +132,7 @@ fn of_recipient(recipient: &Value) -> Outcome {
 }
 
 fn is_one_of(name: &str, known: &[&str]) -> bool {
-    let name = name.trim();
+    let name = trimmed(name);
     known.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 

@@ -162,8 +162,11 @@ mod tests {
             Reply::Taken { .. }
         ));
         for page in ["<html></html>", "\r\n<!DOCTYPE html>"] {
-            let not_ready = Reply::Refused(Refusal::NotReady(200));
-            assert_eq!(answer(200, page), not_ready, "{page}");
+            let reply = answer(200, page);
+            assert!(
+                matches!(reply, Reply::Refused(Refusal::NotReady(200))),
+                "{page}"
+            );
         }
         for body in [
             "",

@@ -59,6 +59,70 @@ fn real_answers() {
 }
 
 #[test]
+fn what_surrounds_an_acceptance_does_not_make_it_unknown() {
+    let body = include_str!("../../../../tests/payloads/send-processed-100.json");
+    let plain = Outcome::of_answer(201, body.as_bytes());
+    assert!(matches!(plain, Outcome::Accepted(_)));
+    let utf_16: Vec<u8> = format!("\u{feff}{body}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let around = |from: &str, to: &str| {
+        assert!(body.contains(from), "{from}");
+        body.replace(from, to).into_bytes()
+    };
+    for dressed in [
+        format!("\u{feff}{body}").into_bytes(),
+        format!("\r\n{body}\0").into_bytes(),
+        utf_16,
+        around(":100", ":\" 100\\r\\n\""),
+        around(":100", ":\"\u{feff}100\""),
+        around(":100", ":100.0"),
+        around(
+            "ATXid_081365ccc485678b5c0413e1795ab53e",
+            "\u{feff}ATXid_081365ccc485678b5c0413e1795ab53e\\r\\n",
+        ),
+        around("SMSMessageData", "smsMessageData"),
+        around("Recipients", "recipients"),
+        around("statusCode", "StatusCode"),
+        around("messageId", "messageID"),
+        around("messageParts", "MessageParts"),
+    ] {
+        let shown = String::from_utf8_lossy(&dressed);
+        assert_eq!(Outcome::of_answer(201, &dressed), plain, "{shown}");
+    }
+    let one = body.replace(['[', ']'], "");
+    assert_eq!(Outcome::of_answer(201, one.as_bytes()), plain);
+    assert!(matches!(
+        answer("{\"status\":\"\u{feff}Success \",\"messageId\":\"ATXid_1\"}"),
+        Outcome::Accepted(_)
+    ));
+}
+
+#[test]
+fn a_cost_is_read_in_whatever_form_it_comes_and_never_lost() {
+    let cost = |cost: &str| {
+        let recipient = format!(r#"{{"statusCode":101,"messageId":"ATXid_1","cost":{cost}}}"#);
+        match answer(&recipient) {
+            Outcome::Accepted(acceptance) => acceptance.cost,
+            other => panic!("{other:?}"),
+        }
+    };
+    for text in [
+        r#""KES 0.8000""#,
+        r#""0,8000 KSh""#,
+        r#""\ufeffKES0.8\r\n""#,
+    ] {
+        assert_eq!(cost(text), Cost::parse("KES 0.8"), "{text}");
+    }
+    assert_eq!(cost("0.8"), Cost::parse("0.8"));
+    assert_eq!(cost(r#""None""#), None);
+    assert_eq!(cost("null"), None);
+    let unreadable = cost(r#""free of charge""#).and_then(|cost| cost.unreadable);
+    assert_eq!(unreadable.as_deref(), Some("free of charge"));
+}
+
+#[test]
 fn every_code_of_the_table() {
     for code in [401, 403, 404, 406, 407] {
         assert!(matches!(coded(code), Outcome::Refused(_)), "{code}");

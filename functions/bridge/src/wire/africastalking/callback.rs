@@ -1,0 +1,161 @@
+//! A callback as it came, and what it is.
+
+use std::borrow::Cow;
+
+use super::form::{BadField, Fields};
+use super::{delivery_report, incoming_message};
+use crate::domain::callback::Callback;
+use crate::domain::time::Timestamp;
+use crate::wire::content_encoding;
+use crate::wire::queue_messages::{DeliveryReport, IncomingSms};
+
+/// The largest body that is read, in bytes. The longest SMS is far below.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A callback as it came.
+#[derive(Clone, Copy)]
+pub struct ReceivedCallback<'a> {
+    /// Whose URL it came to.
+    pub callback: Callback,
+    /// Its header `content-type`.
+    pub content_type: Option<&'a str>,
+    /// Its header `content-encoding`, in lower case.
+    pub content_encoding: Option<&'a str>,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+/// What a callback is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallbackContent {
+    /// An SMS that came in.
+    Incoming(IncomingSms),
+    /// A delivery report.
+    Report(DeliveryReport),
+}
+
+/// What can be made of a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallbackReading {
+    /// It is one of its URL.
+    Good(CallbackContent),
+    /// It is plainly one of the other URL.
+    AtWrongUrl(CallbackContent),
+    /// Something is missing in it.
+    Bad(BadField),
+    /// It is larger than [`MAX_BODY_BYTES`].
+    TooLarge,
+}
+
+impl ReceivedCallback<'_> {
+    /// Reads it.
+    pub fn read(&self, number_hash_key: &str, now: Timestamp) -> CallbackReading {
+        if self.body.len() > MAX_BODY_BYTES {
+            return CallbackReading::TooLarge;
+        }
+        let body = match self.content_encoding {
+            None | Some("identity") => Cow::Borrowed(self.body),
+            Some(encodings) => {
+                match content_encoding::decoded(encodings, self.body, MAX_BODY_BYTES) {
+                    Some(body) => Cow::Owned(body),
+                    None => {
+                        return CallbackReading::Bad(BadField {
+                            field: "the body",
+                            problem: "has a content-encoding that cannot be read",
+                        });
+                    }
+                }
+            }
+        };
+        if body.len() > MAX_BODY_BYTES {
+            return CallbackReading::TooLarge;
+        }
+        let fields = match Fields::read(self.content_type.map(str::as_bytes), &body) {
+            Ok(fields) => fields,
+            Err(bad) => return CallbackReading::Bad(bad),
+        };
+        let read = |callback| of_kind(callback, &fields, number_hash_key, now);
+        match read(self.callback) {
+            Ok(content) => CallbackReading::Good(content),
+            Err(bad) => match read(other(self.callback)) {
+                Ok(content) => CallbackReading::AtWrongUrl(content),
+                Err(_) => CallbackReading::Bad(bad),
+            },
+        }
+    }
+
+    /// Whether its body is one character again and again: it names nothing that could be kept. A check
+    /// of the URL's key posts such a body.
+    pub fn names_nothing(&self) -> bool {
+        let first = self.body.first();
+        self.body.iter().all(|byte| Some(byte) == first)
+    }
+}
+
+fn other(callback: Callback) -> Callback {
+    match callback {
+        Callback::IncomingMessage => Callback::DeliveryReport,
+        Callback::DeliveryReport => Callback::IncomingMessage,
+    }
+}
+
+fn of_kind(
+    callback: Callback,
+    fields: &Fields,
+    number_hash_key: &str,
+    now: Timestamp,
+) -> Result<CallbackContent, BadField> {
+    match callback {
+        Callback::IncomingMessage => {
+            incoming_message::read(fields, now).map(CallbackContent::Incoming)
+        }
+        Callback::DeliveryReport => {
+            delivery_report::read(fields, number_hash_key, now).map(CallbackContent::Report)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMS: &str = "id=in-1&from=%2B254700000001&text=hello&to=20880";
+    const REPORT: &str = "id=ATXid_1&status=Success&phoneNumber=%2B254700000001";
+
+    fn read(callback: Callback, body: &str) -> CallbackReading {
+        let received = ReceivedCallback {
+            callback,
+            content_type: Some("application/x-www-form-urlencoded"),
+            content_encoding: None,
+            body: body.as_bytes(),
+        };
+        received.read("key", Timestamp::from_millis(5))
+    }
+
+    #[test]
+    fn a_callback_at_the_wrong_url_is_read_as_what_it_is() {
+        let (incoming, report) = (Callback::IncomingMessage, Callback::DeliveryReport);
+        for (right, wrong, body) in [(incoming, report, SMS), (report, incoming, REPORT)] {
+            let CallbackReading::Good(content) = read(right, body) else {
+                panic!("{body}")
+            };
+            assert_eq!(read(wrong, body), CallbackReading::AtWrongUrl(content));
+        }
+    }
+
+    #[test]
+    fn what_is_neither_is_bad_by_the_rules_of_its_url() {
+        for (callback, body, field) in [
+            (Callback::IncomingMessage, "text=x&id=a", "from"),
+            (Callback::IncomingMessage, "id=&status=Success", "id"),
+            (Callback::DeliveryReport, "id=a&text=x", "status"),
+            (Callback::DeliveryReport, "senderId=a&phoneNumber=b", "id"),
+        ] {
+            let reading = read(callback, body);
+            assert!(
+                matches!(reading, CallbackReading::Bad(bad) if bad.field == field),
+                "{body}"
+            );
+        }
+    }
+}
