@@ -73,7 +73,7 @@ async fn messages_that_would_be_sent_now_need_a_yes() {
         medic.queue("+254700000001", text).unwrap();
     }
     let said = with_medic(&medic, PASSWORD).await;
-    assert!(said.contains("holds 2 messages"), "{said}");
+    assert!(said.contains("would be sent now: 2."), "{said}");
     assert!(said.contains("nobody receives them"), "{said}");
     assert!(said.contains("Without --keep"), "{said}");
     assert!(said.contains("--yes answers"), "{said}");

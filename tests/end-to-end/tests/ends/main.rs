@@ -85,7 +85,7 @@ async fn first_start(
     let url = medic.url();
     let (real, warnings) = chosen(&url, login).await?;
     ensure!(
-        warnings.concat().contains("holds 1 messages"),
+        warnings.concat().contains("would be sent now: 1."),
         "{warnings:?}"
     );
     ensure!(medic.posts().is_empty(), "the check has posted");

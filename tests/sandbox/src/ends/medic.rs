@@ -265,7 +265,7 @@ impl MedicStanding {
                 PhonesBehind::Live => "Real phones would receive them, and they cost money.",
             };
             warnings.push(format!(
-                "This Medic holds {} messages that would be sent now. {consequence}",
+                "This Medic holds messages that would be sent now: {}. {consequence}",
                 backlog.count_in_words()
             ));
         }
@@ -356,7 +356,7 @@ mod tests {
         let warnings = standing.warnings(PhonesBehind::Live, 0);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         let warning = warnings.first().unwrap();
-        assert!(warning.contains("holds 3 messages"), "{warning}");
+        assert!(warning.contains("would be sent now: 3."), "{warning}");
         assert!(warning.contains("cost money"), "{warning}");
         assert_eq!(somewhere.posts().len(), 0);
     }

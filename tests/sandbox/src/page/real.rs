@@ -220,11 +220,14 @@ mod tests {
 
     #[test]
     fn what_medic_offered_is_known_from_the_ledger_and_the_queue() {
-        let mut inside = Inside::default();
-        inside.rows = vec![json!({
+        let row = json!({
             "pk": "message#1", "first_offered_ms": 5, "reported": "sent", "status": "delivered",
             "at_ids": ["ATXid_1"],
-        })];
+        });
+        let mut inside = Inside {
+            rows: vec![row],
+            ..Inside::default()
+        };
         let body = json!({ "kind": "send", "id": "2", "to": "+254700000001", "content": "hello" });
         inside
             .queues
