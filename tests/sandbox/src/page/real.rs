@@ -18,13 +18,13 @@ use crate::medic::{MessageState, OutgoingMessage, StateChange};
 const MONITORING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Recipient and text of a message.
-type Content = (String, String);
+type RecipientAndText = (String, String);
 
 /// What was seen of real ends so far.
 #[derive(Debug, Default)]
 pub(super) struct RealView {
     /// The ledger has neither numbers nor texts, a queue has them for a moment.
-    contents: HashMap<String, Content>,
+    contents: HashMap<String, RecipientAndText>,
     asked: Option<(Instant, Option<MedicBacklog>)>,
 }
 
