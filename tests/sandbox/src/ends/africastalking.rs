@@ -138,7 +138,7 @@ mod tests {
     use crate::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
 
     #[tokio::test]
-    async fn the_key_is_tried_and_the_balance_is_told() {
+    async fn the_key_is_tried_and_the_balance_is_shown() {
         let config = AfricasTalkingConfig::default();
         let somewhere = AfricasTalkingStandIn::start(config.clone()).await.unwrap();
         let account = |key: &str| {
