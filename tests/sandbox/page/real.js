@@ -15,7 +15,8 @@ export function RealMedic() {
     <p>At <code>${medic.url}</code>, as <code>${medic.user}</code>. It is asked every minute what it wants sent.</p>
     <p>Waiting in it for a gateway: <strong data-real="waiting">${medic.waiting ?? "its monitoring does not say"}</strong></p>
     <p class="quiet">Seen from here: what it has answered, and what it has offered. Not seen: whether a report is
-      stored once or twice, and what it became in Medic; look into Medic itself. No fault can be injected.</p>
+      stored once or twice, and what it became in Medic; and number and text of what it sends, unless a queue has them while
+      this page is open. No fault can be injected.</p>
   </section>`;
 }
 

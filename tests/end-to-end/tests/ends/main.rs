@@ -207,7 +207,7 @@ async fn second_start(
         .until("find('.bubble.sent', 'I shall come', 'Medic has answered for it')")
         .await?;
     browser
-        .until("find('.bubble:not(.sent)', 'Please come on Tuesday', 'delivered')")
+        .until("find('[data-list=outgoing] li', 'text not seen', 'delivered')")
         .await?;
     browser
         .until("!find('.faults') && !find('.compose')")

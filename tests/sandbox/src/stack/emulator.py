@@ -20,14 +20,19 @@ STATE_FILE = os.environ.pop("KEPT_STATE_FILE", None)
 # So often they are written, in seconds: what was done since then is lost when this machine loses its power.
 WRITTEN_EVERY = 2.0
 functions = weakref.WeakSet()
+functions_lock = threading.Lock()
+is_ending = False
 
 
 class CountedProcess(subprocess.Popen):
     """Whatever the emulator starts: the functions."""
 
     def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        functions.add(self)
+        with functions_lock:
+            if is_ending:
+                raise OSError("the emulator is ending")
+            super().__init__(*arguments, **options)
+            functions.add(self)
 
 
 subprocess.Popen = CountedProcess
@@ -44,14 +49,23 @@ def end_with_the_one_who_started_us():
             keeps = STATE_FILE is not None
         if keeps:
             write_state()
-    # Whoever could send anything ends before what was sent is written.
-    for function in list(functions):
-        if function.poll() is None:
-            function.kill()
-    if keeps:
-        write_state()
-    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
+    try:
+        end_functions()
+        if keeps:
+            write_state()
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def end_functions():
+    """Whoever could send anything ends, and none begins, before what was sent is written."""
+    global is_ending
+    with functions_lock:
+        is_ending = True
+        for function in list(functions):
+            if function.poll() is None:
+                function.kill()
 
 
 def write_state():
