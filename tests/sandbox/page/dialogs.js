@@ -2,6 +2,7 @@
 
 import { Component, createRef } from "./vendor/preact.mjs";
 import { LISTED_AT_MOST, choose, html, lines, newest, older, things, ui } from "./store.js";
+import { real, unseen } from "./real.js";
 import { PLACES, outcome, sentence, state, time, times, until } from "./words.js";
 
 const close = () => choose({ dialog: null });
@@ -49,17 +50,21 @@ function Incoming({ sms }) {
     <p class="quiet">Its id, from Africa's Talking to Medic: ${sms.id}</p>`;
 }
 
+function History({ message }) {
+  return html`<h3>Its history in Medic</h3>
+    <ol class="trail">${message.history.map(
+      (change, index) => html`<li key=${index}><time>${time(change.at_ms)}</time> ${state(change.state)[0]}${change.details ? ` (${change.details})` : ""}</li>`,
+    )}</ol>`;
+}
+
 function Outgoing({ message }) {
   const [words, tone] = state(message.state);
   const row = things.row.get(`message#${message.id}`);
-  return html`<p class="quoted">${message.text}</p>
-    <p>To ${message.phone}. In Medic: <span class=${`tone ${tone}`}>${words}.</span>
+  return html`<p class="quoted">${message.text || unseen("text")}</p>
+    <p>To ${message.phone || unseen("number")}. In Medic: <span class=${`tone ${tone}`}>${words}.</span>
       ${message.wait.reason ? html` <span class="because">Because: ${message.wait.reason}.</span>` : null}</p>
     <${Trail} thing=${message} />
-    <h3>Its history in Medic</h3>
-    <ol class="trail">${message.history.map(
-      (change, index) => html`<li key=${index}><time>${time(change.at_ms)}</time> ${state(change.state)[0]}${change.details ? ` (${change.details})` : ""}</li>`,
-    )}</ol>
+    ${real("medic") ? html`<p class="quiet">Its history in your Medic is not seen from here.</p>` : html`<${History} message=${message} />`}
     <${Logged} ids=${[message.id, ...message.at_ids]} />
     ${row ? html`<h3>Its row in the ledger</h3><${Fields} row=${row} />` : html`<p class="quiet">The ledger has no row of it yet.</p>`}`;
 }

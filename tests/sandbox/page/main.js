@@ -6,6 +6,7 @@ import { Dialog } from "./dialogs.js";
 import { Medic } from "./medic.js";
 import { Phones, keepConversationAtEnd } from "./phones.js";
 import { Pipeline } from "./pipeline.js";
+import { real } from "./real.js";
 import { changed, choose, html, listen, onNews, onRender, things, ui } from "./store.js";
 
 /** Announcements for those who hear the page, at most one in so many milliseconds. */
@@ -39,8 +40,10 @@ function App() {
 let announcement = "";
 onNews((news) => {
   if (news.whole) return;
-  const { sent, on_their_way, stored_once, lost } = things.account.get("from-phones") ?? {};
-  announcement = `${sent} SMS sent, ${stored_once} stored once, ${on_their_way} on their way, ${lost} lost.`;
+  const { sent, on_their_way, stored_once, handed_over, lost } = things.account.get("from-phones") ?? {};
+  announcement = real("medic")
+    ? `${sent} SMS sent, Medic has answered for ${handed_over}, ${on_their_way} on their way.`
+    : `${sent} SMS sent, ${stored_once} stored once, ${on_their_way} on their way, ${lost} lost.`;
 });
 setInterval(() => {
   const live = document.getElementById("live");

@@ -2,6 +2,7 @@
 
 import { LISTED_AT_MOST, act, choose, html, newest, older, things, ui } from "./store.js";
 import { Faults } from "./faults.js";
+import { RealMedic, real, unseen } from "./real.js";
 import { state, time, times } from "./words.js";
 
 const MANY = "many";
@@ -30,11 +31,11 @@ function story(kind, id) {
 }
 
 function Reports() {
-  const stored = [...things.incoming.values()].filter((sms) => sms.stored > 0);
+  const stored = [...things.incoming.values()].filter((sms) => sms.place === "medic");
   const at = (sms) => sms.trail.at(-1)?.at_ms ?? 0;
   const shown = stored.sort((a, b) => at(b) - at(a)).slice(0, LISTED_AT_MOST);
   return html`<section aria-labelledby="reports-title">
-    <h3 id="reports-title">Reports <span class="count">${stored.length}</span></h3>
+    <h3 id="reports-title">${real("medic") ? "Handed over" : "Reports"} <span class="count">${stored.length}</span></h3>
     <ul class="messages" tabindex="0" aria-labelledby="reports-title" data-list="reports">
       ${shown.map(
         (sms) => html`<li key=${sms.id}>
@@ -61,8 +62,8 @@ function Outgoing() {
         const reason = message.history.at(-1)?.details;
         return html`<li key=${message.id}>
           <button type="button" onClick=${() => story("outgoing", message.id)}>
-            <span class="line"><strong>${message.phone}</strong><span class=${`tone ${tone}`}>${words}</span></span>
-            <span class="text">${message.text}</span>
+            <span class="line"><strong>${message.phone || unseen("number")}</strong><span class=${`tone ${tone}`}>${words}</span></span>
+            <span class="text">${message.text || unseen("text")}</span>
             ${reason ? html`<span class="quiet">because: ${reason}</span>` : null}
           </button>
         </li>`;
@@ -73,30 +74,35 @@ function Outgoing() {
   </section>`;
 }
 
+function QueueForm() {
+  return html`<form class="queue-form" onSubmit=${queue}>
+    <label>Send <input name="text" type="text" value="Please come on Monday" autocomplete="off" required /></label>
+    <label>to <select name="to">
+      ${ui.phones.slice(0, LISTED_AT_MOST).map((phone) => html`<option key=${phone} value=${phone} selected=${phone === ui.phone}>${phone}</option>`)}
+      <option value=${MANY}>90 phones, in turn</option>
+    </select></label>
+    <label><span class="hidden">How often</span><select name="count">
+      <option value="1">once</option>
+      <option value="10">10 times</option>
+      <option value="100">100 times</option>
+      <option value="300">300 times</option>
+    </select></label>
+    <button type="submit" class="primary">Queue</button>
+  </form>`;
+}
+
 export function Medic() {
   const end = things.end.get("medic");
+  const isReal = real("medic") !== null;
   return html`<section class="column medic" aria-labelledby="medic-title">
-    <h2 id="medic-title">Medic <span class="quiet">the health programme</span></h2>
-    <form class="queue-form" onSubmit=${queue}>
-      <label>Send <input name="text" type="text" value="Please come on Monday" autocomplete="off" required /></label>
-      <label>to <select name="to">
-        ${ui.phones.slice(0, LISTED_AT_MOST).map((phone) => html`<option key=${phone} value=${phone} selected=${phone === ui.phone}>${phone}</option>`)}
-        <option value=${MANY}>90 phones, in turn</option>
-      </select></label>
-      <label><span class="hidden">How often</span><select name="count">
-        <option value="1">once</option>
-        <option value="10">10 times</option>
-        <option value="100">100 times</option>
-        <option value="300">300 times</option>
-      </select></label>
-      <button type="submit" class="primary">Queue</button>
-    </form>
+    <h2 id="medic-title">Medic <span class="quiet">${isReal ? "your own" : "the health programme"}</span></h2>
+    ${isReal ? html`<${RealMedic} />` : html`<${QueueForm} />`}
     <div class="settings">
-      <label><input type="checkbox" role="switch" checked=${end?.replies ?? false} onChange=${setReply} /> reply to every SMS</label>
+      ${isReal ? null : html`<label><input type="checkbox" role="switch" checked=${end?.replies ?? false} onChange=${setReply} /> reply to every SMS</label>`}
       <button type="button" title="As the schedule does every minute" onClick=${() => act("POST", "/medic/poll")}>Ask Medic now</button>
     </div>
     <${Reports} />
     <${Outgoing} />
-    <${Faults} end="medic" />
+    ${isReal ? null : html`<${Faults} end="medic" />`}
   </section>`;
 }

@@ -2,6 +2,7 @@
 
 import { LISTED_AT_MOST, act, choose, html, things, ui } from "./store.js";
 import { Faults } from "./faults.js";
+import { RealAccount, real, unseen } from "./real.js";
 import { outcome, state, time } from "./words.js";
 
 /** Numbers that nobody has. */
@@ -10,7 +11,8 @@ const MANY = 90;
 
 /** What each phone has sent and received, in order. */
 function conversations() {
-  const all = new Map(ui.phones.map((phone) => [phone, []]));
+  // Behind a real account there are only those that have sent or received something.
+  const all = new Map((real("africastalking") ? [] : ui.phones).map((phone) => [phone, []]));
   const put = (phone, entry) => {
     if (!all.has(phone)) all.set(phone, []);
     all.get(phone).push(entry);
@@ -32,7 +34,7 @@ function Bubble({ sent, sms }) {
   return html`<li class=${sent ? "bubble sent" : "bubble"}>
     <button type="button" disabled=${!story} onClick=${() => choose({ dialog: { type: "story", ...story } })}
       aria-label=${`${sent ? "Sent" : `Received from ${sms.from}`}: ${sms.text || "an empty text"}. ${words}. What happened to it?`}>
-      <span class="text">${sms.text || html`<i>an empty SMS</i>`}</span>
+      <span class="text">${sms.text || (sent ? html`<i>an empty SMS</i>` : unseen("text"))}</span>
       <span class="meta"><time>${time(sms.at_ms)}</time> <span class=${`tone ${tone}`}>${words}</span></span>
     </button>
   </li>`;
@@ -89,35 +91,38 @@ function scrolled(event) {
 
 export function Phones() {
   const all = conversations();
+  const isReal = real("africastalking") !== null;
+  if (isReal && !all.has(ui.phone) && all.size > 0) choose({ phone: all.keys().next().value });
   const entries = all.get(ui.phone) ?? [];
   const shown = entries.slice(-LISTED_AT_MOST);
   const listed = [...all].sort(([, a], [, b]) => (b.at(-1)?.sms.at_ms ?? 0) - (a.at(-1)?.sms.at_ms ?? 0));
   return html`<section class="column phones" aria-labelledby="phones-title">
-    <h2 id="phones-title">Phones <span class="quiet">behind Africa's Talking</span></h2>
+    <h2 id="phones-title">Phones <span class="quiet">behind ${isReal ? "your account of Africa's Talking" : "Africa's Talking"}</span></h2>
+    ${isReal ? html`<${RealAccount} />` : null}
     <ul class="phone-list" aria-label="Phones">
       ${listed.slice(0, LISTED_AT_MOST).map(
         ([phone, some]) => html`<li key=${phone}>
           <button type="button" aria-current=${phone === ui.phone ? "true" : null} onClick=${() => choose({ phone })}>
-            <strong>${phone}</strong>
+            <strong>${phone || unseen("number")}</strong>
             <span class="quiet">${some.at(-1)?.sms.text ?? "no SMS yet"}</span>
           </button>
         </li>`,
       )}
       ${listed.length > LISTED_AT_MOST ? html`<li class="quiet older">and ${listed.length - LISTED_AT_MOST} more phones</li>` : null}
     </ul>
-    <form class="add" onSubmit=${addPhone}>
+    ${isReal ? null : html`<form class="add" onSubmit=${addPhone}>
       <label class="hidden" for="new-phone">Number or name of a new phone</label>
       <input id="new-phone" name="number" type="text" autocomplete="off" placeholder=${nextNumber(all)} />
       <button type="submit">Add a phone</button>
-    </form>
+    </form>`}
     <div class="device">
-      <h3>${ui.phone}</h3>
+      <h3>${isReal && !all.has(ui.phone) ? "No phone yet" : ui.phone || unseen("number")}</h3>
       <ol class="conversation" tabindex="0" aria-label=${`Conversation of ${ui.phone}`} onScroll=${scrolled}>
         ${entries.length > shown.length ? html`<li class="quiet older">${entries.length - shown.length} earlier ones</li>` : null}
         ${shown.map((entry) => html`<${Bubble} key=${`${entry.sent} ${entry.sms.id}`} ...${entry} />`)}
-        ${entries.length === 0 ? html`<li class="quiet empty">Type an SMS below. It goes to Medic, and Medic replies.</li>` : null}
+        ${entries.length === 0 ? html`<li class="quiet empty">${isReal ? "What a phone sends to your number appears here." : "Type an SMS below. It goes to Medic, and Medic replies."}</li>` : null}
       </ol>
-      <form class="compose" onSubmit=${sendFrom}>
+      ${isReal ? null : html`<form class="compose" onSubmit=${sendFrom}>
         <label class="hidden" for="sms-text">SMS from ${ui.phone}</label>
         <input id="sms-text" name="text" type="text" autocomplete="off" placeholder="SMS to Medic" />
         <label class="hidden" for="sms-count">How many</label>
@@ -127,8 +132,8 @@ export function Phones() {
           <option value="100">100 SMS from 90 phones</option>
         </select>
         <button type="submit" class="primary">Send</button>
-      </form>
+      </form>`}
     </div>
-    <${Faults} end="africastalking" />
+    ${isReal ? null : html`<${Faults} end="africastalking" />`}
   </section>`;
 }

@@ -76,6 +76,7 @@ export function outcome(sms) {
   if (sms.place === "nowhere") return ["lost", "bad"];
   if (sms.stored > 1) return [`in Medic ${times(sms.stored)}`, "bad"];
   if (sms.stored === 1) return ["Medic has it", "good"];
+  if (sms.place === "medic") return ["Medic has answered for it", "good"];
   if (sms.place === "exchange-dead-letter") return [`dead-lettered: ${sms.wait.reason ?? "after a thousand tries"}`, "bad"];
   if (sms.place === "medic-exchange") return ["being reported to Medic", "going"];
   if (sms.place === "exchange" && sms.wait.receives > 0) {

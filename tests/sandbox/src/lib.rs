@@ -4,6 +4,7 @@
 pub mod africastalking;
 mod answer;
 pub mod browser;
+pub mod ends;
 pub mod faults;
 pub mod http;
 mod ids;

@@ -5,34 +5,23 @@
     reason = "a command line that talks to the person who started it"
 )]
 
+mod arguments;
+mod questions;
 mod screenshots;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
+use sandbox::ends::ChosenEnds;
 use sandbox::stack::{self, Emulator, template};
 use sandbox::tools;
 use sandbox::whole::{self, Sandbox, StartProgress};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs the whole system on this machine until Ctrl-C
-#[derive(Debug, Parser)]
-#[command(bin_name = "cargo sandbox")]
-struct SandboxArguments {
-    #[command(subcommand)]
-    command: Option<SandboxCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-enum SandboxCommand {
-    /// Checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform; and
-    /// that the CDK application in infra/cdk makes the same of it (needs Node.js)
-    Lint,
-    /// Makes pictures of the page in target/sandbox/screenshots
-    Screenshots,
-}
+use crate::arguments::{SandboxArguments, SandboxCommand};
+use crate::questions::Questions;
 
 /// How often a step that has nothing new to say says that it is still running.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -42,11 +31,17 @@ const PAGE_PORT: u16 = 8547;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match SandboxArguments::parse().command {
-        None => tokio::select! {
-            result = run() => result,
-            signal = end() => signal,
-        },
+    let arguments = SandboxArguments::parse();
+    match arguments.command {
+        None => {
+            // Before the signals are taken: a question ends at Ctrl-C as everything does.
+            let questions = Questions::new(arguments.ends.yes);
+            let ends = arguments.ends.chosen(&questions).await?;
+            tokio::select! {
+                result = run(ends) => result,
+                signal = end() => signal,
+            }
+        }
         Some(SandboxCommand::Lint) => lint().await,
         Some(SandboxCommand::Screenshots) => screenshots().await,
     }
@@ -105,11 +100,16 @@ async fn screenshots() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run() -> anyhow::Result<()> {
+async fn run(ends: ChosenEnds) -> anyhow::Result<()> {
+    let has_real_end = ends.medic.is_some() || ends.africastalking.is_some();
     let progress = PrintedProgress::begin();
-    let mut sandbox = Sandbox::start(&progress, PAGE_PORT).await?;
+    let mut sandbox = Sandbox::start_with(&progress, PAGE_PORT, ends).await?;
     progress.say("Ready.");
-    print_what_to_try(&sandbox);
+    if has_real_end {
+        print_real_ends(&sandbox);
+    } else {
+        print_what_to_try(&sandbox);
+    }
     print_how_to_operate(&sandbox.emulator);
     sandbox.emulator.ended().await
 }
@@ -192,6 +192,45 @@ Look inside: how full the queues are, the ledger, what a function has logged:
   curl {page}/logs/medic-exchange
   tail -f {log_file}"
     );
+}
+
+fn print_real_ends(sandbox: &Sandbox) {
+    let page = sandbox.page.url();
+    let real = &sandbox.system.real;
+    println!("\nSee everything: {page}");
+    match &real.medic {
+        Some(medic) => println!(
+            "\nMedic is yours, at {}. It is asked every minute, and gets each SMS at once.",
+            medic.url()
+        ),
+        None => println!(
+            "\nMedic is a stand-in: curl {}/_sandbox says what it can do.",
+            sandbox.system.medic.control_url()
+        ),
+    }
+    let Some(account) = &real.africastalking else {
+        println!(
+            "\nAfrica's Talking is a stand-in, with phones on the page. Or from another terminal:
+  curl -d 'My child has a fever' {0}/_sandbox/phones/+254700000001/send
+  curl {0}/_sandbox/phones/+254700000001",
+            sandbox.system.africastalking.control_url()
+        );
+        return;
+    };
+    println!("\nAfrica's Talking sends for `{}`.", account.username);
+    match &account.public_urls {
+        Some((incoming, reports)) => println!(
+            "A tunnel has to lead to {}. Paste into its dashboard, under SMS, SMS callback URLs:
+  Incoming messages: {incoming}
+  Delivery reports:  {reports}",
+            account.gate.url()
+        ),
+        None => println!(
+            "Without --public-url it cannot reach this machine: no SMS comes in, and no delivery report. \
+             A tunnel would have to lead to {}.",
+            account.gate.url()
+        ),
+    }
 }
 
 fn print_how_to_operate(emulator: &Emulator) {

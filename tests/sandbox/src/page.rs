@@ -1,7 +1,7 @@
 //! The sandbox as a page: phones, the pipeline and Medic, alive.
 //!
 //! All that it shows is read from where it happens: the two stand-ins, the emulator's queues, the
-//! ledger's table and the functions' logs. The stand-ins tell when something changes; the emulator
+//! ledger's table and the functions' logs. Of a real end it shows what these have seen of it. The stand-ins tell when something changes; the emulator
 //! has to be asked, which is done at a modest pace and only while a page is open.
 
 mod account;
@@ -11,6 +11,7 @@ mod event_log;
 mod facts;
 mod feed;
 mod inside;
+mod real;
 #[cfg(test)]
 mod testing;
 mod world;
@@ -30,10 +31,13 @@ use tokio::task::JoinHandle;
 use self::event_log::LogReader;
 use self::facts::{Ends, Facts, Inside, Phones};
 use self::feed::Feed;
+use self::real::RealView;
 use self::world::Trails;
 use crate::africastalking::AfricasTalkingStandIn;
+use crate::ends::RealEnds;
 use crate::ids;
 use crate::medic::MedicStandIn;
+use crate::observed::Changes;
 use crate::server::{Door, Gate};
 use crate::stack::{EmulatedStack, QueueClock};
 
@@ -53,6 +57,8 @@ pub struct SandboxSystem {
     pub africastalking: Arc<AfricasTalkingStandIn>,
     /// The other one.
     pub medic: Arc<MedicStandIn>,
+    /// What is in the place of the stand-ins, which then have nothing to do.
+    pub real: RealEnds,
 }
 
 /// What the handlers share.
@@ -129,11 +135,17 @@ async fn follow(shared: PageState) {
     let PageState { system, feed } = shared;
     let mut phones = system.africastalking.changes();
     let mut medic = system.medic.changes();
+    let mut real_phones = system
+        .real
+        .africastalking
+        .as_ref()
+        .map(|account| account.gate.changes());
+    let mut real = RealView::default();
     let mut world = Trails::default();
     let mut log = LogReader::default();
     loop {
         feed.is_wanted().await;
-        let (mut things, observe) = match observe(&system).await {
+        let (mut things, observe) = match observe(&system, &mut real).await {
             Ok(facts) => (world.see(&facts, ids::now_ms()), Ok(())),
             Err(error) => (Vec::new(), Err(error)),
         };
@@ -150,21 +162,32 @@ async fn follow(shared: PageState) {
         tokio::select! {
             () = phones.next() => {}
             () = medic.next() => {}
+            () = next_of(&mut real_phones) => {}
             () = tokio::time::sleep(CHECK_INTERVAL) => {}
         }
     }
 }
 
+/// Waits for a change of what may not be there.
+async fn next_of(changes: &mut Option<Changes>) {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Reads everything, in the order that the account relies upon.
-async fn observe(system: &SandboxSystem) -> anyhow::Result<Facts> {
-    let phones = Phones::observe(&system.africastalking);
+async fn observe(system: &SandboxSystem, real: &mut RealView) -> anyhow::Result<Facts> {
+    let phones = Phones::observe(system);
     let inside = Inside::observe(system).await?;
     let ends = Ends::observe(system);
-    Ok(Facts {
+    let mut facts = Facts {
         phones,
         inside,
         ends,
-    })
+    };
+    real.complete(system, &mut facts).await;
+    Ok(facts)
 }
 
 fn as_json(observe: &anyhow::Result<()>) -> Value {

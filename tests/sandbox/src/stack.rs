@@ -2,10 +2,10 @@
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
-//! use sandbox::stack::{Emulator, Stack};
+//! use sandbox::stack::{EmulatedStack, Emulator};
 //!
 //! let emulator = Emulator::start().await?;
-//! let stack = Stack::deploy(&emulator, &[("MedicUrl", "http://127.0.0.1:5988")]).await?;
+//! let stack = EmulatedStack::deploy(&emulator, &[("MedicUrl", "http://127.0.0.1:5988")]).await?;
 //! let (incoming, reports) = stack.callback_urls().await?;
 //! # Ok(())
 //! # }

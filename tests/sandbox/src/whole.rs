@@ -4,6 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
+use crate::ends::callbacks::{CallbackGate, public_callback_urls};
+use crate::ends::kept::KeptFolder;
+use crate::ends::medic::RealMedic;
+use crate::ends::{ChosenAfricasTalking, ChosenEnds, RealAfricasTalking, RealEnds};
 use crate::medic::{MedicConfig, MedicStandIn};
 use crate::page::{Page, SandboxSystem};
 use crate::stack::{self, EmulatedStack, Emulator};
@@ -36,7 +40,8 @@ impl StartProgress for Quietly {
     }
 }
 
-/// A deployed stack with a stand-in at each end and a page to look at it. Dropping it ends it.
+/// A deployed stack with a stand-in or a real system at each end and a page to look at it. Dropping
+/// it ends it.
 #[derive(Debug)]
 pub struct Sandbox {
     /// The page.
@@ -45,59 +50,155 @@ pub struct Sandbox {
     pub system: SandboxSystem,
     /// What everything runs on.
     pub emulator: Emulator,
+    /// Where ledger and queues are kept.
+    _kept: Option<KeptFolder>,
 }
 
 impl Sandbox {
-    /// Starts everything; the page on `page_port` of 127.0.0.1, 0 takes a free one. The tools are
-    /// installed and the functions compiled, as far as that has not been done yet.
+    /// Starts everything, with a stand-in at each end; the page on `page_port` of 127.0.0.1, 0 takes a
+    /// free one. The tools are installed and the functions compiled, as far as that has not been done
+    /// yet.
     ///
     /// # Errors
     /// With the step that failed.
     pub async fn start(progress: &impl StartProgress, page_port: u16) -> anyhow::Result<Self> {
+        Self::start_with(progress, page_port, ChosenEnds::default()).await
+    }
+
+    /// Like [`Self::start`], with real systems in the place of the stand-ins. They are not checked
+    /// here, and from the moment on when this comes back SMS flow.
+    ///
+    /// # Errors
+    /// With the step that failed.
+    pub async fn start_with(
+        progress: &impl StartProgress,
+        page_port: u16,
+        ends: ChosenEnds,
+    ) -> anyhow::Result<Self> {
         install_tools(progress).await?;
         let compiling = "Compiling the five functions (the first time it takes some minutes)";
         progress.step(compiling, stack::prepare()).await?;
-        let emulator = progress
-            .step("Starting the emulator of AWS", Emulator::start())
+        let state_file = ends.kept.as_ref().map(KeptFolder::state_file);
+        let mut emulator = progress
+            .step(
+                "Starting the emulator of AWS",
+                Emulator::start_with(state_file.as_deref()),
+            )
             .await?;
         let phones = AfricasTalkingConfig::default();
         let server = MedicConfig::default();
         let africastalking = Arc::new(AfricasTalkingStandIn::start(phones.clone()).await?);
         let medic = Arc::new(MedicStandIn::start(server.clone()).await?);
         medic.set_auto_reply(Some(AUTO_REPLY));
-        let (medic_url, africastalking_url) = (medic.url(), africastalking.url());
-        let parameters = [
-            ("MedicUrl", medic_url.as_str()),
-            ("AfricasTalkingUsername", &phones.username),
-            ("AfricasTalkingBaseUrl", &africastalking_url),
-            ("SenderIds", &phones.short_code),
-        ];
+        let stand_ins = StandInLogins {
+            medic_url: medic.url(),
+            server,
+            africastalking_url: africastalking.url(),
+            phones,
+        };
+        let parameters = parameters(&ends, &stand_ins);
         let deploying = "Deploying infra/template.yaml with SAM";
         let stack = progress
             .step(deploying, EmulatedStack::deploy(&emulator, &parameters))
             .await?;
-        progress
-            .step("Filling in credentials and callback URLs", async {
-                stack
-                    .set_credentials(&phones.api_key, &server.user, &server.password)
-                    .await?;
-                let (incoming, reports) = stack.callback_urls().await?;
+        if let Some(kept) = &ends.kept {
+            let putting = "Putting back what an earlier start has kept of ledger and queues";
+            progress.step(putting, kept.restore(&stack)).await?;
+            emulator.keep_from_now()?;
+        }
+        let callback_urls = stack.callback_urls().await?;
+        let real_africastalking = match &ends.africastalking {
+            Some(chosen) => Some(Arc::new(RealAfricasTalking {
+                username: chosen.account.username().to_owned(),
+                gate: CallbackGate::open(chosen.callback_port, stack.outputs())?,
+                public_urls: chosen
+                    .public_url
+                    .as_ref()
+                    .map(|url| public_callback_urls(url, &callback_urls)),
+            })),
+            None => {
+                let (incoming, reports) = callback_urls;
                 africastalking.set_callbacks(incoming, reports);
-                Ok(())
-            })
+                None
+            }
+        };
+        // Until now the functions had no credentials, and everything waited.
+        let api_key = match &ends.africastalking {
+            Some(chosen) => chosen.account.api_key().reveal(),
+            None => &stand_ins.phones.api_key,
+        };
+        let (user, password) = match &ends.medic {
+            Some(medic) => (medic.user(), medic.password().reveal()),
+            None => (
+                stand_ins.server.user.as_str(),
+                stand_ins.server.password.as_str(),
+            ),
+        };
+        progress
+            .step(
+                "Filling in the credentials",
+                stack.set_credentials(api_key, user, password),
+            )
             .await?;
         let system = SandboxSystem {
             stack,
             queue_clock: emulator.queue_clock().clone(),
             africastalking,
             medic,
+            real: RealEnds {
+                medic: ends.medic.map(Arc::new),
+                africastalking: real_africastalking,
+            },
         };
         Ok(Self {
             page: Page::serve(system.clone(), page_port)?,
             system,
             emulator,
+            _kept: ends.kept,
         })
     }
+}
+
+/// How the stand-ins are reached.
+struct StandInLogins {
+    medic_url: String,
+    server: MedicConfig,
+    africastalking_url: String,
+    phones: AfricasTalkingConfig,
+}
+
+/// The template's parameters for these ends.
+fn parameters<'a>(
+    ends: &'a ChosenEnds,
+    stand_ins: &'a StandInLogins,
+) -> Vec<(&'static str, &'a str)> {
+    let medic_url = ends
+        .medic
+        .as_ref()
+        .map_or(stand_ins.medic_url.as_str(), RealMedic::url);
+    let (username, base_url, sender_ids) = match &ends.africastalking {
+        Some(ChosenAfricasTalking {
+            account,
+            sender_ids,
+            ..
+        }) => (account.username(), account.base_url(), sender_ids.as_str()),
+        None => (
+            stand_ins.phones.username.as_str(),
+            stand_ins.africastalking_url.as_str(),
+            stand_ins.phones.short_code.as_str(),
+        ),
+    };
+    let parameters = [
+        ("MedicUrl", medic_url),
+        ("AfricasTalkingUsername", username),
+        ("AfricasTalkingBaseUrl", base_url),
+        ("SenderIds", sender_ids),
+    ];
+    // Empty is the default where empty is allowed.
+    let given = parameters
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty());
+    given.collect()
 }
 
 /// Installs the emulator of AWS and SAM, as far as that has not been done yet.

@@ -4,6 +4,7 @@ pub mod africastalking;
 pub mod api_gateway;
 pub mod charset;
 pub mod content_encoding;
+mod dead_callback;
 pub mod http_response;
 pub mod json;
 pub mod medic;

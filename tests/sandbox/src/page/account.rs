@@ -21,6 +21,8 @@ pub(super) struct FromPhones {
     pub on_their_way: usize,
     /// Those that were dead-lettered with a reason.
     pub dead_lettered: usize,
+    /// Those that a Medic which is none of ours has answered for: nobody here can count what it has.
+    pub handed_over: usize,
     /// Those that are nowhere.
     pub lost: usize,
     /// The ids of the lost.
@@ -68,6 +70,8 @@ impl FromPhones {
                 Some(_) => account.stored_twice += 1,
                 None if waiting.contains(id) => account.on_their_way += 1,
                 None if dead_letters.contains(id) => account.dead_lettered += 1,
+                // A queue forgets an SMS when Medic has answered for it, and never before.
+                None if facts.ends.medic_is_real => account.handed_over += 1,
                 None => {
                     account.lost += 1;
                     account.lost_ids.insert(sms.id.clone());
@@ -87,6 +91,9 @@ impl ToPhones {
     /// Compares both ends: what Medic wants on a phone with what is on it, number by number and
     /// text by text, because nothing else of an SMS is the same at both ends.
     pub(super) fn of(facts: &Facts) -> Self {
+        if facts.ends.medic_is_real || facts.ends.phones_are_real {
+            return Self::by_status(facts);
+        }
         #[derive(Default)]
         struct Same {
             wanted: usize,
@@ -111,6 +118,22 @@ impl ToPhones {
             account.failed += failed;
             account.on_their_way += same.wanted - on_phone - failed;
             account.too_many += same.landed - on_phone;
+        }
+        account
+    }
+
+    /// Goes by the statuses in the ledger, where one of the two ends cannot be looked into.
+    fn by_status(facts: &Facts) -> Self {
+        let rows = facts.inside.message_rows();
+        let mut account = Self::default();
+        for message in &facts.ends.outgoing {
+            let row = rows.get(message.id.as_str());
+            account.wanted += 1;
+            match row.and_then(|row| row.get("status")?.as_str()) {
+                Some("delivered") => account.on_phone += 1,
+                Some("failed") => account.failed += 1,
+                _ => account.on_their_way += 1,
+            }
         }
         account
     }
@@ -148,6 +171,7 @@ mod tests {
             stored_twice: 1,
             on_their_way: 1,
             dead_lettered: 1,
+            handed_over: 0,
             lost: 1,
             lost_ids: HashSet::from(["gone".to_owned()]),
         };
@@ -163,6 +187,38 @@ mod tests {
         facts.inside.queues.insert(StackQueue::Exchange, vec![wait]);
         let account = FromPhones::of(&facts);
         assert_eq!((account.stored_once, account.on_their_way), (1, 0));
+    }
+
+    #[test]
+    fn what_a_real_medic_has_answered_for_is_neither_stored_nor_lost() {
+        let mut facts = facts();
+        facts.ends.medic_is_real = true;
+        facts.phones.sent = vec![phone_sms("gone", Some(200)), phone_sms("waits", Some(200))];
+        let wait = waiting(json!({ "kind": "incoming", "id": "waits" }));
+        facts.inside.queues.insert(StackQueue::Exchange, vec![wait]);
+        let account = FromPhones::of(&facts);
+        let counts = (account.handed_over, account.on_their_way, account.lost);
+        assert_eq!(counts, (1, 1, 0));
+    }
+
+    #[test]
+    fn with_a_real_end_the_statuses_of_the_ledger_count() {
+        let mut facts = facts();
+        facts.ends.phones_are_real = true;
+        for (id, status) in [("1", "delivered"), ("2", "failed"), ("3", "sent")] {
+            let row = json!({ "pk": format!("message#{id}"), "status": status });
+            facts.inside.rows.push(row);
+            let message = outgoing(id, "+254700000001", "hello", MessageState::Sent);
+            facts.ends.outgoing.push(message);
+        }
+        let expected = ToPhones {
+            wanted: 3,
+            on_phone: 1,
+            failed: 1,
+            on_their_way: 1,
+            too_many: 0,
+        };
+        assert_eq!(ToPhones::of(&facts), expected);
     }
 
     #[test]

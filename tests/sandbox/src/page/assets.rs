@@ -28,6 +28,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "/pipeline.js", SCRIPT, "pipeline.js";
     "/dots.js", SCRIPT, "dots.js";
     "/medic.js", SCRIPT, "medic.js";
+    "/real.js", SCRIPT, "real.js";
     "/faults.js", SCRIPT, "faults.js";
     "/dialogs.js", SCRIPT, "dialogs.js";
     "/vendor/preact.mjs", SCRIPT, "vendor/preact.mjs";

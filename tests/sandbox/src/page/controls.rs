@@ -67,8 +67,25 @@ impl Messages {
     }
 }
 
+/// An end that is none of ours has no controls here.
+fn refusal(shared: &PageState, end: End) -> Option<Response> {
+    let real = &shared.system.real;
+    match end {
+        End::AfricasTalking if real.africastalking.is_some() => Some(answer::refused(
+            "Africa's Talking is real here: send an SMS from a phone, or from its simulator",
+        )),
+        End::Medic if real.medic.is_some() => Some(answer::refused(
+            "Medic is your own here: what it sends and replies is set there",
+        )),
+        _ => None,
+    }
+}
+
 /// Sends SMS from phones. The answer comes when each was answered or given up.
 async fn send(State(shared): State<PageState>, Json(messages): Json<Messages>) -> Response {
+    if let Some(refusal) = refusal(&shared, End::AfricasTalking) {
+        return refusal;
+    }
     let pairs = match messages.pairs() {
         Ok(pairs) => pairs,
         Err(refusal) => return *refusal,
@@ -88,6 +105,9 @@ async fn send(State(shared): State<PageState>, Json(messages): Json<Messages>) -
 }
 
 async fn queue(State(shared): State<PageState>, Json(messages): Json<Messages>) -> Response {
+    if let Some(refusal) = refusal(&shared, End::Medic) {
+        return refusal;
+    }
     let pairs = match messages.pairs() {
         Ok(pairs) => pairs,
         Err(refusal) => return *refusal,
@@ -103,6 +123,9 @@ async fn queue(State(shared): State<PageState>, Json(messages): Json<Messages>) 
 }
 
 async fn set_auto_reply(State(shared): State<PageState>, text: String) -> Response {
+    if let Some(refusal) = refusal(&shared, End::Medic) {
+        return refusal;
+    }
     if text.trim().is_empty() {
         return answer::refused("reply with what?");
     }
@@ -111,6 +134,9 @@ async fn set_auto_reply(State(shared): State<PageState>, text: String) -> Respon
 }
 
 async fn no_auto_reply(State(shared): State<PageState>) -> Response {
+    if let Some(refusal) = refusal(&shared, End::Medic) {
+        return refusal;
+    }
     shared.system.medic.set_auto_reply(None);
     done()
 }
@@ -180,6 +206,9 @@ async fn clear_fault(
 
 /// Switches a fault on with its scope, or off without one.
 async fn switch(shared: &PageState, end: End, name: &str, scope: Option<Scope>) -> Response {
+    if let Some(refusal) = refusal(shared, end) {
+        return refusal;
+    }
     async fn at<M: Faulty>(
         switches: &Switches<M>,
         name: &str,

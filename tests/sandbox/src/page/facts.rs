@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::SandboxSystem;
+use super::{SandboxSystem, real};
 use crate::africastalking::{
-    AfricasTalkingFault, AfricasTalkingStandIn, CallbackAttempt, CallbackKind, PhoneSms, SmsToPhone,
+    AfricasTalkingFault, CallbackAttempt, CallbackKind, PhoneSms, SmsToPhone,
 };
 use crate::faults::Active;
 use crate::medic::{MedicFault, OutgoingMessage, StoredMessage};
@@ -141,7 +141,11 @@ pub(super) struct Phones {
 }
 
 impl Phones {
-    pub(super) fn observe(africastalking: &AfricasTalkingStandIn) -> Self {
+    pub(super) fn observe(system: &SandboxSystem) -> Self {
+        if let Some(account) = &system.real.africastalking {
+            return real::phones(account);
+        }
+        let africastalking = &system.africastalking;
         let mut reports = africastalking.callbacks();
         reports.retain(|callback| callback.kind == CallbackKind::Report);
         Self {
@@ -164,6 +168,12 @@ pub(super) struct Ends {
     pub paused_posts: usize,
     pub medic_faults: Vec<Active<MedicFault>>,
     pub replies: bool,
+    pub medic_is_real: bool,
+    pub phones_are_real: bool,
+    /// What a page is told of a Medic that is none of ours.
+    pub real_medic: Option<Value>,
+    /// What a page is told of an account that is none of ours.
+    pub real_africastalking: Option<Value>,
 }
 
 impl Ends {
@@ -185,6 +195,7 @@ impl Ends {
             paused_posts: medic.paused(),
             medic_faults: medic.active_faults(),
             replies: medic.replies(),
+            ..Self::default()
         }
     }
 }

@@ -182,11 +182,20 @@ impl Trails {
         things.push(("account/to-phones".to_owned(), json!(ToPhones::of(facts))));
         things.push((
             "end/africastalking".to_owned(),
-            json!({ "active": ends.africastalking_faults, "paused": ends.paused_reports }),
+            json!({
+                "active": ends.africastalking_faults,
+                "paused": ends.paused_reports,
+                "real": ends.real_africastalking,
+            }),
         ));
         things.push((
             "end/medic".to_owned(),
-            json!({ "active": ends.medic_faults, "paused": ends.paused_posts, "replies": ends.replies }),
+            json!({
+                "active": ends.medic_faults,
+                "paused": ends.paused_posts,
+                "replies": ends.replies,
+                "real": ends.real_medic,
+            }),
         ));
         things
     }
@@ -233,6 +242,8 @@ impl Trails {
                 Place::ExchangeDeadLetter
             } else if account.has_lost(sms) {
                 Place::Nowhere
+            } else if facts.ends.medic_is_real && sms.is_accepted() {
+                Place::Medic
             } else {
                 Place::AfricasTalking
             };
@@ -268,12 +279,14 @@ impl Trails {
             .filter(|sms| sms.on_phone)
             .map(|sms| sms.id.as_str())
             .collect();
+        let is_real = facts.ends.medic_is_real || facts.ends.phones_are_real;
         for message in &facts.ends.outgoing {
             let id = message.id.as_str();
             let row = LedgerRow(rows.get(id).copied());
             let (wait, dead_letters) = (waiting.get(id).copied(), dead_letters.get(id).copied());
             let at_ids = row.at_ids();
-            let place = if at_ids.iter().any(|id| on_phone.contains(id)) {
+            let is_delivered = is_real && row.text("status") == Some("delivered");
+            let place = if is_delivered || at_ids.iter().any(|id| on_phone.contains(id)) {
                 Place::Phone
             } else if row.sending() == Some("failed") || message.state == MessageState::Failed {
                 Place::Failed

@@ -4,18 +4,100 @@ However the test or the sandbox that started this ends, also when it is killed: 
 and the emulator goes with all the functions that it runs, which are in its process group.
 """
 
+import json
 import os
+import select
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
+import weakref
+
+# Where ledger and queues are written to, if they are to be kept for the next start.
+STATE_FILE = os.environ.pop("KEPT_STATE_FILE", None)
+# So often they are written, in seconds: what was done since then is lost when this machine loses its power.
+WRITTEN_EVERY = 2.0
+functions = weakref.WeakSet()
+functions_lock = threading.Lock()
+is_ending = False
+
+
+class CountedProcess(subprocess.Popen):
+    """Whatever the emulator starts: the functions."""
+
+    def __init__(self, *arguments, **options):
+        with functions_lock:
+            if is_ending:
+                raise OSError("the emulator is ending")
+            super().__init__(*arguments, **options)
+            functions.add(self)
+
+
+subprocess.Popen = CountedProcess
 
 
 def end_with_the_one_who_started_us():
-    sys.stdin.buffer.read()
-    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
+    keeps = False
+    while True:
+        ready, _, _ = select.select([sys.stdin], [], [], WRITTEN_EVERY if keeps else None)
+        if ready:
+            if not os.read(sys.stdin.fileno(), 1):
+                break
+            # Whoever started us has put everything back that was kept: an empty ledger must not take its place.
+            keeps = STATE_FILE is not None
+        if keeps:
+            write_state()
+    try:
+        end_functions()
+        if keeps:
+            write_state()
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def end_functions():
+    """Whoever could send anything ends, and none begins, before what was sent is written."""
+    global is_ending
+    with functions_lock:
+        is_ending = True
+        for function in list(functions):
+            if function.poll() is None:
+                function.kill()
+
+
+def write_state():
+    """Writes ledger and queues: the whole file, or what was there before."""
+    while True:
+        try:
+            text = json.dumps(state())
+            break
+        except RuntimeError:
+            # Something was changed while it was read.
+            time.sleep(0.01)
+    new = STATE_FILE + ".new"
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, STATE_FILE)
+    except OSError as problem:
+        print(f"cannot keep ledger and queues: {problem}", file=sys.stderr, flush=True)
+
+
+def state():
+    tables = dynamodb._tables.to_dict().values()
+    items = [item for table in tables for part in table["items"].values() for item in part.values()]
+    queues = {}
+    for queue in sqs._queues.to_dict().values():
+        queues[queue["name"]] = [
+            {"body": message["body"], "group": message["group_id"], "attributes": message["message_attributes"]}
+            for message in queue["messages"]
+        ]
+    return {"rows": items, "queues": queues}
 
 
 threading.Thread(target=end_with_the_one_who_started_us, daemon=True).start()
@@ -23,7 +105,7 @@ sys.argv = ["ministack"]
 
 from ministack.app import main  # noqa: E402  (it may take a second, and the watch is to stand before)
 from ministack.core import iam_actions  # noqa: E402
-from ministack.services import cloudwatch, lambda_svc, sqs  # noqa: E402
+from ministack.services import cloudwatch, dynamodb, lambda_svc, sqs  # noqa: E402
 from ministack.services.cloudformation import provisioners  # noqa: E402
 
 # Where the emulator differs from AWS: it asks for permissions such as `sqs:SendMessageBatch`, which do not exist. On AWS

@@ -1,6 +1,7 @@
 //! Runs the emulator of AWS in a process of its own.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -46,9 +47,18 @@ impl Emulator {
     /// # Errors
     /// When the tools cannot be installed, or the emulator does not start.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// Like [`Self::start`]; from [`Self::keep_from_now`] on, ledger and queues are written to this
+    /// file, and once more at the end, however that comes about.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(state_file: Option<&Path>) -> anyhow::Result<Self> {
         super::prepare().await?;
         for _ in 0..PORTS_TO_TRY {
-            if let Some(emulator) = Self::start_on(free_port()?).await? {
+            if let Some(emulator) = Self::start_on(free_port()?, state_file).await? {
                 emulator.aws.create_bucket(ARTIFACTS_BUCKET).await?;
                 return Ok(emulator);
             }
@@ -60,7 +70,7 @@ impl Emulator {
     }
 
     /// Returns none when the emulator ended by itself, as it does when another process has the port.
-    async fn start_on(port: u16) -> anyhow::Result<Option<Self>> {
+    async fn start_on(port: u16, state_file: Option<&Path>) -> anyhow::Result<Option<Self>> {
         // Two emulators of one process must not share files, even if they have had the same port.
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -90,6 +100,7 @@ impl Emulator {
             .env("AUTH", "true")
             .env("TMPDIR", &folder)
             .env(QueueClock::VARIABLE, queue_clock.file())
+            .envs(state_file.map(|file| ("KEPT_STATE_FILE", file)))
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
@@ -125,6 +136,16 @@ impl Emulator {
             );
             tokio::time::sleep(CHECK_INTERVAL).await;
         }
+    }
+
+    /// Everything that an earlier start has left is back: from now on what is here takes its place.
+    ///
+    /// # Errors
+    /// When the emulator has ended.
+    pub fn keep_from_now(&mut self) -> anyhow::Result<()> {
+        let lifeline = self.lifeline.as_mut();
+        let lifeline = lifeline.context("the emulator has no standard input")?;
+        lifeline.write_all(b"k").context("the emulator has ended")
     }
 
     /// Returns when the emulator has ended by itself, which it never should.

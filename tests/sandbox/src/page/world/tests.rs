@@ -56,6 +56,26 @@ fn an_accepted_sms_that_is_nowhere_is_shown_as_lost() {
 }
 
 #[test]
+fn what_a_real_medic_has_answered_for_is_with_it() {
+    let mut facts = facts();
+    facts.ends.medic_is_real = true;
+    facts.ends.real_medic = Some(json!({ "url": "https://medic.example.org" }));
+    facts.phones.sent.push(phone_sms("a", Some(200)));
+    facts.phones.sent.push(phone_sms("refused", Some(401)));
+    let things = Trails::default().see(&facts, 2_000);
+    assert_eq!(thing(&things, "incoming/a")["place"], "medic");
+    assert_eq!(
+        thing(&things, "incoming/refused")["place"],
+        "africas-talking"
+    );
+    assert_eq!(
+        thing(&things, "end/medic")["real"]["url"],
+        "https://medic.example.org"
+    );
+    assert_eq!(thing(&things, "end/africastalking")["real"], Value::Null);
+}
+
+#[test]
 fn a_poll_is_no_sms() {
     let mut facts = facts();
     let poll = waiting(json!({ "kind": "poll" }));
