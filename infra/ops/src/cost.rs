@@ -99,7 +99,7 @@ fn added_up(
             sum.parts += u64::from(charge.parts.unwrap_or(row.segments));
             match &charge.cost {
                 Some(cost) if cost.unreadable.is_none() => {
-                    sum.micros = sum.micros.saturating_add(cost.micros)
+                    sum.micros = sum.micros.saturating_add(cost.micros);
                 }
                 _ => sum.without_price += 1,
             }

@@ -1,5 +1,6 @@
 //! Trouble that is not a message's own: the circuit breaker is open, a pilot tries, and everything goes
 //! on by itself.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 use std::rc::Rc;
 use std::time::Duration;

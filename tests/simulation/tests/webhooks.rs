@@ -1,4 +1,9 @@
 //! The two callbacks, row by row of what may come.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "all of this is tests"
+)]
 
 use bridge::domain::status::Status;
 use bridge::handlers::webhook::Request;
