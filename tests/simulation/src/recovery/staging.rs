@@ -23,7 +23,7 @@ const BEFORE: Duration = Duration::from_secs(3 * 60);
 const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// How often somebody looks.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(1);
 
 /// So many incoming messages wait, from a third as many senders.
 const WAITING_IN: u32 = 21;
@@ -95,14 +95,14 @@ impl<'a> RecoveryStage<'a> {
         self.begin(lasts);
         self.comes_meanwhile(&mut waiting);
         let end = self.over(lasts);
-        waiting.look(world);
+        waiting.check(world);
         let mut new = Traffic::default();
         self.pass(self.up_to(1_000));
         self.comes_afterwards(&mut new);
         while !(waiting.is_through() && new.is_through()) && now(world).since(end) < PATIENCE {
-            self.pass(LOOK);
-            waiting.look(world);
-            new.look(world);
+            self.pass(CHECK);
+            waiting.check(world);
+            new.check(world);
         }
         if self.row.trouble == Trouble::OtherSenderIdMeanwhile {
             return self.others(&waiting);

@@ -70,7 +70,7 @@ impl Traffic {
     }
 
     /// Looks what went through since the last look.
-    pub(super) fn look(&mut self, world: &World) {
+    pub(super) fn check(&mut self, world: &World) {
         if self.pending.is_empty() {
             return;
         }

@@ -111,12 +111,15 @@ fn after(before: Option<Unread>, depth: QueueDepth, now: Timestamp) -> Option<Un
 mod tests {
     use super::*;
     use crate::domain::backoff::RandomSource;
-    use crate::domain::time::millis;
     use crate::log::EventLog;
     use crate::ports::{Clock, QueueError};
     use futures_util::FutureExt;
 
-    const MINUTE_MS: i64 = 60_000;
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn at(minutes: u32) -> Timestamp {
+        Timestamp::from_millis(0) + MINUTE * minutes
+    }
 
     /// A queue with this many messages, or one that does not answer.
     #[derive(Default)]
@@ -184,17 +187,16 @@ mod tests {
         }
 
         /// What is logged when it checks at this time, with a minute left.
-        fn check_at(&self, now_ms: i64) -> Vec<LogEvent> {
-            self.check(now_ms, now_ms + MINUTE_MS)
+        fn check_at(&self, now: Timestamp) -> Vec<LogEvent> {
+            self.check(now, now + MINUTE)
         }
 
-        fn check(&self, now_ms: i64, deadline_ms: i64) -> Vec<LogEvent> {
-            self.around.now.set(Timestamp::from_millis(now_ms));
+        fn check(&self, now: Timestamp, deadline: Timestamp) -> Vec<LogEvent> {
+            self.around.now.set(now);
             let queues = [
                 (WorkQueue::Outbox, &self.outbox),
                 (WorkQueue::Reports, &self.reports),
             ];
-            let deadline = Timestamp::from_millis(deadline_ms);
             let check = self.monitor.check(&queues, &self.around, deadline);
             check.now_or_never().unwrap();
             self.around.log.take()
@@ -217,12 +219,11 @@ mod tests {
         ] {
             let process = Process::with(outbox, reports);
             for minute in 0..10 {
-                assert!(process.check_at(minute * MINUTE_MS).is_empty(), "{minute}");
+                assert!(process.check_at(at(minute)).is_empty(), "{minute}");
             }
-            for minute in 10..13_u64 {
-                let now_ms = i64::try_from(minute).unwrap() * MINUTE_MS;
-                let event = stalled(expected, 3, minute);
-                assert_eq!(process.check_at(now_ms), [event]);
+            for minute in 10..13 {
+                let event = stalled(expected, 3, minute.into());
+                assert_eq!(process.check_at(at(minute)), [event]);
             }
         }
     }
@@ -232,17 +233,17 @@ mod tests {
         for alive in [(0, 0), (0, 5), (5, 1), (10_000, 30)] {
             let process = Process::with((3, 0), (0, 0));
             for minute in 0..10 {
-                process.check_at(minute * MINUTE_MS);
+                process.check_at(at(minute));
             }
             process.outbox.has(alive.0, alive.1);
-            assert!(process.check_at(10 * MINUTE_MS).is_empty(), "{alive:?}");
+            assert!(process.check_at(at(10)).is_empty(), "{alive:?}");
             // It begins anew.
             process.outbox.has(3, 0);
             for minute in 11..21 {
-                assert!(process.check_at(minute * MINUTE_MS).is_empty(), "{minute}");
+                assert!(process.check_at(at(minute)).is_empty(), "{minute}");
             }
             let event = stalled(WorkQueue::Outbox, 3, 10);
-            assert_eq!(process.check_at(21 * MINUTE_MS), [event]);
+            assert_eq!(process.check_at(at(21)), [event]);
         }
     }
 
@@ -250,47 +251,50 @@ mod tests {
     fn two_checks_with_a_long_wait_between_them_are_not_enough() {
         let process = Process::with((1, 0), (0, 0));
         for minute in [0, 13, 26, 39] {
-            assert!(process.check_at(minute * MINUTE_MS).is_empty(), "{minute}");
+            assert!(process.check_at(at(minute)).is_empty(), "{minute}");
         }
         let event = stalled(WorkQueue::Outbox, 1, 52);
-        assert_eq!(process.check_at(52 * MINUTE_MS), [event]);
+        assert_eq!(process.check_at(at(52)), [event]);
     }
 
     #[test]
     fn a_queue_that_does_not_answer_is_logged_and_what_was_seen_before_stands() {
         let process = Process::with((1, 0), (0, 0));
         for minute in 0..9 {
-            process.check_at(minute * MINUTE_MS);
+            process.check_at(at(minute));
         }
         process.outbox.depth.set(None);
-        let logged = process.check_at(9 * MINUTE_MS);
+        let logged = process.check_at(at(9));
         assert!(
             matches!(logged[..], [LogEvent::QueueFailed { .. }]),
             "{logged:?}"
         );
         process.outbox.has(1, 0);
         let event = stalled(WorkQueue::Outbox, 1, 10);
-        assert_eq!(process.check_at(10 * MINUTE_MS), [event]);
+        assert_eq!(process.check_at(at(10)), [event]);
     }
 
     #[test]
     fn one_invocation_after_another_checks_about_once_a_minute_and_each_poll_checks() {
-        let checks = |interval_ms| {
+        let checks = |interval: Duration| {
             let process = Process::with((0, 0), (0, 0));
-            for now_ms in (0..600_000).step_by(interval_ms) {
-                process.check_at(now_ms);
+            let mut now = at(0);
+            while now < at(10) {
+                process.check_at(now);
+                now = now + interval;
             }
             assert_eq!(process.outbox.asked, process.reports.asked);
             process.outbox.asked.get()
         };
-        assert_eq!(checks(1_000), 12);
-        assert_eq!(checks(60_000), 10);
+        assert_eq!(checks(Duration::from_secs(1)), 12);
+        assert_eq!(checks(MINUTE), 10);
     }
 
     #[test]
     fn an_invocation_that_is_about_to_end_leaves_it_to_the_next_one() {
         let process = Process::with((1, 0), (0, 0));
-        process.check(0, millis(TIME_FOR_A_CHECK) - 1);
+        let deadline = at(0) + TIME_FOR_A_CHECK - Duration::from_millis(1);
+        process.check(at(0), deadline);
         assert_eq!(process.outbox.asked.get(), 0);
     }
 }
