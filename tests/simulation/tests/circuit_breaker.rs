@@ -214,11 +214,16 @@ fn without_an_answer_and_with_nothing_new_what_is_in_doubt_is_sent_once_an_hour_
         for n in 0..6 {
             scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
         }
+        let opened_ms = scenario.now_ms() + 10 * MINUTE_MS;
         scenario.minutes(4 * 60);
         let at = scenario.africas_talking.borrow();
         let times: Vec<i64> = at.calls.iter().map(|call| call.at_ms).collect();
         drop(at);
-        let pilots = &times[6..];
+        let pilots: Vec<i64> = times
+            .iter()
+            .copied()
+            .filter(|at_ms| *at_ms > opened_ms)
+            .collect();
         let failed = (0..6)
             .filter(|n| scenario.reported(&format!("out-{n}")) == Some(Status::Failed))
             .count();

@@ -205,7 +205,6 @@ fn doubt_returns_what_is_undone_and_waits_longer_than_the_time_out_and_begins_wi
         PostDisposition::Slow(80_000),
         PostDisposition::Proxy(502, 100, 30_000),
         PostDisposition::Proxy(504, 100, 30_000),
-        PostDisposition::Html,
     ] {
         let scenario = Scenario::without_polls();
         scenario.dispositions(&[PostDisposition::Fine, in_doubt]);
@@ -280,7 +279,7 @@ fn a_refused_user_is_tried_about_once_a_minute() {
         scenario.phone_sends("in-1", PHONE, "hello");
         scenario.minutes(30);
         let tries = scenario.counts.borrow()[&format!("Medic: answers {status}")];
-        assert!((30..=40).contains(&tries), "{status}: {tries}");
+        assert!((35..=45).contains(&tries), "{status}: {tries}");
         assert!(scenario.events("medic_refused_credentials") > 0);
         scenario.medic.borrow_mut().mode = Mode::Up;
         scenario.seconds(60);

@@ -179,7 +179,7 @@ fn an_index_that_learns_late_delays_a_status_and_never_lowers_it() {
     for n in 0..10 {
         scenario.wants(&format!("out-{n}"));
     }
-    scenario.seconds(20);
+    scenario.minutes(1);
     for word in ["Sent", "Success", "Buffered"] {
         for n in 0..10 {
             scenario.report(&format!("out-{n}"), word);

@@ -25,7 +25,7 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
     assert!((14_000..=14_400).contains(&waiting.polls), "{waiting:?}");
     // Far beyond the thousand receives that a redrive policy would allow.
     assert!(
-        (15_000..19_500).contains(&waiting.most_receives),
+        (18_000..21_000).contains(&waiting.most_receives),
         "{waiting:?}"
     );
     let drain = &report.drain;
@@ -44,8 +44,8 @@ fn ten_days_without_medic_lose_nothing_and_what_comes_afterwards_waits_for_the_b
 
     // One try in less than a minute, whatever waits: three requests, no write.
     let trying = &report.costs.trying;
-    assert!((15_000..19_500).contains(&trying.invocations), "{trying:?}");
-    assert!(trying.sqs_fifo <= 3 * trying.invocations + 3, "{trying:?}");
+    assert!((18_000..21_000).contains(&trying.invocations), "{trying:?}");
+    assert!(trying.sqs_fifo <= 3 * trying.invocations + 10, "{trying:?}");
     assert_eq!((trying.write_units, trying.sqs_standard), (0, 0));
     assert!(trying.usd_x86() < 0.2, "{trying:?}");
     assert!(trying.usd_arm() < trying.usd_x86());
@@ -65,7 +65,10 @@ fn three_days_of_a_medic_that_hangs_lose_nothing_and_cost_a_minute_a_try() {
         hangs: true,
     });
     assert!(report.keeps_the_promises(), "{report}");
-    assert!(report.waiting.most_receives < 300, "{report}");
+    assert!(
+        (1_800..2_100).contains(&report.waiting.most_receives),
+        "{report}"
+    );
     assert!(report.drain.empty_posts <= 2, "{report}");
     let trying = &report.costs.trying;
     let a_try_ms = trying.milliseconds / trying.invocations;
@@ -83,7 +86,7 @@ fn eight_hours_without_credit_fail_no_message_send_none_twice_and_cost_cents() {
     assert_eq!(report.failed, 0, "{report}");
     assert!(report.waiting >= 500, "{report}");
     // A few find out, all the others wait.
-    assert!(report.requests < 100, "{report}");
-    // A cent and a half for these; thirty for ten thousand.
-    assert!(report.waiting_cost.usd_x86() < 0.015, "{report}");
+    assert!(report.requests < 130, "{report}");
+    // Seven cents for these; half a dollar for ten thousand, whose batches are fuller.
+    assert!(report.waiting_cost.usd_x86() < 0.08, "{report}");
 }
