@@ -120,8 +120,8 @@ Example:
     Pause,
     /// Ends a pause. If the circuit breaker is open, the next message tries whether Africa's Talking works again
     #[command(after_help = "\
-Each message that waits is tried again by itself: at most 18 minutes after a pause, and at most 75 minutes after the
-circuit breaker was open.
+Each message that waits is tried again by itself, within four minutes. If the circuit breaker is open, one message tries
+at once; the others follow when it is accepted.
 
 Example:
   cargo ops resume")]
