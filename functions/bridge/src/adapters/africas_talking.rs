@@ -116,7 +116,7 @@ impl<K: SecretStore, C: Clock> AfricasTalking for AfricasTalkingApi<'_, K, C> {
             return Ok(response);
         }
         // Somebody may have corrected the key since it was read. A refusal sent nothing.
-        self.credentials.read_again().await;
+        self.credentials.forget();
         let [again] = self.credentials.fields([AFRICASTALKING_API_KEY]).await?;
         let left = SEND_TIMEOUT.saturating_sub(began.elapsed());
         if again == api_key || left.is_zero() {

@@ -45,11 +45,15 @@ impl Charset {
     }
 
     /// The text of bytes that were percent-encoded. A form in UTF-16 encodes the bytes of UTF-8. What is
-    /// no character of the set becomes U+FFFD.
+    /// valid UTF-8 is UTF-8 whatever is declared, because some servers declare ISO-8859-1 for everything.
+    /// What is no character of the set becomes U+FFFD.
     pub fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
         match self {
             Self::Utf8 | Self::Utf16 => String::from_utf8_lossy(bytes),
-            Self::Windows1252 => bytes.iter().copied().map(of_windows_1252).collect(),
+            Self::Windows1252 => match std::str::from_utf8(bytes) {
+                Ok(text) => text.into(),
+                Err(_) => bytes.iter().copied().map(of_windows_1252).collect(),
+            },
         }
     }
 }

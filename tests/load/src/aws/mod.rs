@@ -73,9 +73,9 @@ pub struct InMemoryAws {
 const QUEUES: [(&str, i64); 6] = [
     ("exchange.fifo", 330),
     ("exchange-dead-letter.fifo", 30),
-    ("outbox", 300),
+    ("outbox", 120),
     ("outbox-dead-letter", 30),
-    ("reports", 300),
+    ("reports", 60),
     ("reports-dead-letter", 30),
 ];
 
