@@ -26,8 +26,8 @@ pub const COLD_BUDGET: FunctionBudgets = [
     ("incoming-messages", 2931.0),
     ("delivery-reports", 2918.0),
     ("report-recorder", 4293.0),
-    ("outbound-sender", 7443.0),
-    ("medic-exchange", 6403.0),
+    ("outbound-sender", 7976.0),
+    ("medic-exchange", 7379.0),
 ];
 
 /// Thousands of instructions of a later call.
@@ -35,7 +35,7 @@ pub const BUDGET: FunctionBudgets = [
     ("incoming-messages", 767.0),
     ("delivery-reports", 749.0),
     ("report-recorder", 3177.0),
-    ("outbound-sender", 2823.0),
+    ("outbound-sender", 3381.0),
     ("medic-exchange", 2256.0),
 ];
 
