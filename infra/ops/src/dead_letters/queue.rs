@@ -197,7 +197,7 @@ impl DeadLetterItem {
     }
 
     #[cfg(test)]
-    pub(super) fn example_of(queue: SourceQueue, message_id: &str, body: String) -> Self {
+    pub(crate) fn example_of(queue: SourceQueue, message_id: &str, body: String) -> Self {
         let message = Message::builder().message_id(message_id).body(body).build();
         Self::of(queue, message)
     }
@@ -239,6 +239,11 @@ impl DeadLetterItem {
     pub fn refusal(&self) -> Option<String> {
         let refusal = |callback: &DeadCallback| callback.read("").err();
         self.callback.as_ref().and_then(refusal)
+    }
+
+    /// Whether it is a callback that came to the URL of the other kind.
+    pub fn came_to_the_wrong_url(&self) -> bool {
+        self.callback.is_some() && self.put_back_as("").0 != self.queue
     }
 
     /// Whether its content depends on the key under which phone numbers are hashed.

@@ -1,36 +1,25 @@
 //! Whether the two callback URLs are swapped in Africa's Talking's dashboard: then each webhook gets
 //! what is meant for the other, and dead-letters it.
 
-use std::collections::BTreeSet;
-
 use super::Finding;
 use crate::dead_letters::{DeadLetterItem, SourceQueue, peek};
 use crate::stack::Stack;
 
 const CHECK: &str = "callback URLs";
 
-/// What Africa's Talking brings to a callback, by the fields that only the one kind has.
-const REPORT: [&str; 2] = ["phoneNumber", "status"];
-const INCOMING: [&str; 2] = ["from", "text"];
-
 /// Looks for dead-lettered callbacks of the other kind.
 pub async fn examine(stack: &Stack) -> Finding {
     let mut misplaced = Vec::new();
-    for (queue, fields, what) in [
+    for (queue, what) in [
         (
             SourceQueue::Exchange,
-            REPORT,
             "delivery reports at the URL of incoming messages",
         ),
-        (
-            SourceQueue::Reports,
-            INCOMING,
-            "SMS at the URL of delivery reports",
-        ),
+        (SourceQueue::Reports, "SMS at the URL of delivery reports"),
     ] {
         match peek(stack, queue).await {
             Ok(peeked) => {
-                let count = count(&peeked.items, fields);
+                let count = count(&peeked.items);
                 if count > 0 {
                     misplaced.push(format!("{what}: {count}"));
                 }
@@ -44,46 +33,55 @@ pub async fn examine(stack: &Stack) -> Finding {
     Finding::wrong(
         CHECK,
         format!("they look swapped: {}", misplaced.join(", ")),
-        "paste the URLs that `cargo ops callbacks` prints where each belongs; `cargo ops dead-letters show` \
-         with --reveal has the SMS that came to the wrong one",
+        "paste the URLs that `cargo ops callbacks` prints where each belongs; then `cargo ops dead-letters \
+         redrive --all` delivers what came to the wrong one",
     )
 }
 
-/// How many callbacks among the dead letters have all of these fields.
-fn count(items: &[DeadLetterItem], fields: [&str; 2]) -> usize {
-    // A message of our own queues can be retried; a callback that named no message cannot.
-    let callbacks = items.iter().filter(|item| !item.retryable);
-    callbacks.filter(|item| has_all(&item.body, fields)).count()
-}
-
-fn has_all(form: &str, fields: [&str; 2]) -> bool {
-    let named: BTreeSet<_> = form_urlencoded::parse(form.as_bytes())
-        .map(|(name, _)| name.into_owned())
-        .collect();
-    fields.iter().all(|field| named.contains(*field))
+/// How many of the dead letters are callbacks that came to the wrong URL.
+fn count(items: &[DeadLetterItem]) -> usize {
+    let misplaced = items.iter().filter(|item| item.came_to_the_wrong_url());
+    misplaced.count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridge::domain::time::Timestamp;
+    use bridge::wire::queue_messages::{DeadLetter, encode};
 
     const AN_SMS: &str =
         include_str!("../../../../functions/bridge/tests/payloads/incoming-space-date.form");
     const A_REPORT: &str =
         include_str!("../../../../functions/bridge/tests/payloads/delivery-report-failed.form");
 
+    fn item(queue: SourceQueue, body: &str, retryable: bool) -> DeadLetterItem {
+        let dead_letter = DeadLetter {
+            reason: "why".to_owned(),
+            retryable,
+            dead_lettered_at: Timestamp::from_millis(5),
+            body: body.to_owned(),
+        };
+        DeadLetterItem::example_of(queue, "1", encode(&dead_letter))
+    }
+
     #[test]
-    fn the_two_kinds_differ_by_their_fields() {
-        assert!(has_all(AN_SMS, INCOMING) && !has_all(AN_SMS, REPORT));
-        assert!(has_all(A_REPORT, REPORT) && !has_all(A_REPORT, INCOMING));
-        for neither in ["", "id=1", "from=MyBank", "status=Sent", "{}"] {
-            assert!(!has_all(neither, INCOMING) && !has_all(neither, REPORT));
+    fn a_callback_is_at_the_wrong_url_if_it_is_plainly_one_of_the_other_kind() {
+        for (queue, body, expected) in [
+            (SourceQueue::Exchange, A_REPORT, 1),
+            (SourceQueue::Reports, AN_SMS, 1),
+            (SourceQueue::Exchange, AN_SMS, 0),
+            (SourceQueue::Reports, A_REPORT, 0),
+            (SourceQueue::Reports, "id=1", 0),
+            (SourceQueue::Exchange, "{}", 0),
+        ] {
+            assert_eq!(count(&[item(queue, body, false)]), expected, "{body}");
         }
     }
 
     #[test]
     fn a_message_of_our_own_queues_is_no_callback() {
-        let item = |retryable| DeadLetterItem::example("1", A_REPORT, retryable);
-        assert_eq!(count(&[item(true), item(false), item(false)], REPORT), 2);
+        let ours = item(SourceQueue::Exchange, A_REPORT, true);
+        assert_eq!(count(&[ours]), 0);
     }
 }
