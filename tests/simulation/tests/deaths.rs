@@ -75,3 +75,50 @@ fn a_record_that_ends_the_recorder_ends_it_each_time_and_is_not_lost() {
     let is_waiting = scenario.length(QueueName::Reports) > 0;
     assert!(is_waiting || scenario.length(QueueName::ReportsDeadLetter) > 0);
 }
+
+#[test]
+fn an_sms_that_kills_the_exchange_is_dead_lettered_within_a_day_alone_and_after_an_alarm() {
+    for death in [Death::Crash, Death::TimeOut] {
+        let scenario = Scenario::default();
+        let exchange = Function::MedicExchange;
+        scenario.kills(exchange, PortCall::Post, "\"in-killer\"", death);
+        scenario.phone_sends("in-killer", PHONE, "one");
+        let others: Vec<String> = (0..12).map(|n| format!("in-{n}")).collect();
+        for other in &others {
+            scenario.phone_sends(other, OTHER_PHONE, "two");
+            scenario.minutes(60);
+        }
+        let dead = promises::dead_letters(&scenario);
+        assert_eq!(dead.keys().collect::<Vec<_>>(), ["in-killer"], "{death:?}");
+        let deaths = scenario.deaths(exchange);
+        assert!((11..=12).contains(&deaths), "{death:?}: {deaths}");
+        assert!(scenario.events("attempt_never_ended") >= 10, "{death:?}");
+        assert_eq!(scenario.stored(), others, "{death:?}");
+    }
+}
+
+#[test]
+fn a_message_and_a_report_that_kill_their_function_are_dead_lettered_within_a_day() {
+    let scenario = Scenario::default();
+    let sender = Function::OutboundSender;
+    scenario.kills(sender, PortCall::Secret, "out-killer", Death::Crash);
+    scenario.wants("out-killer");
+    scenario.wants_to("out-1", OTHER_PHONE);
+    scenario.minutes(12 * 60);
+    assert_eq!(scenario.length(QueueName::OutboxDeadLetter), 1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    assert!(scenario.deaths(sender) <= 12, "{}", scenario.deaths(sender));
+
+    let row = scenario.ledger.borrow().message("out-1").cloned();
+    let at_id = row.expect("it was sent").at_ids[0].clone();
+    let recorder = Function::ReportRecorder;
+    scenario.kills(recorder, PortCall::Read, at_id.as_str(), Death::TimeOut);
+    scenario.report("out-1", "Success");
+    scenario.minutes(12 * 60);
+    assert_eq!(scenario.length(QueueName::ReportsDeadLetter), 1);
+    assert!(
+        scenario.deaths(recorder) <= 12,
+        "{}",
+        scenario.deaths(recorder)
+    );
+}

@@ -37,7 +37,7 @@ pub async fn begin(
     write(store, runtime, record, AttemptsRow::begun).await
 }
 
-/// An attempt ended, and the record will be received again. A record that is done with needs no end.
+/// An attempt ended, in whatever way.
 ///
 /// # Errors
 /// When the ledger does not answer. The attempt counts as one without an end then.

@@ -109,13 +109,14 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> Consumer<'_, L, Q, S> {
         let Ok(disposition) = AssertUnwindSafe(process(record)).catch_unwind().await else {
             return Some((record, Wait::Retry));
         };
-        let Disposition::Return(wait) = disposition else {
-            return None;
-        };
+        // Also when it is done, because another record may kill the function before it is deleted.
         if is_marked && let Err(error) = attempts::end(ledger, runtime, id).await {
             self.log(&error);
         }
-        Some((record, wait))
+        match disposition {
+            Disposition::Done => None,
+            Disposition::Return(wait) => Some((record, wait)),
+        }
     }
 
     /// Records without an attempt that never ended, and records with one, each with whether it goes to

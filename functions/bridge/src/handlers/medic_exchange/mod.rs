@@ -247,7 +247,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         if let (true, [alone]) = (round.marks_attempts, brought.messages.as_slice()) {
             self.begin_attempt(alone, round).await;
         }
-        let (end, unknown_outcome_reason) = self.post(payload, round).await?;
+        let posted = self.post(payload, round).await;
+        // Before anything else is brought that may kill the function: this attempt has ended.
+        let marked = std::mem::take(&mut round.marked);
+        self.end_attempts(&marked).await;
+        let (end, unknown_outcome_reason) = posted?;
         if brought.is_control() && matches!(end, PostEnd::Failed(_)) {
             return Err(Stop::FailsOnNothing);
         }
