@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// After so many attempts in a row without an end the record goes to the dead-letter queue. An attempt
-/// costs the visibility timeout of the queue, five and a half minutes at most, or an hour in quarantine:
-/// together less than a day. Lambda kills a function now and then for reasons of its own, but not ten
-/// times in a row at the same record.
+/// costs a visibility timeout, about six minutes at most, so that ten of them take about an hour. Lambda
+/// kills a function now and then for reasons of its own, but not ten times in a row at the same record.
 pub const UNFINISHED_TO_DEAD_LETTER: u32 = 10;
 
 /// The ledger's row for the attempts at one record. A record that never had to be received again has none.

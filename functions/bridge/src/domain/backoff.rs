@@ -12,15 +12,15 @@ pub trait RandomSource {
 
 /// The longest visibility timeout that is set. SQS refuses more than twelve hours, counted from the
 /// receive. This leaves room for the invocation.
-pub const LONGEST_VISIBILITY: Duration = Duration::from_hours(11);
+const LONGEST_VISIBILITY: Duration = Duration::from_hours(11);
 
 /// The wait of [`Wait::Retry`], without its jitter. With it, with what Lambda needs to receive again, and
 /// with the POSTs of the retry, an SMS that comes right after an outage is answered within a minute.
-pub const RETRY_WAIT: Duration = Duration::from_secs(40);
+const RETRY_WAIT: Duration = Duration::from_secs(40);
 const RETRY_JITTER: Duration = Duration::from_secs(5);
 
 /// The longest jitter. It keeps messages that failed together from retrying together.
-pub const LONGEST_JITTER: Duration = Duration::from_secs(10);
+const LONGEST_JITTER: Duration = Duration::from_secs(10);
 
 /// The wait of [`Wait::Hold`], without its jitter.
 const HOLD_WAIT: Duration = Duration::from_mins(3);

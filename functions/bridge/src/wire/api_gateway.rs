@@ -93,8 +93,9 @@ fn headers(event: &Value) -> HeaderMap {
         let mut named = all.iter();
         let (_, value) = named.find(|(key, _)| key.eq_ignore_ascii_case(name.as_str()))?;
         let value = value.as_str()?.trim().to_lowercase();
-        // An invalid value still shows that the header is there.
-        let value = HeaderValue::from_str(&value);
+        // A value that is no text still shows that the header is there.
+        let value = HeaderValue::from_str(&value).ok();
+        let value = value.filter(|value| value.to_str().is_ok());
         Some((name, value.unwrap_or(HeaderValue::from_static("?"))))
     };
     [CONTENT_TYPE, CONTENT_ENCODING]
@@ -203,7 +204,9 @@ mod tests {
             let event = json!({"body": "x", "headers": {"content-encoding": encoding}});
             let request = read(&event);
             assert_eq!(request.body().as_ref(), b"x");
-            assert!(request.headers().contains_key(CONTENT_ENCODING));
+            let seen = request.headers().get(CONTENT_ENCODING).unwrap();
+            let expected = if encoding == "gzip" { "gzip" } else { "?" };
+            assert_eq!(seen.to_str().unwrap(), expected);
         }
     }
 
