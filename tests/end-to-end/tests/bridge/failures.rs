@@ -345,6 +345,7 @@ fn a_status_whose_answer_is_lost_is_reported_again_and_the_message_is_sent_once(
 fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() -> anyhow::Result<()>
 {
     on_a_stack_of_its_own(async |bridge| {
+        let aside_before = bridge.count_of(EXCHANGE, "status_set_aside").await?;
         let (refused_phone, phone) = (bridge.number(), bridge.number());
         let refused = bridge
             .medic
@@ -356,7 +357,9 @@ fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() ->
             .until_medic_shows(&good, MessageState::Delivered)
             .await?;
         until("the SMS", || !bridge.sends_to(&refused_phone).is_empty()).await?;
-        bridge.until_logged(EXCHANGE, "status_set_aside", 1).await?;
+        bridge
+            .until_logged(EXCHANGE, "status_set_aside", aside_before + 1)
+            .await?;
         let row = bridge.row(&format!("message#{refused}")).await?.unwrap();
         ensure!(
             row["refusal"]["answer"]
@@ -365,6 +368,21 @@ fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() ->
             "{row}"
         );
         ensure!(bridge.sends_to(&refused_phone).len() == 1);
+
+        // Fixed. Without waiting for an hour, so that Medic does not go on offering it beside the
+        // messages of the next test on this stack.
+        bridge.medic.clear_fault(MedicFault::PoisonUpdate).await;
+        let forget = serde_json::json!({
+            "TableName": bridge.stack.outputs().ledger_table,
+            "Key": { "pk": { "S": format!("message#{refused}") } },
+            "UpdateExpression": "REMOVE refusal",
+        });
+        let aws = bridge.stack.aws();
+        aws.call("dynamodb", "DynamoDB_20120810.UpdateItem", &forget)
+            .await?;
+        bridge
+            .until_medic_shows(&refused, MessageState::Delivered)
+            .await?;
         Ok(())
     })
 }
