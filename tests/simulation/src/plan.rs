@@ -10,7 +10,7 @@ use bridge::wire::queue_messages::{DeadLetter, decode};
 
 use crate::africas_talking::{self, Account, SendDecision};
 use crate::broken::Variant;
-use crate::faults::Rates;
+use crate::faults::{Death, Killer, PortCall, Rates};
 use crate::lambda::{self, Function};
 use crate::medic::{self, CRASHER, FILTERED, Mode, POISON, REPLY, THROWER};
 use crate::random::Random;
@@ -22,6 +22,9 @@ pub const SECRET_TEXT: &str = "pReGnAnT";
 pub const SECRET_NUMBERS: [&str; 2] = ["25470000", "0700009901"];
 /// In every incoming key.
 pub const SECRET_KEY: &str = "kEy-of-AT";
+
+/// The id of the SMS that ends `medic-exchange` each time.
+pub const KILLER_ID: &str = "in-killer";
 
 /// The settings of a seed.
 pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
@@ -46,6 +49,10 @@ pub fn settings(seed: u64, variant: Option<Variant>, traced: bool) -> Settings {
         let list = "MYORG,+254=20880";
         settings.sender_ids = Rc::new(SenderIds::parse(list).expect("a list"));
     }
+    if random.chance(20_000) {
+        let death = *random.pick(&[Death::Crash, Death::TimeOut]);
+        settings.killer = Some((random.between(0, 5 * MINUTE_MS), death));
+    }
     settings
 }
 
@@ -62,6 +69,7 @@ pub fn schedule(world: &Rc<World>) -> i64 {
     wishes(world, end_ms);
     windows(world, end_ms);
     robot(world, end_ms);
+    killer(world);
     world.at_time(end_ms, end_of_faults);
     if world.random.chance(800_000) {
         life_goes_on(world, end_ms);
@@ -193,6 +201,23 @@ fn robot(world: &Rc<World>, end_ms: i64) {
     world.at_time(random.between(BEGIN_MS, end_ms - 1), move |world| {
         let text = format!("{SECRET_TEXT} {REPLY}");
         africas_talking::phone_sends(world, "robot-begins", &number, &text);
+    });
+}
+
+/// An SMS ends `medic-exchange` each time that it is brought to Medic.
+fn killer(world: &Rc<World>) {
+    let Some((after_ms, death)) = world.settings.killer else {
+        return;
+    };
+    world.faults.killers.borrow_mut().push(Killer {
+        function: Function::MedicExchange,
+        call: PortCall::Post,
+        marker: format!("\"{KILLER_ID}\""),
+        death,
+    });
+    world.at_time(BEGIN_MS + after_ms, |world| {
+        let from = format!("+{}7777", SECRET_NUMBERS[0]);
+        africas_talking::phone_sends(world, KILLER_ID, &from, SECRET_TEXT);
     });
 }
 

@@ -14,6 +14,7 @@ use models::medic::{MessageState, OutgoingMessage};
 
 use crate::africas_talking::{SendCall, SendDecision};
 use crate::medic::{MedicInWorld, POISONS, status_of};
+use crate::plan::KILLER_ID;
 use crate::ports::POST_UNCONFIRMED;
 use crate::queue::QueuedMessage;
 use crate::world::{MINUTE_MS, QueueName, World};
@@ -58,6 +59,7 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
     }
     found.extend(over_limit(world));
     found.extend(closed_without_acceptance(world));
+    found.extend(killed_for_ever(world));
     if let Some(post) = medic.log.iter().find(|post| post.others_open > 0) {
         let what = "a POST began while another was open";
         found.push(breach(2, post.messages.first().map_or("", |id| id), what));
@@ -141,7 +143,8 @@ fn incoming(world: &World) -> Vec<Breach> {
         }
         // Nothing else goes to the dead-letter queue, whatever Medic or its disk went through.
         let is_poison = POISONS.iter().any(|poison| sms.text.contains(poison));
-        if dead_letter.contains_key(&sms.id) && (copies > 0 || !is_poison) {
+        let may_be_dead_lettered = is_poison || is_killer(world, &sms.id);
+        if dead_letter.contains_key(&sms.id) && (copies > 0 || !may_be_dead_lettered) {
             found.push(breach(
                 1,
                 &sms.id,
@@ -170,6 +173,23 @@ fn incoming(world: &World) -> Vec<Breach> {
         }
     }
     found
+}
+
+/// Whether this SMS ends `medic-exchange` each time.
+fn is_killer(world: &World, id: &str) -> bool {
+    id == KILLER_ID && world.settings.killer.is_some()
+}
+
+/// 9: a record that ends its function each time goes to the dead-letter queue.
+fn killed_for_ever(world: &World) -> Option<Breach> {
+    let at = world.africas_talking.borrow();
+    let mut accepted = at
+        .incoming
+        .values()
+        .filter(|sms| sms.answers.contains(&200));
+    let killer = accepted.find(|sms| is_killer(world, &sms.id))?;
+    (!dead_letters(world).contains_key(&killer.id))
+        .then(|| breach(9, &killer.id, "ends its function for ever"))
 }
 
 /// 1: a Medic that can store nothing does not empty the queue into quarantine: a message is quarantined
@@ -384,9 +404,13 @@ fn closed_without_acceptance(world: &World) -> Vec<Breach> {
         .collect()
 }
 
-/// Whether somebody heard what became of the call, in time and for certain.
+/// Whether somebody heard what became of the call, in time and for certain, and could write it down.
 fn is_heard(world: &World, call: &SendCall) -> bool {
-    call.at_id.is_none() || (call.verdict.is_clear() && !world.was_killed(call.task))
+    let is_kept = || {
+        let not_kept = world.not_kept.borrow();
+        !not_kept.contains(&(call.task, call.message.clone()))
+    };
+    call.at_id.is_none() || (call.verdict.is_clear() && !world.was_killed(call.task) && is_kept())
 }
 
 /// 3: Medic's last word is the join of everything that was reported, and its words never fell.

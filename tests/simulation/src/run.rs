@@ -22,6 +22,10 @@ const REST_MS: i64 = 6 * 60 * MINUTE_MS;
 /// hour while others are stored, until it goes to the dead-letter queue.
 const REST_AFTER_POISON_MS: i64 = 6 * 60 * MINUTE_MS;
 
+/// A record that ends its function goes to the dead-letter queue after ten attempts, each of them a
+/// visibility timeout long. An operator may put it back meanwhile.
+const REST_AFTER_KILLER_MS: i64 = 12 * 60 * MINUTE_MS;
+
 /// Seeds run side by side.
 const THREADS: u64 = 2;
 
@@ -128,12 +132,13 @@ fn bound_ms(world: &Rc<World>) -> i64 {
     let texts = at.incoming.values().map(|sms| &sms.text);
     let poison = texts.filter(|text| POISONS.iter().any(|poison| text.contains(poison)));
     let poison = i64::try_from(poison.count()).unwrap_or(0);
+    let killers = i64::from(world.settings.killer.is_some());
     let rules = &world.settings.rules;
     let policy_wait_ms = match rules.unknown_outcome {
         UnknownOutcomePolicy::Hold => millis(rules.max_age),
         UnknownOutcomePolicy::ResendOnce => 0,
     };
-    policy_wait_ms + REST_MS + poison * REST_AFTER_POISON_MS
+    policy_wait_ms + REST_MS + poison * REST_AFTER_POISON_MS + killers * REST_AFTER_KILLER_MS
 }
 
 fn outcome_counts(world: &Rc<World>) {

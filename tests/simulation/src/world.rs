@@ -2,7 +2,7 @@
 //! goes wrong.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::africas_talking::AfricasTalkingInWorld;
 use crate::broken::Variant;
 use crate::executor::{Executor, TaskId};
-use crate::faults::SimFaults;
+use crate::faults::{Death, SimFaults};
 use crate::lambda::{self, Function, Lambda};
 use crate::ledger::LedgerModel;
 use crate::medic::MedicInWorld;
@@ -68,6 +68,8 @@ pub struct Settings {
     pub recipient_limit: RecipientLimits,
     /// As whom to send.
     pub sender_ids: Rc<SenderIds>,
+    /// An SMS that ends `medic-exchange` each time comes so many milliseconds after the beginning.
+    pub killer: Option<(i64, Death)>,
     /// What is broken on purpose.
     pub variant: Option<Variant>,
     /// Whether every step is written down.
@@ -91,6 +93,7 @@ impl Default for Settings {
                 same_text_per_day: 20,
             },
             sender_ids: Rc::new(SenderIds::default()),
+            killer: None,
             variant: None,
             traced: false,
         }
@@ -147,6 +150,8 @@ pub struct World {
     pub closings: RefCell<Vec<Range<i64>>>,
     /// Since when a message is settled by evidence: nobody may send it after that.
     pub settled: RefCell<BTreeMap<String, i64>>,
+    /// Messages whose acceptance neither ledger nor queue took, each with the invocation that had it.
+    pub not_kept: RefCell<BTreeSet<(TaskId, String)>>,
     /// What AWS would have counted.
     pub meter: RefCell<FunctionMeter>,
     /// How often what happened.
@@ -176,6 +181,7 @@ impl World {
             trace: RefCell::default(),
             closings: RefCell::default(),
             settled: RefCell::default(),
+            not_kept: RefCell::default(),
             meter: RefCell::default(),
             counts: RefCell::default(),
             queues: [
@@ -257,9 +263,16 @@ impl World {
     /// A line of the log.
     pub fn log(&self, task: TaskId, line: &str) {
         self.shown(line);
-        let event = line.split("\"event\":\"").nth(1);
-        let event = event.and_then(|rest| rest.split('"').next()).unwrap_or("?");
+        let field = |name: &str| {
+            let rest = line.split(&format!("\"{name}\":\"")).nth(1)?;
+            rest.split('"').next()
+        };
+        let event = field("event").unwrap_or("?");
         self.count(|| format!("log: {event}"));
+        if event == "acceptance_not_kept" {
+            let message = field("medic_id").unwrap_or_default().to_owned();
+            self.not_kept.borrow_mut().insert((task, message));
+        }
         self.note(|| format!("#{task} log {line}"));
     }
 

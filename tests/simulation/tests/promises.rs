@@ -60,7 +60,7 @@ fn a_thousand_seeds_keep_every_promise() {
 
 /// A broken variant, by what it has to be caught, and the seed that caught it last. Another change of
 /// the handlers gives the seeds other disasters: then another of the first thousand has to.
-const CAUGHT_BY: [(Variant, &str, u64); 18] = [
+const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (
         Variant::AcknowledgedBeforeQueued,
         "got a 200 and is lost",
@@ -107,6 +107,7 @@ const CAUGHT_BY: [(Variant, &str, u64); 18] = [
         7,
     ),
     (Variant::VisibilityNotConfirmed, POST_UNCONFIRMED, 2),
+    (Variant::AttemptsNotMarked, "ends its function for ever", 9),
 ];
 
 /// Whether this seed catches the variant by the promise that it breaks.

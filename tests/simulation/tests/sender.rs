@@ -252,6 +252,24 @@ fn an_id_in_hand_is_kept_through_an_outage_of_the_ledger() {
 }
 
 #[test]
+fn an_id_that_neither_ledger_nor_queue_takes_is_logged_and_its_outcome_is_unknown() {
+    let scenario = Scenario::default();
+    scenario.verdicts(&[SendDecision::AcceptedSlowly(10_000)]);
+    scenario.wants("out-1");
+    scenario.seconds(5);
+    scenario.faults.ledger_out.set(true);
+    scenario.faults.queues_out.set(true);
+    scenario.minutes(3);
+    assert_eq!(scenario.events("acceptance_not_kept"), 1);
+    scenario.faults.ledger_out.set(false);
+    scenario.faults.queues_out.set(false);
+    scenario.rest(2);
+    let row = scenario.row("out-1").unwrap();
+    assert_eq!((row.unknown_outcomes, row.attempts), (1, 2));
+    scenario.keeps_its_promises();
+}
+
+#[test]
 fn an_id_in_hand_is_kept_also_before_another_copy_of_its_message() {
     for minutes in [5, 30, 120] {
         let scenario = Scenario::default();

@@ -22,9 +22,12 @@ const RETRY_JITTER: Duration = Duration::from_secs(5);
 /// The longest jitter. It keeps messages that failed together from retrying together.
 const LONGEST_JITTER: Duration = Duration::from_secs(10);
 
-/// The wait of [`Wait::Hold`], without its jitter.
+/// The shortest wait of [`Wait::Hold`].
 const HOLD_WAIT: Duration = Duration::from_mins(3);
-const HOLD_JITTER: Duration = Duration::from_mins(1);
+
+/// A hold ends with a minute of the clock. So messages that were held one by one come back together,
+/// and one invocation takes ten of them.
+const HOLD_ENDS_WITH: Duration = Duration::from_mins(1);
 
 /// The shortest wait of [`Wait::Until`].
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
@@ -40,7 +43,8 @@ pub enum Wait {
     /// The trouble is not the record's own: Medic, the ledger or a secret is out of reach. 40 seconds,
     /// and up to five at random.
     Retry,
-    /// A circuit breaker is open, or sending is paused. Three to four minutes.
+    /// A circuit breaker is open, or sending is paused. Three to four minutes, up to a full minute of
+    /// the clock.
     Hold,
     /// Not before this instant, and not within five seconds. Up to a fifth of the wait is added at
     /// random, ten seconds at most. Jitter never shortens a wait, so that one that is longer than
@@ -53,7 +57,7 @@ impl Wait {
     pub fn at_least(self, now: Timestamp) -> Duration {
         match self {
             Self::Retry => RETRY_WAIT,
-            Self::Hold => HOLD_WAIT,
+            Self::Hold => (now + HOLD_WAIT).rounded_up(HOLD_ENDS_WITH).since(now),
             Self::Until(until) => until.since(now).max(SHORTEST_WAIT),
         }
     }
@@ -63,7 +67,7 @@ impl Wait {
         let wait = self.at_least(now);
         let jitter = match self {
             Self::Retry => RETRY_JITTER,
-            Self::Hold => HOLD_JITTER,
+            Self::Hold => Duration::ZERO,
             Self::Until(_) => (wait / 5).min(LONGEST_JITTER),
         };
         let jitter = random.up_to(u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX));
@@ -110,7 +114,7 @@ mod tests {
         let later = |seconds| Wait::Until(now + Duration::from_secs(seconds));
         for (wait, lowest, highest) in [
             (Wait::Retry, 40, 45),
-            (Wait::Hold, 180, 240),
+            (Wait::Hold, 239, 239),
             (Wait::Until(Timestamp::from_millis(0)), 5, 6),
             (later(2), 5, 6),
             (later(20), 20, 24),
@@ -123,6 +127,15 @@ mod tests {
                 wait.visibility(now, &Highest).as_secs(),
             );
             assert_eq!(bounds, (lowest, highest), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_within_one_minute_comes_back_at_the_same_moment() {
+        for (now_s, wait_s) in [(0, 180), (1, 239), (30, 210), (59, 181), (60, 180)] {
+            let now = Timestamp::from_millis(now_s * 1_000);
+            let wait = Wait::Hold.visibility(now, &Highest);
+            assert_eq!(wait.as_secs(), wait_s, "{now_s}");
         }
     }
 

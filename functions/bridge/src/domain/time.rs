@@ -33,6 +33,16 @@ impl Timestamp {
         let milliseconds = self.0.saturating_sub(earlier.0);
         Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
     }
+
+    /// The instant itself or the next one that is a multiple of `span` after 1970.
+    #[must_use]
+    pub fn rounded_up(self, span: Duration) -> Self {
+        let over = self.0.checked_rem_euclid(millis(span)).unwrap_or(0);
+        match over {
+            0 => self,
+            over => Self(self.0.saturating_add(millis(span) - over)),
+        }
+    }
 }
 
 /// A span in whole milliseconds, as logs and time-outs take it.
@@ -70,6 +80,17 @@ mod tests {
             (Timestamp::from_millis(i64::MIN) - Duration::MAX).as_millis(),
             i64::MIN
         );
+    }
+
+    #[test]
+    fn an_instant_is_rounded_up_to_a_multiple_of_a_span() {
+        let minute = Duration::from_mins(1);
+        for (instant, rounded) in [(0, 0), (1, 60_000), (60_000, 60_000), (-1, 0)] {
+            let instant = Timestamp::from_millis(instant);
+            assert_eq!(instant.rounded_up(minute).as_millis(), rounded);
+            assert_eq!(instant.rounded_up(Duration::ZERO), instant);
+        }
+        assert_eq!(Timestamp::MAX.rounded_up(minute), Timestamp::MAX);
     }
 
     #[test]

@@ -155,6 +155,10 @@ pub enum LogEvent {
     AcceptanceQueued {
         medic_id: Redacted,
     },
+    AcceptanceNotKept {
+        medic_id: Redacted,
+        at_id: Option<Redacted>,
+    },
     BalanceRead {
         balance: Balance,
     },

@@ -42,6 +42,7 @@ impl LogEvent {
             | Self::CannotRun { .. }
             | Self::Panicked { .. }
             | Self::AttemptNeverEnded { .. }
+            | Self::AcceptanceNotKept { .. }
             | Self::BatchUnreadable => Level::Error,
             Self::KeyRefused { .. }
             | Self::KeyUnavailable { .. }

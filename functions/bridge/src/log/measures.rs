@@ -76,6 +76,7 @@ impl LogEvent {
             | Self::BatchUnreadable
             | Self::CannotRun { .. }
             | Self::AttemptNeverEnded { .. }
+            | Self::AcceptanceNotKept { .. }
             | Self::Panicked { .. } => one(M::Faults),
             Self::ReportMatched { .. }
             | Self::ReportMatchAmbiguous { .. }

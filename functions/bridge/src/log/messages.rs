@@ -41,6 +41,7 @@ impl LogEvent {
             Self::RecipientLimitExceeded { .. } => "The recipient limit stopped a message.",
             Self::AtIdReassigned { .. } => REASSIGNED,
             Self::AcceptanceQueued { .. } => "The acceptance waits in the queue for the ledger.",
+            Self::AcceptanceNotKept { .. } => "Neither ledger nor queue took an acceptance.",
             Self::BalanceRead { .. } => "The account balance was read.",
             Self::BalanceUnknown { .. } => "The account balance is unknown.",
             Self::BalanceUnreadable { .. } => "The account balance cannot be read.",

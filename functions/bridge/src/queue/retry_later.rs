@@ -20,12 +20,9 @@ pub async fn return_for_retry(
     records: &[(&Record, Wait)],
     runtime: &impl Runtime,
 ) -> Vec<String> {
-    // A batch that is stopped by a circuit breaker comes back as one.
-    let hold = seconds(Wait::Hold, runtime);
-    let waits = records.iter().map(|(record, wait)| match wait {
-        Wait::Hold => (*record, hold),
-        wait => (*record, seconds(*wait, runtime)),
-    });
+    let waits = records
+        .iter()
+        .map(|(record, wait)| (*record, seconds(*wait, runtime)));
     change_visibilities(queue, waits.collect(), runtime).await
 }
 

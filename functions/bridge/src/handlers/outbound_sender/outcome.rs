@@ -157,6 +157,10 @@ where
             }
         });
         if queued.await.is_err() {
+            self.runtime.record(LogEvent::AcceptanceNotKept {
+                medic_id: Redacted::new(&accepted.id),
+                at_id: accepted.acceptance.at_id.as_ref().map(Redacted::new),
+            });
             return Disposition::Return(Wait::Retry);
         }
         self.runtime.record(LogEvent::AcceptanceQueued {
