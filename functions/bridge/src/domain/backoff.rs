@@ -25,9 +25,9 @@ const LONGEST_JITTER: Duration = Duration::from_secs(10);
 /// The shortest wait of [`Wait::Hold`].
 const HOLD_WAIT: Duration = Duration::from_mins(3);
 
-/// A hold ends with a minute of the clock. So messages that were held one by one come back together,
-/// and one invocation takes ten of them.
-const HOLD_ENDS_WITH: Duration = Duration::from_mins(1);
+/// A hold ends with a half minute of the clock. So messages that were held one by one come back
+/// together, and one invocation takes ten of them.
+const HOLD_ENDS_WITH: Duration = Duration::from_secs(30);
 
 /// The shortest wait of [`Wait::Until`].
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
@@ -43,8 +43,8 @@ pub enum Wait {
     /// The trouble is not the record's own: Medic, the ledger or a secret is out of reach. 40 seconds,
     /// and up to five at random.
     Retry,
-    /// A circuit breaker is open, or sending is paused. Three to four minutes, up to a full minute of
-    /// the clock.
+    /// A circuit breaker is open, or sending is paused. Three to three and a half minutes, until a
+    /// full or half minute of the clock.
     Hold,
     /// Not before this instant, and not within five seconds. Up to a fifth of the wait is added at
     /// random, ten seconds at most. Jitter never shortens a wait, so that one that is longer than
@@ -114,7 +114,7 @@ mod tests {
         let later = |seconds| Wait::Until(now + Duration::from_secs(seconds));
         for (wait, lowest, highest) in [
             (Wait::Retry, 40, 45),
-            (Wait::Hold, 239, 239),
+            (Wait::Hold, 209, 209),
             (Wait::Until(Timestamp::from_millis(0)), 5, 6),
             (later(2), 5, 6),
             (later(20), 20, 24),
@@ -131,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_within_one_minute_comes_back_at_the_same_moment() {
-        for (now_s, wait_s) in [(0, 180), (1, 239), (30, 210), (59, 181), (60, 180)] {
+    fn what_is_held_within_half_a_minute_comes_back_at_the_same_moment() {
+        for (now_s, wait_s) in [(0, 180), (1, 209), (29, 181), (30, 180), (31, 209)] {
             let now = Timestamp::from_millis(now_s * 1_000);
             let wait = Wait::Hold.visibility(now, &Highest);
             assert_eq!(wait.as_secs(), wait_s, "{now_s}");
