@@ -41,7 +41,7 @@ const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// The access to an account.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// What the client of each service is made from.
+    /// The configuration that each service's client is made from.
     pub config: SdkConfig,
     pub region: String,
     /// AWS's clock, from the answers of CloudFormation.

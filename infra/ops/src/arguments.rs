@@ -120,7 +120,7 @@ Example:
     Pause,
     /// Ends a pause. If the circuit breaker is open, the next message tries whether Africa's Talking works again
     #[command(after_help = "\
-Each message that waits is tried again by itself, within four minutes. If the circuit breaker is open, one message tries
+Each message that waits is retried by itself, within four minutes. If the circuit breaker is open, one message tries
 at once; the others follow when it is accepted.
 
 Example:
@@ -245,7 +245,7 @@ pub enum DeadLetterKind {
     Statuses,
 }
 
-/// What the cost is grouped by.
+/// The property that costs are summed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CostBy {
     /// The day on which Africa's Talking was called, in UTC

@@ -40,7 +40,7 @@ struct Life {
     stopped: Option<String>,
 }
 
-/// What was found for an id or a number.
+/// The rows found for an id or a number.
 #[derive(Default)]
 struct TraceResult {
     lives: Vec<Life>,
@@ -223,7 +223,7 @@ fn print(terminal: &Terminal, found: &TraceResult, reveal: bool) {
             format_time(one.since),
             one.failures
         ));
-        terminal.say(&format!("  {}  it is tried again", format_time(one.until)));
+        terminal.say(&format!("  {}  it is retried", format_time(one.until)));
     }
     for item in &found.dead_letters {
         terminal.say(&format!(

@@ -1,4 +1,4 @@
-//! What the functions are compared with: the floor, and the same in Node.js.
+//! The programs that the functions are compared with: the floor, and the same in Node.js.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What a process used: CPU time, memory; and giving it the share of a small function.
+//! The CPU time and memory that a process used; and giving it the share of a small function.
 
 use std::fs;
 use std::path::PathBuf;

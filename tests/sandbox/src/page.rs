@@ -57,11 +57,11 @@ pub struct SandboxSystem {
     pub africastalking: Arc<AfricasTalkingStandIn>,
     /// The other one.
     pub medic: Arc<MedicStandIn>,
-    /// What is in the place of the stand-ins, which then have nothing to do.
+    /// The real ends that replace the models, which then have nothing to do.
     pub real: RealEnds,
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
 struct PageState {
     system: SandboxSystem,

@@ -69,7 +69,7 @@ pub struct Killer {
     pub function: Function,
     /// The call that it does not survive.
     pub call: PortCall,
-    /// What that call is about: its text has this in it.
+    /// A part of the text of that call.
     pub marker: String,
     /// How it ends.
     pub death: Death,

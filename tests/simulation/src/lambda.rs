@@ -258,7 +258,7 @@ fn deliver_twice(world: &Rc<World>, function: Function, batch: &[ReceivedMessage
     });
 }
 
-/// What is not returned is deleted.
+/// Messages that are not returned for retry are deleted.
 fn returned(world: &Rc<World>, function: Function, batch: &[ReceivedMessage], back: &[String]) {
     let now_ms = world.now_ms();
     let done = models::lambda::succeeded(batch, back);

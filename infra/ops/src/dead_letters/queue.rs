@@ -99,8 +99,8 @@ pub struct DeadLetterItem {
     pub dead_lettered_at: Timestamp,
     /// Whether it can be put back. A callback can be if this version can read it.
     pub retryable: bool,
-    /// Whether SQS itself moved it here. All such messages are in one message group, and SQS gives only the
-    /// first ten of a group.
+    /// Whether SQS itself moved it here. All such messages are in one message group, and SQS returns only
+    /// the first ten of a group.
     pub by_sqs: bool,
     /// The body that it had in the work queue.
     pub body: String,
@@ -111,15 +111,15 @@ pub struct DeadLetterItem {
     receipt_handle: String,
 }
 
-/// What was received of a dead-letter queue.
+/// The messages received from a dead-letter queue, and how many were not.
 pub struct Peeked {
-    /// What was seen.
+    /// The messages that SQS returned.
     pub items: Vec<DeadLetterItem>,
     /// How many more are there that could not be seen.
     pub out_of_sight: usize,
 }
 
-/// What a message contains, as far as it can be read.
+/// The content of a message, as far as it can be read.
 enum Content {
     Incoming {
         id: String,

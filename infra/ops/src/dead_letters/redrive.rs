@@ -128,8 +128,8 @@ async fn redrive_queue(
     }
 }
 
-/// Of what SQS itself moved only the first ten are seen: what came after the last of those has to wait
-/// for the next round, and is taken out. None, if there is nothing that SQS moved.
+/// SQS returns only the first ten of the messages that it moved here itself. Messages that are newer than
+/// the last of those ten wait for the next round: they are taken out and returned. `None` if SQS moved none.
 fn until_the_last_of_the_group(going: &mut Vec<DeadLetterItem>) -> Option<Vec<DeadLetterItem>> {
     let of_group = going.iter().filter(|item| item.by_sqs);
     let last = of_group.map(DeadLetterItem::came_at).max()?;

@@ -6,27 +6,27 @@ use crate::stack::Stack;
 
 const CHECK: &str = "concurrency quota";
 
-/// What the three workers of a stack use at the most: two, three, and one, because all work for Medic
+/// The most executions that a stack's three workers use: two, three, and one, because all work for Medic
 /// is in one message group.
 const WORKERS: i64 = 6;
 
-/// What both webhooks need together to take a few messages.
+/// The executions that both webhooks need together to take a few messages.
 const WEBHOOKS_AT_LEAST: i64 = 2;
 
-/// What both webhooks need together in a campaign: the stage lets five hundred calls a second through,
+/// The executions that both webhooks need in a campaign: the stage lets five hundred calls a second through,
 /// each of which takes some twenty milliseconds.
 const WEBHOOKS_IN_A_CAMPAIGN: i64 = 10;
 
 const ADVICE: &str = "ask for more in the console, Service Quotas, AWS Lambda, Concurrent executions: it costs nothing";
 
-/// What the account allows.
+/// The concurrent executions that the account allows.
 #[derive(Clone, Copy, Debug)]
 struct Quota {
     /// All together.
     all: i64,
-    /// What is left beside the executions that functions have reserved for themselves.
+    /// The executions that no function has reserved.
     unreserved: i64,
-    /// What this stack has reserved for each of its webhooks.
+    /// The executions that this stack has reserved for each of its webhooks.
     reserved_by_a_webhook: i64,
 }
 

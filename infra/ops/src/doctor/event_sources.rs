@@ -6,7 +6,7 @@ use crate::stack::{Resource, Stack};
 
 const CHECK: &str = "event sources";
 
-/// What Lambda says of a mapping whose last batch was processed, or that had none yet.
+/// Lambda's words for a mapping whose last batch was processed, or that had none yet.
 const PROCESSED: [&str; 2] = ["OK", "No records processed"];
 
 /// Whether each mapping is enabled and works.
@@ -43,7 +43,7 @@ pub async fn examine(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) 
     findings
 }
 
-/// What is wrong with a mapping, if anything is.
+/// The problem of a mapping, if it has one.
 fn judge(name: &str, uuid: &str, state: &str, last_result: &str) -> Option<Finding> {
     if matches!(state, "Disabled" | "Disabling") {
         return Some(Finding::wrong(

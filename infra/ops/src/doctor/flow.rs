@@ -302,7 +302,7 @@ fn quarantine(exchange: &ExchangeRow, now: Timestamp) -> Finding {
         format_duration(age)
     );
     if age > QUARANTINE_LATE {
-        let advice = "`cargo ops trace` of an id tells when it is tried again; after five failures beside others that \
+        let advice = "`cargo ops trace` of an id says when it is retried; after five failures beside others that \
                       Medic stored it is dead-lettered, with Medic's answer";
         Finding::wrong(CHECK, waits, advice)
     } else {

@@ -10,7 +10,7 @@ use crate::clock::{AwsClock, is_right};
 use crate::failure::Failure;
 use crate::stack::{DEPLOY, Resource, Stack};
 
-/// What the secret with the credentials holds.
+/// The content of the secret with the credentials.
 pub struct CredentialsSecret {
     /// What is wrong with it.
     pub findings: Vec<Finding>,
@@ -20,7 +20,7 @@ pub struct CredentialsSecret {
     pub medic: Option<(String, String)>,
 }
 
-/// What the secret with the incoming key holds.
+/// The content of the secret with the incoming key.
 pub struct IncomingKeySecret {
     /// What is wrong with it.
     pub findings: Vec<Finding>,

@@ -30,7 +30,7 @@ pub enum Subject {
     Node(Node),
 }
 
-/// What was measured of one program, medians.
+/// The measurements of one program: medians.
 #[derive(Clone, Debug, Default)]
 pub struct Weight {
     /// From its start until it asks for the first event, in milliseconds.

@@ -48,7 +48,7 @@ pub struct Followed {
     pub reported_ms: Option<u64>,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct RunResult {
     /// Every SMS.

@@ -1,4 +1,4 @@
-//! What the command line of `cargo load` says.
+//! The command line of `cargo load`.
 
 use std::num::ParseIntError;
 use std::path::PathBuf;

@@ -40,7 +40,7 @@ impl Mapping {
                 loop {
                     let changed = aws.changed.notified();
                     if !one_batch(&aws, queue, &function, &mapping).await {
-                        // What is returned for retry is visible later, and nobody says so.
+                        // A message returned for retry becomes visible later, and no event says so.
                         let _ = tokio::time::timeout(CHECK_INTERVAL, changed).await;
                     }
                 }

@@ -199,7 +199,7 @@ impl RunningFunction {
         *self.shared.asked.borrow()
     }
 
-    /// What was logged last.
+    /// The latest log lines.
     pub fn last_log(&self) -> String {
         self.shared
             .log

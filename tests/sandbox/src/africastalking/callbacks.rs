@@ -55,7 +55,7 @@ impl CallbackAttempt {
     }
 }
 
-/// What became of an SMS that a phone sent.
+/// The outcome of an SMS that a phone sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SentSms {
     /// Its UUID.

@@ -47,7 +47,7 @@ pub struct AfricasTalkingConfig {
     pub reports_callback: Option<String>,
     /// How often a callback is tried until it is answered with a 2xx.
     pub callback_attempts: u32,
-    /// How long to wait before a callback is tried again.
+    /// How long to wait before a callback is retried.
     pub callback_pause: Duration,
     /// How long to wait for the answer to a callback.
     pub callback_time_limit: Duration,
@@ -276,7 +276,7 @@ impl AfricasTalkingStandIn {
         self.state.book.read(|book| book.from_phones.clone())
     }
 
-    /// What a phone received, in order.
+    /// The SMS that a phone received, in order.
     #[must_use]
     pub fn phone(&self, number: &str) -> Vec<SmsToPhone> {
         self.state.book.read(|book| book.model.phone(number))

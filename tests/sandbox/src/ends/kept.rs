@@ -29,7 +29,7 @@ pub struct KeptFolder {
     _lock: File,
 }
 
-/// What was put back.
+/// How many rows and messages were restored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestoredCounts {
     /// Rows of the ledger.
@@ -101,7 +101,7 @@ impl KeptFolder {
         self.folder.join("incoming-key.json")
     }
 
-    /// What an earlier start has left, if there was one.
+    /// The state that an earlier start has left, if there was one.
     ///
     /// # Errors
     /// When it is there and cannot be read: going on without it could send everything again.

@@ -174,7 +174,7 @@ impl RealMedic {
         })
     }
 
-    /// What waits in it, by its public monitoring. Nothing, if that does not say.
+    /// The number of messages that wait in it, by its public monitoring. `None` if that does not say.
     pub async fn waiting(&self) -> Option<MedicBacklog> {
         let url = format!("{}/api/v2/monitoring", self.url);
         let answer = ask(self.client.get(url)).await.ok()?;

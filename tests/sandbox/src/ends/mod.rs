@@ -19,7 +19,7 @@ use self::medic::RealMedic;
 /// How long a real end may take to answer one question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// What is to be put in the place of the stand-ins.
+/// The real ends that replace the models.
 #[derive(Debug, Default)]
 pub struct ChosenEnds {
     /// In the place of Medic's stand-in.
@@ -94,7 +94,7 @@ impl fmt::Debug for RedactedSecret {
     }
 }
 
-/// What a real end answered: its status, and its body as far as it is JSON.
+/// The answer of a real end: its status, and its body as far as it is JSON.
 struct EndAnswer {
     status: u16,
     body: Value,

@@ -90,7 +90,7 @@ impl MessageInQueue {
     }
 }
 
-/// What the emulator of AWS holds.
+/// The state of the emulator of AWS.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inside {
     pub queues: BTreeMap<StackQueue, Vec<MessageInQueue>>,

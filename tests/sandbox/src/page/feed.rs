@@ -31,7 +31,7 @@ struct Board {
     lines: VecDeque<(u64, PageEvent)>,
 }
 
-/// What a page has not been told.
+/// The changes that a page has not received.
 #[derive(Debug, Serialize)]
 struct News<'a> {
     /// Whether it is everything there is: what the page has is to be forgotten.
@@ -111,7 +111,7 @@ impl Feed {
         self.board.change(|board| board.put(things, entries));
     }
 
-    /// What one page is told, for as long as it listens.
+    /// The changes for one page, for as long as it listens.
     pub(super) fn events(
         self: Arc<Self>,
     ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {

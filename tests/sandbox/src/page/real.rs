@@ -20,7 +20,7 @@ const MONITORING_INTERVAL: Duration = Duration::from_secs(30);
 /// Recipient and text of a message.
 type RecipientAndText = (String, String);
 
-/// What was seen of real ends so far.
+/// The observations of real ends so far.
 #[derive(Debug, Default)]
 pub(super) struct RealView {
     /// The ledger has neither numbers nor texts, a queue has them for a moment.

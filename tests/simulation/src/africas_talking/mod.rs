@@ -1,5 +1,5 @@
 //! Drives Africa's Talking's model in virtual time, and the phones behind it: outcomes that nobody
-//! hears of, reports early, late, reordered, repeated or never, callbacks that are tried again.
+//! hears of, reports early, late, reordered, repeated or never, callbacks that are retried.
 
 mod callbacks;
 
@@ -110,7 +110,7 @@ pub struct Reported {
     pub answers: Vec<u16>,
 }
 
-/// What is wrong with the account.
+/// The state of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
     /// Nothing.
@@ -142,9 +142,9 @@ pub struct AfricasTalkingInWorld {
     pub robots: BTreeMap<String, u32>,
     /// The key in the callback URLs.
     pub key: String,
-    /// What phones sent.
+    /// The SMS that phones sent.
     pub incoming: BTreeMap<String, PhoneMessage>,
-    /// What was reported, by id.
+    /// The reported statuses, by id.
     pub reports: BTreeMap<String, Vec<Reported>>,
     /// Callbacks that are still to come.
     pub pending: usize,
@@ -245,7 +245,7 @@ pub fn send(world: &Rc<World>, task: TaskId, api_key: &str, sms: &Sms<'_>) -> Rc
     }
     if let Some(at_id) = at_id
         && reporting
-        // What has no id is never heard of again.
+        // An SMS without an id gets no report.
         && verdict != SendDecision::AcceptedWithoutId
     {
         callbacks::report_by_chance(world, &at_id, sms.to.as_str());
