@@ -66,6 +66,11 @@ const STATES = {
   delivered: ["delivered", "good"],
   failed: ["failed", "bad"],
   unrecognised: ["unrecognised", "bad"],
+  duplicate: ["kept as a duplicate", "waiting"],
+  scheduled: ["not due yet", "going"],
+  muted: ["muted", "waiting"],
+  cleared: ["cleared", "waiting"],
+  denied: ["denied", "waiting"],
 };
 
 /** Medic's state of an outgoing message: in words, and how good it is. */

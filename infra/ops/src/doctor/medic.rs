@@ -88,16 +88,19 @@ async fn outgoing(
     let waiting = due.map_or(String::new(), |due| format!(" ({due} due in Medic)"));
     match settings {
         Ok(answer) if answer.status == 200 && answer.body.is_object() => {
-            let service = answer.body.pointer("/sms/outgoing_service");
-            match service.and_then(serde_json::Value::as_str) {
-                Some("medic-gateway") => {
+            match OfferSetting::of(&answer.body) {
+                OfferSetting::Offered => {
                     Finding::fine(CHECK, format!("Medic gives them to us{waiting}"))
                 }
-                other => Finding::wrong(
+                OfferSetting::OfferedByDefault => Finding::fine(
+                    CHECK,
+                    format!("Medic gives them to us, because its settings have no `sms`{waiting}"),
+                ),
+                OfferSetting::Kept(service) => Finding::wrong(
                     CHECK,
                     format!(
                         "Medic's `sms.outgoing_service` is {}: polls bring nothing{waiting}",
-                        other.map_or("not set".to_owned(), |other| format!("`{other}`"))
+                        service.map_or("not set".to_owned(), |service| format!("`{service}`"))
                     ),
                     "set it to `medic-gateway` in the app settings, and `cht upload-app-settings`",
                 ),
@@ -117,6 +120,30 @@ async fn outgoing(
     }
 }
 
+/// What Medic does with the messages that it wants sent, by its settings.
+#[derive(Debug, PartialEq, Eq)]
+enum OfferSetting<'a> {
+    /// It offers them to gateways.
+    Offered,
+    /// The same, because there is no object `sms` in the settings at all. That is how a new CHT begins.
+    OfferedByDefault,
+    /// It does not offer them. The text is the setting `sms.outgoing_service`, if there is one.
+    Kept(Option<&'a str>),
+}
+
+impl<'a> OfferSetting<'a> {
+    fn of(settings: &'a serde_json::Value) -> Self {
+        let Some(sms) = settings.get("sms") else {
+            return Self::OfferedByDefault;
+        };
+        let service = sms.get("outgoing_service");
+        match service.and_then(serde_json::Value::as_str) {
+            Some("medic-gateway") => Self::Offered,
+            other => Self::Kept(other),
+        }
+    }
+}
+
 /// How many of the outgoing messages that changed last, of at most a hundred, wait for a gateway. Medic's
 /// public monitoring says so. Its total of due messages is of no use: it counts each message that was ever
 /// due, and never falls.
@@ -130,4 +157,25 @@ async fn due(http: &Http, base: &str) -> Option<i64> {
     let count = |state: &str| pending.get(state)?.as_i64().filter(|count| *count >= 0);
     let due = count("pending")?.checked_add(count("forwarded-to-gateway")?)?;
     (answer.status == 200).then_some(due)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn without_any_sms_in_its_settings_medic_offers_messages_and_with_an_empty_object_it_does_not()
+    {
+        let offered = json!({"sms": {"outgoing_service": "medic-gateway"}});
+        let other = json!({"sms": {"outgoing_service": "africas-talking"}});
+        for (settings, expected) in [
+            (&offered, OfferSetting::Offered),
+            (&json!({"locale": "en"}), OfferSetting::OfferedByDefault),
+            (&json!({"sms": {}}), OfferSetting::Kept(None)),
+            (&other, OfferSetting::Kept(Some("africas-talking"))),
+        ] {
+            assert_eq!(OfferSetting::of(settings), expected, "{settings}");
+        }
+    }
 }

@@ -107,7 +107,15 @@ fn a_medic_that_gives_its_sms_to_somebody_else_is_found() -> anyhow::Result<()> 
             what.contains("due in Medic") && what.contains("medic-gateway"),
             "{what}"
         );
-        system.medic.set_outgoing_service("medic-gateway");
+        // No `sms` in Medic's settings at all, as in a new CHT: it offers messages.
+        system
+            .medic
+            .with_model(|medic| medic.outgoing_service = None);
+        let (verdict, what) = system.doctor("outgoing SMS").await?;
+        ensure!(
+            verdict == "fine" && what.contains("its settings have no `sms`"),
+            "{what}"
+        );
         system
             .until_medic_shows(&id, MessageState::Delivered)
             .await?;

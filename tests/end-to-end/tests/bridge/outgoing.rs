@@ -60,7 +60,12 @@ fn rank(state: MessageState) -> u8 {
         MessageState::Sent => 4,
         MessageState::Failed => 5,
         MessageState::Delivered => 6,
-        MessageState::Unrecognised | MessageState::Duplicate => u8::MAX,
+        MessageState::Unrecognised
+        | MessageState::Duplicate
+        | MessageState::Scheduled
+        | MessageState::Muted
+        | MessageState::Cleared
+        | MessageState::Denied => u8::MAX,
     }
 }
 

@@ -47,6 +47,14 @@ pub enum MessageState {
     Unrecognised,
     /// One equal message to one number too many. It is never offered.
     Duplicate,
+    /// Not due yet. Medic's own task makes it `pending` when it is.
+    Scheduled,
+    /// Not sent because its recipient is muted.
+    Muted,
+    /// Taken back, for example because a report came that made it needless.
+    Cleared,
+    /// Not sent because Medic's settings forbid its recipient.
+    Denied,
 }
 
 impl MessageState {
@@ -196,6 +204,12 @@ impl MedicModel {
             }
         }
         self.send(message);
+    }
+
+    /// Medic itself moves a message to this state, whatever state it has: a schedule that is due, a
+    /// patient that is muted, a task that is cleared.
+    pub fn move_to(&mut self, id: &str, state: MessageState, at_ms: i64) {
+        self.set(id, state, None, at_ms);
     }
 
     /// Deletes an outgoing message, as when its document is deleted.

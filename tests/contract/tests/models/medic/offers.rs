@@ -15,6 +15,8 @@ in_process_and_over_http! { MedicBench:
     outgoing_is_empty_unless_the_service_is_exactly_medic_gateway
     two_messages_of_a_task_share_one_state
     the_sixth_equal_message_to_a_number_is_never_offered
+    what_medic_keeps_to_itself_is_not_offered_until_it_is_pending
+    a_state_that_medic_itself_sets_ends_an_offer_and_a_later_update_still_wins
     the_monitoring_counts_what_was_ever_due_and_what_waits_among_the_last_hundred
 }
 
@@ -131,6 +133,40 @@ async fn the_sixth_equal_message_to_a_number_is_never_offered(bench: MedicBench)
     let offered = bench.offered(&[], &[]).await;
     assert_eq!(offered, ["0", "1", "2", "3", "4", "other"]);
     assert_eq!(bench.state("5"), MessageState::Duplicate);
+}
+
+const KEPT_BY_MEDIC: [MessageState; 5] = [
+    MessageState::Scheduled,
+    MessageState::Duplicate,
+    MessageState::Muted,
+    MessageState::Cleared,
+    MessageState::Denied,
+];
+
+async fn what_medic_keeps_to_itself_is_not_offered_until_it_is_pending(bench: MedicBench) {
+    for state in KEPT_BY_MEDIC {
+        let id = bench.want(1).remove(0);
+        bench.with(|medic| medic.move_to(&id, state, 5));
+        assert!(bench.offered(&[], &[]).await.is_empty(), "{state:?}");
+        assert_eq!(bench.state(&id), state);
+    }
+    let scheduled = bench.want(1).remove(0);
+    bench.with(|medic| medic.move_to(&scheduled, MessageState::Scheduled, 5));
+    bench.with(|medic| medic.move_to(&scheduled, MessageState::Pending, 6));
+    assert_eq!(bench.offered(&[], &[]).await, [scheduled]);
+}
+
+async fn a_state_that_medic_itself_sets_ends_an_offer_and_a_later_update_still_wins(
+    bench: MedicBench,
+) {
+    for state in KEPT_BY_MEDIC {
+        let id = bench.want(1).remove(0);
+        assert_eq!(bench.offered(&[], &[]).await, [id.as_str()]);
+        bench.with(|medic| medic.move_to(&id, state, 5));
+        assert!(bench.offered(&[], &[]).await.is_empty(), "{state:?}");
+        bench.post(&[], &[update(&id, "SENT")]).await;
+        assert_eq!(bench.state(&id), MessageState::Sent);
+    }
 }
 
 async fn the_monitoring_counts_what_was_ever_due_and_what_waits_among_the_last_hundred(
