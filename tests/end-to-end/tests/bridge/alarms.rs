@@ -111,6 +111,21 @@ fn a_queue_that_nobody_reads_raises_its_alarm() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_callback_at_the_wrong_url_raises_its_alarm() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let aws = bridge.stack.aws();
+        let name = bridge.stack.resource("CallbacksAtWrongUrlAlarm").await?;
+        for (count, expected) in [(0, "OK"), (1, "ALARM")] {
+            let metric = ("cht-africastalking", "CallbacksAtWrongUrl");
+            aws.put_metric(metric, ("stack", "bridge"), count).await?;
+            let alarm = aws.alarm(&name).await?;
+            ensure!(alarm["StateValue"] == expected, "{count}: {alarm}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn the_exchange_is_allowed_to_ask_how_many_messages_the_other_queues_have() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         bridge.stack.poll().await?;

@@ -87,6 +87,7 @@ fn each_failure_has_its_alarm_and_alarms_beyond_these_cost_money() {
         |metric: &str, stem: &str| format!("AWS/Lambda {metric} FunctionName={stem}Function");
     let expected = BTreeMap::from([
         ("BalanceLowAlarm", own("Balance")),
+        ("CallbacksAtWrongUrlAlarm", own("CallbacksAtWrongUrl")),
         (
             "ClientErrorsAlarm",
             "AWS/ApiGateway 4xx ApiId=HttpApi".to_owned(),
