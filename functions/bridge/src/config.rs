@@ -51,6 +51,8 @@ pub struct WebhookConfig {
     pub dead_letter_queue_url: String,
     /// The secret with the key in the callback URLs.
     pub incoming_key_secret_arn: String,
+    /// The text of the SMS that tells Medic of an opt-out. `None`: Medic is not told.
+    pub opt_out_text: Option<String>,
 }
 
 impl WebhookConfig {
@@ -75,6 +77,7 @@ impl WebhookConfig {
             queue_url: required(queue)?,
             dead_letter_queue_url: required(dead_letter_queue)?,
             incoming_key_secret_arn: required("INCOMING_KEY_SECRET_ARN")?,
+            opt_out_text: optional("OPT_OUT_TEXT"),
         })
     }
 }

@@ -27,6 +27,7 @@ async fn serve(system: &System) -> Result<(), Error> {
     let secret = ManagedSecret::new(aws.secrets_manager(), config.incoming_key_secret_arn);
     let handler = CallbackHandler {
         callback: Callback::IncomingMessage,
+        opt_out_text: config.opt_out_text,
         queue: SqsQueue::new(sqs.clone(), config.queue_url.clone()),
         dead_letters: DeadLetterQueue {
             queue: SqsQueue::new(sqs, config.dead_letter_queue_url),

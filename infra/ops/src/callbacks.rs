@@ -1,4 +1,4 @@
-//! The two URLs for Africa's Talking's dashboard.
+//! The URLs for Africa's Talking's dashboard.
 
 use bridge::secrets::KeySecret;
 use serde_json::json;
@@ -11,10 +11,12 @@ use crate::terminal::Terminal;
 pub const INCOMING_MESSAGES: &str = "IncomingMessagesCallbackUrl";
 /// The stack's output with the URL for delivery reports.
 pub const DELIVERY_REPORTS: &str = "DeliveryReportsCallbackUrl";
+/// The stack's output with the URL for opt-outs.
+pub const OPT_OUTS: &str = "OptOutsCallbackUrl";
 /// The stack's output with the secret that holds the incoming key.
 pub const KEY_SECRET: &str = "IncomingKeySecretArn";
 
-/// Prints both URLs with the key.
+/// Prints the URLs with the key.
 ///
 /// # Errors
 /// When the key cannot be read, or there is none.
@@ -28,7 +30,7 @@ pub async fn show(stack: &Stack, terminal: &Terminal, json: bool) -> Result<(), 
     print(stack, terminal, &keys, json)
 }
 
-/// Prints both URLs with the newer of these keys.
+/// Prints the URLs with the newer of these keys.
 ///
 /// # Errors
 /// When the stack has no outputs with the URLs.
@@ -40,16 +42,19 @@ pub fn print(
 ) -> Result<(), Failure> {
     let incoming = with_key(&stack.callback_url(INCOMING_MESSAGES)?, &keys.key);
     let reports = with_key(&stack.callback_url(DELIVERY_REPORTS)?, &keys.key);
+    let opt_outs = with_key(&stack.callback_url(OPT_OUTS)?, &keys.key);
     if json {
         let rotating = keys.second_key.is_some();
         terminal.json(&json!({
-            "incoming_messages": incoming, "delivery_reports": reports, "old_key_is_valid": rotating,
+            "incoming_messages": incoming, "delivery_reports": reports, "opt_outs": opt_outs,
+            "old_key_is_valid": rotating,
         }));
         return Ok(());
     }
     terminal.say("In Africa's Talking's dashboard, under SMS, \"SMS callback URLs\":");
     terminal.say(&format!("  Incoming messages  {incoming}"));
     terminal.say(&format!("  Delivery reports   {reports}"));
+    terminal.say(&format!("  Bulk SMS opt-out   {opt_outs}"));
     terminal.note("Whoever has these URLs can call them: treat them as passwords.");
     Ok(())
 }

@@ -49,8 +49,7 @@ pub async fn end(stack: &Stack, terminal: &Terminal, yes: bool) -> Result<(), Fa
             "there is no old key: only one is valid".to_owned(),
         ));
     }
-    let question =
-        "Are the new URLs pasted, both? What still comes with the old key is refused from now on.";
+    let question = "Are the new URLs pasted, all of them? What still comes with the old key is refused from now on.";
     if !yes && !terminal.confirm(question)? {
         return Err(Failure::Problem("Both keys stay valid.".to_owned()));
     }

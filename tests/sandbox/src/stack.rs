@@ -80,6 +80,8 @@ pub struct Outputs {
     pub incoming_messages_callback_url: String,
     /// The webhook for delivery reports. It can be reached from here, and needs the incoming key at its end.
     pub delivery_reports_callback_url: String,
+    /// The webhook for opt-outs. It can be reached from here, and needs the incoming key at its end.
+    pub opt_outs_callback_url: String,
     /// The secret with the incoming key, `{"key":"…"}`.
     pub incoming_key_secret_arn: String,
     /// The secret with Africa's Talking's key and Medic's user.
@@ -299,6 +301,7 @@ impl Outputs {
         Ok(Self {
             incoming_messages_callback_url: callback("IncomingMessagesCallbackUrl")?,
             delivery_reports_callback_url: callback("DeliveryReportsCallbackUrl")?,
+            opt_outs_callback_url: callback("OptOutsCallbackUrl")?,
             incoming_key_secret_arn: output("IncomingKeySecretArn")?,
             credentials_secret_arn: output("CredentialsSecretArn")?,
             exchange_queue_url: output("ExchangeQueueUrl")?,

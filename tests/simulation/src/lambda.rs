@@ -403,6 +403,9 @@ pub fn serve(
 
 type Then = Box<dyn FnOnce(&Rc<World>, u16)>;
 
+/// What Medic gets as the text of an opt-out.
+pub const OPT_OUT_TEXT: &str = "STOP";
+
 /// A warm environment, or a new one.
 fn environment(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Environment> {
     let idle = world
@@ -431,6 +434,7 @@ fn environment(world: &Rc<World>, function: Function, task: TaskId) -> Rc<Enviro
     };
     let webhook = CallbackHandler {
         callback,
+        opt_out_text: Some(OPT_OUT_TEXT.to_owned()),
         queue: BentQueue::new(&ctx, queue),
         dead_letters: DeadLetterQueue {
             queue: BentQueue::new(&ctx, dead_letter),

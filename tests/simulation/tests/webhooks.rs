@@ -230,6 +230,48 @@ fn what_surrounds_the_values_and_names_of_an_sms_does_not_change_it() {
     assert_eq!(scenario.stored(), ["in-1"]);
 }
 
+fn opted_out(body: &str) -> Request {
+    with(|event| {
+        event["rawPath"] = json!("/api/v1/sms/africastalking/opt-outs/");
+        event["body"] = json!(body);
+    })
+}
+
+#[test]
+fn an_opt_out_is_one_sms_to_medic_on_a_day_however_often_it_comes() {
+    let scenario = Scenario::default();
+    for body in [
+        "senderId=20880&phoneNumber=%2B254700000001",
+        r#"{"phoneNumber": "+254700000001\r\n", "senderId": " 20880"}"#,
+    ] {
+        assert_eq!(scenario.call(IN, opted_out(body)), 200);
+    }
+    scenario.rest(1);
+    // Later on the same day only Medic can still recognise it.
+    let again = opted_out("senderId=20880&phoneNumber=%2B254700000001");
+    assert_eq!(scenario.call(IN, again), 200);
+    scenario.rest(1);
+    {
+        let medic = scenario.medic.borrow();
+        let [sms] = medic.stored.as_slice() else {
+            panic!("{:?}", medic.stored)
+        };
+        assert_eq!((sms.from.as_str(), sms.content.as_str()), (PHONE, "STOP"));
+        assert!(sms.id.starts_with("opt-out-"), "{}", sms.id);
+    }
+    assert_eq!(scenario.events("opt_out_received"), 3);
+    assert!(scenario.was_written("\"OptOuts\":1"));
+    assert!(scenario.leaks.borrow().is_empty());
+}
+
+#[test]
+fn an_opt_out_that_names_nobody_is_kept() {
+    let scenario = Scenario::default();
+    assert_eq!(scenario.call(IN, opted_out("senderId=20880")), 400);
+    let kept = kept(&scenario, QueueName::ExchangeDeadLetter);
+    assert_eq!(kept.dead_letter.reason, "phoneNumber is missing or empty");
+}
+
 /// What is in a dead-letter queue, and nothing else is.
 fn kept(scenario: &Scenario, queue: QueueName) -> DeadCallback {
     let queue = scenario.queue(queue).borrow();
@@ -257,7 +299,7 @@ fn a_callback_at_the_url_of_the_other_kind_is_kept_so_that_it_can_be_read_and_sa
                 assert_eq!(report.id.as_str(), "ATXid_1");
                 assert!(report.number_hash.is_some());
             }
-            Err(why) => panic!("{why}"),
+            other => panic!("{other:?}"),
         }
         assert_eq!(scenario.events("callback_at_wrong_url"), 1);
         assert!(scenario.was_written("\"CallbacksAtWrongUrl\":1"));

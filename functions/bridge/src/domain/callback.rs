@@ -1,4 +1,4 @@
-//! The two callbacks of Africa's Talking.
+//! The callbacks of Africa's Talking.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,4 +10,11 @@ pub enum Callback {
     IncomingMessage,
     /// A delivery report.
     DeliveryReport,
+    /// A recipient has opted out.
+    OptOut,
+}
+
+impl Callback {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::IncomingMessage, Self::DeliveryReport, Self::OptOut];
 }

@@ -1,6 +1,6 @@
-//! `incoming-messages` and `delivery-reports`: the two callbacks of Africa's Talking.
+//! `incoming-messages` and `delivery-reports`: the callbacks of Africa's Talking. Opt-outs come to the first.
 //!
-//! Both check the key, read the fields, put a message into a queue, and answer 200 only when the
+//! Each checks the key, reads the fields, puts a message into a queue, and answers 200 only when the
 //! queue has stored it. What carried the right key and cannot be taken is kept in the dead-letter queue.
 //! Africa's Talking reads the status of the response and ignores its body.
 
@@ -14,6 +14,7 @@ use crate::ports::{Fifo, NewMessage, Queue, Runtime, SecretStore};
 use crate::queue::dead_letter::DeadLetterQueue;
 use crate::secrets::{IncomingKeys, KeyCheck};
 use crate::wire::africastalking::callback::{CallbackContent, CallbackReading, ReceivedCallback};
+use crate::wire::africastalking::opt_out::OptOut;
 use crate::wire::api_gateway::{NotBase64, response};
 use crate::wire::queue_messages::{
     DeadCallback, DeliveryReport, ExchangeMessage, IncomingSms, MEDIC_GROUP, encode,
@@ -22,11 +23,13 @@ use crate::wire::queue_messages::{
 pub use crate::wire::africastalking::callback::MAX_BODY_BYTES;
 pub use lambda_http::Request;
 
-/// The handler of one of the two callbacks.
+/// The handler of one function's callbacks.
 #[derive(Debug)]
 pub struct CallbackHandler<Q, K, S> {
-    /// Which callback it serves.
+    /// Which callback it serves; that of incoming messages serves opt-outs, too.
     pub callback: Callback,
+    /// The text of the SMS that tells Medic of an opt-out. `None`: Medic is not told.
+    pub opt_out_text: Option<String>,
     /// The queue for accepted callbacks.
     pub queue: Q,
     /// The dead-letter queue for callbacks that cannot be taken.
@@ -37,17 +40,28 @@ pub struct CallbackHandler<Q, K, S> {
     pub runtime: S,
 }
 
-/// An accepted callback: its queue message and its log event.
+/// An accepted callback: its queue message, if there is one, and its log event.
 struct Accepted {
-    message: NewMessage,
+    message: Option<NewMessage>,
     event: LogEvent,
 }
 
 impl Accepted {
-    fn new(content: CallbackContent) -> Self {
+    fn new(content: CallbackContent, opt_out_text: Option<&str>) -> Self {
         match content {
             CallbackContent::Incoming(sms) => Self::incoming(sms),
             CallbackContent::Report(report) => Self::report(&report),
+            CallbackContent::OptOut(opt_out) => Self::opt_out(opt_out, opt_out_text),
+        }
+    }
+
+    fn opt_out(opt_out: OptOut, text: Option<&str>) -> Self {
+        Self {
+            event: LogEvent::OptOutReceived {
+                id: Redacted::new(&opt_out.id),
+                for_medic: text.is_some(),
+            },
+            message: text.and_then(|text| Self::incoming(opt_out.into_sms(text)).message),
         }
     }
 
@@ -56,7 +70,7 @@ impl Accepted {
             event: LogEvent::IncomingQueued {
                 id: Redacted::new(&sms.id),
             },
-            message: NewMessage {
+            message: Some(NewMessage {
                 // The same for each repeat of a callback: the queue drops a repeat within five minutes,
                 // and Medic recognises a later one by its id.
                 fifo: Some(Fifo {
@@ -64,7 +78,7 @@ impl Accepted {
                     deduplication_id: sha256_hex(sms.id.as_str().as_bytes()),
                 }),
                 body: encode(&ExchangeMessage::Incoming(sms)),
-            },
+            }),
         }
     }
 
@@ -73,10 +87,10 @@ impl Accepted {
             event: LogEvent::ReportQueued {
                 at_id: Redacted::new(&report.id),
             },
-            message: NewMessage {
+            message: Some(NewMessage {
                 body: encode(report),
                 fifo: None,
-            },
+            }),
         }
     }
 }
@@ -112,8 +126,9 @@ impl Refused {
 
     fn at_wrong_url(url: Callback) -> Self {
         let reason = match url {
-            Callback::IncomingMessage => "a delivery report came to the URL of incoming messages",
-            Callback::DeliveryReport => "an incoming message came to the URL of delivery reports",
+            Callback::IncomingMessage => "another callback came to the URL of incoming messages",
+            Callback::DeliveryReport => "another callback came to the URL of delivery reports",
+            Callback::OptOut => "another callback came to the URL of opt-outs",
         };
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -123,23 +138,33 @@ impl Refused {
     }
 }
 
+fn path_of(callback: Callback) -> &'static str {
+    match callback {
+        Callback::IncomingMessage => "/api/v1/sms/africastalking/incoming-messages",
+        Callback::DeliveryReport => "/api/v1/sms/africastalking/delivery-reports",
+        Callback::OptOut => "/api/v1/sms/africastalking/opt-outs",
+    }
+}
+
 impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
     /// Serves one request. The status is 200 only when the callback is in a queue.
     pub async fn handle(&self, request: &Request) -> Response<String> {
         let path = request.raw_http_path().trim_end_matches('/');
-        if !path.ends_with(self.path()) {
-            return self.refuse(StatusCode::NOT_FOUND, "there is nothing at this path");
-        }
+        let Some(callback) = self.served_at(path) else {
+            let status = StatusCode::NOT_FOUND;
+            return self.refuse(self.callback, status, "there is nothing at this path");
+        };
         if request.method() != Method::POST {
-            return self.refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST is served here");
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return self.refuse(callback, status, "only POST is served here");
         }
-        let number_hash_key = match self.check_key(request).await {
+        let number_hash_key = match self.check_key(callback, request).await {
             Ok(number_hash_key) => number_hash_key,
             Err(refusal) => return refusal,
         };
         let header = |name: HeaderName| request.headers().get(name)?.to_str().ok();
         let received = ReceivedCallback {
-            callback: self.callback,
+            callback,
             content_type: header(CONTENT_TYPE),
             content_encoding: header(CONTENT_ENCODING),
             body: request.body(),
@@ -150,32 +175,41 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
                 .await;
         }
         match received.read(&number_hash_key, self.runtime.now()) {
-            CallbackReading::Good(content) => self.accept(Accepted::new(content)).await,
+            CallbackReading::Good(content) => {
+                let accepted = Accepted::new(content, self.opt_out_text.as_deref());
+                self.accept(callback, accepted).await
+            }
             CallbackReading::AtWrongUrl(_) => {
-                self.keep(&received, &Refused::at_wrong_url(self.callback))
-                    .await
+                self.keep(&received, &Refused::at_wrong_url(callback)).await
             }
             CallbackReading::Bad(bad) => {
                 self.keep(&received, &Refused::bad(bad.field, bad.problem))
                     .await
             }
             CallbackReading::TooLarge if received.names_nothing() => {
-                self.refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+                self.refuse(callback, StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             }
             CallbackReading::TooLarge => self.keep(&received, &Refused::too_large()).await,
         }
     }
 
-    fn path(&self) -> &'static str {
-        match self.callback {
-            Callback::IncomingMessage => "/api/v1/sms/africastalking/incoming-messages",
-            Callback::DeliveryReport => "/api/v1/sms/africastalking/delivery-reports",
-        }
+    /// Which of the function's callbacks has this path.
+    fn served_at(&self, path: &str) -> Option<Callback> {
+        let served: &[Callback] = match self.callback {
+            Callback::IncomingMessage => &[Callback::IncomingMessage, Callback::OptOut],
+            Callback::DeliveryReport => &[Callback::DeliveryReport],
+            Callback::OptOut => &[Callback::OptOut],
+        };
+        let mut served = served.iter().copied();
+        served.find(|callback| path.ends_with(path_of(*callback)))
     }
 
     /// The key for hashing numbers, if the request's key is right.
-    async fn check_key(&self, request: &Request) -> Result<String, Response<String>> {
-        let callback = self.callback;
+    async fn check_key(
+        &self,
+        callback: Callback,
+        request: &Request,
+    ) -> Result<String, Response<String>> {
         let presented = request
             .query_string_parameters_ref()
             .and_then(|parameters| parameters.first("key"));
@@ -212,19 +246,17 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         }
     }
 
-    async fn accept(&self, accepted: Accepted) -> Response<String> {
-        let sent: Result<(), _> = self
-            .queue
-            .send(vec![accepted.message])
-            .await
-            .into_iter()
-            .collect();
+    async fn accept(&self, callback: Callback, accepted: Accepted) -> Response<String> {
+        let sent: Result<(), _> = match accepted.message {
+            Some(message) => self.queue.send(vec![message]).await.into_iter().collect(),
+            None => Ok(()),
+        };
         match sent {
             Ok(()) => {
                 self.runtime.record(accepted.event);
                 response(StatusCode::OK, "")
             }
-            Err(error) => self.not_queued(&Redacted::new(&error)),
+            Err(error) => self.not_queued(callback, &Redacted::new(&error)),
         }
     }
 
@@ -237,21 +269,21 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
             .dead_letter_callback(&dead_letter, &self.runtime)
             .await;
         if let Err(error) = dead_letters {
-            return self.not_queued(&Redacted::new(&error));
+            return self.not_queued(received.callback, &Redacted::new(&error));
         }
         match refused.problem {
-            Some(problem) => self.note_refusal(refused.status, problem),
+            Some(problem) => self.note_refusal(received.callback, refused.status, problem),
             None => self.runtime.record(LogEvent::CallbackAtWrongUrl {
-                callback: self.callback,
-                advice: "swap the two callback URLs in Africa's Talking's dashboard, then run `cargo ops dead-letters redrive --all`",
+                callback: received.callback,
+                advice: "paste each callback URL into its own place in Africa's Talking's dashboard, then run `cargo ops dead-letters redrive --all`",
             }),
         }
         response(refused.status, &refused.reason)
     }
 
-    fn not_queued(&self, error: &Redacted) -> Response<String> {
+    fn not_queued(&self, callback: Callback, error: &Redacted) -> Response<String> {
         self.runtime.record(LogEvent::CallbackNotQueued {
-            callback: self.callback,
+            callback,
             error: error.clone(),
         });
         response(
@@ -260,14 +292,19 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         )
     }
 
-    fn refuse(&self, status: StatusCode, reason: &'static str) -> Response<String> {
-        self.note_refusal(status, reason);
+    fn refuse(
+        &self,
+        callback: Callback,
+        status: StatusCode,
+        reason: &'static str,
+    ) -> Response<String> {
+        self.note_refusal(callback, status, reason);
         response(status, reason)
     }
 
-    fn note_refusal(&self, status: StatusCode, reason: &'static str) {
+    fn note_refusal(&self, callback: Callback, status: StatusCode, reason: &'static str) {
         self.runtime.record(LogEvent::CallbackRefused {
-            callback: self.callback,
+            callback,
             status: status.as_u16(),
             reason,
         });

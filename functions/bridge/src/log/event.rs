@@ -34,12 +34,18 @@ pub enum WorkQueue {
     reason = "the names of events and fields are what is logged, and speak for themselves"
 )]
 pub enum LogEvent {
-    // The two callbacks.
+    // The callbacks.
     IncomingQueued {
         id: Redacted,
     },
     ReportQueued {
         at_id: Redacted,
+    },
+    /// A recipient wants no more SMS.
+    OptOutReceived {
+        id: Redacted,
+        /// Whether Medic gets an SMS about it: the parameter `OptOutText` is not empty.
+        for_medic: bool,
     },
     KeyRefused {
         callback: Callback,
@@ -61,7 +67,7 @@ pub enum LogEvent {
         callback: Callback,
         error: Redacted,
     },
-    /// It is plainly one of the other kind: the two URLs are swapped in Africa's Talking's dashboard. It
+    /// It is plainly one of another kind: the callback URLs are swapped in Africa's Talking's dashboard. It
     /// is in the dead-letter queue, and a redrive delivers it.
     CallbackAtWrongUrl {
         /// Whose URL it came to.

@@ -69,6 +69,7 @@ impl LogEvent {
             | Self::QueueFailed { .. } => Level::Warn,
             Self::IncomingQueued { .. }
             | Self::ReportQueued { .. }
+            | Self::OptOutReceived { .. }
             | Self::ReportRecorded { .. }
             | Self::ReportMatched { .. }
             | Self::FinalStatusRecorded { .. }

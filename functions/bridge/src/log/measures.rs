@@ -13,6 +13,7 @@ impl LogEvent {
         match self {
             Self::IncomingQueued { .. } => one(M::IncomingReceived),
             Self::ReportQueued { .. } => one(M::ReportsReceived),
+            Self::OptOutReceived { .. } => one(M::OptOuts),
             Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => one(M::KeyRefused),
             Self::CallbackRefused { .. }
             | Self::KeyUnavailable { .. }
@@ -190,6 +191,10 @@ mod tests {
         vec![
             LogEvent::IncomingQueued { id: some() },
             LogEvent::ReportQueued { at_id: some() },
+            LogEvent::OptOutReceived {
+                id: some(),
+                for_medic: true,
+            },
             LogEvent::KeyRefused { callback },
             LogEvent::CallbackRefused {
                 callback,

@@ -46,12 +46,14 @@ metrics! {
     IncomingReceived,
     /// Delivery reports that were put into the queue to the recorder.
     ReportsReceived,
+    /// Opt-outs of recipients, a repeat included.
+    OptOuts,
     /// Calls without a valid key. They can come from strangers, or from Africa's Talking with an
     /// old key.
     KeyRefused,
     /// Calls that got an error although their key was valid or could not be checked.
     CallbacksRefused,
-    /// Callbacks that are plainly of the other kind than their URL: the two URLs are swapped in Africa's
+    /// Callbacks that are plainly of another kind than their URL: the URLs are swapped in Africa's
     /// Talking's dashboard. They are dead-lettered until a redrive.
     CallbacksAtWrongUrl,
     /// Milliseconds from the callback to Medic's confirmation that it stored the SMS; one sample a

@@ -106,6 +106,8 @@ pub struct DeadLetterItem {
     pub body: String,
     /// The callback that it is, if it is one that was not taken.
     callback: Option<DeadCallback>,
+    /// The text with which an opt-out goes to Medic: the parameter `OptOutText`.
+    opt_out_text: Option<String>,
     /// Why it was dead-lettered, with the unredacted answer of Medic or Africa's Talking.
     reason: String,
     receipt_handle: String,
@@ -180,6 +182,18 @@ fn kept_by_an_earlier_version(queue: SourceQueue, letter: &DeadLetter) -> Option
     })
 }
 
+/// Why a callback cannot be put back, if it cannot.
+fn refusal_of(callback: &DeadCallback, opt_out_text: Option<&str>) -> Option<String> {
+    match callback.read("") {
+        Ok(CallbackContent::OptOut(_)) if opt_out_text.is_none() => Some(
+            "it is an opt-out, of which Medic is not told while the parameter OptOutText is empty"
+                .to_owned(),
+        ),
+        Ok(_) => None,
+        Err(why) => Some(why),
+    }
+}
+
 impl DeadLetterItem {
     #[cfg(test)]
     pub(crate) fn example(message_id: &str, body: &str, retryable: bool) -> Self {
@@ -192,6 +206,7 @@ impl DeadLetterItem {
             by_sqs: false,
             body: body.to_owned(),
             callback: None,
+            opt_out_text: None,
             receipt_handle: String::new(),
         }
     }
@@ -199,10 +214,10 @@ impl DeadLetterItem {
     #[cfg(test)]
     pub(crate) fn example_of(queue: SourceQueue, message_id: &str, body: String) -> Self {
         let message = Message::builder().message_id(message_id).body(body).build();
-        Self::of(queue, message)
+        Self::of(queue, message, None)
     }
 
-    fn of(queue: SourceQueue, message: Message) -> Self {
+    fn of(queue: SourceQueue, message: Message, opt_out_text: Option<&str>) -> Self {
         let attributes = message.attributes.unwrap_or_default();
         let attribute = |name| attributes.get(&name)?.parse::<i64>().ok();
         let sent = attribute(MessageSystemAttributeName::SentTimestamp).unwrap_or(0);
@@ -224,12 +239,13 @@ impl DeadLetterItem {
                 .as_ref()
                 .map_or_else(by_sqs, |dead_letter| dead_letter.reason.clone()),
             retryable: match &callback {
-                Some(callback) => callback.read("").is_ok(),
+                Some(callback) => refusal_of(callback, opt_out_text).is_none(),
                 None => wrapped
                     .as_ref()
                     .is_none_or(|dead_letter| dead_letter.retryable),
             },
             callback,
+            opt_out_text: opt_out_text.map(str::to_owned),
             by_sqs: wrapped.is_none(),
             body: wrapped.map_or(body, |dead_letter| dead_letter.body),
         }
@@ -237,13 +253,16 @@ impl DeadLetterItem {
 
     /// Why it cannot be put back, if it cannot.
     pub fn refusal(&self) -> Option<String> {
-        let refusal = |callback: &DeadCallback| callback.read("").err();
-        self.callback.as_ref().and_then(refusal)
+        refusal_of(self.callback.as_ref()?, self.opt_out_text.as_deref())
     }
 
-    /// Whether it is a callback that came to the URL of the other kind.
+    /// Whether it is a callback that came to the URL of another kind.
     pub fn came_to_the_wrong_url(&self) -> bool {
-        self.callback.is_some() && self.put_back_as("").0 != self.queue
+        let callback = self.callback.as_ref();
+        callback.is_some_and(|callback| {
+            let content = callback.read("");
+            content.is_ok_and(|content| content.kind() != callback.callback.url)
+        })
     }
 
     /// Whether its content depends on the key under which phone numbers are hashed.
@@ -263,6 +282,11 @@ impl DeadLetterItem {
             Some(Ok(CallbackContent::Report(report))) => {
                 (SourceQueue::Reports, encode(&report).into())
             }
+            Some(Ok(CallbackContent::OptOut(opt_out))) => {
+                let text = self.opt_out_text.as_deref().unwrap_or_default();
+                let message = encode(&ExchangeMessage::Incoming(opt_out.into_sms(text)));
+                (SourceQueue::Exchange, message.into())
+            }
             Some(Err(_)) | None => (self.queue, self.body.as_str().into()),
         }
     }
@@ -272,6 +296,10 @@ impl DeadLetterItem {
             return match callback.read("") {
                 Ok(CallbackContent::Incoming(sms)) => Content::of_incoming(sms),
                 Ok(CallbackContent::Report(report)) => Content::of_report(report),
+                Ok(CallbackContent::OptOut(opt_out)) => {
+                    let text = self.opt_out_text.as_deref().unwrap_or("(an opt-out)");
+                    Content::of_incoming(opt_out.into_sms(text))
+                }
                 Err(_) => Content::Unreadable,
             };
         }
@@ -447,7 +475,8 @@ async fn take(
             break;
         }
         let seen = messages.into_iter();
-        items.extend(seen.map(|message| DeadLetterItem::of(queue, message)));
+        let text = stack.parameter("OptOutText");
+        items.extend(seen.map(|message| DeadLetterItem::of(queue, message, text)));
     }
     stack.depth(url).await
 }
@@ -560,6 +589,23 @@ mod tests {
                 assert_ne!(item.put_back_as("other").1, body, "{hash}");
             }
         }
+    }
+
+    #[test]
+    fn an_opt_out_at_the_wrong_url_goes_to_medic_only_if_there_is_a_text_for_it() {
+        let mut item = kept(
+            SourceQueue::Reports,
+            "senderId=20880&phoneNumber=%2B254700000001",
+            false,
+        );
+        assert!(item.came_to_the_wrong_url() && !item.retryable);
+        assert!(item.refusal().unwrap().contains("OptOutText"));
+        item.opt_out_text = Some("STOP".to_owned());
+        assert_eq!(item.refusal(), None);
+        let (home, body) = item.put_back_as("key");
+        assert_eq!(home, SourceQueue::Exchange);
+        let message: ExchangeMessage = decode(&body).unwrap();
+        assert!(matches!(message, ExchangeMessage::Incoming(sms) if sms.content == "STOP"));
     }
 
     #[test]

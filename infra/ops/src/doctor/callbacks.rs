@@ -1,18 +1,18 @@
-//! Calls the two webhooks as Africa's Talking does, and checks that they accept the key and nothing else.
+//! Calls the callback URLs as Africa's Talking does, and checks that they accept the key and nothing else.
 
 use bridge::handlers::webhook::MAX_BODY_BYTES;
 use bridge::ports::Response;
 
 use super::setup::IncomingKeySecret;
 use super::{ANSWER_WITHIN, Finding, Http};
-use crate::callbacks::{DELIVERY_REPORTS, INCOMING_MESSAGES, with_key};
+use crate::callbacks::{DELIVERY_REPORTS, INCOMING_MESSAGES, OPT_OUTS, with_key};
 use crate::stack::Stack;
 
 /// The right key is sent with a body that is one byte too long. A webhook that refuses the body has accepted
 /// the key, and nothing was stored.
 const TAKEN: u16 = 413;
 
-/// Calls both, with the key and without.
+/// Calls each, with the key and without.
 pub async fn examine(stack: &Stack, http: &Http, keys: &IncomingKeySecret) -> Vec<Finding> {
     let unreachable = match stack.parameter("DomainName") {
         Some(domain) => format!(
@@ -24,6 +24,7 @@ pub async fn examine(stack: &Stack, http: &Http, keys: &IncomingKeySecret) -> Ve
     for (check, output) in [
         ("incoming callback", INCOMING_MESSAGES),
         ("report callback", DELIVERY_REPORTS),
+        ("opt-out callback", OPT_OUTS),
     ] {
         findings.push(match stack.callback_url(output) {
             Ok(url) => one(check, &url, http, keys.key.as_deref(), &unreachable).await,

@@ -1,5 +1,5 @@
-//! Whether the two callback URLs are swapped in Africa's Talking's dashboard: then each webhook gets
-//! what is meant for the other, and dead-letters it.
+//! Whether the callback URLs are swapped in Africa's Talking's dashboard: then a webhook gets what is
+//! meant for another, and dead-letters it.
 
 use super::Finding;
 use crate::dead_letters::{DeadLetterItem, SourceQueue, peek};
@@ -7,15 +7,18 @@ use crate::stack::Stack;
 
 const CHECK: &str = "callback URLs";
 
-/// Looks for dead-lettered callbacks of the other kind.
+/// Looks for dead-lettered callbacks of another kind.
 pub async fn examine(stack: &Stack) -> Finding {
     let mut misplaced = Vec::new();
     for (queue, what) in [
         (
             SourceQueue::Exchange,
-            "delivery reports at the URL of incoming messages",
+            "other callbacks at the URL of incoming messages or opt-outs",
         ),
-        (SourceQueue::Reports, "SMS at the URL of delivery reports"),
+        (
+            SourceQueue::Reports,
+            "other callbacks at the URL of delivery reports",
+        ),
     ] {
         match peek(stack, queue).await {
             Ok(peeked) => {
@@ -55,6 +58,9 @@ mod tests {
     const A_REPORT: &str =
         include_str!("../../../../functions/bridge/tests/payloads/delivery-report-failed.form");
 
+    const AN_OPT_OUT: &str =
+        include_str!("../../../../functions/bridge/tests/payloads/opt-out.form");
+
     fn item(queue: SourceQueue, body: &str, retryable: bool) -> DeadLetterItem {
         let dead_letter = DeadLetter {
             reason: "why".to_owned(),
@@ -70,6 +76,8 @@ mod tests {
         for (queue, body, expected) in [
             (SourceQueue::Exchange, A_REPORT, 1),
             (SourceQueue::Reports, AN_SMS, 1),
+            (SourceQueue::Exchange, AN_OPT_OUT, 1),
+            (SourceQueue::Reports, AN_OPT_OUT, 1),
             (SourceQueue::Exchange, AN_SMS, 0),
             (SourceQueue::Reports, A_REPORT, 0),
             (SourceQueue::Reports, "id=1", 0),

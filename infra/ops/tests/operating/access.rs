@@ -32,6 +32,7 @@ const STACK: &str = "<DescribeStacksResponse><DescribeStacksResult><Stacks><memb
     <member><OutputKey>IncomingKeySecretArn</OutputKey><OutputValue>arn:key</OutputValue></member>\
     <member><OutputKey>IncomingMessagesCallbackUrl</OutputKey><OutputValue>https://api.execute-api.af-south-1.amazonaws.com/incoming?key=</OutputValue></member>\
     <member><OutputKey>DeliveryReportsCallbackUrl</OutputKey><OutputValue>https://api.execute-api.af-south-1.amazonaws.com/reports?key=</OutputValue></member>\
+    <member><OutputKey>OptOutsCallbackUrl</OutputKey><OutputValue>https://api.execute-api.af-south-1.amazonaws.com/opt-outs?key=</OutputValue></member>\
     </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
 
 /// The credentials of a role.

@@ -195,7 +195,7 @@ fn swapped_callback_urls_are_found_by_what_comes_to_the_wrong_one() -> anyhow::R
         let (verdict, what) = system.doctor("callback URLs").await?;
         ensure!(
             verdict == "wrong"
-                && what.contains("SMS at the URL of delivery reports: ")
+                && what.contains("other callbacks at the URL of delivery reports: ")
                 && what.contains("cargo ops callbacks"),
             "{what}"
         );

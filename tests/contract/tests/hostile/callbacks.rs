@@ -1,4 +1,4 @@
-//! What anybody on the internet may post: events of API Gateway with the two callbacks in them,
+//! What anybody on the internet may post: events of API Gateway with the callbacks in them,
 //! through the whole handler.
 
 use std::cell::RefCell;
@@ -43,6 +43,18 @@ const REPORTS: [&str; 2] = [
     include_str!("../../../../functions/bridge/tests/payloads/delivery-report-failed.form"),
     include_str!("../../../../functions/bridge/tests/payloads/delivery-report-success.form"),
 ];
+
+const OPT_OUTS: [&str; 1] = [include_str!(
+    "../../../../functions/bridge/tests/payloads/opt-out.form"
+)];
+
+/// The function that serves a callback has the name of its main one.
+fn of_function(callback: Callback) -> Callback {
+    match callback {
+        Callback::OptOut => Callback::IncomingMessage,
+        main => main,
+    }
+}
 
 /// Parts of the payloads that no log, answer or attribute may show.
 const PERSONAL: [&str; 5] = [
@@ -123,11 +135,12 @@ fn serve(callback: Callback, event: &[u8]) -> ServedCallback {
         RecordingRuntime::default(),
     );
     let handler = CallbackHandler {
-        callback,
+        callback: of_function(callback),
+        opt_out_text: Some("STOP".to_owned()),
         queue: &queue,
         dead_letters: DeadLetterQueue {
             queue: &dead_letters,
-            is_fifo: callback == Callback::IncomingMessage,
+            is_fifo: callback != Callback::DeliveryReport,
         },
         keys: IncomingKeys::new(FixedSecret),
         runtime: &runtime,
@@ -150,6 +163,7 @@ fn path(callback: Callback) -> &'static str {
     match callback {
         Callback::IncomingMessage => "/api/v1/sms/africastalking/incoming-messages",
         Callback::DeliveryReport => "/api/v1/sms/africastalking/delivery-reports",
+        Callback::OptOut => "/api/v1/sms/africastalking/opt-outs",
     }
 }
 
@@ -171,11 +185,12 @@ fn payloads(callback: Callback) -> &'static [&'static str] {
     match callback {
         Callback::IncomingMessage => &INCOMING,
         Callback::DeliveryReport => &REPORTS,
+        Callback::OptOut => &OPT_OUTS,
     }
 }
 
 fn callback() -> impl Strategy<Value = Callback> {
-    select(vec![Callback::IncomingMessage, Callback::DeliveryReport])
+    select(Callback::ALL.to_vec())
 }
 
 /// A callback, and a form that is nearly one of it.
@@ -242,7 +257,9 @@ fn check(callback: Callback, served: &ServedCallback) -> Result<(), TestCaseErro
                 .is_none_or(|fifo| fifo.group == "medic")
         );
         let comes_back = match callback {
-            Callback::IncomingMessage => comes_back::<ExchangeMessage>(&message.body),
+            Callback::IncomingMessage | Callback::OptOut => {
+                comes_back::<ExchangeMessage>(&message.body)
+            }
             Callback::DeliveryReport => comes_back::<DeliveryReport>(&message.body),
         };
         prop_assert!(comes_back);
@@ -320,18 +337,13 @@ proptest! {
 
     #[test]
     fn a_body_of_any_announced_type_and_encoding_is_queued_or_dead_lettered(
-        (callback, body) in form(), wrong_url in any::<bool>(),
+        (_, body) in form(), url in callback(),
         content_type in select(vec![
             FORM, JSON, "", "multipart/form-data", "text/plain; charset=utf-16",
             "application/x-www-form-urlencoded; charset=iso-8859-1", "a/b; charset=\"",
         ]),
         encoding in select(vec!["", "identity", "gzip", "deflate", "br", "gzip,gzip", ",,,", "\u{1}"]),
     ) {
-        let url = match (wrong_url, callback) {
-            (true, Callback::IncomingMessage) => Callback::DeliveryReport,
-            (true, Callback::DeliveryReport) => Callback::IncomingMessage,
-            (false, callback) => callback,
-        };
         let mut event = event(url, content_type, &body, true);
         event["headers"]["Content-Encoding"] = json!(encoding);
         let served = at_once(|| serve(url, event.to_string().as_bytes()));

@@ -86,6 +86,9 @@ pub fn id() -> String {
     format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id())
 }
 
+/// What Medic gets as the text of an opt-out.
+pub const OPT_OUT_TEXT: &str = "tumaini STOP";
+
 /// A deployed bridge with a stand-in at each end.
 #[derive(Debug)]
 pub struct Bridge {
@@ -130,6 +133,7 @@ impl Bridge {
                 "SenderIds",
                 format!("{SHORT_CODE},{CLINIC_PREFIX}={CLINIC}"),
             ),
+            ("OptOutText", OPT_OUT_TEXT.to_owned()),
         ];
         let stack = EmulatedStack::deploy(&emulator, &borrowed(&parameters)).await?;
         stack.set_credentials(&api_key, &user, &password).await?;

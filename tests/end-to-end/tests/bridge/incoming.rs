@@ -6,7 +6,7 @@ use anyhow::ensure;
 use futures_util::future::try_join_all;
 use sandbox::tools::repository;
 
-use crate::deployed::{Bridge, MARK, id, on_a_stack_of_its_own, on_the_shared_stack};
+use crate::deployed::{Bridge, MARK, OPT_OUT_TEXT, id, on_a_stack_of_its_own, on_the_shared_stack};
 use crate::driving::{CallbackRoute, FORM, answer, form, until};
 
 const INCOMING: CallbackRoute = CallbackRoute::IncomingMessages;
@@ -28,6 +28,39 @@ const DIFFICULT_TEXTS: [&str; 14] = [
     "🤰🏾 👩‍👩‍👧‍👦 🇰🇪",
     "<b>&amp;</b> ${x} {{y}} '; DROP TABLE--",
 ];
+
+#[test]
+fn an_opt_out_becomes_one_sms_with_the_text_of_the_parameter() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let phone = bridge.number();
+        let url = &bridge.stack.outputs().opt_outs_callback_url;
+        let url = url.trim_end_matches("?key=");
+        let key = form(&[("key", &bridge.generated_key)]);
+        let body = form(&[("senderId", "20880"), ("phoneNumber", &phone)]);
+        // As it is pasted, with a slash that somebody typed, and without the key.
+        for (url, expected) in [
+            (format!("{url}?{key}"), 200),
+            (format!("{url}/?{key}"), 200),
+            (url.to_owned(), 403),
+        ] {
+            let request = bridge.request_to(&url).header("content-type", FORM);
+            let answer = answer(request.body(body.clone())).await?;
+            ensure!(answer.status == expected, "{answer:?}");
+        }
+        let of_phone = || {
+            let mut stored = bridge.medic.stored();
+            stored.retain(|sms| sms.from == phone);
+            stored
+        };
+        until("the opt-out in Medic", || !of_phone().is_empty()).await?;
+        // The second came with the same id, and is no second SMS after whatever came behind it.
+        let next = bridge.sms(&phone, "later").await?;
+        bridge.stored(&next).await?;
+        let texts: Vec<String> = of_phone().into_iter().map(|sms| sms.content).collect();
+        ensure!(texts == [OPT_OUT_TEXT, "later"], "{texts:?}");
+        Ok(())
+    })
+}
 
 /// Waits until Medic has stored this, character by character and once.
 async fn stored_as(bridge: &Bridge, id: &str, from: &str, content: &str) -> anyhow::Result<()> {

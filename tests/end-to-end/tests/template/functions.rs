@@ -62,7 +62,7 @@ fn each_function_gets_the_variables_that_it_reads_and_no_others() {
     let expected = [
         (
             "IncomingMessages",
-            "EXCHANGE_DEAD_LETTER_QUEUE_URL EXCHANGE_QUEUE_URL INCOMING_KEY_SECRET_ARN",
+            "EXCHANGE_DEAD_LETTER_QUEUE_URL EXCHANGE_QUEUE_URL INCOMING_KEY_SECRET_ARN OPT_OUT_TEXT",
         ),
         (
             "DeliveryReports",

@@ -1,4 +1,4 @@
-//! The two webhooks and what is logged of calls to them.
+//! The webhooks and what is logged of calls to them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{TEMPLATE, number, of_type, properties, resources, short};
 
 #[test]
-fn only_the_two_callback_paths_reach_a_function_and_only_as_post() {
+fn only_the_callback_paths_reach_a_function_and_only_as_post() {
     let routes: BTreeSet<_> = of_type("AWS::ApiGatewayV2::Route")
         .into_values()
         .map(|route| {
@@ -24,6 +24,8 @@ fn only_the_two_callback_paths_reach_a_function_and_only_as_post() {
     let paths = [
         ("incoming-messages", "IncomingMessagesFunction.Arn"),
         ("incoming-messages/", "IncomingMessagesFunction.Arn"),
+        ("opt-outs", "IncomingMessagesFunction.Arn"),
+        ("opt-outs/", "IncomingMessagesFunction.Arn"),
         ("delivery-reports", "DeliveryReportsFunction.Arn"),
         ("delivery-reports/", "DeliveryReportsFunction.Arn"),
     ];
@@ -42,13 +44,21 @@ fn only_the_two_callback_paths_reach_a_function_and_only_as_post() {
 fn only_this_api_may_call_the_webhooks_and_only_by_their_own_paths() {
     let api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}";
     let permissions = of_type("AWS::Lambda::Permission");
-    assert_eq!(permissions.len(), 2);
-    for (stem, path) in [
-        ("IncomingMessages", "incoming-messages"),
-        ("DeliveryReports", "delivery-reports"),
+    assert_eq!(permissions.len(), 3);
+    for (stem, function, path) in [
+        (
+            "IncomingMessages",
+            "IncomingMessagesFunction",
+            "incoming-messages",
+        ),
+        ("OptOuts", "IncomingMessagesFunction", "opt-outs"),
+        (
+            "DeliveryReports",
+            "DeliveryReportsFunction",
+            "delivery-reports",
+        ),
     ] {
         let permission = permissions[format!("{stem}Permission").as_str()];
-        let function = format!("{stem}Function");
         assert_eq!(short(&permission["FunctionName"]), function);
         assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
         assert_eq!(permission["Action"], "lambda:InvokeFunction");
@@ -112,6 +122,7 @@ fn a_domain_of_ones_own_takes_the_place_of_the_default_address_everywhere() {
     for (output, path) in [
         ("IncomingMessagesCallbackUrl", "incoming-messages"),
         ("DeliveryReportsCallbackUrl", "delivery-reports"),
+        ("OptOutsCallbackUrl", "opt-outs"),
     ] {
         let path = format!("/api/v1/sms/africastalking/{path}?key=");
         let own = json!({ "Fn::Sub": format!("https://${{DomainName}}{path}") });

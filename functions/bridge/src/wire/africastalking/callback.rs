@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::form::{BadField, Fields};
-use super::{delivery_report, incoming_message};
+use super::opt_out::OptOut;
+use super::{delivery_report, incoming_message, opt_out};
 use crate::domain::callback::Callback;
 use crate::domain::time::Timestamp;
 use crate::wire::content_encoding;
@@ -32,6 +33,19 @@ pub enum CallbackContent {
     Incoming(IncomingSms),
     /// A delivery report.
     Report(DeliveryReport),
+    /// An opt-out.
+    OptOut(OptOut),
+}
+
+impl CallbackContent {
+    /// Which callback it is.
+    pub fn kind(&self) -> Callback {
+        match self {
+            Self::Incoming(_) => Callback::IncomingMessage,
+            Self::Report(_) => Callback::DeliveryReport,
+            Self::OptOut(_) => Callback::OptOut,
+        }
+    }
 }
 
 /// What can be made of a callback.
@@ -39,7 +53,7 @@ pub enum CallbackContent {
 pub enum CallbackReading {
     /// It is one of its URL.
     Good(CallbackContent),
-    /// It is plainly one of the other URL.
+    /// It is plainly one of another URL.
     AtWrongUrl(CallbackContent),
     /// Something is missing in it.
     Bad(BadField),
@@ -77,10 +91,15 @@ impl ReceivedCallback<'_> {
         let read = |callback| of_kind(callback, &fields, number_hash_key, now);
         match read(self.callback) {
             Ok(content) => CallbackReading::Good(content),
-            Err(bad) => match read(other(self.callback)) {
-                Ok(content) => CallbackReading::AtWrongUrl(content),
-                Err(_) => CallbackReading::Bad(bad),
-            },
+            Err(bad) => {
+                let mut others = Callback::ALL
+                    .into_iter()
+                    .filter(|kind| *kind != self.callback);
+                match others.find_map(|kind| read(kind).ok()) {
+                    Some(content) => CallbackReading::AtWrongUrl(content),
+                    None => CallbackReading::Bad(bad),
+                }
+            }
         }
     }
 
@@ -89,13 +108,6 @@ impl ReceivedCallback<'_> {
     pub fn names_nothing(&self) -> bool {
         let first = self.body.first();
         self.body.iter().all(|byte| Some(byte) == first)
-    }
-}
-
-fn other(callback: Callback) -> Callback {
-    match callback {
-        Callback::IncomingMessage => Callback::DeliveryReport,
-        Callback::DeliveryReport => Callback::IncomingMessage,
     }
 }
 
@@ -112,6 +124,9 @@ fn of_kind(
         Callback::DeliveryReport => {
             delivery_report::read(fields, number_hash_key, now).map(CallbackContent::Report)
         }
+        Callback::OptOut => {
+            opt_out::read(fields, number_hash_key, now).map(CallbackContent::OptOut)
+        }
     }
 }
 
@@ -121,6 +136,7 @@ mod tests {
 
     const SMS: &str = "id=in-1&from=%2B254700000001&text=hello&to=20880";
     const REPORT: &str = "id=ATXid_1&status=Success&phoneNumber=%2B254700000001";
+    const OPT_OUT: &str = "senderId=20880&phoneNumber=%2B254700000001";
 
     fn read(callback: Callback, body: &str) -> CallbackReading {
         let received = ReceivedCallback {
@@ -134,12 +150,15 @@ mod tests {
 
     #[test]
     fn a_callback_at_the_wrong_url_is_read_as_what_it_is() {
-        let (incoming, report) = (Callback::IncomingMessage, Callback::DeliveryReport);
-        for (right, wrong, body) in [(incoming, report, SMS), (report, incoming, REPORT)] {
+        for (right, body) in Callback::ALL.into_iter().zip([SMS, REPORT, OPT_OUT]) {
             let CallbackReading::Good(content) = read(right, body) else {
                 panic!("{body}")
             };
-            assert_eq!(read(wrong, body), CallbackReading::AtWrongUrl(content));
+            assert_eq!(content.kind(), right);
+            for wrong in Callback::ALL.into_iter().filter(|kind| *kind != right) {
+                let expected = CallbackReading::AtWrongUrl(content.clone());
+                assert_eq!(read(wrong, body), expected, "{body}");
+            }
         }
     }
 
@@ -149,7 +168,8 @@ mod tests {
             (Callback::IncomingMessage, "text=x&id=a", "from"),
             (Callback::IncomingMessage, "id=&status=Success", "id"),
             (Callback::DeliveryReport, "id=a&text=x", "status"),
-            (Callback::DeliveryReport, "senderId=a&phoneNumber=b", "id"),
+            (Callback::DeliveryReport, "senderId=a&phoneNumber=", "id"),
+            (Callback::OptOut, "phoneNumber=b&status=Success", "senderId"),
         ] {
             let reading = read(callback, body);
             assert!(

@@ -8,5 +8,6 @@ pub mod delivery_report;
 pub mod form;
 pub mod incoming_message;
 mod multipart;
+pub mod opt_out;
 mod send_body;
 pub mod send_response;
