@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::report::CalendarMonth;
+
 /// Operates a deployed stack. Finds the account and the region as the AWS CLI does: --profile,
 /// AWS_PROFILE, AWS_REGION, ~/.aws, single sign-on, roles, credential processes
 #[derive(Debug, Parser)]
@@ -102,7 +104,7 @@ Example:
         #[arg(long)]
         json: bool,
     },
-    /// Prints the two URLs for Africa's Talking's dashboard. They contain the incoming key
+    /// Prints the URLs for Africa's Talking's dashboard. They contain the incoming key
     #[command(after_help = "Example:\n  cargo ops callbacks")]
     Callbacks {
         /// Prints JSON for a program
@@ -157,6 +159,26 @@ Example:
         /// What to group the sums by
         #[arg(long, value_delimiter = ',', default_value = "day")]
         by: Vec<CostBy>,
+        /// Prints JSON for a program
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a month at a glance: SMS in and out, delivered, failed, opted out, cost, the slowest day
+    #[command(after_help = "\
+A message counts in the month in which Medic first offered it; an SMS and its price in the month in which Africa's
+Talking was called. SMS that came in, and opt-outs, are counted by CloudWatch. It lists the messages that were not sent
+because their recipient had opted out. The ledger forgets messages after the parameter LedgerRetentionDays.
+
+Example:
+  cargo ops report
+  cargo ops report --month 2026-11 --csv > november.csv")]
+    Report {
+        /// The month in UTC, by default the present one
+        #[arg(long, value_name = "YYYY-MM")]
+        month: Option<CalendarMonth>,
+        /// Prints CSV for a spreadsheet
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
         /// Prints JSON for a program
         #[arg(long)]
         json: bool,

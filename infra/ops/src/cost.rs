@@ -70,7 +70,8 @@ pub async fn show(
     Ok(())
 }
 
-fn network_of(row: &SmsRow) -> Option<String> {
+/// The network that was reported last.
+pub fn network_of(row: &SmsRow) -> Option<String> {
     let mut codes = row.reports.iter().rev();
     codes.find_map(|report| report.network_code.clone())
 }
@@ -109,7 +110,7 @@ fn added_up(
 }
 
 /// The charges of a message. A row of an older version has no list of them, only the last cost.
-fn charges_of(row: &MessageRow) -> Vec<Charge> {
+pub fn charges_of(row: &MessageRow) -> Vec<Charge> {
     if row.charges.is_empty() && row.cost.is_some() {
         return vec![Charge {
             at_id: row.at_ids.last().cloned(),

@@ -16,7 +16,9 @@ mod credentials;
 mod dead_letters;
 mod doctor;
 mod failure;
+mod metric_sum;
 mod replay;
+mod report;
 mod rotation;
 mod scan;
 mod sending;
@@ -31,6 +33,7 @@ use clap::Parser as _;
 use crate::access::Access;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
+use crate::report::ReportForm;
 use crate::stack::Stack;
 use crate::terminal::Terminal;
 
@@ -81,6 +84,14 @@ async fn run(arguments: Arguments, terminal: &Terminal) -> Result<(), Failure> {
         Command::Pause => sending::pause(&stack, terminal).await,
         Command::Resume => sending::resume(&stack, terminal).await,
         Command::ReplayReports { ids, days } => replay::run(&stack, terminal, &ids, days).await,
+        Command::Report { month, csv, json } => {
+            let form = match (csv, json) {
+                (true, _) => ReportForm::Csv,
+                (_, true) => ReportForm::Json,
+                (false, false) => ReportForm::Table,
+            };
+            report::show(&stack, terminal, month, form).await
+        }
         Command::Cost { days, by, json } => cost::show(&stack, terminal, days, &by, json).await,
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
 use bridge::wire::json::parse_lenient;
 use serde_json::Value;
 
 use super::Finding;
 use crate::failure::Failure;
+use crate::metric_sum::MetricSum;
 use crate::stack::{Resource, Stack};
 
 const CHECK: &str = "refused calls";
@@ -40,24 +40,15 @@ pub async fn examine(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) 
 /// How many calls CloudWatch has counted.
 async fn counted(stack: &Stack, api: &str) -> Result<u64, Failure> {
     let now = SystemTime::now();
-    let answer = stack
-        .cloudwatch
-        .get_metric_statistics()
-        .namespace("AWS/ApiGateway")
-        .metric_name("4xx")
-        .dimensions(Dimension::builder().name("ApiId").value(api).build())
-        .start_time(now.checked_sub(DAY).unwrap_or(now).into())
-        .end_time(now.into())
-        .period(3600)
-        .statistics(Statistic::Sum)
-        .send()
-        .await
-        .map_err(|error| Failure::call("count the refused calls", &error))?;
-    let sums = answer.datapoints().iter().filter_map(Datapoint::sum);
-    // A count, and far from where a float is none any more.
-    #[allow(clippy::as_conversions, reason = "a sum of ones")]
-    let counted = sums.sum::<f64>().max(0.0) as u64;
-    Ok(counted)
+    let sum = MetricSum {
+        namespace: "AWS/ApiGateway",
+        metric: "4xx",
+        dimension: ("ApiId", api),
+        from: now.checked_sub(DAY).unwrap_or(now),
+        until: now,
+        period_s: 3600,
+    };
+    sum.read(stack).await
 }
 
 /// How many calls the API's log has, by status.

@@ -25,6 +25,7 @@ fn a_sound_system_is_found_sound_and_nothing_secret_is_shown() -> anyhow::Result
             "outgoing SMS",
             "incoming callback",
             "report callback",
+            "opt-out callback",
             "clock",
         ] {
             let (verdict, what) = system.doctor(check).await?;
@@ -184,6 +185,16 @@ fn the_cost_is_what_africas_talking_named() -> anyhow::Result<()> {
         let charged = charged.cost_ten_thousandths * 100;
         ensure!(micros_after == micros + charged, "{rows:?}");
         ensure!(rows.iter().any(|row| row["sender"] == "20880"), "{rows:?}");
+        let month = system.ops(&["report", "--json"]).await?.json()?;
+        ensure!(month["delivered"].as_u64() >= Some(1), "{month}");
+        ensure!(month["cost"][0]["currency"] == "KES", "{month}");
+        let csv = system.ops(&["report", "--csv"]).await?.well()?;
+        ensure!(csv.contains(",charged,,,KES,"), "{csv}");
+        let output = system.ops(&["report", "--month", "2999-01"]).await?;
+        ensure!(
+            output.status == 2 && output.err.contains("not begun"),
+            "{output:?}"
+        );
         let table = system.ops(&["cost"]).await?.well()?;
         ensure!(table.contains("in all") && table.contains("KES"), "{table}");
         Ok(())
