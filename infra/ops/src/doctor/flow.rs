@@ -208,6 +208,29 @@ pub async fn alarms(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -
     }
 }
 
+/// What to do about an open circuit breaker.
+fn circuit_advice(circuit: &Circuit, cause: Cause) -> &'static str {
+    match (circuit, cause) {
+        (Circuit::SenderId(_), _) => {
+            "register the sender id with Africa's Talking, or correct SenderIds; messages with other sender ids \
+             go on, these follow by themselves within 15 minutes, or at once after `cargo ops resume`"
+        }
+        (_, Cause::NoAnswer) => {
+            "look whether Africa's Talking is up, and ask its support; one message tries every 45 seconds, and \
+             what waits follows by itself within five minutes; nothing fails meanwhile, unless it gets too old"
+        }
+        (_, Cause::CredentialsRefused) => {
+            "`cargo ops set-credentials`, or correct AfricasTalkingUsername; if `cargo ops doctor` finds both right, \
+             one of SenderIds is not registered for this account; one message tries every 45 seconds, and what \
+             waits follows by itself within five minutes"
+        }
+        _ => {
+            "fix it; one message tries every 45 seconds, and what waits follows by itself within five minutes; \
+             nothing fails meanwhile, unless it gets too old"
+        }
+    }
+}
+
 /// Checks whether the circuit breaker is open, whether sending is paused, and how many statuses Medic does
 /// not know.
 pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
@@ -226,20 +249,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     let mut findings = Vec::new();
     for open in &account.open_circuits {
         let next = format_duration(open.next_try.since(terminal.now()));
-        let advice = match (&open.of, open.cause) {
-            (Circuit::SenderId(_), _) => {
-                "register the sender id with Africa's Talking, or correct SenderIds; messages with other sender ids \
-                 go on, these follow by themselves within 15 minutes, or at once after `cargo ops resume`"
-            }
-            (_, Cause::NoAnswer) => {
-                "look whether Africa's Talking is up, and ask its support; one message tries every 45 seconds, and \
-                 what waits follows by itself within five minutes; nothing fails meanwhile, unless it gets too old"
-            }
-            _ => {
-                "fix it; one message tries every 45 seconds, and what waits follows by itself within five minutes; \
-                 nothing fails meanwhile, unless it gets too old"
-            }
-        };
+        let advice = circuit_advice(&open.of, open.cause);
         findings.push(Finding::wrong(
             CHECK,
             format!(
@@ -307,5 +317,21 @@ fn quarantine(exchange: &ExchangeRow, now: Timestamp) -> Finding {
         Finding::wrong(CHECK, waits, advice)
     } else {
         Finding::note(CHECK, waits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_key_can_be_a_sender_id_that_is_not_registered_and_the_advice_says_so() {
+        let advice = circuit_advice(&Circuit::Account, Cause::CredentialsRefused);
+        for part in ["set-credentials", "AfricasTalkingUsername", "SenderIds"] {
+            assert!(advice.contains(part), "{part}: {advice}");
+        }
+        let of_sender_id = Circuit::SenderId(Some("MYORG".to_owned()));
+        let advice = circuit_advice(&of_sender_id, Cause::InvalidSenderId);
+        assert!(advice.contains("SenderIds"), "{advice}");
     }
 }

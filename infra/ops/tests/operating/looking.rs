@@ -1,6 +1,8 @@
-//! Commands that only look: `doctor`, `trace`, `callbacks`, `cost`, and having Medic reported again.
+//! Commands that only look: `doctor`, `trace`, `callbacks`, `cost`, `report`, and having Medic reported again.
 
 use anyhow::ensure;
+use sandbox::africastalking::AfricasTalkingFault;
+use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
 
 use crate::deployed::{API_KEY, MARK, PASSWORD, on_the_system};
@@ -198,5 +200,29 @@ fn the_cost_is_what_africas_talking_named() -> anyhow::Result<()> {
         let table = system.ops(&["cost"]).await?.well()?;
         ensure!(table.contains("in all") && table.contains("KES"), "{table}");
         Ok(())
+    })
+}
+
+#[test]
+fn messages_to_a_number_that_opted_out_are_listed_and_no_other_failure() -> anyhow::Result<()> {
+    on_the_system(async |system| {
+        let number = system.number();
+        let opted_out = AfricasTalkingFault::UserInBlacklist;
+        let of_number = Scope::Matching(number.clone());
+        system.phones.fault(opted_out, of_number).await;
+        let id = system.send(&number, "to nobody who wants it").await?;
+        system.until_medic_shows(&id, MessageState::Failed).await?;
+        let month = system.ops(&["report", "--json"]).await?.json()?;
+        let listed = month["not_sent_to_opted_out"].as_array().unwrap();
+        ensure!(listed.iter().any(|one| one["medic_id"] == id), "{month}");
+        let failed = month["failed"].as_array().unwrap();
+        ensure!(failed.iter().all(|one| one["reason"] != "UserInBlacklist"));
+        let table = system.ops(&["report"]).await?.well()?;
+        ensure!(
+            table.contains(&id) && !table.contains(&number[4..]),
+            "{table}"
+        );
+        system.phones.clear_faults().await;
+        system.until_well().await
     })
 }
