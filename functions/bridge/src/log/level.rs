@@ -74,7 +74,6 @@ impl LogEvent {
             | Self::SendAnswered { .. }
             | Self::SendAccepted { .. }
             | Self::BalanceRead { .. }
-            | Self::AwaitingFinalReport { .. }
             | Self::CircuitClosed { .. }
             | Self::Posted { .. }
             | Self::MessageStored { .. }
