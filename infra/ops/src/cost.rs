@@ -1,9 +1,9 @@
 //! `cost`: adds up what Africa's Talking said that it charged when it accepted each message.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bridge::domain::delivery::SmsRow;
+use bridge::domain::ids::AtMessageId;
 use bridge::domain::message::{Charge, MessageRow};
 use bridge::domain::money::Money;
 use bridge::domain::time::Timestamp;
@@ -42,20 +42,15 @@ pub async fn show(
     json: bool,
 ) -> Result<(), Failure> {
     let mut messages = Vec::new();
-    let mut networks = HashMap::new();
-    let filter = "attribute_exists(charges) OR attribute_exists(cost) OR attribute_exists(reports)";
-    scan(stack, terminal, filter, &[], |row| match row {
-        Row::Message(row) => messages.push(row),
-        Row::Sms(row) => {
-            if let Some(network) = network_of(&row) {
-                networks.insert(row.id.as_str().to_owned(), network);
-            }
+    let filter = "attribute_exists(charges) OR attribute_exists(cost)";
+    scan(stack, terminal, filter, &[], |row| {
+        if let Row::Message(row) = row {
+            messages.push(row);
         }
-        _ => {}
     })
     .await?;
     let from = terminal.now() - DAY.saturating_mul(days);
-    let sums = added_up(&messages, &networks, from, by);
+    let sums = added_up(&messages, from, by);
     if json {
         terminal.json(&to_json(&sums, by));
         return Ok(());
@@ -70,27 +65,23 @@ pub async fn show(
     Ok(())
 }
 
-/// The network that was reported last.
-pub fn network_of(row: &SmsRow) -> Option<String> {
-    let mut codes = row.reports.iter().rev();
-    codes.find_map(|report| report.network_code.clone())
+/// The network of an SMS, by the last report that names one.
+pub fn network_of(row: &MessageRow, at_id: &AtMessageId) -> Option<String> {
+    let reports = row.reports_on(at_id);
+    let mut codes = reports.into_iter().rev();
+    codes.find_map(|report| report.network_code)
 }
 
-fn added_up(
-    messages: &[MessageRow],
-    networks: &HashMap<String, String>,
-    from: Timestamp,
-    by: &[CostBy],
-) -> BTreeMap<Group, Sum> {
+fn added_up(messages: &[MessageRow], from: Timestamp, by: &[CostBy]) -> BTreeMap<Group, Sum> {
     let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
     for row in messages {
         let charges = charges_of(row);
         for charge in charges.iter().filter(|charge| charge.called_at >= from) {
             let at_id = charge.at_id.as_ref();
-            let network = at_id.and_then(|at_id| networks.get(at_id.as_str()));
+            let network = at_id.and_then(|at_id| network_of(row, at_id));
             let columns = by.iter().map(|by| match by {
                 CostBy::Day => format_time(charge.called_at).chars().take(10).collect(),
-                CostBy::Network => network.map_or("unknown", String::as_str).to_owned(),
+                CostBy::Network => network.clone().unwrap_or_else(|| "unknown".to_owned()),
                 CostBy::Sender => row.sender_id.as_deref().unwrap_or("default").to_owned(),
             });
             let currency = charge.cost.as_ref().and_then(|cost| cost.currency.clone());
@@ -197,7 +188,8 @@ fn to_json(sums: &BTreeMap<Group, Sum>, by: &[CostBy]) -> Value {
 mod tests {
     use super::*;
     use bridge::domain::cost::Cost;
-    use bridge::domain::ids::{AtMessageId, MedicMessageId};
+    use bridge::domain::delivery::Report;
+    use bridge::domain::ids::MedicMessageId;
 
     fn cost(text: &str) -> Option<Cost> {
         Cost::parse(text)
@@ -227,20 +219,29 @@ mod tests {
 
     #[test]
     fn every_accepted_attempt_is_charged_and_currencies_are_never_mixed() {
-        let rows = [
+        let mut rows = [
             row(&[("a", 1, cost("KES 0.8000")), ("b", 2, cost("KES 0.8000"))]),
             row(&[("c", 1, cost("UGX 20"))]),
             row(&[("d", 1, None)]),
             row(&[("e", 0, cost("KES 9"))]),
         ];
-        let networks = HashMap::from([("a".to_owned(), "63902".to_owned())]);
-        let sums = added_up(&rows, &networks, on_day(1), &[]);
+        let [first, ..] = &mut rows;
+        let at_id = AtMessageId::new("a").unwrap();
+        first.at_ids = vec![at_id.clone()];
+        let report = Report {
+            status: "Sent".to_owned(),
+            failure_reason: None,
+            network_code: Some("63902".to_owned()),
+            received_at: on_day(1),
+        };
+        *first = first.clone().with_reports(&at_id, &[report]);
+        let sums = added_up(&rows, on_day(1), &[]);
         let kes = &sums[&(Vec::new(), "KES".to_owned())];
         assert_eq!((kes.sms, kes.parts, kes.micros), (2, 4, 1_600_000));
         assert_eq!(sums[&(Vec::new(), "UGX".to_owned())].micros, 20_000_000);
         assert_eq!(sums[&(Vec::new(), String::new())].without_price, 1);
 
-        let by_network = added_up(&rows, &networks, on_day(1), &[CostBy::Network]);
+        let by_network = added_up(&rows, on_day(1), &[CostBy::Network]);
         let known = (vec!["63902".to_owned()], "KES".to_owned());
         assert_eq!(by_network[&known].sms, 1);
     }
@@ -250,12 +251,7 @@ mod tests {
         let mut old = row(&[]);
         old.cost = cost("KES 0.8000");
         old.parts = Some(1);
-        let sums = added_up(
-            &[old],
-            &HashMap::new(),
-            Timestamp::from_millis(0),
-            &[CostBy::Day],
-        );
+        let sums = added_up(&[old], Timestamp::from_millis(0), &[CostBy::Day]);
         let day = (vec!["1970-01-01".to_owned()], "KES".to_owned());
         assert_eq!((sums[&day].parts, sums[&day].micros), (1, 800_000));
     }

@@ -5,7 +5,6 @@ mod figures;
 mod forms;
 mod month;
 
-use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bridge::domain::time::Timestamp;
@@ -15,7 +14,6 @@ use bridge::ports::{Clock as _, Row};
 pub use self::figures::MonthlyFigures;
 pub use self::forms::ReportForm;
 pub use self::month::CalendarMonth;
-use crate::cost::network_of;
 use crate::failure::Failure;
 use crate::metric_sum::MetricSum;
 use crate::scan::scan;
@@ -40,19 +38,15 @@ pub async fn show(
     if month.begin() > now {
         return Err(Failure::Usage(format!("{month} has not begun yet")));
     }
-    let (mut messages, mut networks) = (Vec::new(), HashMap::new());
-    let filter = "attribute_exists(first_offered_ms) OR attribute_exists(reports)";
-    scan(stack, terminal, filter, &[], |row| match row {
-        Row::Message(row) => messages.push(row),
-        Row::Sms(row) => {
-            if let Some(network) = network_of(&row) {
-                networks.insert(row.id.as_str().to_owned(), network);
-            }
+    let mut messages = Vec::new();
+    let filter = "attribute_exists(first_offered_ms)";
+    scan(stack, terminal, filter, &[], |row| {
+        if let Row::Message(row) = row {
+            messages.push(row);
         }
-        _ => {}
     })
     .await?;
-    let mut figures = MonthlyFigures::of(month, &messages, &networks);
+    let mut figures = MonthlyFigures::of(month, &messages);
     figures.sms_in = counted(stack, terminal, Metric::IncomingReceived, month).await;
     figures.opt_outs = counted(stack, terminal, Metric::OptOuts, month).await;
     form.print(terminal, &figures);

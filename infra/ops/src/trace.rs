@@ -32,10 +32,9 @@ pub struct How {
     pub json: bool,
 }
 
-/// A message, with the SMS that were sent for it.
+/// A message.
 struct Life {
     message: MessageRow,
-    sms: Vec<SmsRow>,
     /// Why nothing is sent now, if it waits for that.
     stopped: Option<String>,
 }
@@ -183,14 +182,10 @@ async fn of_number(
 
 async fn life(stack: &Stack, terminal: &Terminal, message: MessageRow) -> Result<Life, Failure> {
     let store = stack.ledger(terminal)?;
-    let mut keys: Vec<Key> = message.at_ids.iter().cloned().map(Key::Sms).collect();
-    keys.push(Key::Account);
-    let rows = ledger::read(&store, &keys)
+    let rows = ledger::read(&store, &[Key::Account])
         .await
         .map_err(|error| Failure::aws("read the ledger", &error.0))?;
-    let sms = message.at_ids.iter().filter_map(|id| rows.sms(id));
     Ok(Life {
-        sms: sms.cloned().collect(),
         stopped: sentences::stopped(&message, &rows.account()),
         message,
     })
@@ -199,7 +194,7 @@ async fn life(stack: &Stack, terminal: &Terminal, message: MessageRow) -> Result
 fn print(terminal: &Terminal, found: &TraceResult, reveal: bool) {
     for life in &found.lives {
         terminal.say(&format!("SMS {}", life.message.id.as_str()));
-        for moment in time_line(&life.message, &life.sms) {
+        for moment in time_line(&life.message) {
             terminal.say(&format!("  {}  {}", format_time(moment.at), moment.what));
         }
         for line in sentences::now(&life.message).iter().chain(&life.stopped) {
@@ -241,7 +236,7 @@ fn print(terminal: &Terminal, found: &TraceResult, reveal: bool) {
 
 fn to_json(found: &TraceResult, reveal: bool) -> Value {
     let lives = found.lives.iter().map(|life| {
-        let moments = time_line(&life.message, &life.sms);
+        let moments = time_line(&life.message);
         let moments: Vec<Value> = moments
             .iter()
             .map(|moment| json!({ "at_ms": moment.at, "what": moment.what }))

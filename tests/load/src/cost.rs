@@ -33,9 +33,8 @@ const POLLER_REQUESTS_A_MONTH: f64 = POLLERS * 3.0 * POLLS_A_MONTH;
 /// The credentials are read again after five minutes.
 const SECRET_CALLS_A_MONTH: f64 = POLLS_A_MONTH / 5.0;
 
-/// The ledger is asked after each poll what Medic has not been told, and once an hour what has no end
-/// yet: half a read unit each.
-const BACKLOG_READS_A_MONTH: f64 = (POLLS_A_MONTH + POLLS_A_MONTH / 60.0) / 2.0;
+/// The ledger is asked after each poll what Medic has not been told: half a read unit.
+const BACKLOG_READS_A_MONTH: f64 = POLLS_A_MONTH / 2.0;
 
 /// With each poll, two queues are asked how many messages they have. Once a minute at the most, so that
 /// the polls that are counted, which follow each other at once, have none.

@@ -83,7 +83,7 @@ async fn every_write_of_a_usual_message_costs_one_unit() {
         assert_eq!(
             ends.map(Option::unwrap),
             [
-                &"queued, unsent, nothing told",
+                &"calling, unsent, unsent told",
                 &"accepted, delivered, delivered told"
             ]
         );

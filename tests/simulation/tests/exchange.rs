@@ -29,13 +29,14 @@ fn an_offered_message_is_acknowledged_in_the_next_post_and_sent() {
 }
 
 #[test]
-fn an_offered_message_is_in_outbox_before_it_has_a_row() {
+fn an_offered_message_is_in_outbox_before_it_is_acknowledged() {
     let scenario = Scenario::default();
     scenario.wants("out-1");
+    // The one POST offers the message; the next would acknowledge it.
     scenario.faults.script(
         Function::MedicExchange,
-        PortCall::Write,
-        0,
+        PortCall::Post,
+        1,
         CallDisposition::DiesBefore,
         1,
     );

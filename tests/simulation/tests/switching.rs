@@ -148,9 +148,11 @@ fn a_report_left_over_settles_nothing_while_answers_are_clear() {
 fn a_report_left_over_is_taken_for_our_own_while_our_outcome_to_that_number_is_unknown() {
     let scenario = Scenario::default();
     scenario.verdicts(&[SendDecision::NoAnswer(false), SendDecision::NoAnswer(false)]);
-    scenario.wants_to("out-1", PHONE);
-    scenario.wants_to("out-2", OTHER_PHONE);
-    scenario.seconds(60);
+    for (id, to) in [("out-1", PHONE), ("out-2", OTHER_PHONE)] {
+        scenario.wants_to(id, to);
+        scenario.poll();
+        scenario.seconds(30);
+    }
     africas_talking::report(&scenario, "ATXid_of_old", PHONE, "Success");
     scenario.rest(1);
     assert_eq!(scenario.calls("out-1"), 1);

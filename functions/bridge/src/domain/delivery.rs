@@ -1,14 +1,14 @@
-//! An SMS with an id of Africa's Talking: the message that it belongs to, and the reports on it.
+//! An SMS with an id of Africa's Talking: the message that it belongs to, or the reports on it while
+//! nobody knows whose they are.
 
 use serde::{Deserialize, Serialize};
 
 use super::failure_reason::FailureReason;
 use super::ids::{AtMessageId, MedicMessageId};
-use super::message::MessageRow;
 use super::status::{Status, reported_status};
 use crate::domain::time::Timestamp;
 
-/// How many different reports of one SMS are kept. Eight statuses are known, and some come with a
+/// How many different reports are kept in a row. Eight statuses are known, and some come with a
 /// reason. The limit is for a caller that invents statuses.
 const MAX_REPORTS: usize = 32;
 
@@ -40,12 +40,79 @@ impl Report {
         });
         Some((status, reason))
     }
+
+    /// Whether it says the same.
+    fn repeats(&self, other: &Self) -> bool {
+        self.status == other.status && self.failure_reason == other.failure_reason
+    }
 }
 
-/// The ledger's row for an id of Africa's Talking.
+/// A delivery report in the row of its message. The names are short, so that the row of a usual message
+/// stays below the kilobyte of one write unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredReport", into = "StoredReport")]
+pub struct OwnReport {
+    /// Africa's Talking's id of the SMS. `None` for the first of the message's ids.
+    pub at_id: Option<AtMessageId>,
+    /// The report.
+    pub report: Report,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReport {
+    #[serde(rename = "is")]
+    status: String,
+    #[serde(rename = "why", default, skip_serializing_if = "Option::is_none")]
+    failure_reason: Option<FailureReason>,
+    #[serde(rename = "net", default, skip_serializing_if = "Option::is_none")]
+    network_code: Option<String>,
+    #[serde(rename = "at")]
+    received_at: Timestamp,
+    #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
+    at_id: Option<AtMessageId>,
+}
+
+impl From<StoredReport> for OwnReport {
+    fn from(stored: StoredReport) -> Self {
+        Self {
+            at_id: stored.at_id,
+            report: Report {
+                status: stored.status,
+                failure_reason: stored.failure_reason,
+                network_code: stored.network_code,
+                received_at: stored.received_at,
+            },
+        }
+    }
+}
+
+impl From<OwnReport> for StoredReport {
+    fn from(own: OwnReport) -> Self {
+        Self {
+            status: own.report.status,
+            failure_reason: own.report.failure_reason,
+            network_code: own.report.network_code,
+            received_at: own.report.received_at,
+            at_id: own.at_id,
+        }
+    }
+}
+
+/// Adds a report to those of a message. A repeated one changes nothing.
+pub fn add_report(reports: &mut Vec<OwnReport>, own: OwnReport) {
+    let known = reports
+        .iter()
+        .any(|seen| seen.at_id == own.at_id && seen.report.repeats(&own.report));
+    if !known && reports.len() < MAX_REPORTS {
+        reports.push(own);
+    }
+}
+
+/// The ledger's row for an id of Africa's Talking: the pointer to its message or, until a message is
+/// known, the reports on it.
 ///
-/// The sender writes the message, the recorder writes the reports, each on the condition that the
-/// row has not changed. So the second one sees both, and a report that beats the response to its
+/// The sender writes the pointer, the recorder writes the reports, each on the condition that the
+/// row has not changed. So the second one sees the first, and a report that beats the response to its
 /// own send request is not lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmsRow {
@@ -54,8 +121,9 @@ pub struct SmsRow {
     /// Medic's message; `None` until a send request returned this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MedicMessageId>,
-    /// Every different report, in the order of arrival.
-    #[serde(default)]
+    /// Every different report that came before the message was known, in the order of arrival. The others
+    /// are in the message's row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<Report>,
     /// A keyed hash of the number that was reported on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,9 +144,7 @@ impl SmsRow {
     /// The row with this report added. A repeated report changes nothing.
     #[must_use]
     pub fn with_report(mut self, report: Report, number_hash: Option<String>) -> Self {
-        let known = self.reports.iter().any(|seen| {
-            seen.status == report.status && seen.failure_reason == report.failure_reason
-        });
+        let known = self.reports.iter().any(|seen| seen.repeats(&report));
         if !known && self.reports.len() < MAX_REPORTS {
             self.reports.push(report);
         }
@@ -86,20 +152,14 @@ impl SmsRow {
         self
     }
 
-    /// The row as one of this message, unless it belongs to another one already.
+    /// The row as the pointer to this message, whose row has the reports.
     #[must_use]
-    pub fn belonging_to(mut self, message: &MedicMessageId) -> Self {
-        self.message.get_or_insert_with(|| message.clone());
-        self
+    pub fn pointing_to(self, message: &MedicMessageId) -> Self {
+        Self {
+            message: Some(message.clone()),
+            ..Self::new(self.id)
+        }
     }
-}
-
-/// The message's row, with its status joined with all reports on the SMS.
-pub fn raised_by_reports(row: MessageRow, sms: &SmsRow) -> MessageRow {
-    sms.reports
-        .iter()
-        .filter_map(Report::meaning)
-        .fold(row, |row, (status, reason)| row.raised(status, reason))
 }
 
 #[cfg(test)]
@@ -141,11 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_the_message_that_it_was_given_to() {
-        let first = MedicMessageId::new("uuid-1").unwrap();
-        let second = MedicMessageId::new("uuid-2").unwrap();
-        let row = row().belonging_to(&first).belonging_to(&second);
-        assert_eq!(row.message, Some(first));
+    fn a_pointer_has_nothing_but_the_message() {
+        let message = MedicMessageId::new("uuid-1").unwrap();
+        let pointer = row()
+            .with_report(report("Success"), Some("hash".to_owned()))
+            .pointing_to(&message);
+        assert_eq!(pointer.message, Some(message));
+        assert!(pointer.reports.is_empty() && pointer.number_hash.is_none());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `report-recorder`: finds the message of a delivery report, and raises its status in the ledger.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::domain::backoff::Wait;
-use crate::domain::delivery::{Report, SmsRow, raised_by_reports};
+use crate::domain::delivery::{Report, SmsRow};
+use crate::domain::ids::MedicMessageId;
 use crate::domain::status::reported_status;
 use crate::domain::time::Timestamp;
 use crate::ledger::matching;
@@ -13,6 +15,7 @@ use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Queue, Record, Row, Runtime};
 use crate::queue::consumer::{Consumer, Disposition};
 use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::retry::{CONFLICTING_WRITES, retry};
 use crate::wire::queue_messages::{DeliveryReport, decode};
 
 /// The handler and its ports.
@@ -80,61 +83,106 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
                 at_id: Redacted::new(&report.id),
             });
         }
-        // The report is written first, on the condition that the row has not changed. So the second
-        // writer of sender and recorder sees what the first one wrote.
-        let sms_key = Key::Sms(report.id.clone());
-        let sms = ledger::change(
-            &self.ledger,
-            &self.runtime,
-            std::slice::from_ref(&sms_key),
-            |rows| {
-                let sms = with_report(rows, report);
-                (vec![Row::Sms(sms.clone())], sms)
-            },
-        )
-        .await?;
         let mut back_at = None;
-        if let Some(message) = &sms.message {
-            let message_key = Key::Message(message.clone());
-            let ended = ledger::change(&self.ledger, &self.runtime, &[message_key], |rows| {
-                let Some(row) = rows.message(message) else {
-                    return (Vec::new(), None);
-                };
-                let raised = raised_by_reports(row.clone(), &sms);
-                let ended = ended(row.status, &raised, &sms);
-                (vec![Row::Message(raised)], ended)
-            })
-            .await?;
-            if let Some(ended) = ended {
-                self.runtime.record(ended);
-            }
-        } else if let Some(number_hash) = &sms.number_hash {
+        let owner = self.write(report).await?;
+        if let Owner::Unknown(Some(number_hash)) = &owner {
             // It is unmatched yet. If it could settle an unknown outcome, the record is retried
             // when no response to a send request can come any more.
-            let over = self.call_over_after;
+            let (sms, over) = (Key::Sms(report.id.clone()), self.call_over_after);
             back_at =
-                matching::settle(&self.ledger, number_hash, &sms_key, over, &self.runtime).await?;
+                matching::settle(&self.ledger, number_hash, &sms, over, &self.runtime).await?;
         }
         self.runtime.record(LogEvent::ReportRecorded {
             at_id: Redacted::new(&report.id),
-            medic_id: sms.message.as_ref().map(Redacted::new),
+            medic_id: match &owner {
+                Owner::Message(id) => Some(Redacted::new(id)),
+                Owner::Unknown(_) => None,
+            },
             status,
         });
         Ok(back_at)
     }
+
+    /// Writes the report into the row of its message or, while nobody knows that,
+    /// into the row of its id, on the condition that it has not changed. So the second writer of sender
+    /// and recorder sees what the first one wrote.
+    async fn write(&self, report: &DeliveryReport) -> Result<Owner, LedgerError> {
+        retry(CONFLICTING_WRITES, &self.runtime, async || {
+            match self.write_by_pointer(report).await {
+                Ok(Ok(owner)) => ControlFlow::Break(Ok(owner)),
+                Ok(Err(Moved)) => ControlFlow::Continue(LedgerError(
+                    "an SMS is another message's again and again".to_owned(),
+                )),
+                Err(error) => ControlFlow::Break(Err(error)),
+            }
+        })
+        .await
+    }
+
+    async fn write_by_pointer(
+        &self,
+        report: &DeliveryReport,
+    ) -> Result<Result<Owner, Moved>, LedgerError> {
+        let keys = [Key::Sms(report.id.clone())];
+        let owner = ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+            match rows.sms(&report.id).and_then(|sms| sms.message.clone()) {
+                Some(owner) => (Vec::new(), Owner::Message(owner)),
+                None => {
+                    let sms = with_report(rows, report);
+                    let owner = Owner::Unknown(sms.number_hash.clone());
+                    (vec![Row::Sms(sms)], owner)
+                }
+            }
+        })
+        .await?;
+        let Owner::Message(owner) = owner else {
+            return Ok(Ok(owner));
+        };
+        let keys = [Key::Message(owner.clone())];
+        let written = ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+            let Some(row) = rows.message(&owner) else {
+                return (Vec::new(), Ok(None));
+            };
+            if !row.at_ids.contains(&report.id) {
+                return (Vec::new(), Err(Moved));
+            }
+            let reported = row.clone().with_reports(&report.id, &[as_stored(report)]);
+            let ended = ended(row.status, &reported, &report.id);
+            (vec![Row::Message(reported)], Ok(ended))
+        })
+        .await?;
+        Ok(written.map(|ended| {
+            if let Some(ended) = ended {
+                self.runtime.record(ended);
+            }
+            Owner::Message(owner)
+        }))
+    }
 }
+
+/// Whose SMS a report is on.
+enum Owner {
+    /// This message's.
+    Message(MedicMessageId),
+    /// Nobody knows. The keyed hash of its number.
+    Unknown(Option<String>),
+}
+
+/// The SMS has become another message's since its pointer was read.
+struct Moved;
 
 fn with_report(rows: &Rows, report: &DeliveryReport) -> SmsRow {
     rows.sms(&report.id)
         .cloned()
         .unwrap_or_else(|| SmsRow::new(report.id.clone()))
-        .with_report(
-            Report {
-                status: report.status.clone(),
-                failure_reason: report.failure_reason.clone(),
-                network_code: report.network_code.clone(),
-                received_at: report.received_at,
-            },
-            report.number_hash.clone(),
-        )
+        .with_report(as_stored(report), report.number_hash.clone())
+}
+
+fn as_stored(report: &DeliveryReport) -> Report {
+    Report {
+        status: report.status.clone(),
+        failure_reason: report.failure_reason.clone(),
+        network_code: report.network_code.clone(),
+        received_at: report.received_at,
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::correlation::{CallOwner, Ownership, ownership};
-use crate::domain::delivery::{SmsRow, raised_by_reports};
+use crate::domain::delivery::SmsRow;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::MessageRow;
 use crate::domain::time::Timestamp;
@@ -143,7 +143,7 @@ fn all_matched(rows: &Rows, owners: &[CallOwner<'_>]) -> Option<(Vec<Row>, Vec<L
         }
         let before = row.status;
         let (row, sms) = matched(row, sms.clone(), owner.called_at);
-        events.extend(ended(before, &row, &sms));
+        events.extend(ended(before, &row, &sms.id));
         changed.push(Row::Sms(sms));
         messages.insert(id, row);
     }
@@ -152,7 +152,9 @@ fn all_matched(rows: &Rows, owners: &[CallOwner<'_>]) -> Option<(Vec<Row>, Vec<L
 }
 
 fn matched(row: MessageRow, sms: SmsRow, called_at: Timestamp) -> (MessageRow, SmsRow) {
-    let sms = sms.belonging_to(&row.id);
-    let row = raised_by_reports(row.after_match(&sms.id, called_at), &sms);
-    (row, sms)
+    let row = row
+        .after_match(&sms.id, called_at)
+        .with_reports(&sms.id, &sms.reports);
+    let pointer = sms.pointing_to(&row.id);
+    (row, pointer)
 }

@@ -227,9 +227,6 @@ pub enum LogEvent {
     StatusesUnreported {
         oldest_s: u64,
     },
-    AwaitingFinalReport {
-        messages: u64,
-    },
     /// Messages have been waiting in a queue, and nobody has received any for this long.
     QueueStalled {
         queue: WorkQueue,

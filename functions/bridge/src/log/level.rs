@@ -76,7 +76,6 @@ impl LogEvent {
             | Self::SendAnswered { .. }
             | Self::SendAccepted { .. }
             | Self::BalanceRead { .. }
-            | Self::AwaitingFinalReport { .. }
             | Self::CircuitClosed { .. }
             | Self::Posted { .. }
             | Self::MessageStored { .. }

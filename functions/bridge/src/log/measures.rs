@@ -23,7 +23,10 @@ impl LogEvent {
             Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
             Self::FinalStatusRecorded {
                 status, network, ..
-            } => vec![failure(*status != Status::Delivered, network)],
+            } => vec![
+                Measure::one(M::FinalReports),
+                failure(*status != Status::Delivered, network),
+            ],
             Self::SendFailed { .. } => vec![failure(true, "none")],
             Self::SendAnswered { code, .. } => {
                 vec![Measure::one(M::Answers).by(Dimension::Code, code.as_str())]
@@ -66,9 +69,6 @@ impl LogEvent {
             }
             Self::ReturnedForRetry { oldest_s, .. } | Self::InQuarantine { oldest_s, .. } => {
                 vec![Measure::of(M::OldestWaiting, *oldest_s)]
-            }
-            Self::AwaitingFinalReport { messages } => {
-                vec![Measure::of(M::NoFinalReportAfterADay, *messages)]
             }
             Self::QueueStalled { .. } => one(M::QueueStalled),
             Self::DeadLettered { .. } => one(M::DeadLettered),
@@ -218,7 +218,6 @@ mod tests {
             LogEvent::MedicRefusedCredentials { cause: some() },
             LogEvent::MedicUnavailable { cause: some() },
             LogEvent::StatusesUnreported { oldest_s: 1 },
-            LogEvent::AwaitingFinalReport { messages: 1 },
             LogEvent::SendAnswered {
                 medic_id: some(),
                 attempt: 1,
@@ -257,6 +256,13 @@ mod tests {
                 status: None,
             },
             LogEvent::UnknownReportStatus { at_id: some() },
+            LogEvent::FinalStatusRecorded {
+                medic_id: some(),
+                at_id: some(),
+                status: Status::Delivered,
+                reason: None,
+                network: "none",
+            },
             LogEvent::ReturnedForRetry {
                 records: 1,
                 oldest_s: 700,

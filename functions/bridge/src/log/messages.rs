@@ -61,7 +61,6 @@ impl LogEvent {
             }
             Self::MedicRefusedCredentials { .. } => "Medic refused the credentials.",
             Self::StatusesUnreported { .. } => "Some statuses are not reported to Medic yet.",
-            Self::AwaitingFinalReport { .. } => "Some messages have no final report after a day.",
             Self::QueueStalled { .. } => "A queue has messages, and nobody receives them.",
             Self::AttemptNeverEnded { .. } => "The function was killed during an attempt.",
             Self::DeadLettered { .. } => "A message went to the dead-letter queue.",

@@ -72,9 +72,6 @@ metrics! {
     MedicUnavailable,
     /// Seconds for which the oldest unreported status has been in the ledger.
     OldestUnreported,
-    /// Messages without a final delivery report that Medic offered one to two days ago and Africa's
-    /// Talking accepted. Counted once an hour; no sample when there are none.
-    NoFinalReportAfterADay,
     /// Milliseconds from Medic's first offer to Africa's Talking's acceptance, with all waits; one
     /// sample an acceptance.
     OfferToAfricasTalking,
@@ -96,6 +93,9 @@ metrics! {
     /// 100 for a message that failed, 0 for one that was delivered. The average is the failure rate
     /// in percent, the number of samples the number of messages with a final status.
     FailureRate,
+    /// Messages whose end a delivery report has told. Those of which none ever tells it are what the
+    /// acceptances (the samples of [`Self::OfferToAfricasTalking`]) are more than these, over some days.
+    FinalReports,
     /// Delivery reports that were written into the ledger.
     ReportsRecorded,
     /// Delivery reports with a status that this version does not know.

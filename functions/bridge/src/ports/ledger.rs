@@ -1,7 +1,5 @@
 //! The ledger: its rows, their keys and versions, and the writes on conditions.
 
-use std::ops::Range;
-
 use crate::domain::attempts::AttemptsRow;
 use crate::domain::circuit_breaker::AccountRow;
 use crate::domain::delivery::SmsRow;
@@ -119,10 +117,6 @@ pub trait LedgerBacklog {
     /// When the oldest row with an unreported status was last written. Checks the few dozen that
     /// were offered first. `None` if no status is unreported.
     async fn unreported_since(&self) -> Result<Option<Timestamp>, LedgerError>;
-
-    /// Counts the messages that were first offered in this range, that Africa's Talking accepted,
-    /// and that have no final report.
-    async fn awaiting_final_report(&self, offered: Range<Timestamp>) -> Result<u64, LedgerError>;
 }
 
 impl<T: LedgerStore> LedgerStore for &T {

@@ -1,6 +1,6 @@
 //! The figures of a month, from the rows of the ledger.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bridge::domain::ids::MedicMessageId;
@@ -9,7 +9,7 @@ use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 
 use super::month::CalendarMonth;
-use crate::cost::charges_of;
+use crate::cost::{charges_of, network_of};
 use crate::terminal::format_time;
 
 /// Africa's Talking's reason for a number that has opted out; its delivery reports write it with another
@@ -59,12 +59,8 @@ pub struct SlowestDay {
 }
 
 impl MonthlyFigures {
-    /// Counts the rows. `networks` has the network of each id of Africa's Talking.
-    pub fn of(
-        month: CalendarMonth,
-        messages: &[MessageRow],
-        networks: &HashMap<String, String>,
-    ) -> Self {
+    /// Counts the rows.
+    pub fn of(month: CalendarMonth, messages: &[MessageRow]) -> Self {
         let mut figures = Self {
             month,
             sms_in: None,
@@ -82,7 +78,7 @@ impl MonthlyFigures {
         for row in messages {
             figures.add_charges(row);
             if month.has(row.first_offered) {
-                figures.add_message(row, networks);
+                figures.add_message(row);
                 if let Some(charge) = charges_of(row).first() {
                     let day = format_time(row.first_offered).chars().take(10).collect();
                     let wait = charge.called_at.since(row.first_offered);
@@ -113,7 +109,7 @@ impl MonthlyFigures {
         }
     }
 
-    fn add_message(&mut self, row: &MessageRow, networks: &HashMap<String, String>) {
+    fn add_message(&mut self, row: &MessageRow) {
         self.messages += 1;
         match row.status {
             Status::Delivered => self.delivered += 1,
@@ -126,9 +122,9 @@ impl MonthlyFigures {
                     return;
                 }
                 let mut ids = row.at_ids.iter().rev();
-                let network = ids.find_map(|id| networks.get(id.as_str()));
-                let network = network.map_or(UNKNOWN, String::as_str);
-                let key = (reason.to_owned(), network.to_owned());
+                let network = ids.find_map(|id| network_of(row, id));
+                let network = network.unwrap_or_else(|| UNKNOWN.to_owned());
+                let key = (reason.to_owned(), network);
                 *self.failed.entry(key).or_default() += 1;
             }
             _ => {}
@@ -164,6 +160,7 @@ fn slowest(waits: BTreeMap<String, Vec<Duration>>) -> Option<SlowestDay> {
 pub mod tests {
     use super::*;
     use bridge::domain::cost::Cost;
+    use bridge::domain::delivery::Report;
     use bridge::domain::failure_reason::FailureReason;
     use bridge::domain::ids::AtMessageId;
     use bridge::domain::message::Charge;
@@ -196,6 +193,18 @@ pub mod tests {
         row
     }
 
+    /// The same, with a report that names this network.
+    fn reported(row: MessageRow, network: &str) -> MessageRow {
+        let at_id = row.at_ids[0].clone();
+        let report = Report {
+            status: "Failed".to_owned(),
+            failure_reason: None,
+            network_code: Some(network.to_owned()),
+            received_at: row.first_offered + HOUR,
+        };
+        row.with_reports(&at_id, &[report])
+    }
+
     /// The figures of one message of each kind.
     pub fn example() -> MonthlyFigures {
         let minute = Duration::from_mins(1);
@@ -204,6 +213,8 @@ pub mod tests {
         late = accepted(late, HOUR * 2, Some("KES 0.8000"));
         let mut before = row("before", 0, Status::Delivered, None);
         before.first_offered = november().begin() - minute;
+        let failed = row("c", 31, Status::Failed, Some("DeliveryFailure"));
+        let failed = reported(accepted(failed, minute, None), "63902");
         let rows = [
             accepted(
                 row("a", 1, Status::Delivered, None),
@@ -211,19 +222,14 @@ pub mod tests {
                 Some("KES 0.8000"),
             ),
             accepted(row("b", 30, Status::Delivered, None), HOUR, Some("UGX 20")),
-            accepted(
-                row("c", 31, Status::Failed, Some("DeliveryFailure")),
-                minute,
-                None,
-            ),
+            failed,
             row("d", 32, Status::Failed, Some("expired")),
             row("e", 40, Status::Failed, Some("UserInBlacklist")),
             row("f", 33, Status::Failed, Some("UserInBlackList")),
             late,
             accepted(before, minute * 2, Some("KES 0.8000")),
         ];
-        let networks = HashMap::from([("ATXid_c".to_owned(), "63902".to_owned())]);
-        MonthlyFigures::of(november(), &rows, &networks)
+        MonthlyFigures::of(november(), &rows)
     }
 
     #[test]
@@ -261,7 +267,7 @@ pub mod tests {
         let slowest = example().slowest_day.unwrap();
         assert_eq!(slowest.day, "2026-11-30");
         assert_eq!((slowest.median, slowest.longest), (HOUR * 2, HOUR * 2));
-        let nothing = MonthlyFigures::of(november(), &[], &HashMap::new());
+        let nothing = MonthlyFigures::of(november(), &[]);
         assert_eq!(nothing.slowest_day, None);
     }
 }

@@ -1,6 +1,5 @@
 //! Merges the history of a message with the reports on it.
 
-use bridge::domain::delivery::SmsRow;
 use bridge::domain::message::MessageRow;
 use bridge::domain::message::history::What;
 use bridge::domain::status::Status;
@@ -19,7 +18,7 @@ pub struct Moment {
 
 /// The history of a message in order of time, with the reports on it. Each report says whether it
 /// changed the status.
-pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
+pub fn time_line(row: &MessageRow) -> Vec<Moment> {
     let mut moments = vec![Moment {
         at: row.first_offered,
         what: "Medic offered the message.".to_owned(),
@@ -34,14 +33,14 @@ pub fn time_line(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
             what: sentences::event(&event.what, row, attempt),
         });
     }
-    moments.extend(reports(row, sms));
+    moments.extend(reports(row));
     // The sort is stable: steps of one millisecond stay in the order of the row.
     moments.sort_by_key(|moment| moment.at);
     moments
 }
 
-fn reports(row: &MessageRow, sms: &[SmsRow]) -> Vec<Moment> {
-    let mut reports: Vec<_> = sms.iter().flat_map(|sms| &sms.reports).collect();
+fn reports(row: &MessageRow) -> Vec<Moment> {
+    let mut reports: Vec<_> = row.reports.iter().map(|own| &own.report).collect();
     reports.sort_by_key(|report| report.received_at);
     let mut known = first_status(row, reports.first().map(|report| report.received_at));
     reports
@@ -124,13 +123,14 @@ mod tests {
                 },
             ),
         ];
-        let mut sms = SmsRow::new(at_id);
-        sms.reports = vec![
+        row.at_ids = vec![at_id.clone()];
+        let reports = [
             report("Success", Timestamp::from_millis(5)),
             report("Sent", Timestamp::from_millis(7)),
             report("Teleported", Timestamp::from_millis(8)),
         ];
-        let line: Vec<String> = time_line(&row, &[sms])
+        let row = row.with_reports(&at_id, &reports);
+        let line: Vec<String> = time_line(&row)
             .into_iter()
             .map(|moment| format!("{} {}", moment.at.as_millis(), moment.what))
             .collect();

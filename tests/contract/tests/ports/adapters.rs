@@ -106,7 +106,7 @@ fn rows_expire_when_nobody_needs_them_any_more() {
         let store = ledger_table(emulator.url(), &table);
         let rows = [
             Row::Message(message("m")),
-            Row::Sms(sms("matched").belonging_to(&medic_id("m"))),
+            Row::Sms(sms("matched").pointing_to(&medic_id("m"))),
             Row::Sms(sms("unmatched")),
             Row::Recipient(RecipientRow::new("hash".to_owned())),
             Row::Account(AccountRow::default()),
@@ -168,7 +168,7 @@ fn every_change_lets_a_row_live_longer_and_a_match_longer_still() {
             .unwrap()
             .remove(0)
             .1;
-        let matched = Row::Sms(row.belonging_to(&medic_id("m")));
+        let matched = Row::Sms(row.pointing_to(&medic_id("m")));
         let write = Write {
             row: matched,
             expected: Some(version),

@@ -3,7 +3,7 @@
 use bridge::domain::attempts::AttemptsRow;
 use bridge::domain::circuit_breaker::{AccountRow, Cause, Circuit, OpenCircuit, Pause, Pilot};
 use bridge::domain::cost::Cost;
-use bridge::domain::delivery::{Report, SmsRow};
+use bridge::domain::delivery::{OwnReport, Report, SmsRow};
 use bridge::domain::exchange::{ExchangeRow, InDoubt, Quarantined};
 use bridge::domain::failure_reason::FailureReason;
 use bridge::domain::ids::{AtMessageId, IncomingId, MAX_ID_BYTES, MedicMessageId};
@@ -45,6 +45,7 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
             Timestamp::from_millis(i64::MIN),
             Timestamp::MAX,
         ],
+        counted: true,
         attempts: u32::MAX,
         unknown_outcomes: 1,
         not_sent: 2,
@@ -62,6 +63,16 @@ fn full_message(id: &str, sending: Sending) -> MessageRow {
             at_id("ATXid_1"),
             at_id(STRANGE),
             at_id(&"x".repeat(MAX_ID_BYTES)),
+        ],
+        reports: vec![
+            OwnReport {
+                at_id: None,
+                report: full_report(0),
+            },
+            OwnReport {
+                at_id: Some(at_id(STRANGE)),
+                report: full_report(1),
+            },
         ],
         cost: Some(Cost {
             currency: None,
@@ -235,7 +246,8 @@ pub fn of_every_kind() -> Vec<Row> {
         Row::Message(message(&"x".repeat(MAX_ID_BYTES))),
         Row::Sms(sms("ATXid_empty")),
         Row::Sms(sms(STRANGE)),
-        Row::Sms(many_reports.belonging_to(&medic_id(STRANGE))),
+        Row::Sms(many_reports),
+        Row::Sms(sms("ATXid_pointer").pointing_to(&medic_id(STRANGE))),
         Row::Recipient(RecipientRow::new("empty".to_owned())),
         Row::Recipient(full_recipient("full")),
         Row::Account(full_account()),

@@ -92,7 +92,6 @@ fn medic_exchange_may_do_what_its_arrows_show_and_nothing_else() {
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
             "dynamodb:Query ${Ledger.Arn}/index/unreported",
-            "dynamodb:Query ${Ledger.Arn}/index/awaiting_final_report",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
         ],
     );

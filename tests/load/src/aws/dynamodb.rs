@@ -1,4 +1,4 @@
-//! The ledger's table with its three sparse indexes, as far as the bridge calls it: DynamoDB's JSON
+//! The ledger's table with its two sparse indexes, as far as the bridge calls it: DynamoDB's JSON
 //! protocol over the model.
 
 use anyhow::{Context as _, bail};
@@ -7,10 +7,9 @@ use models::dynamodb::{CompletedWrite, Entry, Put, Table, TableItem, Units, Writ
 use serde_json::{Value, json};
 
 /// The sparse indexes: their partition key, and their sort key if they have one.
-const INDEXES: [(&str, Option<&str>); 3] = [
+const INDEXES: [(&str, Option<&str>); 2] = [
     ("unreported", Some("first_offered_ms")),
     ("unsettled", None),
-    ("awaiting_final_report", Some("first_offered_ms")),
 ];
 
 /// A response: its HTTP status and its body.
@@ -267,14 +266,13 @@ mod tests {
     fn an_index_with_a_sort_key_is_asked_for_a_stretch_of_it() {
         let mut table = InMemoryLedger::default();
         let mut item = put("a", false, None);
-        item["Item"]["awaiting_final_report"] = json!({"S": "yes"});
+        item["Item"]["unreported"] = json!({"S": "yes"});
         table.call("PutItem", &item).unwrap();
         let mut found = |first: &str, last: &str| {
             let values = json!({
                 ":first": {"N": first}, ":last": {"N": last}, ":yes": {"S": "yes"},
             });
-            let query =
-                json!({"IndexName": "awaiting_final_report", "ExpressionAttributeValues": values});
+            let query = json!({"IndexName": "unreported", "ExpressionAttributeValues": values});
             table.call("Query", &query).unwrap().0.1["Count"].clone()
         };
         assert_eq!(

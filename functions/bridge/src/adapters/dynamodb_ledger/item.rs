@@ -10,8 +10,6 @@
 //! | `unreported` | only while the message's status is unreported: the key of a sparse index |
 //! | `unsettled` | the keyed hash of the number, while the row waits for a match: the key of a
 //! second sparse index |
-//! | `awaiting_final_report` | only while an accepted message has no final report: the key of a
-//! third sparse index |
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
 
 use std::collections::HashMap;
@@ -60,9 +58,6 @@ pub fn of_row(
             let mut item: Item = to_item(message).map_err(unwritable)?;
             if message.is_unreported() {
                 item.insert("unreported".to_owned(), text("yes"));
-            }
-            if message.awaits_final_report() {
-                item.insert("awaiting_final_report".to_owned(), text("yes"));
             }
             item
         }
@@ -178,6 +173,7 @@ mod tests {
         for golden in [
             include_str!("../../../tests/golden/message-row-v1.json"),
             include_str!("../../../tests/golden/message-row-with-history-v1.json"),
+            include_str!("../../../tests/golden/message-row-with-reports-v1.json"),
         ] {
             let message: MessageRow = serde_json::from_str(golden).unwrap();
             let mut item: Item = to_item(&message).unwrap();

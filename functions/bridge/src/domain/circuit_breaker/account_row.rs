@@ -7,6 +7,7 @@ use super::{
     PilotCandidate, Signal, TRY_INTERVAL, Turn,
 };
 use crate::domain::backoff::Wait;
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::time::Timestamp;
 
@@ -31,6 +32,19 @@ impl AccountRow {
     /// Whether a message with this sender ID has to wait.
     pub fn stops(&self, sender_id: Option<&str>) -> bool {
         self.pause.is_some() || self.blocking(sender_id).is_some()
+    }
+
+    /// Why a message with this sender ID has to wait, if it has to.
+    pub fn reason_to_wait(&self, sender_id: Option<&str>) -> Option<FailureReason> {
+        let open = self.blocking(sender_id);
+        match (&self.pause, open) {
+            (Some(_), _) => Some(FailureReason::new("sending is paused")),
+            (None, Some(open)) => {
+                let reason = format!("circuit breaker open: {}", open.words());
+                Some(FailureReason::new(&reason))
+            }
+            (None, None) => None,
+        }
     }
 
     /// How a message with this sender ID waits, if it has to.

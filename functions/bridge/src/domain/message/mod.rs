@@ -5,6 +5,7 @@
 
 pub mod history;
 mod remembering;
+mod reporting;
 mod transitions;
 
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
+use super::delivery::OwnReport;
 use super::failure_reason::FailureReason;
 use super::ids::{AtMessageId, MedicMessageId};
 use super::status::Status;
@@ -120,6 +122,9 @@ pub struct MessageRow {
     /// When the calls of unknown outcome began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_calls: Vec<Timestamp>,
+    /// Whether the recipient limit has counted it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub counted: bool,
     /// How often Africa's Talking was called for it.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub attempts: u32,
@@ -143,6 +148,9 @@ pub struct MessageRow {
     /// Africa's Talking's ids for it, one for each attempt that it accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_ids: Vec<AtMessageId>,
+    /// The different delivery reports on its SMS, in the order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<OwnReport>,
     /// What Africa's Talking charged for the last attempt that it accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -251,6 +259,14 @@ pub enum NextStep {
 }
 
 impl MessageRow {
+    /// The row with which the sender begins. Medic is told `Unsent` by the exchange, without a row.
+    pub fn begun(id: MedicMessageId, first_offered: Timestamp) -> Self {
+        Self {
+            reported: Some(Status::Unsent),
+            ..Self::new(id, first_offered)
+        }
+    }
+
     /// A new row: no calls, `Unsent`, nothing reported.
     pub fn new(id: MedicMessageId, first_offered: Timestamp) -> Self {
         Self {
@@ -259,6 +275,7 @@ impl MessageRow {
             sending: Sending::Queued,
             number_hash: None,
             open_calls: Vec::new(),
+            counted: false,
             attempts: 0,
             unknown_outcomes: 0,
             not_sent: 0,
@@ -267,6 +284,7 @@ impl MessageRow {
             reported: None,
             refusal: None,
             at_ids: Vec::new(),
+            reports: Vec::new(),
             cost: None,
             parts: None,
             segments: 0,
@@ -277,15 +295,15 @@ impl MessageRow {
         }
     }
 
+    /// Whether the recipient limit has counted it. Rows of the first versions say it by their calls.
+    pub fn is_counted(&self) -> bool {
+        self.counted || self.attempts > 0
+    }
+
     /// Whether Medic has still to be told its status: such rows are in the sparse index, also while
     /// the status is set aside.
     pub fn is_unreported(&self) -> bool {
         self.reported != Some(self.status)
-    }
-
-    /// Whether Africa's Talking accepted it and no final report has come.
-    pub fn awaits_final_report(&self) -> bool {
-        self.sending == Sending::Accepted && self.status < Status::Failed
     }
 
     /// Whether Medic failed on the status that it has now.

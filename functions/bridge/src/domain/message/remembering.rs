@@ -18,7 +18,12 @@ impl MessageRow {
     pub fn remembering(mut self, before: Option<&Self>, now: Timestamp) -> Self {
         let happened = match before {
             Some(before) => changes(before, &self),
-            None => changes(&Self::new(self.id.clone(), self.first_offered), &self),
+            None => {
+                // Only the exchange tells Medic anything: a row that begins has been told nothing.
+                let mut begun = Self::new(self.id.clone(), self.first_offered);
+                begun.reported = self.reported;
+                changes(&begun, &self)
+            }
         };
         for what in happened {
             if self.history.len() >= EVENTS_KEPT {

@@ -173,6 +173,12 @@ impl MessageRow {
         }
     }
 
+    /// Whether this id came in the response to a send request of its own.
+    pub fn was_answered_with(&self, at_id: &AtMessageId) -> bool {
+        let mut charges = self.charges.iter();
+        charges.any(|charge| charge.at_id.as_ref() == Some(at_id))
+    }
+
     /// When its calls of unknown outcome began.
     pub fn unsettled_calls(&self) -> impl Iterator<Item = Timestamp> + '_ {
         self.open_calls.iter().copied().chain(self.called_at())
@@ -206,7 +212,7 @@ impl MessageRow {
     /// falls.
     #[must_use]
     pub fn after_losing(mut self, at_id: &AtMessageId) -> Self {
-        self.at_ids.retain(|id| id != at_id);
+        self = self.without_sms(at_id);
         if self.at_ids.is_empty() && self.sending == Sending::Accepted {
             self.failed(FailureReason::new(OUTCOME_UNKNOWN))
         } else {
@@ -267,6 +273,16 @@ impl MessageRow {
             self.unless_sent(Sending::Waiting { reason, until })
         } else {
             self
+        }
+    }
+
+    /// The row of a message that has to wait before anything was tried, with the reason. It is let go at
+    /// any time.
+    #[must_use]
+    pub fn held(self, reason: FailureReason, now: Timestamp) -> Self {
+        match self.sending {
+            Sending::Queued => self.with_sending(Sending::Waiting { reason, until: now }),
+            _ => self,
         }
     }
 

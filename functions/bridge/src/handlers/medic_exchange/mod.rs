@@ -231,7 +231,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         if updates.is_empty() && !is_last {
             return Prepared::NoPost;
         }
-        if updates.is_empty() && round.has_posted {
+        if updates.is_empty() && round.has_posted && !round.reports.has_left_offers {
             return Prepared::NothingLeft;
         }
         if round.status_posts >= STATUS_POSTS_AT_MOST {

@@ -2,6 +2,7 @@
 
 use super::handler::MedicExchange;
 use super::reports::Reports;
+use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{MessageRow, Sending};
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
@@ -30,10 +31,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         }
     }
 
-    /// A message that the ledger does not know goes into `outbox` first and gets its row then: were
-    /// it the other way round, a crash between the two would leave a message that is acknowledged
-    /// and never sent. One that it knows is told its status again, for Medic has missed it; and goes
-    /// into `outbox` again while nothing was tried yet, where the claim absorbs the copy.
+    /// A message that the ledger does not know goes into `outbox`, and the next POST acknowledges it:
+    /// were it the other way round, a crash between the two would leave a message that is acknowledged
+    /// and never sent. Its row begins with the sender. If this invocation ends before that POST, Medic
+    /// offers the message again, and the claim absorbs the second copy. One that the ledger knows is told
+    /// its status again, for Medic has missed it.
     async fn take_new_offers(
         &self,
         offers: Vec<Offer>,
@@ -60,7 +62,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 };
                 let body = encode(&OutboxMessage::Send(sms.clone()));
                 if body.len() > LARGEST_BODY {
-                    self.begin(&sms, reports, MessageRow::too_long).await;
+                    self.refuse_too_long(&sms, reports).await;
                 } else {
                     to_send.push((sms, body));
                 }
@@ -70,25 +72,31 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             }
         }
         for sms in self.send_to_outbox(to_send).await {
-            self.begin(&sms, reports, |row| row).await;
+            if rows.message(&sms.id).is_none() {
+                reports.taken.insert(sms.id.clone(), sms.first_offered);
+            }
+            self.note_offered(sms.id, reports);
         }
         Ok(())
     }
 
-    /// Begins the message's row, and goes one step with it. It is acknowledged in the next POST.
-    async fn begin(
-        &self,
-        sms: &OutgoingSms,
-        reports: &mut Reports,
-        step: impl Fn(MessageRow) -> MessageRow,
-    ) {
+    fn note_offered(&self, id: MedicMessageId, reports: &mut Reports) {
+        self.runtime.record(LogEvent::MessageOffered {
+            medic_id: Redacted::new(&id),
+        });
+        reports.offered.insert(id.clone());
+        reports.wanted.push(id);
+    }
+
+    /// Fails a message that no queue can hold.
+    async fn refuse_too_long(&self, sms: &OutgoingSms, reports: &mut Reports) {
         let key = Key::Message(sms.id.clone());
         let begun = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
             let row = rows
                 .message(&sms.id)
                 .cloned()
                 .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered));
-            (vec![Row::Message(step(row))], ())
+            (vec![Row::Message(row.too_long())], ())
         })
         .await;
         if let Err(error) = begun {
@@ -96,11 +104,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             self.log_ledger_error(&error);
             return;
         }
-        self.runtime.record(LogEvent::MessageOffered {
-            medic_id: Redacted::new(&sms.id),
-        });
-        reports.offered.insert(sms.id.clone());
-        reports.wanted.push(sms.id.clone());
+        self.note_offered(sms.id.clone(), reports);
     }
 
     /// Those that the queue has taken.

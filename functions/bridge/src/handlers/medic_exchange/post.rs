@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::STATUS_POSTS_AT_MOST;
 use super::handler::MedicExchange;
 use super::round::Round;
 use super::stop::Stop;
@@ -44,7 +45,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 for _ in 0..unreadable {
                     self.runtime.record(LogEvent::OfferUnreadable);
                 }
-                self.take_offers(offers, &mut round.reports).await;
+                if round.status_posts < STATUS_POSTS_AT_MOST {
+                    self.take_offers(offers, &mut round.reports).await;
+                } else {
+                    // No POST is left that could acknowledge them: Medic offers them again.
+                    let known = &round.reports.offered;
+                    round.reports.has_left_offers |=
+                        offers.iter().any(|offer| !known.contains(&offer.id));
+                }
                 Ok((PostEnd::Taken, None))
             }
             Reply::Poison(answer) => Ok((PostEnd::Failed(answer), None)),

@@ -1,12 +1,14 @@
 //! What is known of statuses in one invocation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::MedicMessageId;
 use crate::domain::isolation::{Brought, StatusCandidate};
 use crate::domain::message::MessageRow;
 use crate::domain::status::Status;
-use crate::wire::medic::Payload;
+use crate::domain::time::Timestamp;
+use crate::ledger::Rows;
+use crate::wire::medic::{Payload, Update};
 
 /// What is known of statuses in one invocation.
 #[derive(Default)]
@@ -15,6 +17,11 @@ pub(super) struct Reports {
     pub(super) offered: BTreeSet<MedicMessageId>,
     /// Messages whose status is reported in the next POST, whatever Medic was told before.
     pub(super) wanted: Vec<MedicMessageId>,
+    /// Messages that went into `outbox`, with the time of their first offer. Until the sender begins its
+    /// row, such a message is `Unsent`.
+    pub(super) taken: BTreeMap<MedicMessageId, Timestamp>,
+    /// Whether offers were left to a later invocation.
+    pub(super) has_left_offers: bool,
     /// What was reported. Nothing is reported twice in an invocation, also when that could not be
     /// written down.
     pub(super) reported: BTreeSet<(MedicMessageId, Status)>,
@@ -36,6 +43,20 @@ impl Reports {
             messages: payload.messages.iter().map(|sms| sms.id.clone()).collect(),
             statuses: statuses.collect(),
         }
+    }
+
+    /// The message's row: the stored one, or that of a message that was taken and has none yet.
+    pub(super) fn row(&self, rows: &Rows, id: &MedicMessageId) -> Option<MessageRow> {
+        let stored = rows.message(id).cloned();
+        stored.or_else(|| {
+            let first_offered = self.taken.get(id)?;
+            Some(MessageRow::new(id.clone(), *first_offered))
+        })
+    }
+
+    /// Whether this is the `Unsent` of a message that had no row when it was taken.
+    pub(super) fn is_without_row(&self, update: &Update) -> bool {
+        update.status == Status::Unsent && self.taken.contains_key(&update.id)
     }
 
     /// Whether this status of the message was reported in this invocation.

@@ -90,11 +90,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let keys: Vec<Key> = ids.iter().cloned().map(Key::Message).collect();
         let rows = ledger::read(&self.ledger, &keys).await?;
         let mut updates = Vec::new();
-        for row in ids.iter().filter_map(|id| rows.message(id)) {
+        for id in ids {
+            let Some(row) = round.reports.row(&rows, id) else {
+                continue;
+            };
             let is_wanted = round.reports.wanted.contains(&row.id);
             if !(row.is_unreported() || is_wanted)
                 || row.is_set_aside(now)
-                || round.reports.was_reported(row)
+                || round.reports.was_reported(&row)
                 || !round.isolation.may_bring_status(&row.id)
             {
                 continue;
@@ -102,7 +105,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             if row.is_refused() {
                 round.reports.set_aside_before.insert(row.id.clone());
             }
-            updates.push(update(row));
+            updates.push(update(&row));
         }
         Ok(updates)
     }
@@ -119,7 +122,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 status: update.status,
             });
         }
-        let changes = updates.iter().map(|update| async move {
+        // What has no row yet gets it from the sender, with `Unsent` as reported.
+        let of_rows = updates
+            .iter()
+            .filter(|update| !reports.is_without_row(update));
+        let changes = of_rows.map(|update| async move {
             let key = Key::Message(update.id.clone());
             ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
                 let row = rows.message(&update.id).cloned();
@@ -149,8 +156,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let progress = round.isolation.set_aside(status, now);
         round.reports.wanted.retain(|id| *id != status.id);
         let key = Key::Message(status.id.clone());
+        let reports = &round.reports;
         let written = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
-            let Some(row) = rows.message(&status.id) else {
+            let Some(row) = reports.row(rows, &status.id) else {
                 return (Vec::new(), None);
             };
             let before = row.times_set_aside();

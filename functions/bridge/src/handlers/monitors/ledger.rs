@@ -1,16 +1,12 @@
-//! Monitors the ledger for statuses and messages that wait for too long.
+//! Monitors the ledger for statuses that wait for too long.
 
 use std::cell::Cell;
-use std::ops::Range;
 use std::time::Duration;
 
 use super::TIME_FOR_A_CHECK;
 use crate::domain::time::Timestamp;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{LedgerBacklog, LedgerError, Runtime};
-
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
 
 /// The shortest time between two checks, because under load one invocation follows another at once.
 /// Shorter than the minute between two polls, so that each poll checks.
@@ -19,14 +15,11 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// A status that is unreported for this long has missed two polls.
 const LATE: Duration = Duration::from_mins(2);
 
-/// Checks after an exchange with Medic for unreported statuses, and once an hour for messages
-/// without a final report.
+/// Checks after an exchange with Medic for unreported statuses.
 #[derive(Debug, Default)]
 pub struct LedgerMonitor {
     /// When this process checked last.
     checked: Cell<Option<Timestamp>>,
-    /// When this process counted messages without a final report last. A new process counts anew.
-    counted: Cell<Option<Timestamp>>,
 }
 
 impl LedgerMonitor {
@@ -43,11 +36,7 @@ impl LedgerMonitor {
             return;
         }
         self.checked.set(Some(now));
-        let checked = async {
-            self.check_for_unreported(ledger, runtime).await?;
-            self.count_awaiting_final_report(ledger, runtime).await
-        };
-        if let Err(error) = checked.await {
+        if let Err(error) = self.check_for_unreported(ledger, runtime).await {
             runtime.record(LogEvent::LedgerFailed {
                 error: Redacted::new(&error),
             });
@@ -69,34 +58,11 @@ impl LedgerMonitor {
         }
         Ok(())
     }
-
-    async fn count_awaiting_final_report(
-        &self,
-        ledger: &impl LedgerBacklog,
-        runtime: &impl Runtime,
-    ) -> Result<(), LedgerError> {
-        let now = runtime.now();
-        if !is_over(self.counted.get(), HOUR, now) {
-            return Ok(());
-        }
-        let messages = ledger.awaiting_final_report(offered_a_day_ago(now)).await?;
-        self.counted.set(Some(now));
-        if messages > 0 {
-            runtime.record(LogEvent::AwaitingFinalReport { messages });
-        }
-        Ok(())
-    }
 }
 
 /// Whether this much time has passed since then. Also true if there was no such time.
 fn is_over(since: Option<Timestamp>, interval: Duration, now: Timestamp) -> bool {
     since.is_none_or(|since| now.since(since) >= interval)
-}
-
-/// Between one and two days ago. Older messages are not counted, because those of networks that
-/// never report would add up for months.
-fn offered_a_day_ago(now: Timestamp) -> Range<Timestamp> {
-    now - 2 * DAY..now - DAY
 }
 
 #[cfg(test)]
@@ -108,30 +74,21 @@ mod tests {
     use futures_util::FutureExt;
     use std::cell::RefCell;
 
-    /// Since when a status is unreported, and when messages were offered of which no end is known.
+    /// Since when a status is unreported.
     #[derive(Default)]
     struct Ledger {
         unreported_since: Option<Timestamp>,
-        offered: Vec<Timestamp>,
         is_down: bool,
-        counts: Cell<u32>,
+        checks: Cell<u32>,
     }
 
     impl LedgerBacklog for Ledger {
         async fn unreported_since(&self) -> Result<Option<Timestamp>, LedgerError> {
+            self.checks.set(self.checks.get() + 1);
             match self.is_down {
                 true => Err(LedgerError("no answer".to_owned())),
                 false => Ok(self.unreported_since),
             }
-        }
-
-        async fn awaiting_final_report(
-            &self,
-            offered: Range<Timestamp>,
-        ) -> Result<u64, LedgerError> {
-            self.counts.set(self.counts.get() + 1);
-            let within = self.offered.iter().filter(|at| offered.contains(at));
-            Ok(u64::try_from(within.count()).unwrap())
         }
     }
 
@@ -198,37 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_offered_one_to_two_days_ago_and_has_no_end_is_counted_once_an_hour() {
-        let now = Timestamp::from_millis(0) + 10 * DAY;
-        let ledger = Ledger {
-            offered: [0, 23, 24, 25, 47, 48, 49, 200]
-                .map(|hours| now - hours * HOUR)
-                .to_vec(),
-            ..Ledger::default()
-        };
-        let monitor = LedgerMonitor::default();
-        let counted = LogEvent::AwaitingFinalReport { messages: 3 };
-        assert_eq!(check_at(&monitor, &ledger, now), [counted]);
-        for minute in 1..60 {
-            check_at(&monitor, &ledger, now + Duration::from_mins(minute));
-        }
-        assert_eq!(ledger.counts.get(), 1);
-        check_at(&monitor, &ledger, now + HOUR);
-        assert_eq!(ledger.counts.get(), 2);
-    }
-
-    #[test]
     fn nothing_is_said_when_there_is_nothing() {
         let ledger = Ledger::default();
         assert!(
             check_at(
                 &LedgerMonitor::default(),
                 &ledger,
-                Timestamp::from_millis(0) + DAY
+                Timestamp::from_millis(0)
             )
             .is_empty()
         );
-        assert_eq!(ledger.counts.get(), 1);
+        assert_eq!(ledger.checks.get(), 1);
     }
 
     #[test]
@@ -240,7 +177,7 @@ mod tests {
         let said = check_at(
             &LedgerMonitor::default(),
             &ledger,
-            Timestamp::from_millis(0) + DAY,
+            Timestamp::from_millis(0),
         );
         assert!(
             matches!(said[..], [LogEvent::LedgerFailed { .. }]),
@@ -259,6 +196,6 @@ mod tests {
             Timestamp::from_millis(0) + TIME_FOR_A_CHECK - Duration::from_millis(1),
         );
         check.now_or_never().unwrap();
-        assert_eq!(ledger.counts.get(), 0);
+        assert_eq!(ledger.checks.get(), 0);
     }
 }

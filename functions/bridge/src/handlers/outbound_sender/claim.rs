@@ -165,18 +165,22 @@ where
             let mut row = rows
                 .message(&sms.id)
                 .cloned()
-                .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered));
+                .unwrap_or_else(|| MessageRow::begun(sms.id.clone(), sms.first_offered));
             row.segments = segments(&sms.content).count;
             row.number_hash = Some(hashes.number.clone());
             row.sender_id.clone_from(&hashes.sender_id);
             let unclaimed = row.clone();
             match row.next_step(token, &self.rules, now, checked) {
-                NextStep::Call(_)
-                    if half_open.is_none() && rows.account().stops(hashes.sender_id.as_deref()) =>
-                {
-                    (Vec::new(), ClaimAttempt::Claim(Claim::Wait(Wait::Hold)))
+                NextStep::Call(row) => {
+                    let stopped = rows.account().reason_to_wait(hashes.sender_id.as_deref());
+                    match stopped.filter(|_| half_open.is_none()) {
+                        Some(reason) => (
+                            vec![Row::Message(unclaimed.held(reason, now))],
+                            ClaimAttempt::Claim(Claim::Wait(Wait::Hold)),
+                        ),
+                        None => self.permit(rows, unclaimed, row, hashes, now),
+                    }
                 }
-                NextStep::Call(row) => self.permit(rows, unclaimed, row, hashes, now),
                 NextStep::CallNow(row) => {
                     let account = rows.account();
                     let row = Box::new(row);
@@ -205,12 +209,13 @@ where
         &self,
         rows: &Rows,
         unclaimed: MessageRow,
-        claimed: MessageRow,
+        mut claimed: MessageRow,
         hashes: &Hashes,
         now: Timestamp,
     ) -> (Vec<Row>, ClaimAttempt) {
+        claimed.counted = true;
         let mut writes = vec![Row::Message(claimed.clone())];
-        if unclaimed.sending == Sending::Queued {
+        if !unclaimed.is_counted() {
             let recipient = rows
                 .recipient(&hashes.number)
                 .cloned()

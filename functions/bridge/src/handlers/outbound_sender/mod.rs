@@ -5,6 +5,7 @@ mod circuit_breaker;
 mod claim;
 mod outcome;
 mod pilot;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -89,14 +90,20 @@ where
     pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
         let plans = self.plans(records).await;
         let mut stopped = Vec::new();
+        let mut held = Vec::new();
         let mut others = Vec::new();
         for record in records {
             match plans.get(&record.message_id) {
+                Some(Plan::Hold(reason)) => {
+                    stopped.push((record, Wait::Hold));
+                    held.push((record, reason));
+                }
                 Some(Plan::Return(wait)) => stopped.push((record, *wait)),
                 _ => others.push(record),
             }
         }
-        let mut undone = return_for_retry(&self.outbox, &stopped, &self.runtime).await;
+        let returned = return_for_retry(&self.outbox, &stopped, &self.runtime);
+        let (mut undone, ()) = join(returned, self.note_first_waits(&held)).await;
         let consumer = Consumer {
             queue: &self.outbox,
             dead_letters: &self.dead_letters,
@@ -182,6 +189,8 @@ where
             Err(reason) => return self.fail_unsendable(sms, &reason).await,
         };
         let Some(hashes) = self.hashes_of(sms, &to).await else {
+            self.note_wait(sms, &FailureReason::new("no key to hash its number with"))
+                .await?;
             return Ok(retry);
         };
         let half_open = match plan {
@@ -189,7 +198,11 @@ where
                 let sender_id = self.sender_ids.for_number(&to);
                 match self.take_turn(circuit, candidate, sender_id).await? {
                     Ok(half_open) => Some(half_open),
-                    Err(wait) => return Ok(Disposition::Return(wait)),
+                    Err(wait) => {
+                        self.note_wait(sms, &FailureReason::new("circuit breaker open"))
+                            .await?;
+                        return Ok(Disposition::Return(wait));
+                    }
                 }
             }
             _ => None,
@@ -356,7 +369,7 @@ where
                 let row = rows
                     .message(&sms.id)
                     .cloned()
-                    .unwrap_or_else(|| MessageRow::new(sms.id.clone(), sms.first_offered));
+                    .unwrap_or_else(|| MessageRow::begun(sms.id.clone(), sms.first_offered));
                 (vec![Row::Message(step(row))], ())
             },
         )

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{OutboundSender, QUEUE_INSTEAD};
 use crate::domain::backoff::{Wait, backoff};
-use crate::domain::delivery::{SmsRow, raised_by_reports};
+use crate::domain::delivery::SmsRow;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
@@ -241,30 +241,36 @@ where
             let mut message = rows
                 .message(&accepted.id)
                 .cloned()
-                .unwrap_or_else(|| MessageRow::new(accepted.id.clone(), accepted.first_offered));
+                .unwrap_or_else(|| MessageRow::begun(accepted.id.clone(), accepted.first_offered));
             message.segments = accepted.segments;
             let message = message.after_acceptance(&accepted.acceptance, accepted.called_at);
             let Some(at_id) = at_id else {
                 return (vec![Row::Message(message)], Recorded::Done(None));
             };
-            let mut sms = rows
+            let sms = rows
                 .sms(at_id)
                 .cloned()
                 .unwrap_or_else(|| SmsRow::new(at_id.clone()));
             let mut writes = Vec::new();
-            if let Some(owner) = sms.message.take_if(|owner| *owner != accepted.id) {
-                if rival != Some(&owner) {
-                    return (Vec::new(), Recorded::MatchedTo(owner));
+            let mut reports = sms.reports.clone();
+            let owner = sms.message.as_ref().filter(|owner| **owner != accepted.id);
+            if let Some(owner) = owner {
+                if rival != Some(owner) {
+                    return (Vec::new(), Recorded::MatchedTo(owner.clone()));
                 }
-                let loser = rows.message(&owner).cloned();
-                writes.extend(loser.map(|row| Row::Message(row.after_losing(at_id))));
+                // An id that came in the rival's own answer stays the rival's, with its reports:
+                // Africa's Talking gave it twice. What is reported from now on is this message's.
+                let loser = rows.message(owner);
+                if let Some(loser) = loser.filter(|loser| !loser.was_answered_with(at_id)) {
+                    reports.extend(loser.reports_on(at_id));
+                    writes.push(Row::Message(loser.clone().after_losing(at_id)));
+                }
             }
-            let sms = sms.belonging_to(&accepted.id);
             let before = message.status;
-            let message = raised_by_reports(message, &sms);
-            let ended = ended(before, &message, &sms);
+            let message = message.with_reports(at_id, &reports);
+            let ended = ended(before, &message, at_id);
+            writes.push(Row::Sms(sms.pointing_to(&message.id)));
             writes.push(Row::Message(message));
-            writes.push(Row::Sms(sms));
             (writes, Recorded::Done(ended))
         })
         .await

@@ -6,6 +6,7 @@ use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{
     AccountRow, Circuit, HalfOpen, OpenCircuit, PilotCandidate, Turn, UserAnswer,
 };
+use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::MessageRow;
 use crate::domain::time::Timestamp;
 use crate::ledger::{self, Rows};
@@ -22,6 +23,8 @@ pub(super) enum Plan {
     Send,
     /// Try as the pilot of this circuit.
     Pilot(Circuit, PilotCandidate),
+    /// Return it at once, because sending is stopped for this reason.
+    Hold(FailureReason),
     /// Return it at once.
     Return(Wait),
 }
@@ -54,14 +57,11 @@ where
                 return vec![Plan::Return(Wait::Retry); batch.len()];
             }
         };
-        let stopped = |sendable: &Sendable| account.stops(sendable.sender_id);
-        let mut plans: Vec<Plan> = batch
-            .iter()
-            .map(|sendable| match stopped(sendable) {
-                true => Plan::Return(Wait::Hold),
-                false => Plan::Send,
-            })
-            .collect();
+        let plan = |sendable: &Sendable| {
+            let stopped = account.reason_to_wait(sendable.sender_id);
+            stopped.map_or(Plan::Send, Plan::Hold)
+        };
+        let mut plans: Vec<Plan> = batch.iter().map(plan).collect();
         if account.pause.is_some() {
             return plans;
         }

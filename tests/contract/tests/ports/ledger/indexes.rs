@@ -177,6 +177,6 @@ async fn a_report_that_is_unmatched_is_named_by_its_number(bench: impl LedgerBen
     begin(&store, Row::Sms(row.clone())).await;
     begin(&store, Row::Sms(sms("ATXid_without_a_number"))).await;
     unsettled(&bench, "hash", &[Row::Sms(row.clone()).key()]).await;
-    update(&store, Row::Sms(row.belonging_to(&medic_id("m")))).await;
+    update(&store, Row::Sms(row.pointing_to(&medic_id("m")))).await;
     unsettled(&bench, "hash", &[]).await;
 }

@@ -148,7 +148,7 @@ async fn a_row_that_is_not_there_has_no_version(bench: impl LedgerBench) {
 async fn rows_are_written_all_together(bench: impl LedgerBench) {
     let store = bench.store();
     let version = begin(&store, attempts("m", 1)).await;
-    let mine = sms("ATXid_1").belonging_to(&medic_id("m"));
+    let mine = sms("ATXid_1").pointing_to(&medic_id("m"));
     let account = Row::Account(AccountRow::default());
     let writes = vec![
         Write {
