@@ -157,6 +157,16 @@ impl EmulatedStack {
         Ok((format!("{incoming}{key}"), format!("{reports}{key}")))
     }
 
+    /// The URL for opt-outs, with the key.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub async fn opt_outs_url(&self) -> anyhow::Result<String> {
+        let (incoming, _) = self.callback_urls().await?;
+        let key = incoming.split_once("key=").map_or("", |(_, key)| key);
+        Ok(format!("{}{key}", self.outputs.opt_outs_callback_url))
+    }
+
     /// Fills in the credentials, as an operator does after the first deployment.
     ///
     /// # Errors

@@ -119,6 +119,7 @@ impl Sandbox {
             None => {
                 let (incoming, reports) = callback_urls;
                 africastalking.set_callbacks(incoming, reports);
+                africastalking.set_opt_outs_callback(stack.opt_outs_url().await?);
                 None
             }
         };

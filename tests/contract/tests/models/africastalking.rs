@@ -28,6 +28,7 @@ in_process_and_over_http! { AfricasTalkingBench:
     a_sender_id_that_is_registered_and_the_short_code_are_taken
     an_invalid_number_is_echoed_as_it_was_given
     each_status_code_refuses_or_accepts
+    a_phone_that_opted_out_is_refused_with_406_and_others_are_not
     a_response_may_lack_status_code_and_id
     errors_outside_2xx_are_plain_text
     an_sms_may_be_taken_whatever_the_response_says
@@ -255,6 +256,21 @@ async fn an_invalid_number_is_echoed_as_it_was_given(bench: AfricasTalkingBench)
         })
     );
     assert_eq!(bench.accepted(), 2);
+}
+
+async fn a_phone_that_opted_out_is_refused_with_406_and_others_are_not(bench: AfricasTalkingBench) {
+    bench.with(|model| model.opted_out.insert(OTHER.to_owned()));
+    let data = bench.send(sms(&format!("{PHONE},{OTHER}"))).await;
+    assert_eq!(
+        data["Recipients"][1],
+        json!({
+            "statusCode": 406, "number": OTHER, "status": "UserInBlacklist",
+            "cost": "0", "messageId": "None",
+        })
+    );
+    assert_eq!(bench.accepted(), 1);
+    let form = bench.with(|model| model.application.opt_out_form(OTHER));
+    assert_eq!(encode(&form), "senderId=20880&phoneNumber=%2B254700000002");
 }
 
 async fn each_status_code_refuses_or_accepts(bench: AfricasTalkingBench) {

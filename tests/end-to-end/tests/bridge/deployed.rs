@@ -139,6 +139,7 @@ impl Bridge {
         stack.set_credentials(&api_key, &user, &password).await?;
         let (incoming, reports) = stack.callback_urls().await?;
         africastalking.set_callbacks(incoming, reports);
+        africastalking.set_opt_outs_callback(stack.opt_outs_url().await?);
         let secret = &stack.outputs().incoming_key_secret_arn;
         let secret = stack.aws().secret(secret).await?;
         let generated_key = secret["key"].as_str().context("no key")?.to_owned();

@@ -53,7 +53,8 @@ fn an_opt_out_becomes_one_sms_with_the_text_of_the_parameter() -> anyhow::Result
             stored
         };
         until("the opt-out in Medic", || !of_phone().is_empty()).await?;
-        // The second came with the same id, and is no second SMS after whatever came behind it.
+        ensure!(bridge.africastalking.opt_out(&phone).await? == 200);
+        // The others came with the same id, and are no second SMS.
         let next = bridge.sms(&phone, "later").await?;
         bridge.stored(&next).await?;
         let texts: Vec<String> = of_phone().into_iter().map(|sms| sms.content).collect();

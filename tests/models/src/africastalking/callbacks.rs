@@ -1,4 +1,4 @@
-//! What Africa's Talking posts to its customer: delivery reports and incoming messages.
+//! What Africa's Talking posts to its customer: delivery reports, incoming messages and opt-outs.
 
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -55,6 +55,12 @@ impl Application {
             ("networkCode", &self.network_code),
         ]));
         form
+    }
+
+    /// The fields of an opt-out, as they are documented: it has no id.
+    #[must_use]
+    pub fn opt_out_form(&self, number: &str) -> Vec<(String, String)> {
+        pairs([("senderId", &self.short_code), ("phoneNumber", number)])
     }
 
     /// The fields of an incoming message, in order.

@@ -15,6 +15,7 @@ mod faults;
 mod parts;
 mod responses;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -199,6 +200,8 @@ pub struct AfricasTalkingModel {
     pub requests: Vec<SendRequest>,
     /// The reports that [`AfricasTalkingFault::ReportsLate`] holds.
     pub paused_reports: Vec<ReportToPost>,
+    /// The phones that have opted out: each SMS to them is refused with 406.
+    pub opted_out: BTreeSet<String>,
     new_id: Box<NewId>,
 }
 
@@ -223,6 +226,7 @@ impl AfricasTalkingModel {
             accepted: Vec::new(),
             requests: Vec::new(),
             paused_reports: Vec::new(),
+            opted_out: BTreeSet::new(),
             new_id: Box::new(new_id),
         }
     }
@@ -396,6 +400,7 @@ impl AfricasTalkingModel {
         for number in &submission.to {
             let ruling = match odd {
                 _ if !is_international(number) => INVALID_PHONE_NUMBER,
+                _ if self.opted_out.contains(number) => Ruling::refused(406),
                 Some((ruling, to)) if to.as_ref().is_none_or(|to| to == number) => *ruling,
                 _ => Ruling::usual(submission.enqueue),
             };

@@ -1,8 +1,8 @@
-//! What Africa's Talking posts to its customer: delivery reports and incoming messages.
+//! What Africa's Talking posts to its customer: delivery reports, incoming messages and opt-outs.
 
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use models::africastalking::{ReportToPost, SmsFromPhone, encode};
 use serde::Serialize;
 
@@ -130,6 +130,25 @@ pub(super) async fn post_incoming(
         book.model.application.incoming_form(&sms)
     });
     post_incoming_form(state, &sms.id, &form).await
+}
+
+/// Opts a phone out: each SMS to it is refused from now on, and the callback for opt-outs says so, once.
+/// Answers the status that the callback got.
+pub(super) async fn post_opt_out(state: &AfricasTalkingState, number: &str) -> anyhow::Result<u16> {
+    let (url, form) = state.book.change(|book| {
+        book.model.opted_out.insert(number.to_owned());
+        let form = book.model.application.opt_out_form(number);
+        (book.opt_outs_callback.clone(), form)
+    });
+    let url = url.context("no callback for opt-outs is configured")?;
+    let posted = state
+        .client
+        .post(url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(encode(&form));
+    // The address of a callback holds a key.
+    let answer = posted.send().await.map_err(reqwest::Error::without_url)?;
+    Ok(answer.status().as_u16())
 }
 
 fn has_incoming_callback(state: &AfricasTalkingState) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::AfricasTalkingState;
-use super::callbacks::post_incoming;
+use super::callbacks::{post_incoming, post_opt_out};
 use crate::answer;
 use crate::faults;
 use crate::ids::typed_number;
@@ -20,6 +20,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "POST /_sandbox/phones/{number}/send",
         "sends the body as an SMS from this phone",
+    ),
+    (
+        "POST /_sandbox/phones/{number}/opt-out",
+        "opts this phone out: SMS to it are refused, and the callback for opt-outs is posted",
     ),
     ("GET /_sandbox/phones/{number}", "what this phone received"),
     ("GET /_sandbox/phones", "the phones that received something"),
@@ -67,6 +71,7 @@ pub(super) fn routes(state: Arc<AfricasTalkingState>) -> Router {
         .route("/_sandbox/phones", get(phones))
         .route("/_sandbox/phones/{number}", get(phone))
         .route("/_sandbox/phones/{number}/send", post(send))
+        .route("/_sandbox/phones/{number}/opt-out", post(opt_out))
         .route("/_sandbox/accepted", get(accepted))
         .route("/_sandbox/requests", get(requests))
         .route("/_sandbox/callbacks", get(callbacks).post(set_callbacks))
@@ -110,6 +115,16 @@ async fn send(
 ) -> Response {
     match post_incoming(&state, &typed_number(&number), &text).await {
         Ok(sent) => answer::pretty(&sent),
+        Err(error) => answer::refused(&error.to_string()),
+    }
+}
+
+async fn opt_out(
+    Shared(state): Shared<Arc<AfricasTalkingState>>,
+    Path(number): Path<String>,
+) -> Response {
+    match post_opt_out(&state, &typed_number(&number)).await {
+        Ok(status) => answer::pretty(&json!({ "status": status })),
         Err(error) => answer::refused(&error.to_string()),
     }
 }

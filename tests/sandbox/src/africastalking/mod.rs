@@ -19,7 +19,7 @@ use models::africastalking::{AfricasTalkingModel, Application, ReportToPost};
 use models::faults::Faults;
 
 pub use self::callbacks::{CallbackAttempt, CallbackKind, PhoneSms, SentSms};
-use self::callbacks::{post_incoming, post_incoming_form, post_reports};
+use self::callbacks::{post_incoming, post_incoming_form, post_opt_out, post_reports};
 use crate::faults::{Active, Faulty, Scope, Switches};
 use crate::ids;
 use crate::observed::{Changes, Observed};
@@ -112,6 +112,7 @@ pub(crate) struct AfricasTalkingBook {
     model: AfricasTalkingModel,
     incoming_callback: Option<String>,
     reports_callback: Option<String>,
+    opt_outs_callback: Option<String>,
     from_phones: Vec<PhoneSms>,
     callbacks: Vec<CallbackAttempt>,
 }
@@ -191,6 +192,7 @@ impl AfricasTalkingStandIn {
             model: AfricasTalkingModel::new(config.application(), new_id),
             incoming_callback: config.incoming_callback.clone(),
             reports_callback: config.reports_callback.clone(),
+            opt_outs_callback: None,
             from_phones: Vec::new(),
             callbacks: Vec::new(),
         }));
@@ -223,6 +225,20 @@ impl AfricasTalkingStandIn {
             book.incoming_callback = Some(incoming.into());
             book.reports_callback = Some(reports.into());
         });
+    }
+
+    /// From now on opt-outs are posted there, the key included.
+    pub fn set_opt_outs_callback(&self, url: impl Into<String>) {
+        let url = Some(url.into());
+        self.state.book.change(|book| book.opt_outs_callback = url);
+    }
+
+    /// Opts a phone out. Answers the status that the callback got.
+    ///
+    /// # Errors
+    /// When no callback for opt-outs is set, or it does not answer.
+    pub async fn opt_out(&self, number: &str) -> anyhow::Result<u16> {
+        post_opt_out(&self.state, number).await
     }
 
     /// Sends an SMS from a phone. Returns when its callback was answered or the attempts are used

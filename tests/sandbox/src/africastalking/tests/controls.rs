@@ -18,6 +18,13 @@ async fn the_controls_can_be_typed() {
             .seen
             .read(|seen| seen[0].1.contains("from=%2B254700000001&"))
     );
+    stand_in.set_opt_outs_callback(format!("{}/incoming?key=k", customer.url));
+    let (_, opted_out) = call("POST", "/phones/+254700000009/opt-out", "").await;
+    assert!(opted_out.contains("\"status\": 200"), "{opted_out}");
+    let told = customer.seen.read(|seen| seen.last().unwrap().1.clone());
+    assert_eq!(told, "senderId=20880&phoneNumber=%2B254700000009");
+    let refused = answer(send(&stand_in, "+254700000009", "hello")).await.1;
+    assert!(refused.contains("UserInBlacklist"), "{refused}");
     data(send(&stand_in, PHONE, "mzuri")).await;
     stand_in
         .until(|stand_in| stand_in.callbacks().len() == 3)
