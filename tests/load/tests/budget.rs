@@ -28,7 +28,7 @@ const OUTGOING: [(AwsCharge, f64); 6] = [
     (AwsCharge::Invocation, 7.0),
     (AwsCharge::FifoQueueRequest, 0.0),
     (AwsCharge::StandardQueueRequest, 12.0),
-    (AwsCharge::WriteUnit, 22.0),
+    (AwsCharge::WriteUnit, 17.0),
     (AwsCharge::ReadUnit, 21.5),
 ];
 

@@ -1,5 +1,4 @@
-//! What a row costs to write goes by its size: a unit for each kilobyte that is begun, twice in a
-//! transaction. The row of a usual message is meant to cost one.
+//! What a row costs to write goes by its size: a unit for each kilobyte that is begun. The row of a usual message is meant to cost one.
 
 use std::time::Duration;
 
@@ -25,10 +24,7 @@ fn written(local: &Local) -> Vec<(String, usize)> {
     let mut rows = Vec::new();
     for call in local.aws.recorded() {
         let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
-        let parts = body.get("TransactItems").and_then(Value::as_array);
-        let puts = parts.into_iter().flatten().map(|part| part.get("Put"));
-        let items = puts.chain([Some(&body)]).filter_map(|put| put?.get("Item"));
-        rows.extend(items.cloned());
+        rows.extend(body.get("Item").cloned());
     }
     rows.retain(|row| text(row, "/pk/S").starts_with("message#"));
     rows.iter()

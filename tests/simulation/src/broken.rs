@@ -292,22 +292,20 @@ impl LedgerStore for BentLedger {
         Ok(rows)
     }
 
-    async fn write(&self, mut writes: Vec<Write>) -> Result<Written, LedgerError> {
+    async fn write(&self, mut write: Write) -> Result<Written, LedgerError> {
         let ctx = &self.port.0;
-        let is_mark = |write: &Write| matches!(write.row, Row::Attempts(_));
-        if is(ctx, Variant::AttemptsNotMarked) && writes.iter().all(is_mark) {
+        if is(ctx, Variant::AttemptsNotMarked) && matches!(write.row, Row::Attempts(_)) {
             return Ok(Written::Done);
         }
-        if is(ctx, Variant::NoClaim) && ctx.function == Function::OutboundSender {
-            for write in writes.iter_mut().filter(|write| is_claim(&write.row)) {
-                if let Row::Message(row) = &write.row {
-                    self.claimed.borrow_mut().insert(row.id.clone());
-                }
-                let now = ctx.world.ledger.borrow().read(&[write.row.key()]);
-                write.expected = now.0.into_iter().next().map(|(_, version)| version);
+        let is_sender = ctx.function == Function::OutboundSender;
+        if is(ctx, Variant::NoClaim) && is_sender && is_claim(&write.row) {
+            if let Row::Message(row) = &write.row {
+                self.claimed.borrow_mut().insert(row.id.clone());
             }
+            let now = ctx.world.ledger.borrow().read(&[write.row.key()]);
+            write.expected = now.0.into_iter().next().map(|(_, version)| version);
         }
-        self.port.write(writes).await
+        self.port.write(write).await
     }
 
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
@@ -317,10 +315,6 @@ impl LedgerStore for BentLedger {
             *self.stale.borrow_mut() = rows.collect();
         }
         Ok(named.into_iter().map(|row| row.id).collect())
-    }
-
-    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
-        self.port.unsettled(number_hash, limit).await
     }
 }
 

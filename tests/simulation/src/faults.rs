@@ -20,8 +20,6 @@ pub enum PortCall {
     Write,
     /// Asking the index.
     Unreported,
-    /// Asking the other index.
-    Unsettled,
     /// Posting to Medic.
     Post,
     /// Sending an SMS.
@@ -88,7 +86,7 @@ pub struct Rates {
     pub dies_after: u32,
     /// Calls that take seconds, or longer than the function may live.
     pub slow: u32,
-    /// A conditional write that conflicts with nobody, as transactions do.
+    /// A conditional write that conflicts with nobody, as one whose own answer was lost can.
     pub conflict: u32,
     /// One entry of a batch is refused.
     pub entry_fails: u32,
@@ -181,9 +179,7 @@ impl SimFaults {
             PortCall::Send | PortCall::ChangeVisibility | PortCall::Depth => {
                 self.queues_out.get() || self.sqs_away.get()
             }
-            PortCall::Read | PortCall::Write | PortCall::Unreported | PortCall::Unsettled => {
-                self.ledger_out.get()
-            }
+            PortCall::Read | PortCall::Write | PortCall::Unreported => self.ledger_out.get(),
             PortCall::Secret | PortCall::Credentials => self.secrets_out.get(),
             PortCall::Post | PortCall::Sms | PortCall::User => false,
         };

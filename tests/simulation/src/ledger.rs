@@ -3,14 +3,11 @@
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
-use bridge::ports::{Key, LedgerError, Row, Version, Write, Written};
-use models::dynamodb::{Entry, IndexChange, Put, Table, TableItem, Units, WriteError};
+use bridge::ports::{Key, Row, Version, Write, Written};
+use models::dynamodb::{Entry, IndexChange, Put, Table, TableItem, Units};
 
 /// The index of what Medic was not told.
 const UNREPORTED: &str = "unreported";
-
-/// The index of what waits to be matched, by number.
-const UNSETTLED: &str = "unsettled";
 
 /// A row as it is stored.
 #[derive(Clone, Debug)]
@@ -48,14 +45,6 @@ impl TableItem for StoredRow {
         {
             entries.push(entry(UNREPORTED, "", row.first_offered.as_millis()));
         }
-        let number_hash = match &self.row {
-            Row::Message(row) if row.unsettled_calls().next().is_some() => &row.number_hash,
-            Row::Sms(row) if row.message.is_none() => &row.number_hash,
-            _ => &None,
-        };
-        if let Some(number_hash) = number_hash {
-            entries.push(entry(UNSETTLED, number_hash, 0));
-        }
         entries
     }
 }
@@ -80,40 +69,24 @@ impl LedgerModel {
         self.versions.to_string()
     }
 
-    /// Writes all or none; and says what it cost, and which writes the indexes have to learn of.
-    ///
-    /// # Errors
-    /// When two writes are of one row.
-    pub fn write(
-        &mut self,
-        writes: Vec<Write>,
-    ) -> Result<(Written, Units, Vec<IndexChange<StoredRow>>), LedgerError> {
-        let puts = writes
-            .into_iter()
-            .map(|write| Put {
-                item: StoredRow {
-                    row: write.row,
-                    version: self.next_version(),
-                },
-                expected: write.expected.map(|Version(version)| version),
-            })
-            .collect();
-        match self.table.write(puts) {
-            Ok(written) => Ok((Written::Done, written.units, written.changes)),
-            Err(WriteError::Conflict { units, .. }) => Ok((Written::Conflict, units, Vec::new())),
-            Err(WriteError::Validation) => Err(LedgerError("ValidationException".to_owned())),
+    /// Writes a row; and says what it cost, and the write that the index has to learn of.
+    pub fn write(&mut self, write: Write) -> (Written, Units, Option<IndexChange<StoredRow>>) {
+        let put = Put {
+            item: StoredRow {
+                row: write.row,
+                version: self.next_version(),
+            },
+            expected: write.expected.map(|Version(version)| version),
+        };
+        match self.table.write(put) {
+            Ok(written) => (Written::Done, written.units, Some(written.change)),
+            Err(conflict) => (Written::Conflict, conflict.units, None),
         }
     }
 
     /// The indexes learn of a write, unless they know a later one.
     pub fn index(&mut self, change: &IndexChange<StoredRow>) {
         self.table.learn(change);
-    }
-
-    /// The indexes know this of a row and are so late that they learn of no write of it any more.
-    pub fn freeze_index(&mut self, row: Row) {
-        let version = self.next_version();
-        self.table.freeze(StoredRow { row, version });
     }
 
     /// What the index names that has not been reported to Medic, those offered first first; as the rows
@@ -125,12 +98,6 @@ impl LedgerModel {
             _ => None,
         });
         (rows.collect(), units)
-    }
-
-    /// What the index names to this number that waits to be matched, and the read units.
-    pub fn unsettled(&self, number_hash: &str, limit: usize) -> (Vec<Key>, f64) {
-        let (named, units) = self.table.query(UNSETTLED, number_hash, 0..=0, limit);
-        (named.into_iter().map(TableItem::key).collect(), units)
     }
 
     /// The row of a message.

@@ -268,25 +268,20 @@ impl LedgerStore for SimLedger {
             .ok_or_else(|| LedgerError("no answer".to_owned()))
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+    async fn write(&self, write: Write) -> Result<Written, LedgerError> {
         let world = &self.0.world;
-        let about = || {
-            format!(
-                "{:?}",
-                writes.iter().map(|w| w.row.key()).collect::<Vec<_>>()
-            )
-        };
+        let about = || format!("{:?}", write.row.key());
         self.0.touches(PortCall::Write, about).await;
         let written = self.0.call(PortCall::Write, || {
             if world.random.chance(world.faults.rates.borrow().conflict) {
                 world.count(|| "ledger: conflict with nobody".to_owned());
-                return Ok(Written::Conflict);
+                return Written::Conflict;
             }
             let before = world.ledger.borrow().account();
-            let (written, units, changes) = world.ledger.borrow_mut().write(writes)?;
+            let (written, units, change) = world.ledger.borrow_mut().write(write);
             world.closes(&before);
             world.uses(self.0.function, |usage| usage.write_units += units.writes);
-            for change in changes {
+            if let Some(change) = change {
                 if let Row::Message(row) = &change.item.row {
                     world.note(|| {
                         let (id, sending, reported) =
@@ -301,27 +296,15 @@ impl LedgerStore for SimLedger {
                     world.ledger.borrow_mut().index(&change);
                 });
             }
-            Ok(written)
+            written
         });
-        let no_answer = || Err(LedgerError("no answer".to_owned()));
-        written.await.unwrap_or_else(no_answer)
+        let no_answer = || LedgerError("no answer".to_owned());
+        written.await.ok_or_else(no_answer)
     }
 
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
         let named = self.named(limit).await?;
         Ok(named.into_iter().map(|row| row.id).collect())
-    }
-
-    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
-        let world = &self.0.world;
-        let named = self.0.call(PortCall::Unsettled, || {
-            let (named, units) = world.ledger.borrow().unsettled(number_hash, limit);
-            self.reads(units);
-            named
-        });
-        named
-            .await
-            .ok_or_else(|| LedgerError("no answer".to_owned()))
     }
 }
 

@@ -72,11 +72,16 @@ fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
         // The claim was not written, or was and nobody called.
         (PortCall::Write, 0, CallDisposition::Slow(TOO_LONG)),
         (PortCall::Write, 0, CallDisposition::AnswersSlowly(TOO_LONG)),
+        (PortCall::Write, 1, CallDisposition::Slow(TOO_LONG)),
+        (PortCall::Write, 1, CallDisposition::AnswersSlowly(TOO_LONG)),
         (PortCall::Read, 0, CallDisposition::Slow(TOO_LONG)),
         (PortCall::Secret, 0, CallDisposition::Slow(TOO_LONG)),
         // Slow, but in time.
         (PortCall::Write, 0, CallDisposition::Slow(5_000)),
-        (PortCall::Write, 1, CallDisposition::Slow(5_000)),
+        (PortCall::Write, 2, CallDisposition::Slow(5_000)),
+        // The answer is recorded, and its pointer is not, or the call is not struck.
+        (PortCall::Write, 3, CallDisposition::Slow(TOO_LONG)),
+        (PortCall::Write, 4, CallDisposition::Slow(TOO_LONG)),
         (PortCall::Read, 1, CallDisposition::Slow(5_000)),
     ];
     for (call, skip, disposition) in ports {
@@ -93,7 +98,7 @@ fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
     let slow = CallDisposition::Slow(TOO_LONG);
     scenario
         .faults
-        .script(Function::OutboundSender, PortCall::Write, 1, slow, 1);
+        .script(Function::OutboundSender, PortCall::Write, 2, slow, 1);
     scenario.wants("out-1");
     scenario.rest(1);
     assert_eq!(deaths(&scenario, Function::OutboundSender), 1);

@@ -52,6 +52,26 @@ fn a_robot_that_answers_every_reply_ends_at_the_recipient_limit_and_alarms_once(
 }
 
 #[test]
+fn a_message_whose_sender_ended_between_count_and_claim_counts_once() {
+    let scenario = with_limits(2, 2);
+    let dies = CallDisposition::DiesAfter;
+    scenario
+        .faults
+        .script(Function::OutboundSender, PortCall::Write, 0, dies, 1);
+    scenario.wants("out-1");
+    scenario.minutes(10);
+    for id in ["out-2", "out-3"] {
+        scenario.wants(id);
+        scenario.minutes(2);
+    }
+    let calls = ["out-1", "out-2", "out-3"].map(|id| scenario.calls(id));
+    assert_eq!(calls, [1, 1, 0]);
+    scenario.rest(1);
+    assert_eq!(scenario.reported("out-3"), Some(Status::Failed));
+    scenario.keeps_its_promises();
+}
+
+#[test]
 fn the_same_message_every_five_minutes_for_a_week_is_twenty_a_day() {
     let scenario = Scenario::default();
     for n in 0..2_016 {

@@ -1,12 +1,14 @@
 //! An unknown outcome and a delivery report that nobody expected: each case of
 //! `functions/bridge/src/domain/correlation.rs`, through the whole system.
 
-use bridge::domain::ids::MedicMessageId;
-use bridge::domain::message::{MessageRow, Sending};
+use bridge::domain::message::Sending;
+use bridge::domain::number_calls::NumberCalls;
+use bridge::domain::recipient_limit::RecipientRow;
 use bridge::domain::status::Status;
-use bridge::domain::time::Timestamp;
 use bridge::ports::Row;
 use simulation::africas_talking::{self, SendDecision};
+use simulation::faults::{CallDisposition, PortCall};
+use simulation::lambda::Function;
 use simulation::scenario::{OTHER_PHONE, PHONE, Scenario};
 
 /// A message of which nobody knows whether Africa's Talking took it.
@@ -16,6 +18,67 @@ fn unknown(scenario: &Scenario, id: &str, to: &str, was_taken: bool) {
     scenario.poll();
     scenario.seconds(50);
     assert_eq!(scenario.calls(id), 1);
+}
+
+/// The row of the one recipient.
+fn recipient(scenario: &Scenario) -> RecipientRow {
+    let ledger = scenario.ledger.borrow();
+    let mut recipients = ledger.rows().filter_map(|row| match row {
+        Row::Recipient(row) => Some(row.clone()),
+        _ => None,
+    });
+    recipients.next().expect("a recipient")
+}
+
+/// The report, its listing beside the call, the decision, the message, the pointer, the strike.
+#[test]
+fn a_crash_before_or_after_any_write_of_a_match_is_harmless() {
+    for skip in 0..6 {
+        for dies in [CallDisposition::DiesBefore, CallDisposition::DiesAfter] {
+            let scenario = Scenario::default();
+            unknown(&scenario, "out-1", PHONE, true);
+            let function = Function::ReportRecorder;
+            scenario
+                .faults
+                .script(function, PortCall::Write, skip, dies, 1);
+            scenario.report("out-1", "Success");
+            scenario.rest(1);
+            assert_eq!(scenario.calls("out-1"), 1, "{skip} {dies:?}");
+            let row = scenario.row("out-1").unwrap();
+            assert_eq!(
+                (row.at_ids.len(), row.reports.len()),
+                (1, 1),
+                "{skip} {dies:?}"
+            );
+            assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
+            assert_eq!(recipient(&scenario).calls, NumberCalls::default());
+            scenario.keeps_its_promises();
+        }
+    }
+}
+
+/// A claim that came to nothing is no call: what comes of another application meanwhile is not its.
+#[test]
+fn a_claim_that_came_to_nothing_is_never_matched() {
+    let scenario = Scenario::default();
+    let dies = CallDisposition::DiesAfter;
+    let function = Function::OutboundSender;
+    scenario
+        .faults
+        .script(function, PortCall::Write, 0, dies, 1);
+    scenario.copy_into_outbox("out-1");
+    scenario.seconds(5);
+    assert!(scenario.row("out-1").is_none());
+    assert_ne!(recipient(&scenario).calls, NumberCalls::default());
+    scenario.switch_off(function);
+    africas_talking::report(&scenario, "ATXid_of_another", PHONE, "Success");
+    scenario.minutes(30);
+    assert!(scenario.row("out-1").is_none());
+    scenario.switch_on(function);
+    scenario.minutes(60);
+    assert_eq!(scenario.calls("out-1"), 1);
+    let at_ids = scenario.row("out-1").unwrap().at_ids;
+    assert!(at_ids.iter().all(|id| id.as_str() != "ATXid_of_another"));
 }
 
 #[test]
@@ -136,29 +199,27 @@ fn the_report_of_the_first_attempt_after_the_resend_is_joined_with_the_seconds()
 fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     let scenario = Scenario::default();
     unknown(&scenario, "out-1", PHONE, false);
-    // An index that is hours behind: it never learns that `out-2` has a call to the same number,
-    // of which the answer waits in `outbox` through an outage of the ledger.
-    let hidden = MessageRow::new(
-        MedicMessageId::new("out-2").unwrap(),
-        Timestamp::from_millis(0),
-    );
-    scenario
-        .ledger
-        .borrow_mut()
-        .freeze_index(Row::Message(hidden));
     scenario.verdicts(&[SendDecision::AcceptedSlowly(10_000)]);
     scenario.copy_into_outbox("out-2");
     scenario.seconds(5);
     assert_eq!(scenario.calls("out-2"), 1);
+    // The recipient's row has forgotten that `out-2` has a call to the same number, as in a storm, and its
+    // answer waits in `outbox` through an outage of the ledger.
+    let called = scenario.row("out-2").unwrap();
+    let mut recipient = recipient(&scenario);
+    recipient.calls = recipient
+        .calls
+        .struck(&called.id, called.called_at().unwrap());
+    scenario.ledger.borrow_mut().put(Row::Recipient(recipient));
     scenario.faults.ledger_out.set(true);
     scenario.report("out-2", "Success");
     scenario.minutes(4);
     assert_eq!(scenario.events("acceptance_queued"), 1);
-    scenario.switch_off(simulation::lambda::Function::OutboundSender);
+    scenario.switch_off(Function::OutboundSender);
     scenario.faults.ledger_out.set(false);
     scenario.minutes(40);
     assert_eq!(scenario.row("out-1").unwrap().at_ids.len(), 1, "matched");
-    scenario.switch_on(simulation::lambda::Function::OutboundSender);
+    scenario.switch_on(Function::OutboundSender);
     scenario.rest(2);
     assert_eq!(scenario.events("at_id_reassigned"), 1);
     assert!(scenario.row("out-1").unwrap().at_ids.is_empty());

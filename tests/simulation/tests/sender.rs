@@ -19,6 +19,57 @@ fn hold_policy(max_age_minutes: u64) -> Settings {
     settings
 }
 
+/// The recipient's row, the claim, the answer, the pointer, the strike.
+#[test]
+fn a_crash_before_or_after_any_write_of_a_send_is_harmless() {
+    for skip in 0..5 {
+        for dies in [CallDisposition::DiesBefore, CallDisposition::DiesAfter] {
+            let scenario = Scenario::default();
+            let function = Function::OutboundSender;
+            scenario
+                .faults
+                .script(function, PortCall::Write, skip, dies, 1);
+            scenario.wants("out-1");
+            scenario.rest(1);
+            // Only an answer that was not written down is asked for again.
+            let is_lost = skip == 2 && dies == CallDisposition::DiesBefore;
+            let calls = if is_lost { 2 } else { 1 };
+            assert_eq!(scenario.calls("out-1"), calls, "{skip} {dies:?}");
+            scenario.report("out-1", "Success");
+            scenario.rest(1);
+            assert_eq!(scenario.reported("out-1"), Some(Status::Delivered));
+            let row = scenario.row("out-1").unwrap();
+            assert_eq!(
+                (row.at_ids.len(), row.reports.len()),
+                (1, 1),
+                "{skip} {dies:?}"
+            );
+            scenario.keeps_its_promises();
+        }
+    }
+}
+
+/// The sender ended between the answer and its pointer, and the report comes before the copy is back.
+#[test]
+fn a_report_without_a_pointer_finds_the_message_by_its_open_call() {
+    let scenario = Scenario::default();
+    let dies = CallDisposition::DiesBefore;
+    scenario
+        .faults
+        .script(Function::OutboundSender, PortCall::Write, 3, dies, 1);
+    scenario.wants("out-1");
+    scenario.poll();
+    scenario.seconds(10);
+    scenario.switch_off(Function::OutboundSender);
+    scenario.report("out-1", "Success");
+    scenario.seconds(10);
+    assert_eq!(scenario.row("out-1").unwrap().status, Status::Delivered);
+    scenario.switch_on(Function::OutboundSender);
+    scenario.rest(1);
+    assert_eq!(scenario.calls("out-1"), 1);
+    scenario.keeps_its_promises();
+}
+
 #[test]
 fn each_acceptance_raises_the_status_as_far_as_it_says() {
     for (code, status) in [

@@ -14,11 +14,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
-use crate::domain::ids::{AtMessageId, MedicMessageId};
+use crate::domain::ids::MedicMessageId;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use crate::retry::{UNPROCESSED_KEYS, retry};
-use conditional_put::{ConditionalPut, write_all};
+use conditional_put::ConditionalPut;
 use errors::{failed, unsendable};
 use item::{pk, primary_key, text};
 
@@ -26,9 +26,6 @@ pub use item::{AttributeValue, Item, row};
 
 /// The sparse index of unreported statuses.
 const UNREPORTED_INDEX: &str = "unreported";
-
-/// The sparse index of unsettled rows.
-const UNSETTLED_INDEX: &str = "unsettled";
 
 /// The largest number of rows in one read.
 const KEYS_A_READ: usize = 100;
@@ -131,24 +128,12 @@ impl<S: Runtime> LedgerStore for LedgerTable<S> {
         Ok(rows)
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+    async fn write(&self, write: Write) -> Result<Written, LedgerError> {
         let version = format!("{:016x}", self.runtime.up_to(u64::MAX));
         let now = self.runtime.now();
-        let mut puts = writes
-            .into_iter()
-            .map(|write| {
-                let item = item::of_row(&write.row, &version, self.retention, now)?;
-                Ok(ConditionalPut::new(item, write.expected))
-            })
-            .collect::<Result<Vec<_>, LedgerError>>()?;
-        match (puts.pop(), puts.is_empty()) {
-            (None, _) => Ok(Written::Done),
-            (Some(put), true) => put.write(&self.client, &self.table, &version).await,
-            (Some(last), false) => {
-                puts.push(last);
-                write_all(puts, &self.client, &self.table, &version).await
-            }
-        }
+        let item = item::of_row(&write.row, &version, self.retention, now)?;
+        let put = ConditionalPut::new(item, write.expected);
+        put.write(&self.client, &self.table, &version).await
     }
 
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
@@ -157,21 +142,6 @@ impl<S: Runtime> LedgerStore for LedgerTable<S> {
             .iter()
             .filter_map(|item| MedicMessageId::new(pk(item)?.strip_prefix("message#")?).ok());
         Ok(ids.collect())
-    }
-
-    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
-        let items = self.query(UNSETTLED_INDEX, number_hash, limit).await?;
-        let keys = items.iter().filter_map(|item| {
-            let pk = pk(item)?;
-            let message = pk
-                .strip_prefix("message#")
-                .and_then(|id| MedicMessageId::new(id).ok());
-            let sms = pk
-                .strip_prefix("sms#")
-                .and_then(|id| AtMessageId::new(id).ok());
-            message.map(Key::Message).or(sms.map(Key::Sms))
-        });
-        Ok(keys.collect())
     }
 }
 

@@ -15,6 +15,7 @@ pub mod isolation;
 pub mod message;
 pub mod money;
 pub mod network;
+pub mod number_calls;
 pub mod phone_number;
 pub mod recipient_limit;
 pub mod redacted;

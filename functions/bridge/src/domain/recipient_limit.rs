@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::MedicMessageId;
+use super::number_calls::NumberCalls;
 use crate::domain::time::Timestamp;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -58,9 +60,10 @@ struct TextCount {
     day: Window,
 }
 
-/// The ledger's row for one recipient, with the counts of its messages. It is written in the
-/// transaction of a message's first claim, so that concurrent senders count right and a retried
-/// message counts once.
+/// The ledger's row for one recipient, with the counts of its messages and the calls that are open. A
+/// claim writes it before the message's row. So no message is sent that was not counted; and one that
+/// is listed already, because its sender ended between the two writes, is not counted again in this hour.
+/// After that it is: one too many, for a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientRow {
     /// The keyed hash of the number.
@@ -76,6 +79,13 @@ pub struct RecipientRow {
         skip_serializing_if = "Option::is_none"
     )]
     alarmed_at: Option<Timestamp>,
+    /// What is under way to the number.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub calls: NumberCalls,
+}
+
+fn is_nothing(calls: &NumberCalls) -> bool {
+    *calls == NumberCalls::default()
 }
 
 /// The decision of the recipient limit on one more message.
@@ -102,7 +112,15 @@ impl RecipientRow {
             hour: Window::default(),
             texts: Vec::new(),
             alarmed_at: None,
+            calls: NumberCalls::default(),
         }
+    }
+
+    /// Whether a claim of this message was counted in this hour already.
+    pub fn has_counted(&self, message: &MedicMessageId, now: Timestamp) -> bool {
+        let is_this_hour = is_within(now, self.hour.since, HOUR);
+        let claim = self.calls.first_claim(message);
+        is_this_hour && claim.is_some_and(|claim| claim >= self.hour.since)
     }
 
     /// Counts one more message with this text.

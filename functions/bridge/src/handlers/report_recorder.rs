@@ -88,9 +88,8 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
         if let Owner::Unknown(Some(number_hash)) = &owner {
             // It is unmatched yet. If it could settle an unknown outcome, the record is retried
             // when no response to a send request can come any more.
-            let (sms, over) = (Key::Sms(report.id.clone()), self.call_over_after);
-            back_at =
-                matching::settle(&self.ledger, number_hash, &sms, over, &self.runtime).await?;
+            let (sms, over) = (Some(&report.id), self.call_over_after);
+            back_at = matching::settle(&self.ledger, number_hash, sms, over, &self.runtime).await?;
         }
         self.runtime.record(LogEvent::ReportRecorded {
             at_id: Redacted::new(&report.id),

@@ -46,6 +46,14 @@ impl Rows {
         }
     }
 
+    /// The rows of messages.
+    pub fn messages(&self) -> impl Iterator<Item = &MessageRow> {
+        self.0.values().filter_map(|(row, _)| match row {
+            Row::Message(row) => Some(row),
+            _ => None,
+        })
+    }
+
     /// The messages that have unsettled calls, and the SMS that are unmatched.
     pub fn unsettled(&self) -> (Vec<MessageRow>, Vec<SmsRow>) {
         let mut messages = Vec::new();
@@ -115,11 +123,12 @@ pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, Ledger
     ))
 }
 
-/// Changes rows, all together or none.
+/// Changes rows, one after the other.
 ///
-/// `step` gets the rows at `keys` and returns the new rows and a result. It must be pure, because
-/// it is called again whenever another writer was faster. Unchanged rows are not written. A message
-/// row that is written gets the change into its history.
+/// `step` gets the rows at `keys` and returns the new rows, in the order in which they are written, and a
+/// result. It must be pure, because it is called again whenever another writer was faster, also after
+/// some of its rows were written; and whoever calls this may end between two writes. Unchanged rows are
+/// not written. A message row that is written gets the change into its history.
 ///
 /// # Errors
 /// When the ledger does not answer, or when others change the rows again and again. The change may
@@ -140,16 +149,18 @@ pub async fn change<T>(
             .into_iter()
             .filter_map(|row| rows.write(row, runtime.now()))
             .collect();
-        if writes.is_empty() {
-            return ControlFlow::Break(Ok(result));
+        for write in writes {
+            match store.write(write).await {
+                Ok(Written::Done) => {}
+                Ok(Written::Conflict) => {
+                    return ControlFlow::Continue(LedgerError(
+                        "a row is changed by others again and again".to_owned(),
+                    ));
+                }
+                Err(error) => return ControlFlow::Break(Err(error)),
+            }
         }
-        match store.write(writes).await {
-            Ok(Written::Done) => ControlFlow::Break(Ok(result)),
-            Ok(Written::Conflict) => ControlFlow::Continue(LedgerError(
-                "a row is changed by others again and again".to_owned(),
-            )),
-            Err(error) => ControlFlow::Break(Err(error)),
-        }
+        ControlFlow::Break(Ok(result))
     })
     .await
 }

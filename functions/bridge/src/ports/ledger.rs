@@ -78,9 +78,9 @@ pub struct Write {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Written {
-    /// All rows are written.
+    /// The row is written.
     Done,
-    /// A row had changed, so nothing is written.
+    /// It had changed, so nothing is written.
     Conflict,
 }
 
@@ -97,18 +97,13 @@ pub trait LedgerStore {
     /// overwritten, because a write of a row that was not read is conditioned on there being none.
     async fn read(&self, keys: &[Key]) -> Result<Vec<(Row, Version)>, LedgerError>;
 
-    /// Writes all of the rows or none. Each row may be given once. If a response is lost, the call
-    /// repeats the write and returns `Done`. After an error the write may have taken effect.
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError>;
+    /// Writes a row. If a response is lost, the call repeats the write and returns `Done`. After an error
+    /// the write may have taken effect.
+    async fn write(&self, write: Write) -> Result<Written, LedgerError>;
 
     /// Returns at most `limit` messages that may have an unreported status, the first offered
     /// first. Eventually consistent, so the caller must read the rows again.
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError>;
-
-    /// Returns at most `limit` rows to this number (by its keyed hash) that wait for a match:
-    /// messages with a call of unknown outcome, and unmatched SMS with a report. Eventually
-    /// consistent, so the caller must read the rows again.
-    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError>;
 }
 
 /// Ages in the ledger, for the monitors. Eventually consistent.
@@ -124,15 +119,11 @@ impl<T: LedgerStore> LedgerStore for &T {
         (**self).read(keys).await
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
-        (**self).write(writes).await
+    async fn write(&self, write: Write) -> Result<Written, LedgerError> {
+        (**self).write(write).await
     }
 
     async fn unreported(&self, limit: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
         (**self).unreported(limit).await
-    }
-
-    async fn unsettled(&self, number_hash: &str, limit: usize) -> Result<Vec<Key>, LedgerError> {
-        (**self).unsettled(number_hash, limit).await
     }
 }

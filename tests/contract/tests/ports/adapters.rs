@@ -37,7 +37,7 @@ fn a_write_whose_answer_was_lost_is_done_when_it_is_repeated() {
         let (emulator, table) = (emulator().await, table().await);
         let proxy = LossyProxy::to(emulator.url(), 1);
         let store = ledger_table(&proxy.url, &table);
-        let written = store.write(vec![new(Row::Message(message("m")))]).await;
+        let written = store.write(new(Row::Message(message("m")))).await;
         assert_eq!((written, proxy.calls()), (Ok(Written::Done), 2));
         // And a change of a row that is there.
         let version = store.read(&[Key::Message(medic_id("m"))]).await.unwrap()[0]
@@ -49,26 +49,10 @@ fn a_write_whose_answer_was_lost_is_done_when_it_is_repeated() {
             row: Row::Message(message("m")),
             expected: Some(version),
         };
-        assert_eq!(store.write(vec![write.clone()]).await, Ok(Written::Done));
+        assert_eq!(store.write(write.clone()).await, Ok(Written::Done));
         assert_eq!(proxy.calls(), 2);
         // But a repeat by another call is a conflict.
-        assert_eq!(store.write(vec![write]).await, Ok(Written::Conflict));
-    });
-}
-
-#[test]
-fn a_transaction_whose_answer_was_lost_is_done_when_it_is_repeated() {
-    block_on(async {
-        let (emulator, table) = (emulator().await, table().await);
-        let proxy = LossyProxy::to(emulator.url(), 1);
-        let store = ledger_table(&proxy.url, &table);
-        let writes = vec![
-            new(Row::Message(message("m"))),
-            new(Row::Sms(sms("ATXid_1"))),
-        ];
-        assert_eq!(store.write(writes.clone()).await, Ok(Written::Done));
-        assert_eq!(proxy.calls(), 2);
-        assert_eq!(store.write(writes).await, Ok(Written::Conflict));
+        assert_eq!(store.write(write).await, Ok(Written::Conflict));
     });
 }
 
@@ -80,12 +64,11 @@ fn a_ledger_that_does_not_answer_is_an_error_that_shows_nothing() {
         let errors = [
             store.read(&[Key::Message(id.clone())]).await.err().unwrap(),
             store
-                .write(vec![new(Row::Message(message("254700000001")))])
+                .write(new(Row::Message(message("254700000001"))))
                 .await
                 .err()
                 .unwrap(),
             store.unreported(10).await.err().unwrap(),
-            store.unsettled("254700000001", 10).await.err().unwrap(),
         ];
         for error in errors {
             assert!(error.to_string().ends_with("no connection"), "{error}");
@@ -118,7 +101,7 @@ fn rows_expire_when_nobody_needs_them_any_more() {
         };
         let before_s = now_s();
         for row in rows {
-            assert_eq!(store.write(vec![new(row)]).await, Ok(Written::Done));
+            assert_eq!(store.write(new(row)).await, Ok(Written::Done));
         }
         let after_s = now_s();
         let rows = emulator.aws().rows(&table).await.unwrap();
@@ -158,7 +141,7 @@ fn every_change_lets_a_row_live_longer_and_a_match_longer_still() {
             rows[0]["expires_at_s"].as_i64().unwrap()
         };
         assert_eq!(
-            store.write(vec![new(Row::Sms(row.clone()))]).await,
+            store.write(new(Row::Sms(row.clone()))).await,
             Ok(Written::Done)
         );
         let unmatched = expires().await;
@@ -173,7 +156,7 @@ fn every_change_lets_a_row_live_longer_and_a_match_longer_still() {
             row: matched,
             expected: Some(version),
         };
-        assert_eq!(store.write(vec![write]).await, Ok(Written::Done));
+        assert_eq!(store.write(write).await, Ok(Written::Done));
         assert!(expires().await > unmatched + WEEK_S);
     });
 }
@@ -230,7 +213,7 @@ fn a_row_of_an_earlier_version_is_read_and_then_written_as_this_one_does() {
                 row: Row::Message(row.clone()),
                 expected: Some(earlier),
             };
-            assert_eq!(store.write(vec![write]).await, Ok(Written::Done));
+            assert_eq!(store.write(write).await, Ok(Written::Done));
             let read = store.read(&[key]).await.unwrap();
             assert!(read[0].0 == Row::Message(row));
             let rows = emulator.aws().rows(&table).await.unwrap();

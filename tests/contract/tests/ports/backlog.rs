@@ -24,7 +24,7 @@ async fn write(store: &Store, row: MessageRow) {
         row: Row::Message(row),
         expected: read.into_iter().next().map(|(_, version)| version),
     };
-    assert_eq!(store.write(vec![write]).await, Ok(Written::Done));
+    assert_eq!(store.write(write).await, Ok(Written::Done));
 }
 
 fn now() -> Timestamp {

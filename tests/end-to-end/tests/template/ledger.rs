@@ -22,7 +22,7 @@ fn the_ledger_forgets_by_itself_and_can_be_brought_back() {
 }
 
 #[test]
-fn the_ledger_has_one_key_and_two_sparse_indexes_of_keys() {
+fn the_ledger_has_one_key_and_one_sparse_index_of_keys() {
     let ledger = properties("Ledger");
     let key = json!([{ "AttributeName": "pk", "KeyType": "HASH" }]);
     assert_eq!(ledger["KeySchema"], key);
@@ -33,17 +33,12 @@ fn the_ledger_has_one_key_and_two_sparse_indexes_of_keys() {
             { "AttributeName": "first_offered_ms", "KeyType": "RANGE" },
         ],
         "Projection": { "ProjectionType": "KEYS_ONLY" },
-    }, {
-        "IndexName": "unsettled",
-        "KeySchema": [{ "AttributeName": "unsettled", "KeyType": "HASH" }],
-        "Projection": { "ProjectionType": "KEYS_ONLY" },
     }]);
     assert_eq!(ledger["GlobalSecondaryIndexes"], index);
     let types = json!([
         { "AttributeName": "pk", "AttributeType": "S" },
         { "AttributeName": "unreported", "AttributeType": "S" },
         { "AttributeName": "first_offered_ms", "AttributeType": "N" },
-        { "AttributeName": "unsettled", "AttributeType": "S" },
     ]);
     assert_eq!(ledger["AttributeDefinitions"], types);
 }

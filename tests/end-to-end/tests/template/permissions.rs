@@ -50,7 +50,6 @@ fn report_recorder_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:SendMessage ReportsDeadLetterQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
-            "dynamodb:Query ${Ledger.Arn}/index/unsettled",
         ],
     );
 }
@@ -68,7 +67,6 @@ fn outbound_sender_may_do_what_its_arrows_show_and_nothing_else() {
             "sqs:SendMessage OutboxDeadLetterQueue.Arn",
             "dynamodb:BatchGetItem Ledger.Arn",
             "dynamodb:PutItem Ledger.Arn",
-            "dynamodb:Query ${Ledger.Arn}/index/unsettled",
             "secretsmanager:GetSecretValue CredentialsSecret.Id",
             "secretsmanager:GetSecretValue IncomingKeySecret.Id",
         ],

@@ -31,8 +31,7 @@ async function secret(arn) {
 }
 
 async function ledger() {
-  const { DynamoDBClient, BatchGetItemCommand, PutItemCommand, QueryCommand, TransactWriteItemsCommand } =
-    await import("@aws-sdk/client-dynamodb");
+  const { DynamoDBClient, BatchGetItemCommand, PutItemCommand, QueryCommand } = await import("@aws-sdk/client-dynamodb");
   const client = new DynamoDBClient({});
   const table = environment.LEDGER_TABLE;
   const put = ({ item, before }) => {
@@ -57,15 +56,10 @@ async function ledger() {
       );
       return new Map(answer.Responses[table].map((item) => [item.pk.S, item]));
     },
-    write: (writes) =>
-      writes.length === 1
-        ? client.send(new PutItemCommand(put(writes[0])))
-        : client.send(
-            new TransactWriteItemsCommand({
-              ClientRequestToken: randomBytes(8).toString("hex"),
-              TransactItems: writes.map((write) => ({ Put: put(write) })),
-            }),
-          ),
+    // In their order, one after the other.
+    async write(...writes) {
+      for (const write of writes) await client.send(new PutItemCommand(put(write)));
+    },
     async unreported() {
       const answer = await client.send(
         new QueryCommand({
@@ -149,16 +143,12 @@ async function recorder() {
       const report = JSON.parse(record.body);
       const key = `sms#${report.id}`;
       const before = (await table.read(key)).get(key);
-      const reports = before?.reports?.L ?? [];
-      const fields = { status: { S: report.status }, received_at_ms: { N: String(report.received_at_ms) } };
-      const sms = before ?? { pk: { S: key }, id: { S: report.id } };
-      await table.write([{ item: { ...sms, reports: { L: [...reports, { M: fields }] } }, before }]);
-      if (before?.message) {
-        const owner = `message#${before.message.S}`;
-        const row = (await table.read(owner)).get(owner);
-        const now = row && raised(row, meanings[report.status]);
-        if (now && now !== row) await table.write([{ item: now, before: row }]);
-      }
+      const owner = before?.message && `message#${before.message.S}`;
+      const row = owner ? (await table.read(owner)).get(owner) : before ?? { pk: { S: key }, id: { S: report.id } };
+      const fields = { is: { S: report.status }, at: { N: String(report.received_at_ms) } };
+      const reported = { ...row, reports: { L: [...(row.reports?.L ?? []), { M: fields }] } };
+      const item = owner ? raised(reported, meanings[report.status]) : reported;
+      await table.write({ item, before: owner ? row : before });
       log("report_recorded", { at_id: report.id });
     });
 }
@@ -188,15 +178,12 @@ async function sender() {
       const calling = {
         pk: { S: own }, id: { S: sms.id }, first_offered_ms: { N: String(sms.first_offered_ms) },
         sending: { M: { is: { S: "calling" }, since_ms: { N: String(Date.now()) } } },
-        status: { S: "unsent" }, attempts: { N: "1" }, number_hash: { S: number }, unreported: { S: "yes" },
+        status: { S: "unsent" }, reported: { S: "unsent" }, attempts: { N: "1" }, number_hash: { S: number },
       };
       const counts = rows.get(recipient)?.counts?.L ?? [];
       const count = { M: { text: { S: text }, at_ms: { N: String(Date.now()) } } };
-      const counted = { pk: { S: recipient }, counts: { L: [...counts.slice(-59), count] } };
-      await table.write([
-        { item: calling, before },
-        { item: counted, before: rows.get(recipient) },
-      ]);
+      const counted = { pk: { S: recipient }, counts: { L: [...counts.slice(-59), count] }, open: { L: [{ S: sms.id }] } };
+      await table.write({ item: counted, before: rows.get(recipient) }, { item: calling, before });
       const form = new URLSearchParams({
         username: environment.AFRICASTALKING_USERNAME, to: sms.to, message: sms.content, enqueue: "1",
       });
@@ -211,7 +198,7 @@ async function sender() {
       const { messageId, cost } = answer.SMSMessageData.Recipients[0];
       const pointer = `sms#${messageId}`;
       const after = await table.read(own, pointer);
-      await table.write([
+      await table.write(
         {
           item: raised({ ...after.get(own), at_ids: { L: [{ S: messageId }] }, cost: { S: cost } }, "sent"),
           before: after.get(own),
@@ -220,7 +207,9 @@ async function sender() {
           item: { pk: { S: pointer }, id: { S: messageId }, message: { S: sms.id }, reports: { L: [] } },
           before: after.get(pointer),
         },
-      ]);
+      );
+      const listed = (await table.read(recipient)).get(recipient);
+      await table.write({ item: { ...listed, open: { L: [] } }, before: listed });
       log("send_accepted", { message: sms.id, at_id: messageId });
     });
 }
@@ -259,7 +248,7 @@ async function exchange() {
       await Promise.all(
         [...rows.values()].map((row) => {
           const { unreported: _, ...reported } = row;
-          return table.write([{ item: { ...reported, reported: row.status }, before: row }]);
+          return table.write({ item: { ...reported, reported: row.status }, before: row });
         }),
       );
     }

@@ -1,16 +1,13 @@
-//! The ledger's table with its two sparse indexes, as far as the bridge calls it: DynamoDB's JSON
+//! The ledger's table with its sparse index, as far as the bridge calls it: DynamoDB's JSON
 //! protocol over the model.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use models::dynamodb::units::{self, Attributes};
-use models::dynamodb::{CompletedWrite, Entry, Put, Table, TableItem, Units, WriteError};
+use models::dynamodb::{CompletedWrite, Entry, Put, Table, TableItem, Units};
 use serde_json::{Value, json};
 
-/// The sparse indexes: their partition key, and their sort key if they have one.
-const INDEXES: [(&str, Option<&str>); 2] = [
-    ("unreported", Some("first_offered_ms")),
-    ("unsettled", None),
-];
+/// The sparse index, by its partition key, and its sort key.
+const INDEX: (&str, &str) = ("unreported", "first_offered_ms");
 
 /// A response: its HTTP status and its body.
 pub type AwsResponse = (u16, Value);
@@ -40,22 +37,17 @@ impl TableItem for StoredItem {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let entry = |(index, sort): &(&'static str, Option<&str>)| {
-            let partition = self.attributes.get(*index)?.get("S")?.as_str()?.to_owned();
-            let number = |name: &str| {
-                let number = self.attributes.get(name)?.get("N")?;
-                number.as_str()?.parse().ok()
-            };
+        let (index, sort) = INDEX;
+        let entry = || {
+            let partition = self.attributes.get(index)?.get("S")?.as_str()?.to_owned();
+            let number = self.attributes.get(sort)?.get("N")?;
             Some(Entry {
                 index,
                 partition,
-                sort: match sort {
-                    Some(sort) => number(sort)?,
-                    None => 0,
-                },
+                sort: number.as_str()?.parse().ok()?,
             })
         };
-        INDEXES.iter().filter_map(entry).collect()
+        entry().into_iter().collect()
     }
 }
 
@@ -84,7 +76,6 @@ impl InMemoryLedger {
             "BatchGetItem" => self.batch_get(input),
             "Query" => self.query(input),
             "PutItem" => self.put_item(input),
-            "TransactWriteItems" => self.transact(input),
             _ => bail!("DynamoDB's {action} is not played here"),
         }
     }
@@ -108,8 +99,8 @@ impl InMemoryLedger {
 
     fn query(&self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
         let name = input.get("IndexName").and_then(Value::as_str);
-        let index = INDEXES.iter().find(|(index, _)| Some(*index) == name);
-        let (index, _) = index.context("no such index")?;
+        let (index, _) = INDEX;
+        ensure!(name == Some(index), "no such index");
         let values = input.get("ExpressionAttributeValues");
         let values = values.and_then(Value::as_object).context("no values")?;
         let wanted = values.values().find_map(|value| value.get("S")?.as_str());
@@ -132,66 +123,27 @@ impl InMemoryLedger {
     }
 
     fn put_item(&mut self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
-        let written = self.0.write(vec![put_of(input)?]);
+        let written = self.0.write(put_of(input)?);
         Ok(match written {
             Ok(written) => ((200, json!({})), self.learned(&written)),
-            Err(WriteError::Validation) => (validation(), Units::default()),
-            Err(WriteError::Conflict { units, refused }) => {
+            Err(conflict) => {
                 let mut refusal = json!({
                     "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
                     "message": "The conditional request failed",
                 });
-                let found = refused.into_iter().flatten().flatten().next();
-                if let (Some(found), Some(fields)) = (found, refusal.as_object_mut()) {
+                if let (Some(found), Some(fields)) = (conflict.found, refusal.as_object_mut()) {
                     fields.insert("Item".to_owned(), Value::Object(found.attributes));
                 }
-                ((400, refusal), units)
+                ((400, refusal), conflict.units)
             }
         })
     }
 
-    fn transact(&mut self, input: &Value) -> anyhow::Result<(AwsResponse, Units)> {
-        let parts = input.get("TransactItems").and_then(Value::as_array);
-        let parts = parts.context("no TransactItems")?.iter();
-        let puts: anyhow::Result<Vec<Put<StoredItem>>> = parts
-            .map(|part| put_of(part.get("Put").context("only puts are played here")?))
-            .collect();
-        Ok(match self.0.transact(puts?) {
-            Ok(written) => ((200, json!({})), self.learned(&written)),
-            Err(WriteError::Validation) => (validation(), Units::default()),
-            Err(WriteError::Conflict { units, refused }) => {
-                let reason = |refused: Option<Option<StoredItem>>| match refused {
-                    None => json!({ "Code": "None" }),
-                    Some(None) => json!({ "Code": "ConditionalCheckFailed" }),
-                    Some(Some(found)) => {
-                        json!({ "Code": "ConditionalCheckFailed", "Item": found.attributes })
-                    }
-                };
-                let reasons: Vec<Value> = refused.into_iter().map(reason).collect();
-                let refusal = json!({
-                    "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-                    "Message": "Transaction cancelled", "CancellationReasons": reasons,
-                });
-                ((400, refusal), units)
-            }
-        })
-    }
-
-    /// Here, the indexes learn at once.
+    /// Here, the index learns at once.
     fn learned(&mut self, written: &CompletedWrite<StoredItem>) -> Units {
-        for change in &written.changes {
-            self.0.learn(change);
-        }
+        self.0.learn(&written.change);
         written.units
     }
-}
-
-fn validation() -> AwsResponse {
-    let code = "com.amazon.coral.validate#ValidationException";
-    (
-        400,
-        json!({ "__type": code, "message": "One or more parameter values were invalid" }),
-    )
 }
 
 /// A put with its condition: that the row is not there, or that it has this version.
@@ -251,15 +203,12 @@ mod tests {
             json!({"IndexName": "unreported", "ExpressionAttributeValues": {":yes": {"S": "yes"}}});
         let (answer, _) = table.call("Query", &query).unwrap();
         assert_eq!(answer.1["Items"][0]["pk"]["S"], "message#1");
-        let transaction = json!({"TransactItems": [{"Put": put("c", false, Some("a"))}]});
-        let (answer, units) = table.call("TransactWriteItems", &transaction).unwrap();
-        assert_eq!((answer.0, units.writes, units.index_writes), (200, 2, 1));
+        let next = put("c", false, Some("a"));
+        let (answer, units) = table.call("PutItem", &next).unwrap();
+        assert_eq!((answer.0, units.writes, units.index_writes), (200, 1, 1));
         assert_eq!(table.call("Query", &query).unwrap().0.1["Count"], 0);
-        let (answer, _) = table.call("TransactWriteItems", &transaction).unwrap();
-        assert_eq!(
-            answer.1["CancellationReasons"][0]["Item"]["version"]["S"],
-            "c"
-        );
+        let (answer, _) = table.call("PutItem", &next).unwrap();
+        assert_eq!(answer.1["Item"]["version"]["S"], "c");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! DynamoDB: a table with conditional writes, transactions, strongly consistent reads, and sparse
+//! DynamoDB: a table with conditional writes, strongly consistent reads, and sparse
 //! indexes that get a write later.
 
 pub mod units;
@@ -65,8 +65,8 @@ pub struct Units {
 pub struct CompletedWrite<I> {
     /// What it cost.
     pub units: Units,
-    /// The changes that the indexes still have to get.
-    pub changes: Vec<IndexChange<I>>,
+    /// The change that the indexes still have to get.
+    pub change: IndexChange<I>,
 }
 
 /// A write that an index still has to get.
@@ -77,22 +77,14 @@ pub struct IndexChange<I> {
     pub item: I,
 }
 
-/// Why nothing was written.
+/// Nothing was written, because the condition did not hold.
 #[derive(Clone, Debug)]
-pub enum WriteError<I> {
-    /// Two writes of one item in a transaction.
-    Validation,
-    /// A condition did not hold. Says for each write whether its own condition held, and what is there if not.
-    Conflict {
-        /// What the attempt cost.
-        units: Units,
-        /// In the order of the writes; nothing where the condition held.
-        refused: Vec<Option<Found<I>>>,
-    },
+pub struct WriteConflict<I> {
+    /// What the attempt cost.
+    pub units: Units,
+    /// What is there instead of what the write expected, if anything.
+    pub found: Option<I>,
 }
-
-/// What is there instead of what a write expected, if anything.
-pub type Found<I> = Option<I>;
 
 type IndexPlace<I> = (Entry, <I as TableItem>::Key);
 
@@ -143,56 +135,30 @@ impl<I: TableItem> Table<I> {
         (found, units)
     }
 
-    /// Writes all or none. Several writes are a transaction, which costs twice.
+    /// Writes an item.
     ///
     /// # Errors
-    /// When a condition does not hold, or two writes are of one item.
-    pub fn write(&mut self, puts: Vec<Put<I>>) -> Result<CompletedWrite<I>, WriteError<I>> {
-        let is_transaction = puts.len() > 1;
-        self.write_as(puts, is_transaction)
-    }
-
-    /// The same, as a transaction also of one.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub fn transact(&mut self, puts: Vec<Put<I>>) -> Result<CompletedWrite<I>, WriteError<I>> {
-        self.write_as(puts, true)
-    }
-
-    fn write_as(
-        &mut self,
-        puts: Vec<Put<I>>,
-        is_transaction: bool,
-    ) -> Result<CompletedWrite<I>, WriteError<I>> {
-        let keys: BTreeSet<I::Key> = puts.iter().map(|put| put.item.key()).collect();
-        if keys.len() < puts.len() {
-            return Err(WriteError::Validation);
+    /// When its condition does not hold.
+    pub fn write(&mut self, put: Put<I>) -> Result<CompletedWrite<I>, WriteConflict<I>> {
+        let before = self.items.get(&put.item.key());
+        let bytes = put.item.bytes().max(before.map_or(0, I::bytes));
+        let mut units = Units {
+            writes: write_units(bytes),
+            ..Units::default()
+        };
+        if before.map(I::version) != put.expected.as_deref() {
+            let found = before.cloned();
+            return Err(WriteConflict { units, found });
         }
-        let mut units = Units::default();
-        let mut refused = Vec::new();
-        for put in &puts {
-            let before = self.items.get(&put.item.key());
-            let bytes = put.item.bytes().max(before.map_or(0, I::bytes));
-            units.writes += write_units(bytes) * if is_transaction { 2 } else { 1 };
-            let holds = before.map(I::version) == put.expected.as_deref();
-            refused.push((!holds).then(|| before.cloned()));
-        }
-        if refused.iter().any(Option::is_some) {
-            return Err(WriteError::Conflict { units, refused });
-        }
-        let mut changes = Vec::new();
-        for put in puts {
-            let before = self.items.get(&put.item.key()).map(I::entries);
-            units.index_writes += changed(&before.unwrap_or_default(), &put.item.entries());
-            self.sequence += 1;
-            changes.push(IndexChange {
-                sequence: self.sequence,
-                item: put.item.clone(),
-            });
-            self.items.insert(put.item.key(), put.item);
-        }
-        Ok(CompletedWrite { units, changes })
+        let before = before.map(I::entries).unwrap_or_default();
+        units.index_writes = changed(&before, &put.item.entries());
+        self.sequence += 1;
+        let change = IndexChange {
+            sequence: self.sequence,
+            item: put.item.clone(),
+        };
+        self.items.insert(put.item.key(), put.item);
+        Ok(CompletedWrite { units, change })
     }
 
     /// Stores an item as an earlier run would have left it. No index gets it.
@@ -216,14 +182,6 @@ impl<I: TableItem> Table<I> {
         for entry in entries {
             self.index.insert((entry, key.clone()), change.item.clone());
         }
-    }
-
-    /// The indexes have this version of an item, and are so late that they get no later write of it.
-    pub fn freeze(&mut self, item: I) {
-        self.learn(&IndexChange {
-            sequence: u64::MAX,
-            item,
-        });
     }
 
     /// What an index names in a partition, by its sort key and then by primary key, as the items
@@ -309,32 +267,26 @@ mod tests {
     #[test]
     fn a_write_is_done_on_its_condition_only_and_costs_all_the_same() {
         let mut table = Table::default();
-        let written = table.write(vec![put("a", "1", None)]).unwrap();
+        let written = table.write(put("a", "1", None)).unwrap();
         assert_eq!((written.units.writes, written.units.index_writes), (1, 1));
-        let Err(WriteError::Conflict { units, refused }) = table.write(vec![put("a", "2", None)])
-        else {
-            panic!("it was written")
-        };
+        let conflict = table.write(put("a", "2", None)).unwrap_err();
+        let units = conflict.units;
         assert_eq!((units.writes, units.index_writes), (1, 0));
-        assert_eq!(refused[0].as_ref().unwrap().as_ref().unwrap().version, "1");
-        let both = vec![put("a", "2", Some("1")), put("b", "1", Some("1"))];
-        assert!(table.write(both).is_err());
-        assert_eq!(table.get(&"a").unwrap().version, "1");
-        let both = vec![put("a", "2", Some("1")), put("b", "1", None)];
-        assert_eq!(table.write(both).unwrap().units.writes, 4);
-        let twice = vec![put("c", "1", None), put("c", "1", None)];
-        assert!(matches!(table.write(twice), Err(WriteError::Validation)));
+        assert_eq!(conflict.found.unwrap().version, "1");
+        assert!(table.write(put("b", "1", Some("1"))).is_err());
+        let written = table.write(put("a", "2", Some("1"))).unwrap();
+        assert_eq!((written.units.writes, written.units.index_writes), (1, 1));
     }
 
     #[test]
     fn an_index_learns_late_and_never_falls_back() {
         let mut table = Table::default();
-        let mut first = table.write(vec![put("a", "1", None)]).unwrap().changes;
+        let first = table.write(put("a", "1", None)).unwrap().change;
         let named = |table: &Table<Row>| table.query("pending", "yes", 0..=9, 10).0.len();
         assert_eq!(named(&table), 0);
-        let mut second = table.write(vec![put("a", "2", Some("1"))]).unwrap().changes;
-        table.learn(&second.remove(0));
-        table.learn(&first.remove(0));
+        let second = table.write(put("a", "2", Some("1"))).unwrap().change;
+        table.learn(&second);
+        table.learn(&first);
         assert_eq!(named(&table), 0);
     }
 
@@ -343,7 +295,7 @@ mod tests {
         let mut table = Table::default();
         let mut large = put("a", "1", None);
         large.item.bytes = 4_097;
-        table.write(vec![large]).unwrap();
+        table.write(large).unwrap();
         let (found, units) = table.read(["a", "b"]);
         assert_eq!((found.len(), units), (1, 3.0));
     }

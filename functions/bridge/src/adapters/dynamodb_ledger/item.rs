@@ -7,9 +7,7 @@
 //! | `pk` | `message#…`, `sms#…`, `recipient#…`, `attempts#…`, `account` or `exchange` |
 //! | `version` | changes with every write; the condition of the next write |
 //! | `changed_at_ms` | when it was last written, in milliseconds since 1970 |
-//! | `unreported` | only while the message's status is unreported: the key of a sparse index |
-//! | `unsettled` | the keyed hash of the number, while the row waits for a match: the key of a
-//! second sparse index |
+//! | `unreported` | only while the message's status is unreported: the key of the sparse index |
 //! | `expires_at_s` | when DynamoDB may delete it, in seconds since 1970 |
 
 use std::collections::HashMap;
@@ -34,8 +32,8 @@ pub type Item = HashMap<String, AttributeValue>;
 /// from Medic's own integration.
 const UNMATCHED_RETENTION: Duration = Duration::from_hours(7 * 24);
 
-/// The limits of a recipient count over a day at most.
-const RECIPIENT_RETENTION: Duration = Duration::from_hours(2 * 24);
+/// The limits of a recipient count over a day at most. Reports are matched with calls for two days.
+const RECIPIENT_RETENTION: Duration = Duration::from_hours(3 * 24);
 
 /// No record stays in its queue for longer.
 const ATTEMPTS_RETENTION: Duration = Duration::from_hours(14 * 24);
@@ -78,9 +76,6 @@ pub fn of_row(
             to_item(recipient).map_err(unwritable)?
         }
     };
-    if let Some(number_hash) = unsettled_number(row) {
-        item.insert("unsettled".to_owned(), text(number_hash));
-    }
     item.extend(primary_key(&row.key()));
     item.insert("version".to_owned(), text(version));
     item.insert("changed_at_ms".to_owned(), number(now.as_millis()));
@@ -89,17 +84,6 @@ pub fn of_row(
         item.insert("expires_at_s".to_owned(), number(expires_at_s));
     }
     Ok(item)
-}
-
-/// The number of a row that waits to be matched.
-fn unsettled_number(row: &Row) -> Option<&String> {
-    match row {
-        Row::Message(message) if message.unsettled_calls().next().is_some() => {
-            message.number_hash.as_ref()
-        }
-        Row::Sms(sms) if sms.message.is_none() => sms.number_hash.as_ref(),
-        _ => None,
-    }
 }
 
 pub fn primary_key(key: &Key) -> Item {

@@ -114,21 +114,15 @@ mod tests {
             Ok(vec![(Row::Account(self.0.borrow().clone()), version)])
         }
 
-        async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
-            for write in writes {
-                let Row::Account(row) = write.row else {
-                    panic!("a row of the account")
-                };
-                *self.0.borrow_mut() = row;
-            }
+        async fn write(&self, write: Write) -> Result<Written, LedgerError> {
+            let Row::Account(row) = write.row else {
+                panic!("a row of the account")
+            };
+            *self.0.borrow_mut() = row;
             Ok(Written::Done)
         }
 
         async fn unreported(&self, _: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
-            Ok(Vec::new())
-        }
-
-        async fn unsettled(&self, _: &str, _: usize) -> Result<Vec<Key>, LedgerError> {
             Ok(Vec::new())
         }
     }

@@ -40,8 +40,8 @@ pub(super) enum Claim {
     },
     /// Retry it.
     Wait(Wait),
-    /// Delete it, because the message is settled.
-    Done,
+    /// Delete it, because the message is settled, with this row.
+    Done(Box<MessageRow>),
 }
 
 /// The result of one attempt to claim.
@@ -120,10 +120,10 @@ where
                             reason,
                         });
                     }
-                    return Ok(Claim::Done);
+                    return Ok(Claim::Done(Box::new(row)));
                 }
                 ClaimAttempt::Unknown => {
-                    if let Some(until) = self.matching_report_pending(sms, hashes).await? {
+                    if let Some(until) = self.matching_report_pending(hashes).await? {
                         return Ok(Claim::Wait(Wait::Until(until)));
                     }
                     checked = true;
@@ -137,17 +137,10 @@ where
     /// response to another send request may still claim.
     async fn matching_report_pending(
         &self,
-        sms: &OutgoingSms,
         hashes: &Hashes,
     ) -> Result<Option<Timestamp>, LedgerError> {
-        matching::settle(
-            &self.ledger,
-            &hashes.number,
-            &Key::Message(sms.id.clone()),
-            self.rules.call_over_after,
-            &self.runtime,
-        )
-        .await
+        let over = self.rules.call_over_after;
+        matching::settle(&self.ledger, &hashes.number, None, over, &self.runtime).await
     }
 
     async fn try_to_claim(
@@ -197,14 +190,18 @@ where
                     let wait = Wait::Until(until);
                     (Vec::new(), ClaimAttempt::Claim(Claim::Wait(wait)))
                 }
-                NextStep::Done => (Vec::new(), ClaimAttempt::Claim(Claim::Done)),
+                NextStep::Done => {
+                    let row = Box::new(unclaimed);
+                    (Vec::new(), ClaimAttempt::Claim(Claim::Done(row)))
+                }
             }
         })
         .await
     }
 
-    /// Checks the recipient limit. Its row is written in one transaction with the claim, so that each
-    /// message is counted once.
+    /// Checks the recipient limit, and lists the call as open. The recipient's row is written before the
+    /// claim: whoever ends between the two has counted a message, which is known the next time, and
+    /// listed a call that no row has.
     fn permit(
         &self,
         rows: &Rows,
@@ -214,14 +211,13 @@ where
         now: Timestamp,
     ) -> (Vec<Row>, ClaimAttempt) {
         claimed.counted = true;
-        let mut writes = vec![Row::Message(claimed.clone())];
-        if !unclaimed.is_counted() {
-            let recipient = rows
-                .recipient(&hashes.number)
-                .cloned()
-                .unwrap_or_else(|| RecipientRow::new(hashes.number.clone()));
+        let mut recipient = rows
+            .recipient(&hashes.number)
+            .cloned()
+            .unwrap_or_else(|| RecipientRow::new(hashes.number.clone()));
+        if !unclaimed.is_counted() && !recipient.has_counted(&unclaimed.id, now) {
             match recipient.count(&hashes.text, &self.recipient_limit, now) {
-                LimitCheck::Passes(recipient) => writes.push(Row::Recipient(recipient)),
+                LimitCheck::Passes(counted) => recipient = counted,
                 LimitCheck::Exceeded { row, reason, alarm } => {
                     let stopped = unclaimed.unsendable(FailureReason::new(reason));
                     return (
@@ -235,8 +231,9 @@ where
                 }
             }
         }
+        recipient.calls = recipient.calls.opened(&claimed, now);
         (
-            writes,
+            vec![Row::Recipient(recipient), Row::Message(claimed.clone())],
             ClaimAttempt::Claim(Claim::Ours {
                 row: Box::new(claimed),
                 account: rows.account(),

@@ -209,13 +209,16 @@ where
         };
         let token = ClaimToken(format!("{:016x}", self.runtime.up_to(u64::MAX)));
         let claim = self.claim(sms, &hashes, &token, half_open.as_ref()).await?;
-        if let (Claim::Wait(_) | Claim::Done, Some(half_open)) = (&claim, &half_open) {
+        if let (Claim::Wait(_) | Claim::Done(_), Some(half_open)) = (&claim, &half_open) {
             self.end_turn(half_open).await?;
         }
         let (row, account) = match claim {
             Claim::Ours { row, account } => (row, account),
             Claim::Wait(wait) => return Ok(Disposition::Return(wait)),
-            Claim::Done => return Ok(Disposition::Done),
+            Claim::Done(row) => {
+                self.complete_acceptances(&row).await?;
+                return Ok(Disposition::Done);
+            }
         };
         if !self.has_time_to_call(deadline) {
             let now = self.runtime.now();

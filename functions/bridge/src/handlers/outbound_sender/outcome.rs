@@ -9,6 +9,7 @@ use crate::domain::delivery::SmsRow;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
+use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::ledger;
 use crate::log::final_status::ended;
@@ -28,8 +29,13 @@ const LAST_ACTS: Duration = Duration::from_secs(3);
 
 /// The result of writing an acceptance.
 enum Recorded {
-    /// It is written. The event is the final status, if an earlier report had one.
-    Done(Option<LogEvent>),
+    /// It is written.
+    Done {
+        /// The final status, if an earlier report had one.
+        ended: Option<LogEvent>,
+        /// The keyed hash of the number, in whose row the call is listed as open.
+        number_hash: Option<String>,
+    },
     /// Nothing is written, because this other message has matched the id.
     MatchedTo(MedicMessageId),
 }
@@ -195,9 +201,11 @@ where
         .await
     }
 
-    /// Writes the rows of the message and of the SMS in one transaction, with all earlier reports
-    /// on that SMS. If another message had matched the SMS by a report, it loses it, because a
-    /// response outweighs a match.
+    /// Writes the acceptance into the message's row, with all earlier reports on the SMS; then the pointer
+    /// from the SMS to the message, on the condition of what was read; then it strikes the call from the
+    /// recipient's row. Until then whoever finds a report on that SMS finds the message by its open call.
+    /// If another message had matched the SMS by a report, it loses it before the pointer changes, because
+    /// a response outweighs a match.
     pub(super) async fn record_acceptance(
         &self,
         accepted: &AcceptedSms,
@@ -206,9 +214,12 @@ where
         loop {
             match self.try_to_record(accepted, rival.as_ref()).await? {
                 Recorded::MatchedTo(matched_to) => rival = Some(matched_to),
-                Recorded::Done(ended) => {
+                Recorded::Done { ended, number_hash } => {
                     if let Some(ended) = ended {
                         self.runtime.record(ended);
+                    }
+                    if let Some(number_hash) = number_hash {
+                        self.strike(&number_hash, accepted).await?;
                     }
                     break;
                 }
@@ -237,6 +248,8 @@ where
             .map(|id| Key::Message(id.clone()))
             .chain(at_id.map(|at_id| Key::Sms(at_id.clone())))
             .collect();
+        // Of a row that was written before another had changed.
+        let mut raised_before: Option<LogEvent> = None;
         ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
             let mut message = rows
                 .message(&accepted.id)
@@ -244,14 +257,17 @@ where
                 .unwrap_or_else(|| MessageRow::begun(accepted.id.clone(), accepted.first_offered));
             message.segments = accepted.segments;
             let message = message.after_acceptance(&accepted.acceptance, accepted.called_at);
+            let number_hash = message.number_hash.clone();
             let Some(at_id) = at_id else {
-                return (vec![Row::Message(message)], Recorded::Done(None));
+                let ended = None;
+                let done = Recorded::Done { ended, number_hash };
+                return (vec![Row::Message(message)], done);
             };
             let sms = rows
                 .sms(at_id)
                 .cloned()
                 .unwrap_or_else(|| SmsRow::new(at_id.clone()));
-            let mut writes = Vec::new();
+            let mut lost = None;
             let mut reports = sms.reports.clone();
             let owner = sms.message.as_ref().filter(|owner| **owner != accepted.id);
             if let Some(owner) = owner {
@@ -261,19 +277,64 @@ where
                 // An id that came in the rival's own answer stays the rival's, with its reports:
                 // Africa's Talking gave it twice. What is reported from now on is this message's.
                 let loser = rows.message(owner);
-                if let Some(loser) = loser.filter(|loser| !loser.was_answered_with(at_id)) {
+                let has_matched =
+                    |row: &&MessageRow| row.at_ids.contains(at_id) && !row.was_answered_with(at_id);
+                if let Some(loser) = loser.filter(has_matched) {
                     reports.extend(loser.reports_on(at_id));
-                    writes.push(Row::Message(loser.clone().after_losing(at_id)));
+                    lost = Some(Row::Message(loser.clone().after_losing(at_id)));
                 }
             }
             let before = message.status;
             let message = message.with_reports(at_id, &reports);
-            let ended = ended(before, &message, at_id);
-            writes.push(Row::Sms(sms.pointing_to(&message.id)));
-            writes.push(Row::Message(message));
-            (writes, Recorded::Done(ended))
+            let ended = ended(before, &message, at_id).or(raised_before.take());
+            raised_before.clone_from(&ended);
+            let pointer = Row::Sms(sms.pointing_to(&message.id));
+            let mut writes = vec![Row::Message(message)];
+            writes.extend(lost);
+            writes.push(pointer);
+            (writes, Recorded::Done { ended, number_hash })
         })
         .await
+    }
+
+    async fn strike(&self, number_hash: &str, accepted: &AcceptedSms) -> Result<(), LedgerError> {
+        let keys = [Key::Recipient(number_hash.to_owned())];
+        ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+            let row = rows.recipient(number_hash).cloned().map(|mut row| {
+                row.calls = row.calls.struck(&accepted.id, accepted.called_at);
+                Row::Recipient(row)
+            });
+            (row.into_iter().collect(), ())
+        })
+        .await
+    }
+
+    /// Writes the pointers of a message that came again, for a sender that ended after it had recorded an
+    /// answer. A call that it left listed as open is harmless: the message's row says that it is over.
+    pub(super) async fn complete_acceptances(&self, row: &MessageRow) -> Result<(), LedgerError> {
+        let pointers = row.charges.iter().filter_map(|charge| charge.at_id.clone());
+        let keys: Vec<Key> = pointers.map(Key::Sms).collect();
+        let rows = ledger::read(&self.ledger, &keys).await?;
+        for charge in &row.charges {
+            let Some(at_id) = &charge.at_id else { continue };
+            if rows.sms(at_id).is_some_and(|sms| sms.message.is_some()) {
+                continue;
+            }
+            self.record_acceptance(&AcceptedSms {
+                id: row.id.clone(),
+                first_offered: row.first_offered,
+                called_at: charge.called_at,
+                segments: row.segments,
+                acceptance: Acceptance {
+                    at_id: Some(at_id.clone()),
+                    status: Status::Unsent,
+                    cost: charge.cost.clone(),
+                    parts: charge.parts,
+                },
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     fn note_acceptance(&self, row: &MessageRow, acceptance: &Acceptance) {

@@ -91,27 +91,21 @@ impl LedgerStore for Bench {
         Ok(rows.collect())
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+    async fn write(&self, write: Write) -> Result<Written, LedgerError> {
         if self.writes_fail {
             return Err(LedgerError("no answer".to_owned()));
         }
-        for write in writes {
-            let Row::Attempts(row) = write.row else {
-                panic!("a consumer writes marks only");
-            };
-            self.step(format!("mark {} {}", row.record, row.unfinished));
-            self.attempts
-                .borrow_mut()
-                .insert(row.record, row.unfinished);
-        }
+        let Row::Attempts(row) = write.row else {
+            panic!("a consumer writes marks only");
+        };
+        self.step(format!("mark {} {}", row.record, row.unfinished));
+        self.attempts
+            .borrow_mut()
+            .insert(row.record, row.unfinished);
         Ok(Written::Done)
     }
 
     async fn unreported(&self, _: usize) -> Result<Vec<MedicMessageId>, LedgerError> {
-        Ok(Vec::new())
-    }
-
-    async fn unsettled(&self, _: &str, _: usize) -> Result<Vec<Key>, LedgerError> {
         Ok(Vec::new())
     }
 }

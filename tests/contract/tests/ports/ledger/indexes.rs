@@ -1,10 +1,10 @@
-//! The indexes name the right rows after a while.
+//! The index names the right rows after a while.
 
 use bridge::domain::circuit_breaker::AccountRow;
-use bridge::domain::message::{MessageRow, Sending};
+use bridge::domain::message::MessageRow;
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
-use bridge::ports::{Key, LedgerError, LedgerStore as _, Row};
+use bridge::ports::{LedgerError, LedgerStore as _, Row};
 
 use super::{LedgerBench, begin, update};
 use crate::for_both;
@@ -15,8 +15,6 @@ for_both! { on_a_ledger:
     a_message_whose_status_is_set_aside_is_named_all_the_same
     those_offered_first_are_named_first_and_not_more_than_asked_for
     messages_of_one_moment_are_all_named
-    a_call_of_unknown_outcome_is_named_by_its_number
-    a_report_that_is_unmatched_is_named_by_its_number
 }
 
 /// Reads an index until it names the expected rows.
@@ -40,16 +38,6 @@ async fn unreported(bench: &impl LedgerBench, expected: &[&str]) {
     let store = bench.store();
     let expected = expected.iter().map(|id| medic_id(id)).collect();
     eventually_named(bench, async || store.unreported(100).await, expected).await;
-}
-
-async fn unsettled(bench: &impl LedgerBench, number_hash: &str, expected: &[Key]) {
-    let store = bench.store();
-    let check = async || {
-        let mut keys = store.unsettled(number_hash, 100).await?;
-        keys.sort();
-        Ok(keys)
-    };
-    eventually_named(bench, check, expected.to_vec()).await;
 }
 
 async fn an_unreported_message_is_named_until_it_is_reported(bench: impl LedgerBench) {
@@ -139,44 +127,4 @@ async fn messages_of_one_moment_are_all_named(bench: impl LedgerBench) {
     };
     eventually_named(&bench, check, ids.iter().map(|id| medic_id(id)).collect()).await;
     assert_eq!(store.unreported(7).await.unwrap().len(), 7);
-}
-
-async fn a_call_of_unknown_outcome_is_named_by_its_number(bench: impl LedgerBench) {
-    let store = bench.store();
-    let with = |id: &str, number_hash: &str, open_calls: Vec<i64>, sending: Sending| {
-        Row::Message(MessageRow {
-            number_hash: Some(number_hash.to_owned()),
-            open_calls: open_calls.into_iter().map(Timestamp::from_millis).collect(),
-            sending,
-            ..message(id)
-        })
-    };
-    let unknown = Sending::Unknown {
-        since: Timestamp::from_millis(5),
-    };
-    begin(&store, with("m", "hash", vec![1], unknown.clone())).await;
-    begin(&store, with("n", "hash", vec![2], unknown.clone())).await;
-    begin(&store, with("other", "other hash", vec![3], unknown)).await;
-    begin(
-        &store,
-        with("settled", "hash", Vec::new(), Sending::Accepted),
-    )
-    .await;
-    let keys = ["m", "n"].map(|id| Key::Message(medic_id(id)));
-    unsettled(&bench, "hash", &keys).await;
-    unsettled(&bench, "no such hash", &[]).await;
-    assert_eq!(store.unsettled("hash", 1).await.unwrap().len(), 1);
-    update(&store, with("m", "hash", Vec::new(), Sending::Accepted)).await;
-    unsettled(&bench, "hash", &keys[1..]).await;
-}
-
-async fn a_report_that_is_unmatched_is_named_by_its_number(bench: impl LedgerBench) {
-    let store = bench.store();
-    let mut row = sms("ATXid_1");
-    row.number_hash = Some("hash".to_owned());
-    begin(&store, Row::Sms(row.clone())).await;
-    begin(&store, Row::Sms(sms("ATXid_without_a_number"))).await;
-    unsettled(&bench, "hash", &[Row::Sms(row.clone()).key()]).await;
-    update(&store, Row::Sms(row.pointing_to(&medic_id("m")))).await;
-    unsettled(&bench, "hash", &[]).await;
 }

@@ -31,7 +31,7 @@ pub async fn read_one(store: &impl LedgerStore, key: Key) -> Option<(Row, Versio
 }
 
 pub async fn write_one(store: &impl LedgerStore, row: Row, expected: Option<Version>) -> Written {
-    store.write(vec![Write { row, expected }]).await.unwrap()
+    store.write(Write { row, expected }).await.unwrap()
 }
 
 /// Writes a row that must not be there yet. Returns its version.

@@ -1,13 +1,12 @@
-//! Rows are read as they were written, and written all together or not at all.
+//! Rows are read as they were written, and written on their condition only.
 
 use std::collections::BTreeMap;
 
-use bridge::domain::circuit_breaker::AccountRow;
-use bridge::ports::{Key, LedgerStore as _, Row, Write, Written};
+use bridge::ports::{Key, LedgerStore as _, Written};
 
 use super::{LedgerBench, attempts, attempts_of, begin, read_one, update, write_one};
 use crate::for_both;
-use crate::rows::{medic_id, of_every_kind, sms};
+use crate::rows::{medic_id, of_every_kind};
 
 for_both! { on_a_ledger:
     rows_that_are_not_there_are_left_out
@@ -17,10 +16,6 @@ for_both! { on_a_ledger:
     a_row_changes_only_from_the_version_that_was_read
     every_write_makes_another_version
     a_row_that_is_not_there_has_no_version
-    rows_are_written_all_together
-    a_conflict_in_any_row_leaves_every_row_as_it_was
-    nothing_to_write_is_written
-    one_row_is_not_written_twice_at_once
     whoever_reads_next_sees_what_was_written
 }
 
@@ -143,91 +138,6 @@ async fn a_row_that_is_not_there_has_no_version(bench: impl LedgerBench) {
         Written::Conflict
     );
     assert_eq!(attempts_of(&store, "absent").await, None);
-}
-
-async fn rows_are_written_all_together(bench: impl LedgerBench) {
-    let store = bench.store();
-    let version = begin(&store, attempts("m", 1)).await;
-    let mine = sms("ATXid_1").pointing_to(&medic_id("m"));
-    let account = Row::Account(AccountRow::default());
-    let writes = vec![
-        Write {
-            row: attempts("m", 2),
-            expected: Some(version),
-        },
-        Write {
-            row: Row::Sms(mine.clone()),
-            expected: None,
-        },
-        Write {
-            row: account.clone(),
-            expected: None,
-        },
-    ];
-    assert_eq!(store.write(writes).await, Ok(Written::Done));
-    assert_eq!(attempts_of(&store, "m").await, Some(2));
-    let rows = store
-        .read(&[Row::Sms(mine.clone()).key(), Key::Account])
-        .await
-        .unwrap();
-    let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
-    assert!(rows.len() == 2 && rows.contains(&Row::Sms(mine)) && rows.contains(&account));
-}
-
-async fn a_conflict_in_any_row_leaves_every_row_as_it_was(bench: impl LedgerBench) {
-    let store = bench.store();
-    let stale = begin(&store, attempts("changed", 1)).await;
-    update(&store, attempts("changed", 2)).await;
-    let good = begin(&store, attempts("same", 1)).await;
-    let conflicts = [
-        Write {
-            row: attempts("changed", 9),
-            expected: Some(stale),
-        },
-        Write {
-            row: attempts("changed", 9),
-            expected: None,
-        },
-        Write {
-            row: attempts("absent", 9),
-            expected: Some(good.clone()),
-        },
-    ];
-    for conflict in conflicts {
-        let fine = [
-            Write {
-                row: attempts("same", 9),
-                expected: Some(good.clone()),
-            },
-            Write {
-                row: attempts("new", 9),
-                expected: None,
-            },
-        ];
-        for place in 0..=fine.len() {
-            let mut writes = fine.to_vec();
-            writes.insert(place, conflict.clone());
-            assert_eq!(store.write(writes).await, Ok(Written::Conflict));
-            assert_eq!(attempts_of(&store, "changed").await, Some(2));
-            assert_eq!(attempts_of(&store, "same").await, Some(1));
-            assert_eq!(attempts_of(&store, "new").await, None);
-            assert_eq!(attempts_of(&store, "absent").await, None);
-        }
-    }
-}
-
-async fn nothing_to_write_is_written(bench: impl LedgerBench) {
-    assert_eq!(bench.store().write(Vec::new()).await, Ok(Written::Done));
-}
-
-async fn one_row_is_not_written_twice_at_once(bench: impl LedgerBench) {
-    let store = bench.store();
-    let writes = [1, 2].map(|attempt| Write {
-        row: attempts("m", attempt),
-        expected: None,
-    });
-    assert!(store.write(writes.to_vec()).await.is_err());
-    assert_eq!(attempts_of(&store, "m").await, None);
 }
 
 async fn whoever_reads_next_sees_what_was_written(bench: impl LedgerBench) {
