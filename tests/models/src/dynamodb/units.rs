@@ -1,8 +1,7 @@
 //! What DynamoDB charges for, by its published rules for on-demand tables.
 //!
-//! A write unit is 1 KB of an item, and a strongly consistent read unit is 4 KB. Both are rounded up. A
-//! transaction costs twice as much. An index costs for each of its entries that is added, removed or
-//! changed.
+//! A write unit is 1 KB of an item, and a strongly consistent read unit is 4 KB. Both are rounded up. An
+//! index costs for each of its entries that is added, removed or changed.
 
 use serde_json::{Map, Value};
 
