@@ -3,9 +3,11 @@
 //! Besides the messages in the three dead-letter queues, these are the statuses that Medic has refused.
 //! Those are in the ledger, and the same command reports them again.
 
+mod item;
 mod queue;
 mod redrive;
 mod refused_status;
+mod source_queue;
 
 use bridge::domain::time::Timestamp;
 use bridge::ports::Clock as _;
@@ -16,9 +18,11 @@ use crate::failure::Failure;
 use crate::stack::Stack;
 use crate::terminal::{Terminal, format_duration, format_time};
 
-pub use queue::{DeadLetterItem, SourceQueue, peek};
+pub use item::DeadLetterItem;
+pub use queue::peek;
 use refused_status::RefusedStatus;
 pub use refused_status::report_again;
+pub use source_queue::SourceQueue;
 
 /// Runs one of the commands.
 ///

@@ -7,7 +7,9 @@ use bridge::adapters::sqs_queue::SqsQueue;
 use bridge::ports::{Fifo, NewMessage, Queue as _};
 use bridge::wire::queue_messages::MEDIC_GROUP;
 
-use super::queue::{self, A_CALL, DeadLetterItem, SourceQueue, reserve};
+use super::item::DeadLetterItem;
+use super::queue::{self, A_CALL, reserve};
+use super::source_queue::SourceQueue;
 use super::{Chosen, not_there, out_of_sight, refused_status};
 use crate::callbacks::read_keys;
 use crate::failure::Failure;

@@ -3,11 +3,18 @@
 //! The emulator reads the caller and the service from a request's signature, and does not verify the
 //! signature for the services that are used here. So the tests need none of AWS's SDKs.
 
-use std::collections::BTreeMap;
+mod cloudformation;
+mod cloudwatch;
+mod sqs;
+mod storage;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub use cloudwatch::LogLine;
+pub use sqs::{MessageCounts, QueueMessage, WaitingMessage};
 
 use crate::http;
 
@@ -16,66 +23,8 @@ pub const REGION: &str = "us-east-1";
 /// The key id and the secret of the emulator's owner.
 pub const ACCESS_KEY: &str = "test";
 
-/// CloudFormation's name and version.
-const CLOUDFORMATION: (&str, &str) = ("cloudformation", "2010-05-15");
-
-/// What the operations of CloudWatch's metrics and alarms begin with.
-const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
-
 /// Longer than SQS's longest wait for a message.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
-
-/// A message that was taken from a queue.
-#[derive(Clone, Debug)]
-pub struct QueueMessage {
-    /// Its text.
-    pub body: String,
-    /// SQS's own attributes: `MessageGroupId`, `ApproximateReceiveCount` and so on.
-    pub system_attributes: Value,
-    /// Attributes that the sender gave it.
-    pub attributes: Value,
-}
-
-/// A message that is in a queue.
-#[derive(Clone, Debug)]
-pub struct WaitingMessage {
-    /// Its text.
-    pub body: String,
-    /// Its message group, in a FIFO queue.
-    pub group: Option<String>,
-    /// How often it was received.
-    pub receives: u64,
-    /// When it can be received, in seconds since 1970, by the queues' clock.
-    pub visible_at_s: u64,
-}
-
-/// A line that a function has logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// When, in milliseconds since 1970: at the end of its invocation.
-    pub at_ms: u64,
-    /// The log stream.
-    pub stream: String,
-    /// The line.
-    pub text: String,
-}
-
-/// How many messages a queue holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageCounts {
-    /// That could be received now.
-    pub visible: u64,
-    /// Messages that were received and not yet deleted, or that wait for their visibility timeout.
-    pub in_flight: u64,
-}
-
-impl MessageCounts {
-    /// All of them.
-    #[must_use]
-    pub fn total(self) -> u64 {
-        self.visible.saturating_add(self.in_flight)
-    }
-}
 
 /// A client of one emulator, as the owner of its account.
 #[derive(Clone, Debug)]
@@ -150,47 +99,29 @@ impl EmulatorClient {
         serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
     }
 
-    /// Gives CloudWatch one value of a metric of AWS's own or of ours, with this dimension.
+    /// Calls one operation of a service that has a path for each operation, as Lambda has. Reads (GET)
+    /// without an input, and writes (PUT) with one.
     ///
     /// # Errors
-    /// When the emulator refuses.
-    pub async fn put_metric(
+    /// With the service's answer, when it refuses.
+    pub async fn rest(
         &self,
-        (namespace, metric): (&str, &str),
-        (dimension, of): (&str, &str),
-        value: u32,
-    ) -> anyhow::Result<()> {
-        let datum = json!({
-            "MetricName": metric,
-            "Value": value,
-            "Dimensions": [{ "Name": dimension, "Value": of }],
-        });
-        let input = json!({ "Namespace": namespace, "MetricData": [datum] });
-        self.call("monitoring", &format!("{CLOUDWATCH}.PutMetricData"), &input)
-            .await?;
-        Ok(())
-    }
-
-    /// An alarm, as CloudWatch describes it.
-    ///
-    /// # Errors
-    /// When there is no such alarm.
-    pub async fn alarm(&self, name: &str) -> anyhow::Result<Value> {
-        let input = json!({ "AlarmNames": [name] });
-        let target = format!("{CLOUDWATCH}.DescribeAlarms");
-        let answer = self.call("monitoring", &target, &input).await?;
-        let alarm = answer.pointer("/MetricAlarms/0").cloned();
-        alarm.with_context(|| format!("there is no alarm {name}"))
-    }
-
-    /// Makes a bucket.
-    ///
-    /// # Errors
-    /// When S3 refuses.
-    pub async fn create_bucket(&self, name: &str) -> anyhow::Result<()> {
-        let request = self.http.put(format!("{}/{name}", self.url));
-        successful("CreateBucket", request.send().await?).await?;
-        Ok(())
+        service: &str,
+        path: &str,
+        input: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let request = match input {
+            None => self.http.get(url),
+            Some(input) => self
+                .http
+                .put(url)
+                .header("content-type", "application/json")
+                .body(input.to_string()),
+        };
+        let answer = self.signed(request, service).send().await?;
+        let text = successful(path, answer).await?;
+        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
     }
 
     /// Calls one operation of a service that takes a form and answers with XML: IAM and
@@ -219,320 +150,6 @@ impl EmulatorClient {
         successful(action, answer).await
     }
 
-    /// A stack's outputs, names and values.
-    ///
-    /// # Errors
-    /// When there is no such stack.
-    pub async fn stack_outputs(&self, name: &str) -> anyhow::Result<Vec<(String, String)>> {
-        let parameters = [("StackName", name)];
-        let answer = self
-            .query(
-                CLOUDFORMATION.0,
-                CLOUDFORMATION.1,
-                "DescribeStacks",
-                &parameters,
-            )
-            .await?;
-        Ok(outputs(&answer))
-    }
-
-    /// The physical name of a stack's resource.
-    ///
-    /// # Errors
-    /// When there is no such stack or resource.
-    pub async fn stack_resource(&self, stack: &str, resource: &str) -> anyhow::Result<String> {
-        let parameters = [("StackName", stack), ("LogicalResourceId", resource)];
-        let action = "DescribeStackResource";
-        let answer = self
-            .query(CLOUDFORMATION.0, CLOUDFORMATION.1, action, &parameters)
-            .await?;
-        between(&answer, "PhysicalResourceId")
-            .with_context(|| format!("the stack has no resource {resource}"))
-    }
-
-    /// Begins to delete a stack, except the resources that the template retains.
-    ///
-    /// # Errors
-    /// When the emulator refuses.
-    pub async fn delete_stack(&self, stack: &str) -> anyhow::Result<()> {
-        let parameters = [("StackName", stack)];
-        self.query(
-            CLOUDFORMATION.0,
-            CLOUDFORMATION.1,
-            "DeleteStack",
-            &parameters,
-        )
-        .await?;
-        Ok(())
-    }
-
-    /// All messages of a queue, in order, without receiving them.
-    ///
-    /// # Errors
-    /// When the emulator refuses.
-    pub async fn peek(&self, queue: &str) -> anyhow::Result<Vec<WaitingMessage>> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("QueueUrl", queue)
-            .finish();
-        let queues = self.observe(&format!("?{query}")).await?;
-        Ok(queues.into_values().flatten().collect())
-    }
-
-    /// All messages of all queues at one moment, by the queues' URLs, without receiving them.
-    ///
-    /// # Errors
-    /// When the emulator refuses.
-    pub async fn peek_all(&self) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
-        self.observe("").await
-    }
-
-    async fn observe(&self, query: &str) -> anyhow::Result<BTreeMap<String, Vec<WaitingMessage>>> {
-        let url = format!("{}/_ministack/sqs/messages{query}", self.url);
-        let answer = successful("the look", self.http.get(url).send().await?).await?;
-        let answer: Value = serde_json::from_str(&answer)?;
-        let mut queues = BTreeMap::new();
-        gather_queues(&answer, &mut queues);
-        Ok(queues)
-    }
-
-    /// Puts a message into a queue; a FIFO queue needs a `group`.
-    ///
-    /// # Errors
-    /// When SQS refuses.
-    pub async fn send(&self, queue: &str, body: &str, group: Option<&str>) -> anyhow::Result<()> {
-        let mut input = json!({ "QueueUrl": queue, "MessageBody": body });
-        if let (Some(group), Some(input)) = (group, input.as_object_mut()) {
-            input.insert("MessageGroupId".to_owned(), group.into());
-        }
-        self.call("sqs", "AmazonSQS.SendMessage", &input).await?;
-        Ok(())
-    }
-
-    /// Deletes all messages of a queue, including those in flight.
-    ///
-    /// # Errors
-    /// When SQS refuses.
-    pub async fn purge(&self, queue: &str) -> anyhow::Result<()> {
-        let input = json!({ "QueueUrl": queue });
-        self.call("sqs", "AmazonSQS.PurgeQueue", &input).await?;
-        Ok(())
-    }
-
-    /// How many messages a queue holds.
-    ///
-    /// # Errors
-    /// When SQS refuses.
-    pub async fn depth(&self, queue: &str) -> anyhow::Result<MessageCounts> {
-        let input = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
-        let answer = self
-            .call("sqs", "AmazonSQS.GetQueueAttributes", &input)
-            .await?;
-        let number = |name: &str| {
-            let text = answer.pointer(&format!("/Attributes/{name}"));
-            text.and_then(Value::as_str)
-                .and_then(|text| text.parse::<u64>().ok())
-                .with_context(|| format!("no {name} of the queue {queue}"))
-        };
-        Ok(MessageCounts {
-            visible: number("ApproximateNumberOfMessages")?,
-            in_flight: number("ApproximateNumberOfMessagesNotVisible")?,
-        })
-    }
-
-    /// Receives and deletes all visible messages of a queue.
-    ///
-    /// # Errors
-    /// When SQS refuses.
-    pub async fn take_all(&self, queue: &str) -> anyhow::Result<Vec<QueueMessage>> {
-        let receive = json!({
-            "QueueUrl": queue,
-            "MaxNumberOfMessages": 10,
-            "VisibilityTimeout": 60,
-            "AttributeNames": ["All"],
-            "MessageAttributeNames": ["All"],
-        });
-        let mut taken = Vec::new();
-        loop {
-            let mut answer = self
-                .call("sqs", "AmazonSQS.ReceiveMessage", &receive)
-                .await?;
-            let Some(Value::Array(messages)) = answer.get_mut("Messages").map(Value::take) else {
-                return Ok(taken);
-            };
-            if messages.is_empty() {
-                return Ok(taken);
-            }
-            for message in messages {
-                let receipt = message.get("ReceiptHandle");
-                let delete = json!({ "QueueUrl": queue, "ReceiptHandle": receipt });
-                self.call("sqs", "AmazonSQS.DeleteMessage", &delete).await?;
-                taken.push(QueueMessage {
-                    body: text_at(&message, "Body"),
-                    system_attributes: message.get("Attributes").cloned().unwrap_or_default(),
-                    attributes: message
-                        .get("MessageAttributes")
-                        .cloned()
-                        .unwrap_or_default(),
-                });
-            }
-        }
-    }
-
-    /// Reads a secret that holds JSON.
-    ///
-    /// # Errors
-    /// When there is no such secret, or it is not JSON.
-    pub async fn secret(&self, arn: &str) -> anyhow::Result<Value> {
-        let input = json!({ "SecretId": arn });
-        let target = "secretsmanager.GetSecretValue";
-        let answer = self.call("secretsmanager", target, &input).await?;
-        // The error must not contain the text, which is a secret.
-        serde_json::from_str(&text_at(&answer, "SecretString"))
-            .map_err(|_| anyhow::anyhow!("the secret {arn} does not hold JSON"))
-    }
-
-    /// Writes a new version of a secret.
-    ///
-    /// # Errors
-    /// When there is no such secret.
-    pub async fn put_secret(&self, arn: &str, value: &Value) -> anyhow::Result<()> {
-        let input = json!({ "SecretId": arn, "SecretString": value.to_string() });
-        let target = "secretsmanager.PutSecretValue";
-        self.call("secretsmanager", target, &input).await?;
-        Ok(())
-    }
-
-    /// All rows of a table, as plain JSON.
-    ///
-    /// # Errors
-    /// When DynamoDB refuses.
-    pub async fn rows(&self, table: &str) -> anyhow::Result<Vec<Value>> {
-        let mut rows = Vec::new();
-        let mut input = json!({ "TableName": table, "ConsistentRead": true });
-        loop {
-            let mut answer = self
-                .call("dynamodb", "DynamoDB_20120810.Scan", &input)
-                .await?;
-            if let Some(Value::Array(items)) = answer.get_mut("Items").map(Value::take) {
-                rows.extend(items.into_iter().map(plain_row));
-            }
-            let Some(next) = answer.get_mut("LastEvaluatedKey").map(Value::take) else {
-                return Ok(rows);
-            };
-            if let Some(input) = input.as_object_mut() {
-                input.insert("ExclusiveStartKey".to_owned(), next);
-            }
-        }
-    }
-
-    /// All lines of a log group, oldest first.
-    ///
-    /// # Errors
-    /// When there is no such group.
-    pub async fn log_lines(&self, group: &str) -> anyhow::Result<Vec<String>> {
-        let mut lines = Vec::new();
-        let mut input = json!({ "logGroupName": group });
-        loop {
-            let answer = self
-                .call("logs", "Logs_20140328.FilterLogEvents", &input)
-                .await?;
-            if let Some(events) = answer.get("events").and_then(Value::as_array) {
-                lines.extend(events.iter().map(|event| text_at(event, "message")));
-            }
-            let Some(next) = answer.get("nextToken").filter(|next| next.is_string()) else {
-                return Ok(lines);
-            };
-            if let Some(input) = input.as_object_mut() {
-                input.insert("nextToken".to_owned(), next.clone());
-            }
-        }
-    }
-
-    /// The lines of a log group from a moment on, oldest first: ten thousand at most. None before
-    /// the group's first line.
-    ///
-    /// # Errors
-    /// When the emulator refuses.
-    pub async fn log_lines_since(
-        &self,
-        group: &str,
-        since_ms: u64,
-    ) -> anyhow::Result<Vec<LogLine>> {
-        let input = json!({ "logGroupName": group, "startTime": since_ms });
-        let answer = match self
-            .call("logs", "Logs_20140328.FilterLogEvents", &input)
-            .await
-        {
-            Err(error) if error.to_string().contains("ResourceNotFoundException") => {
-                return Ok(Vec::new());
-            }
-            answer => answer?,
-        };
-        let events = answer.get("events").and_then(Value::as_array);
-        Ok(events
-            .into_iter()
-            .flatten()
-            .map(|event| LogLine {
-                at_ms: event
-                    .get("timestamp")
-                    .and_then(Value::as_u64)
-                    .unwrap_or_default(),
-                stream: text_at(event, "logStreamName"),
-                text: text_at(event, "message"),
-            })
-            .collect())
-    }
-
-    /// Calls one operation of a service that has a path for each operation, as Lambda has. Reads (GET)
-    /// without an input, and writes (PUT) with one.
-    ///
-    /// # Errors
-    /// With the service's answer, when it refuses.
-    pub async fn rest(
-        &self,
-        service: &str,
-        path: &str,
-        input: Option<&Value>,
-    ) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.url);
-        let request = match input {
-            None => self.http.get(url),
-            Some(input) => self
-                .http
-                .put(url)
-                .header("content-type", "application/json")
-                .body(input.to_string()),
-        };
-        let answer = self.signed(request, service).send().await?;
-        let text = successful(path, answer).await?;
-        serde_json::from_str(&text).with_context(|| format!("{path} did not answer with JSON"))
-    }
-
-    /// The sum of a metric with this dimension since the emulator was started.
-    ///
-    /// # Errors
-    /// When CloudWatch refuses.
-    pub async fn metric_sum(
-        &self,
-        namespace: &str,
-        metric: &str,
-        (dimension, value): (&str, &str),
-    ) -> anyhow::Result<f64> {
-        let input = json!({
-            "Namespace": namespace,
-            "MetricName": metric,
-            "Dimensions": [{ "Name": dimension, "Value": value }],
-            "Statistics": ["Sum"],
-            "Period": 60,
-        });
-        let target = "GraniteServiceVersion20100801.GetMetricStatistics";
-        let answer = self.call("monitoring", target, &input).await?;
-        let points = answer.get("Datapoints").and_then(Value::as_array);
-        let points = points.context("CloudWatch has answered without data points")?;
-        let sums = points.iter().filter_map(|point| point.get("Sum"));
-        Ok(sums.filter_map(Value::as_f64).sum())
-    }
-
     fn signed(&self, request: reqwest::RequestBuilder, service: &str) -> reqwest::RequestBuilder {
         let signature = format!(
             "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request, \
@@ -552,116 +169,7 @@ async fn successful(what: &str, answer: reqwest::Response) -> anyhow::Result<Str
     Ok(text)
 }
 
-/// Collects the queues with their messages, which are lists in nested objects.
-fn gather_queues(value: &Value, queues: &mut BTreeMap<String, Vec<WaitingMessage>>) {
-    for (name, value) in value.as_object().into_iter().flatten() {
-        match value {
-            Value::Array(messages) => {
-                let messages = messages.iter().map(waiting_message).collect();
-                queues.insert(name.clone(), messages);
-            }
-            other => gather_queues(other, queues),
-        }
-    }
-}
-
-fn waiting_message(message: &Value) -> WaitingMessage {
-    let number = |name: &str| message.get(name).and_then(Value::as_u64);
-    WaitingMessage {
-        body: text_at(message, "Body"),
-        group: Some(text_at(message, "MessageGroupId")).filter(|group| !group.is_empty()),
-        receives: number("ReceiveCount").unwrap_or_default(),
-        visible_at_s: number("VisibleAt").unwrap_or_default(),
-    }
-}
-
 fn text_at(value: &Value, name: &str) -> String {
     let text = value.get(name).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()
-}
-
-/// The outputs in the XML that answers `DescribeStacks`.
-fn outputs(xml: &str) -> Vec<(String, String)> {
-    xml.split("<OutputKey>")
-        .skip(1)
-        .filter_map(|output| {
-            let (key, _) = output.split_once("</OutputKey>")?;
-            Some((unescaped(key), between(output, "OutputValue")?))
-        })
-        .collect()
-}
-
-fn between(text: &str, tag: &str) -> Option<String> {
-    let (_, rest) = text.split_once(&format!("<{tag}>"))?;
-    let (inner, _) = rest.split_once(&format!("</{tag}>"))?;
-    Some(unescaped(inner))
-}
-
-fn unescaped(xml: &str) -> String {
-    xml.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&apos;", "'")
-        .replace("&amp;", "&")
-}
-
-/// Turns DynamoDB's `{"S":"a"}`, `{"N":"1"}` and so on into plain JSON.
-fn plain_row(row: Value) -> Value {
-    match row {
-        Value::Object(attributes) => attributes
-            .into_iter()
-            .map(|(name, value)| (name, plain(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        other => other,
-    }
-}
-
-fn plain(attribute: Value) -> Value {
-    let Value::Object(attribute) = attribute else {
-        return attribute;
-    };
-    let Some((kind, value)) = attribute.into_iter().next() else {
-        return Value::Null;
-    };
-    match (kind.as_str(), value) {
-        ("N", Value::String(digits)) => serde_json::from_str(&digits).unwrap_or(digits.into()),
-        ("M", map) => plain_row(map),
-        ("L", Value::Array(list)) => list.into_iter().map(plain).collect(),
-        ("NULL", _) => Value::Null,
-        (_, value) => value,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn outputs_are_read_from_xml() {
-        let xml = "<Outputs><member><OutputKey>Url</OutputKey><OutputValue>http://a/?b&amp;c=\
-                   </OutputValue><Description>x</Description></member><member>\
-                   <OutputKey>Table</OutputKey><OutputValue>t-1</OutputValue></member></Outputs>";
-        let expected = [("Url", "http://a/?b&c="), ("Table", "t-1")];
-        assert_eq!(
-            outputs(xml),
-            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
-        );
-    }
-
-    #[test]
-    fn a_row_becomes_plain_json() {
-        let row = json!({
-            "pk": { "S": "message#1" }, "tries": { "N": "3" }, "reported": { "BOOL": true },
-            "cost": { "M": { "amount": { "N": "0.8000" }, "none": { "NULL": true } } },
-            "ids": { "L": [{ "S": "a" }, { "N": "1" }] },
-        });
-        let expected = json!({
-            "pk": "message#1", "tries": 3, "reported": true,
-            "cost": { "amount": 0.8, "none": null }, "ids": ["a", 1],
-        });
-        assert_eq!(plain_row(row), expected);
-    }
 }
