@@ -10,16 +10,19 @@ const README: &str = include_str!("../README.md");
 /// No other word in it is as long.
 const SHORTEST_NAME: usize = 23;
 
-fn sources() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let files = fs::read_dir(folder).unwrap();
-    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let texts = paths.map(|path| match path.is_dir() {
+        true => sources(&path),
+        false => fs::read_to_string(path).unwrap(),
+    });
     texts.collect()
 }
 
 #[test]
 fn every_scenario_that_the_readme_names_is_there() {
-    let sources = sources();
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
     let is_name = |word: &&str| {
         let fits =
             |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
