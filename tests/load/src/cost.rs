@@ -1,9 +1,9 @@
-//! What AWS costs: the use of each service counted while the real programs work, times the list
+//! The cost of AWS: the use of each service counted while the real programs work, times the list
 //! prices.
 //!
 //! A message that comes alone costs most, for everything is then done for it alone; in a campaign
 //! batches are shared. Both are measured: the one with one invocation at a time, the other with as
-//! many side by side as the template allows. What an idle minute uses is counted by itself and taken
+//! many side by side as the template allows. The usage of an idle minute is counted by itself and taken
 //! off, so that it is in the idle month only.
 
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ pub fn manners() -> Manners {
     }
 }
 
-/// What was used: for one SMS in and one out, alone and in a campaign, and in an idle month.
+/// The usage for one SMS in and one out, alone and in a campaign, and in an idle month.
 #[derive(Clone, Debug)]
 pub struct Costs {
     /// For an SMS in that comes alone.
@@ -107,7 +107,7 @@ pub async fn measure(programs: &Path, sample: Sample, manners: Manners) -> anyho
     })
 }
 
-/// What is used for an SMS in and for one out that come alone, each of so many.
+/// The usage for an SMS in and for one out that come alone, each the average of so many.
 ///
 /// # Errors
 /// When a message does not get to where it belongs.
@@ -119,7 +119,7 @@ pub async fn measure_alone(
     Counter::start(programs, manners).await?.alone(count).await
 }
 
-/// What is used while something is done so many times, for one time.
+/// The usage of work that is done so many times, for one time.
 async fn counted(
     local: &mut Local,
     times: u32,
@@ -135,8 +135,8 @@ async fn counted(
     Ok(usage)
 }
 
-/// What is usual: the median of each item. What a process does when it begins, every half minute or
-/// every hour strikes a few of many, more of them on a slow machine, and is in none of the medians.
+/// The typical usage: the median of each item. Work that a process does when it begins, every half minute
+/// or every hour falls on a few of many, more of them on a slow machine, and is in none of the medians.
 fn usual(usages: &[Usage]) -> Usage {
     let items: BTreeSet<_> = usages.iter().flat_map(Usage::keys).collect();
     let amounts = |item| usages.iter().map(move |usage| usage.get(item));
@@ -338,7 +338,7 @@ fn idle_month(poll: &Usage) -> anyhow::Result<Usage> {
 }
 
 impl Costs {
-    /// What each is of, and how often it is meant.
+    /// Each usage with its title, and how many times it is to be counted.
     pub(crate) fn titled(&self) -> [(&'static str, &Usage, f64); 5] {
         [
             ("100,000 SMS in, each alone", &self.incoming_alone, 1e5),

@@ -159,7 +159,7 @@ async fn weights(subjects: &[Subject]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What is asked of a function beside the floor and Node.js.
+/// A target for a function, besides the comparison with the floor and Node.js.
 struct FigureTarget {
     what: &'static str,
     target: &'static str,

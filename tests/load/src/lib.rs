@@ -1,4 +1,4 @@
-//! What is fast and what it costs, measured: the real programs of the five functions, between a
+//! Measures speed and cost: the real programs of the five functions, between a
 //! Lambda and an AWS of this crate's own and the sandbox's stand-ins for Medic and Africa's Talking.
 
 pub mod aws;

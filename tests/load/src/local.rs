@@ -242,7 +242,8 @@ impl Local {
         })
     }
 
-    /// What was used since the last time, what the share of 128 MB makes of the CPU time included.
+    /// The usage since the last call, including the time by which 128 MB's share of a CPU makes the
+    /// invocations longer.
     ///
     /// # Errors
     /// When a function has ended.

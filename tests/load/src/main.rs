@@ -32,7 +32,7 @@ enum LoadCommand {
     Budget(Programs),
 }
 
-/// What is measured.
+/// The programs that are measured.
 #[derive(Debug, Args)]
 struct Programs {
     /// Takes programs that are compiled already, instead of compiling the release

@@ -1,4 +1,4 @@
-//! What was used of AWS, counted where it is used.
+//! The usage of AWS, counted where it arises.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -53,7 +53,7 @@ impl AwsCharge {
     ];
 }
 
-/// What was used, by what it is and by who used it for what.
+/// Amounts by the kind of charge, and by the user and the purpose.
 pub type Usage = BTreeMap<(AwsCharge, String), f64>;
 
 /// Counts.
@@ -70,7 +70,7 @@ impl Meter {
         }
     }
 
-    /// What was counted since the last time, which is forgotten.
+    /// The usage since the last call. Begins at zero again.
     pub fn take(&self) -> Usage {
         match self.0.lock() {
             Ok(mut usage) => std::mem::take(&mut *usage),

@@ -30,7 +30,7 @@ pub struct Node {
     pub version: String,
     /// The program `node`.
     pub program: PathBuf,
-    /// What it runs.
+    /// The script that it runs.
     pub script: PathBuf,
 }
 

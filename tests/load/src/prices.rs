@@ -3,7 +3,7 @@
 
 use crate::meter::{AwsCharge, Usage};
 
-/// What one of each costs, and what it is called.
+/// The price of one unit of each charge, and its name on the price list.
 const PRICES: [(AwsCharge, f64, &str); 13] = [
     (AwsCharge::HttpRequest, 1.00e-6, "HTTP API, a request"),
     (AwsCharge::Invocation, 0.20e-6, "Lambda, a request"),
@@ -57,7 +57,7 @@ const PRICES: [(AwsCharge, f64, &str); 13] = [
 /// When and where the prices were these.
 pub const AS_OF: &str = "us-east-1, x86_64, November 2025, without free tiers";
 
-/// What something costs, in USD.
+/// The price of one unit, in USD.
 #[must_use]
 pub fn price(charge: AwsCharge) -> f64 {
     PRICES
@@ -66,7 +66,7 @@ pub fn price(charge: AwsCharge) -> f64 {
         .map_or(f64::NAN, |(_, price, _)| *price)
 }
 
-/// What something is called on AWS's price list.
+/// The name of a charge on AWS's price list.
 #[must_use]
 pub fn name(charge: AwsCharge) -> &'static str {
     PRICES
@@ -75,7 +75,7 @@ pub fn name(charge: AwsCharge) -> &'static str {
         .map_or("", |(_, _, name)| *name)
 }
 
-/// What all of it costs, in USD.
+/// The cost of all of it, in USD.
 #[must_use]
 pub fn total(usage: &Usage) -> f64 {
     usage
@@ -84,7 +84,7 @@ pub fn total(usage: &Usage) -> f64 {
         .sum()
 }
 
-/// What it costs by what it is for, the dearest first.
+/// The cost by kind of charge, the dearest first.
 #[must_use]
 pub fn dearest(usage: &Usage) -> Vec<(String, f64)> {
     let mut items: Vec<(String, f64)> = AwsCharge::ALL

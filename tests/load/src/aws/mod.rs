@@ -56,7 +56,7 @@ pub struct RecordedCall {
 /// AWS in memory, as far as the bridge uses it.
 #[derive(Debug)]
 pub struct InMemoryAws {
-    /// What was used.
+    /// The usage that is charged.
     pub meter: Arc<Meter>,
     /// How long a call takes.
     pub latency: Duration,
@@ -180,7 +180,7 @@ impl InMemoryAws {
         *locked(&self.calls) = Some(Vec::new());
     }
 
-    /// What was called since [`Self::record`].
+    /// The calls since [`Self::record`].
     pub fn recorded(&self) -> Vec<RecordedCall> {
         locked(&self.calls).clone().unwrap_or_default()
     }
@@ -230,7 +230,7 @@ impl InMemoryAws {
         }
     }
 
-    /// What is outside AWS, when nothing else plays it: a Medic that wants nothing sent, and an
+    /// The peers outside AWS, when nothing else plays them: a Medic that wants nothing sent, and an
     /// Africa's Talking that accepts everything.
     fn outside(&self, path: &str) -> (u16, Value) {
         if path.ends_with("/api/sms") {

@@ -1,5 +1,5 @@
-//! What is recorded of the five functions, and may not grow by more than a tenth without somebody
-//! saying so there.
+//! The recorded figures of the five functions, which may not grow by more than a tenth unless somebody
+//! changes the record.
 
 use anyhow::{Context as _, ensure};
 

@@ -21,12 +21,12 @@ pub fn number(n: u64) -> String {
     format!("+2547000000{:02}", n % 100)
 }
 
-/// What Africa's Talking calls its n-th SMS here.
+/// The id that Africa's Talking gives its n-th SMS here.
 pub fn at_id(n: u64) -> String {
     format!("ATXid_{n:032x}")
 }
 
-/// What Medic calls its n-th message here.
+/// The id that Medic gives its n-th message here.
 pub fn medic_id(n: u64) -> String {
     format!("9b2b3f6e-5f0a-4a51-9d0c-{n:012x}")
 }

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measurements.
 
 pub mod budget;
 pub mod events;

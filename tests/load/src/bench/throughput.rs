@@ -24,7 +24,7 @@ use crate::serving;
 /// How long a measurement may take.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
 
-/// What Medic's own integration sends in a minute.
+/// How many SMS Medic's own integration sends in a minute.
 pub const MEDICS_OWN_A_MINUTE: f64 = 25.0;
 
 /// Callbacks at a rate.

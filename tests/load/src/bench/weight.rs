@@ -138,7 +138,7 @@ fn plan_file(function: &str) -> PathBuf {
         .join(format!("{function}.plan.json"))
 }
 
-/// What a cold start and its first call ask for, written down for the floor.
+/// The requests of a cold start and its first call, written down for the floor.
 async fn write_plan(
     function: &str,
     ours: &Subject,

@@ -220,7 +220,7 @@ async fn follow(
         }
         tokio::time::sleep(CHECK_INTERVAL).await;
     }
-    // What was told twice shows a moment later.
+    // A second delivery of a message shows a moment later.
     tokio::time::sleep(CHECK_INTERVAL).await;
     target.check(&mut outcome.messages).await?;
     progress.finish();

@@ -1,4 +1,4 @@
-//! What a run has shown: a table, and a page with pictures that needs nothing but itself.
+//! The results of a run: a table, and a page with pictures that needs nothing but itself.
 
 use std::fmt::Write as _;
 use std::time::Duration;

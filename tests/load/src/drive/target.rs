@@ -18,10 +18,10 @@ use crate::aws::now_ms;
 use crate::lambda::programs;
 use crate::local::{Local, Manners};
 
-/// What a reply begins with; the id of what is replied to follows.
+/// The beginning of a reply; the id of the message that it replies to follows.
 const REPLY: &str = "Received: ";
 
-/// What is driven.
+/// A system under load.
 pub enum Target {
     /// The programs, on this machine.
     Local(Box<Local>),
@@ -69,7 +69,7 @@ impl Target {
         Ok(Self::Local(Box::new(local)))
     }
 
-    /// What it is called.
+    /// Its name in words.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -217,8 +217,8 @@ fn delivered_ms(sms: &OutgoingMessage) -> Option<u64> {
     delivered.map(|change| change.at_ms.unsigned_abs())
 }
 
-/// What `medic-exchange` has logged as stored, and when. A message that is handed over again is
-/// logged again; whether Medic has stored it again can only be seen in Medic.
+/// The messages that `medic-exchange` has logged as stored, and when. A message that is handed over again
+/// is logged again; whether Medic has stored it again can only be seen in Medic.
 fn stored_by_the_log(group: &str, began_ms: u64) -> anyhow::Result<HashMap<String, u64>> {
     let output = Command::new("aws")
         .args([

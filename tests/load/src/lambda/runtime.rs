@@ -23,11 +23,11 @@ use crate::meter::{AwsCharge, Meter};
 use crate::process::{SHARE_OF_128_MB, cpu_time};
 use crate::serving::{self, Served};
 
-/// What Lambda itself logs of an invocation (`START`, `END`, `REPORT`), in bytes, the 26 that
-/// CloudWatch adds to each line included.
+/// The length of the lines that Lambda itself logs of an invocation (`START`, `END`, `REPORT`), in
+/// bytes, including the 26 that CloudWatch adds to each line.
 const LAMBDA_LOG_BYTES: f64 = 375.0;
 
-/// What CloudWatch adds to each line, in bytes.
+/// The overhead that CloudWatch adds to each line, in bytes.
 const LINE_BYTES: f64 = 26.0;
 
 /// How long an invocation may take here.
@@ -36,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// How an invocation ended.
 #[derive(Debug)]
 pub struct EndedInvocation {
-    /// What it answered; an error's text when it failed.
+    /// Its answer; an error's text when it failed.
     pub answer: Result<Value, String>,
     /// How long it took, from the event to the answer.
     pub took: Duration,
@@ -239,8 +239,8 @@ impl RunningFunction {
         Ok(ended)
     }
 
-    /// Counts what the CPU time of so many seconds makes an invocation longer at the share of
-    /// 128 MB: here the processes have whole CPUs.
+    /// Counts the milliseconds by which this CPU time makes an invocation longer at 128 MB's share of a
+    /// CPU: here the processes have whole CPUs.
     pub fn count_throttling(&self, cpu: Duration) {
         let longer_ms = cpu.as_secs_f64() * 1000.0 * (1.0 / SHARE_OF_128_MB - 1.0);
         let what = format!("{}, computing", self.shared.function);
