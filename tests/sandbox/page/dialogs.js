@@ -21,7 +21,7 @@ function shown(name, value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** What was logged about any of these ids. */
+/** The log lines about any of these ids. */
 function Logged({ ids }) {
   const about = lines.filter((line) => [line.id, line.medic_id, line.at_id].some((id) => id && ids.includes(id)));
   if (about.length === 0) return null;

@@ -9,7 +9,7 @@ import { outcome, state, time } from "./words.js";
 const number = (n) => `+2547000000${String(n).padStart(2, "0")}`;
 const MANY = 90;
 
-/** What each phone has sent and received, in order. */
+/** The SMS that each phone has sent and received, in order. */
 function conversations() {
   // Behind a real account there are only those that have sent or received something.
   const all = new Map((real("africastalking") ? [] : ui.phones).map((phone) => [phone, []]));

@@ -3,7 +3,7 @@
 import { html, things } from "./store.js";
 import { time } from "./words.js";
 
-/** What is known of a real end; nothing where a stand-in is. */
+/** The facts about a real end; nothing where a model is. */
 export const real = (end) => things.end.get(end)?.real ?? null;
 
 /** In the place of a number or a text that nobody here has. */

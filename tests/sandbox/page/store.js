@@ -1,4 +1,4 @@
-// What the server has told, and what the person at the page has chosen. Everything is rendered from
+// The server's news, and the choices of the person at the page. Everything is rendered from
 // here, once in a frame however much has changed.
 
 import { h } from "./vendor/preact.mjs";
@@ -14,7 +14,7 @@ const KINDS = ["account", "end", "incoming", "landed", "emulator", "outgoing", "
 
 /** Things by kind and key, newest last. */
 export const things = {};
-/** What the functions have logged, newest last. */
+/** The functions' log lines, newest last. */
 export const lines = [];
 /** The last line of each event, also when newer ones have pushed it out of the list. */
 const lastLines = new Map();
@@ -98,7 +98,7 @@ export function listen() {
   events.addEventListener("news", (event) => take(JSON.parse(event.data)));
 }
 
-/** Asks the server to do something. What follows from it comes as news. */
+/** Asks the server to do something. Its effects come as news. */
 export async function act(method, path, body) {
   const isText = typeof body === "string";
   try {

@@ -1,6 +1,6 @@
-// What happens, in words. The sentences of the log come from the functions.
+// Events in words. The sentences of the log come from the functions.
 
-/** What each place is called. */
+/** The name of each place. */
 export const PLACES = {
   phone: "the phone",
   "africas-talking": "Africa's Talking",
@@ -28,7 +28,7 @@ const COUNTS = { messages: "SMS", updates: "statuses", offers: "offers", records
 /** A text as it is, a name that the functions gave in words: `insufficient_balance`. */
 export const inWords = (text) => (/^[a-z_]+$/.test(text) ? text.replaceAll("_", " ") : text);
 
-/** What a log line says: its message, and in brackets what its fields add. */
+/** The text of a log line: its message, and its fields in brackets. */
 export function sentence(line) {
   const id = line.id ?? line.medic_id ?? line.at_id;
   const texts = TEXTS.map((name) => line[name]).filter((text) => text != null && text !== "");
@@ -76,7 +76,7 @@ const STATES = {
 /** Medic's state of an outgoing message: in words, and how good it is. */
 export const state = (name) => STATES[name] ?? [name, "going"];
 
-/** What became of an SMS that a phone sent: in words, and how good it is. */
+/** The outcome of an SMS that a phone sent: in words, and how good it is. */
 export function outcome(sms) {
   if (sms.place === "nowhere") return ["lost", "bad"];
   if (sms.stored > 1) return [`in Medic ${times(sms.stored)}`, "bad"];

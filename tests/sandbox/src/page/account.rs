@@ -21,7 +21,7 @@ pub(super) struct FromPhones {
     pub on_their_way: usize,
     /// Those that were dead-lettered with a reason.
     pub dead_lettered: usize,
-    /// Those that a Medic which is none of ours has answered for: nobody here can count what it has.
+    /// Those that a real Medic has acknowledged: nobody here can count its messages.
     pub handed_over: usize,
     /// Those that are nowhere.
     pub lost: usize,

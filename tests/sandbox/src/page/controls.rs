@@ -1,4 +1,4 @@
-//! What a page can do: everything that the two ends can.
+//! The actions of a page: everything that the two ends can do.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! What the functions log, line by line as it comes.
+//! The functions' logs, line by line as they come.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::stack::{EmulatedStack, FUNCTIONS, LogLine};
 
-/// What is in a line for CloudWatch alone.
+/// The field of a line that is for CloudWatch alone.
 const METRICS: &str = "_aws";
 
 /// One log event of a function's log.
@@ -51,7 +51,7 @@ impl Cursor {
 }
 
 impl LogReader {
-    /// What was logged since it was asked last, oldest first.
+    /// The lines since the last call, oldest first.
     pub(super) async fn read(&mut self, stack: &EmulatedStack) -> anyhow::Result<Vec<PageEvent>> {
         let mut entries = Vec::new();
         for (function, cursor) in FUNCTIONS.into_iter().zip(&mut self.cursors) {

@@ -1,4 +1,4 @@
-//! What there is to see at one moment: at both ends, in the queues, in the ledger.
+//! The facts that a page shows, at one moment: at both ends, in the queues, in the ledger.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -132,8 +132,8 @@ impl Inside {
     }
 }
 
-/// What phones have sent. Read before everything else: what was accepted until then is in a queue,
-/// or has left it for Medic, when the queues are read.
+/// The SMS that phones have sent. Read before everything else: an SMS that was accepted until then is in
+/// a queue, or has left it for Medic, when the queues are read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Phones {
     pub sent: Vec<PhoneSms>,
@@ -155,7 +155,7 @@ impl Phones {
     }
 }
 
-/// What has arrived at the two ends. Read after everything else.
+/// The messages at the two ends, and the state of both. Read after everything else.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ends {
     pub landed: Vec<SmsToPhone>,
@@ -170,9 +170,9 @@ pub(super) struct Ends {
     pub replies: bool,
     pub medic_is_real: bool,
     pub phones_are_real: bool,
-    /// What a page is told of a Medic that is none of ours.
+    /// The facts about a real Medic.
     pub real_medic: Option<Value>,
-    /// What a page is told of an account that is none of ours.
+    /// The facts about a real account of Africa's Talking.
     pub real_africastalking: Option<Value>,
 }
 

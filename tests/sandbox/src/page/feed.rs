@@ -1,4 +1,4 @@
-//! What pages are told: everything at first, and then only what has changed.
+//! The news for pages: everything at first, and then only the changes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use crate::observed::Observed;
 /// So many lines of the log are kept for a page that comes later.
 const LINES_KEPT: usize = 400;
 
-/// What is shown now, and which of it is how new.
+/// The parts of the page as they are now, each with how new it is.
 #[derive(Debug)]
 pub(super) struct Feed {
     board: Observed<Board>,

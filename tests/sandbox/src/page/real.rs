@@ -1,5 +1,5 @@
-//! What can be seen of real ends. They hold no controls and no record for us: what Medic has is known
-//! from what it has answered, which queues and ledger keep, and what a phone has from delivery reports.
+//! The facts about real ends. They have no controls and no record for us: the messages of Medic are known
+//! from its answers, which queues and ledger keep, and those of a phone from delivery reports.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) struct RealView {
     asked: Option<(Instant, Option<MedicBacklog>)>,
 }
 
-/// What phones have sent, as a real Africa's Talking has brought it.
+/// The SMS that phones have sent, as a real Africa's Talking has brought them.
 pub(super) fn phones(account: &RealAfricasTalking) -> Phones {
     let (incoming, reports) = account
         .gate
@@ -105,7 +105,7 @@ impl RealView {
         }
     }
 
-    /// What Medic has offered: each message has a row in the ledger or is in the queue to the phones.
+    /// The messages that Medic has offered: each has a row in the ledger or is in the queue to the phones.
     fn outgoing(&self, inside: &Inside) -> Vec<OutgoingMessage> {
         let rows = inside.message_rows();
         let queued = inside.queue(StackQueue::Outbox).iter();
@@ -162,7 +162,7 @@ fn seen_of_account(account: &RealAfricasTalking) -> Value {
     })
 }
 
-/// What the account has accepted. A delivery report is all that tells that a phone has it.
+/// The SMS that the account has accepted. Only a delivery report tells that a phone has one.
 fn landed(inside: &Inside, outgoing: &[OutgoingMessage]) -> Vec<SmsToPhone> {
     let rows = inside.message_rows();
     let mut landed = Vec::new();
