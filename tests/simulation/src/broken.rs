@@ -24,7 +24,7 @@ use crate::lambda::Function;
 use crate::ports::{Ctx, SimAfricasTalking, SimLedger, SimMedic, SimQueue};
 use crate::world::{QueueName, Settings};
 
-/// What is broken.
+/// A variant of the system with one rule broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// Africa's Talking gets its 200 whether or not SQS holds the event.
@@ -35,25 +35,25 @@ pub enum Variant {
     NoRank,
     /// The message group does not lock: two batches, two POSTs.
     TwoPosts,
-    /// What Medic offers is acknowledged before the ledger is looked at.
+    /// An offered message is acknowledged before the ledger is looked at.
     UnsentWithoutLedger,
-    /// What is returned comes back at once.
+    /// A message that is returned comes back at once.
     RetryAtOnce,
     /// No empty POST after an outcome in doubt.
     NoControlPost,
-    /// What the index says is told, without reading the row.
+    /// The index's status is reported, without reading the row.
     StaleIndexBelieved,
-    /// What fails once goes to the dead-letter queue.
+    /// A message that fails once goes to the dead-letter queue.
     DeadLetteredOnFirstFailure,
-    /// Whatever fails is quarantined, also while Medic stores nothing.
+    /// Every message that fails is quarantined, also while Medic stores nothing.
     NoQuarantineBudget,
     /// A message is deleted before it is sent into quarantine.
     QuarantineDeletesFirst,
     /// HTTP 503 of Africa's Talking is taken for "surely not sent".
     Http503TakenForNotSent,
-    /// What is dead-lettered a second time has the deduplication id of the first.
+    /// A message that is dead-lettered a second time has the deduplication id of the first.
     DeduplicationIdReused,
-    /// What evidence has settled is resent like any unknown outcome.
+    /// A message that evidence has settled is resent like any unknown outcome.
     MatchingReportIgnored,
     /// The recipient limit never stops anything.
     NoRecipientLimit,

@@ -47,7 +47,7 @@ struct Task {
     on_kill: Act,
 }
 
-/// What is to happen, and who is running.
+/// The scheduled events, and the tasks that run.
 pub struct Executor {
     now_ms: Cell<i64>,
     number: Cell<u64>,
@@ -122,7 +122,7 @@ impl World {
         self.after(0, move |world| world.poll(task));
     }
 
-    /// Ends a task where it is. What it did so far stays done.
+    /// Ends a task where it is. Its effects so far stay.
     pub fn kill(self: &Rc<Self>, task: TaskId) {
         let ended = self.executor.tasks.borrow_mut().remove(&task);
         if let Some(task_state) = ended {

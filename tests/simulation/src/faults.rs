@@ -1,4 +1,4 @@
-//! What goes wrong between a function and a port: by chance, or as a test has written down.
+//! The faults between a function and a port: by chance, or as a test has written down.
 
 use std::cell::{Cell, RefCell};
 
@@ -32,7 +32,7 @@ pub enum PortCall {
     Credentials,
 }
 
-/// What becomes of a port call.
+/// The outcome of a port call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallDisposition {
     /// It does what it says.
@@ -126,7 +126,7 @@ struct Scripted {
     times: u32,
 }
 
-/// What goes wrong.
+/// The faults of a run.
 #[derive(Default)]
 pub struct SimFaults {
     /// How often; all zero when faults have stopped.
@@ -165,7 +165,7 @@ impl SimFaults {
         });
     }
 
-    /// What becomes of this call.
+    /// The outcome of this call.
     pub fn disposition(
         &self,
         function: Function,

@@ -98,7 +98,7 @@ struct Environment {
     webhook: Webhook,
 }
 
-/// What Lambda knows.
+/// The state of Lambda.
 #[derive(Default)]
 pub struct Lambda {
     mappings: BTreeMap<Function, EventSourceMapping>,

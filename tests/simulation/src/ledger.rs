@@ -89,8 +89,8 @@ impl LedgerModel {
         self.table.learn(change);
     }
 
-    /// What the index names that has not been reported to Medic, those offered first first; as the rows
-    /// were when the index learned of them. And the read units.
+    /// The index's messages that have not been reported to Medic, in the order in which they were offered,
+    /// with the rows as they were when the index learned of them. And the read units.
     pub fn unreported(&self, limit: usize) -> (Vec<MessageRow>, f64) {
         let (named, units) = self.table.query(UNREPORTED, "", i64::MIN..=i64::MAX, limit);
         let rows = named.into_iter().filter_map(|stored| match &stored.row {

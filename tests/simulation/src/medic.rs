@@ -38,7 +38,7 @@ pub const POISONS: [&str; 4] = [POISON, CRASHER, THROWER, FILTERED];
 /// A text with this in it gets an automatic reply.
 pub const REPLY: &str = "REPLY";
 
-/// What the server does with requests.
+/// The server's behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// It works.
@@ -53,7 +53,7 @@ pub enum Mode {
     Page(u16),
 }
 
-/// What becomes of one POST.
+/// The outcome of one POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostDisposition {
     /// It is worked on and answered.
@@ -78,9 +78,9 @@ pub enum PostDisposition {
 /// Medic, and the way to it.
 pub struct MedicInWorld {
     medic: MedicModel,
-    /// What it does with requests.
+    /// Its behaviour.
     pub mode: Mode,
-    /// What becomes of the next POSTs; by chance after that.
+    /// The outcomes of the next POSTs; by chance after that.
     pub script: VecDeque<PostDisposition>,
     /// Every POST that reached it: how many messages, and what updates.
     pub log: Vec<Logged>,
@@ -357,7 +357,7 @@ fn answer(status: u16, body: &Value) -> Response {
     }
 }
 
-/// What a client makes of what it gets.
+/// The response that a client sees.
 pub(crate) fn response(outcome: ServerOutcome) -> Response {
     match outcome {
         ServerOutcome::Response(http::ServerResponse { status, body, .. }) => {

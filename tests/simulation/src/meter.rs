@@ -1,5 +1,5 @@
-//! What AWS would have counted: requests, units and milliseconds, by the function that caused them;
-//! and what that costs.
+//! The usage that AWS would have counted: requests, units and milliseconds, by the function that caused
+//! them; and its cost.
 
 use std::collections::BTreeMap;
 use std::ops::Sub;
@@ -17,7 +17,7 @@ pub mod prices {
     pub const LAMBDA_GB_SECOND_X86: f64 = 0.000_016_666_7;
     /// The same on `arm64`.
     pub const LAMBDA_GB_SECOND_ARM: f64 = 0.000_013_333_4;
-    /// What the template gives to each function, in gigabytes.
+    /// The memory that the template gives to each function, in gigabytes.
     pub const LAMBDA_GB: f64 = 128.0 / 1024.0;
     /// A million requests to an HTTP API.
     pub const HTTP_API_REQUESTS: f64 = 1.00;
@@ -36,7 +36,7 @@ pub mod prices {
 const MILLION: f64 = 1e6;
 const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// What a function has used.
+/// The usage of a function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionUsage {
     /// Requests to the HTTP API.
@@ -73,12 +73,12 @@ impl FunctionUsage {
         self.milliseconds as f64 / 1000.0 * prices::LAMBDA_GB
     }
 
-    /// What it costs on `x86_64`, in USD.
+    /// Its cost on `x86_64`, in USD.
     pub fn usd_x86(&self) -> f64 {
         self.without_lambda_time_usd() + self.lambda_gb_seconds() * prices::LAMBDA_GB_SECOND_X86
     }
 
-    /// What it costs on `arm64`, in USD.
+    /// Its cost on `arm64`, in USD.
     pub fn usd_arm(&self) -> f64 {
         self.without_lambda_time_usd() + self.lambda_gb_seconds() * prices::LAMBDA_GB_SECOND_ARM
     }
@@ -101,12 +101,12 @@ impl Sub for FunctionUsage {
     }
 }
 
-/// What all functions have used.
+/// The usage of all functions.
 #[derive(Clone, Debug, Default)]
 pub struct FunctionMeter(BTreeMap<Function, FunctionUsage>);
 
 impl FunctionMeter {
-    /// What a function has used so far.
+    /// The usage of a function so far.
     pub fn of(&self, function: Function) -> FunctionUsage {
         self.0.get(&function).copied().unwrap_or_default()
     }

@@ -36,12 +36,12 @@ const STALE_POLL_MS: i64 = 2 * MINUTE_MS;
 /// The queue keeps nothing for longer than this.
 const LONGEST_DRAIN_MS: i64 = 14 * DAY_MS;
 
-/// What is tried.
+/// The outage that is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Outage {
     /// How long Medic is away, in days.
     pub days: u32,
-    /// What phones send in a second, altogether.
+    /// How many SMS all phones together send in a second.
     pub sms_per_second: f64,
     /// How many phones there are, at most ten thousand.
     pub senders: u32,

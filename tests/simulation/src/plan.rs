@@ -1,4 +1,4 @@
-//! What happens in a run by its seed: who sends what, what goes wrong how often, and when.
+//! The plan of a run, made from its seed: the senders and their messages, and the faults, how often and when.
 
 use std::rc::Rc;
 use std::time::Duration;

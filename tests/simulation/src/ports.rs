@@ -315,7 +315,7 @@ impl SimLedger {
         });
     }
 
-    /// What the index names, with the rows as it remembers them.
+    /// The index's messages, with the rows as it remembers them.
     pub async fn named(&self, limit: usize) -> Result<Vec<MessageRow>, LedgerError> {
         let world = &self.0.world;
         let named = self.0.call(PortCall::Unreported, || {
@@ -382,7 +382,7 @@ impl AfricasTalking for SimAfricasTalking {
 }
 
 impl Ctx {
-    /// What comes back, as the adapters of both APIs take it: credentials that are refused are read
+    /// The response, as the adapters of both APIs take it: credentials that are refused are read
     /// again.
     async fn response(&self, sent: Option<Rc<Slot<Response>>>) -> Response {
         let response = match sent {

@@ -19,7 +19,7 @@ use crate::ports::POST_UNCONFIRMED;
 use crate::queue::QueuedMessage;
 use crate::world::{MINUTE_MS, QueueName, World};
 
-/// What the clocks of two invocations may differ by, in milliseconds.
+/// The most by which the clocks of two invocations may differ, in milliseconds.
 const CLOCKS_DIFFER_MS: i64 = 10_000;
 
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -35,7 +35,7 @@ pub struct Breach {
     pub promise: u8,
     /// The SMS concerned.
     pub about: String,
-    /// What is wrong.
+    /// The breach in words.
     pub what: String,
 }
 
@@ -75,7 +75,7 @@ pub fn breaches(world: &Rc<World>) -> Vec<Breach> {
     found
 }
 
-/// What is dead-lettered of `exchange`: the reason, by the id of the message.
+/// The reasons of the dead letters of `exchange`, by the id of the message.
 pub fn dead_letters(world: &World) -> BTreeMap<String, String> {
     let queue = world.queue(QueueName::ExchangeDeadLetter).borrow();
     queue
@@ -193,8 +193,9 @@ fn killed_for_ever(world: &World) -> Option<Breach> {
 }
 
 /// 1: a Medic that can store nothing does not empty the queue into quarantine: a message is quarantined
-/// first after another was newly stored, or after an hour. What a death, the ledger or the queue has kept
-/// from being written down may be spent again; and a repeat that SQS did not recognise passes for new.
+/// first after another was newly stored, or after an hour. A quarantine that a death, the ledger or the queue
+/// has kept from being written down may be spent again; and a repeat
+/// that SQS did not recognise passes for new.
 fn budget(world: &World) -> Option<Breach> {
     let exchange = world.queue(QueueName::Exchange).borrow();
     let mut since_ms: BTreeMap<String, i64> = BTreeMap::new();
@@ -250,7 +251,7 @@ pub fn order(world: &World) -> Vec<Breach> {
             accepted.entry(sms.from).or_default().push(sms.id.as_str());
         }
     }
-    // What was quarantined, or dead-lettered and put back, has lost its place.
+    // A message that was quarantined, or dead-lettered and put back, has lost its place.
     let mut dead_letter_item = ever_quarantined(world);
     dead_letter_item.extend(ever_dead_lettered(world));
     let mut stored: BTreeMap<&str, Once> = BTreeMap::new();

@@ -33,7 +33,7 @@ impl RecoveryTime {
     }
 }
 
-/// What one seed measured, from the end of the trouble on. What a row does not measure is missing.
+/// The figures of one seed, from the end of the trouble on. Those that a row does not measure are missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MeasuredRecovery {
     /// Until the first that had waited went through: an incoming message, an outgoing one and a
@@ -91,7 +91,7 @@ pub struct RecoveryFigures {
     pub seeds: u64,
     /// The first of each kind that had waited.
     pub first: Option<RecoveryFigure>,
-    /// What came right after the end.
+    /// The messages that came right after the end.
     pub new: Option<RecoveryFigure>,
     /// All that had waited.
     pub all: Option<RecoveryFigure>,

@@ -29,7 +29,7 @@ const REST_AFTER_KILLER_MS: i64 = 12 * 60 * MINUTE_MS;
 /// Seeds run side by side.
 const THREADS: u64 = 2;
 
-/// What a run was like.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
     /// Its seed.

@@ -142,12 +142,12 @@ impl Scenario {
         self.medic.borrow_mut().wants(id, to, &text_for(id));
     }
 
-    /// What becomes of the next requests to send.
+    /// Sets the outcomes of the next requests to send.
     pub fn verdicts(&self, verdicts: &[SendDecision]) {
         self.africas_talking.borrow_mut().script.extend(verdicts);
     }
 
-    /// What becomes of the next POSTs.
+    /// Sets the outcomes of the next POSTs.
     pub fn dispositions(&self, dispositions: &[PostDisposition]) {
         self.medic.borrow_mut().script.extend(dispositions);
     }
@@ -210,7 +210,7 @@ impl Scenario {
         africas_talking::report(self, &at_id, &call.sms.0, word);
     }
 
-    /// What was reported to Medic last of a message, if anything.
+    /// The last status of a message that was reported to Medic, if any.
     pub fn reported(&self, id: &str) -> Option<Status> {
         status_of(self.medic.borrow().outgoing(id)?.state)
     }

@@ -39,9 +39,9 @@ pub const MINUTE_MS: i64 = 60_000;
 /// A queue of the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueName {
-    /// What goes to Medic.
+    /// Messages to Medic.
     Exchange,
-    /// What goes to phones.
+    /// Messages to phones.
     Outbox,
     /// Delivery reports.
     Reports,
@@ -53,7 +53,7 @@ pub enum QueueName {
     ReportsDeadLetter,
 }
 
-/// What is configured.
+/// The configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Medic's time-out.
@@ -64,13 +64,13 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// The rules of sending.
     pub rules: SendingRules,
-    /// What one recipient may get.
+    /// How many SMS one recipient may get.
     pub recipient_limit: RecipientLimits,
     /// As whom to send.
     pub sender_ids: Rc<SenderIds>,
     /// An SMS that ends `medic-exchange` each time comes so many milliseconds after the beginning.
     pub killer: Option<(i64, Death)>,
-    /// What is broken on purpose.
+    /// The part that is broken on purpose.
     pub variant: Option<Variant>,
     /// Whether every step is written down.
     pub traced: bool,
@@ -118,11 +118,11 @@ pub fn credentials(medic_password: &str, api_key: &str) -> String {
 
 /// Everything there is.
 pub struct World {
-    /// What is configured.
+    /// The configuration.
     pub settings: Settings,
     /// Chance.
     pub random: Random,
-    /// What goes wrong.
+    /// The faults.
     pub faults: SimFaults,
     /// Time and tasks.
     pub executor: Executor,
@@ -142,7 +142,7 @@ pub struct World {
     pub polling: Cell<bool>,
     /// Bodies that SQS dropped because they were too old.
     pub expired: RefCell<Vec<String>>,
-    /// What was seen in the log or in a queue's attributes and must not be there.
+    /// Secrets and personal data that were seen in the log or in a queue's attributes.
     pub leaks: RefCell<Vec<String>>,
     /// Every line of the log, if steps are written down.
     pub trace: RefCell<Vec<String>>,
@@ -152,7 +152,7 @@ pub struct World {
     pub settled: RefCell<BTreeMap<String, i64>>,
     /// Messages whose acceptance neither ledger nor queue took, each with the invocation that had it.
     pub not_kept: RefCell<BTreeSet<(TaskId, String)>>,
-    /// What AWS would have counted.
+    /// The usage that AWS would have counted.
     pub meter: RefCell<FunctionMeter>,
     /// How often what happened.
     pub counts: RefCell<BTreeMap<String, u64>>,

@@ -1,4 +1,4 @@
-//! What Africa's Talking calls back: SMS of phones, and delivery reports; tried again until they are
+//! The callbacks of Africa's Talking: SMS of phones, and delivery reports; tried again until they are
 //! answered 200, and sometimes after that.
 
 use std::cell::Cell;

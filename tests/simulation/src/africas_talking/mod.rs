@@ -19,7 +19,7 @@ use crate::world::{API_KEY, World};
 
 pub use callbacks::{phone_sends, report, request};
 
-/// What Africa's Talking does with a request.
+/// The decision of Africa's Talking on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendDecision {
     /// It takes it, with this `statusCode`.
@@ -80,7 +80,7 @@ pub struct SendCall {
     pub at_ms: i64,
     /// Whose call it was.
     pub task: TaskId,
-    /// What became of it.
+    /// Its outcome.
     pub verdict: SendDecision,
     /// The id, if it was taken.
     pub at_id: Option<String>,
@@ -97,7 +97,7 @@ pub struct PhoneMessage {
     pub from: String,
     /// The text.
     pub text: String,
-    /// What the callbacks were answered.
+    /// The status codes that answered the callbacks.
     pub answers: Vec<u16>,
 }
 
@@ -106,7 +106,7 @@ pub struct PhoneMessage {
 pub struct Reported {
     /// The word.
     pub word: String,
-    /// What the callbacks were answered.
+    /// The status codes that answered the callbacks.
     pub answers: Vec<u16>,
 }
 
@@ -121,15 +121,15 @@ pub enum Account {
 
 /// Africa's Talking, and the way to it.
 pub struct AfricasTalkingInWorld {
-    /// What it does.
+    /// The model of its API.
     pub model: AfricasTalkingModel,
     /// Every request to send, in order.
     pub calls: Vec<SendCall>,
-    /// What becomes of the next requests; by chance after that.
+    /// The outcomes of the next requests; by chance after that.
     pub script: VecDeque<SendDecision>,
     /// The account.
     pub account: Account,
-    /// What becomes of requests with these sender IDs. Nothing else is wrong with the account.
+    /// The outcomes of requests with these sender IDs. Nothing else is wrong with the account.
     pub unknown_sender_ids: BTreeMap<Option<String>, SendDecision>,
     /// Whether the user call works although every send fails, because another service answers it.
     pub user_is_well: bool,
@@ -333,7 +333,7 @@ fn verdict(world: &World, sender_id: Option<&str>) -> SendDecision {
     }
 }
 
-/// What the client gets, and the id of the SMS if it was taken.
+/// The client's response, and the id of the SMS if it was taken.
 fn response(
     model: &mut AfricasTalkingModel,
     verdict: SendDecision,

@@ -25,7 +25,7 @@ const HANDED_OVER_MS: i64 = HOUR_MS;
 /// Nobody waits longer for the last message.
 const PATIENCE_MS: i64 = 24 * HOUR_MS;
 
-/// What is tried.
+/// The campaign that is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct NoCredit {
     /// How many messages wait, each to a phone of its own.
@@ -34,20 +34,20 @@ pub struct NoCredit {
     pub hours: u32,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Debug)]
 pub struct NoCreditReport {
-    /// What was tried.
+    /// The campaign that was tried.
     pub tried: NoCredit,
     /// How many messages waited in `outbox` before somebody topped up.
     pub waiting: usize,
     /// How many requests to send there were while there was no credit.
     pub requests: usize,
-    /// What `outbound-sender` used while they waited, after Medic had handed them over.
+    /// The usage of `outbound-sender` while they waited, after Medic had handed them over.
     pub waiting_cost: FunctionUsage,
     /// How long that was, in milliseconds.
     pub waiting_ms: i64,
-    /// What `outbound-sender` used from the top-up to the last message.
+    /// The usage of `outbound-sender` from the top-up to the last message.
     pub sending_cost: FunctionUsage,
     /// From the top-up to the first message, in milliseconds.
     pub first_ms: Option<i64>,

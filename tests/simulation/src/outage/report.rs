@@ -1,4 +1,4 @@
-//! What came of an outage, in numbers and in words.
+//! The results of an outage, in numbers and in words.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use super::Outage;
 use crate::meter::FunctionUsage;
 use crate::promises::Breach;
 
-/// What came of it.
+/// The results.
 #[derive(Debug)]
 pub struct OutageReport {
-    /// What was tried.
+    /// The outage that was tried.
     pub outage: Outage,
-    /// What waited when Medic was back.
+    /// The queue when Medic was back.
     pub waiting: Backlog,
     /// How it went from there.
     pub drain: OutageDrain,
-    /// What became of every SMS.
+    /// Every SMS by its end.
     pub ends: FinalCounts,
-    /// What AWS would have counted.
+    /// The usage that AWS would have counted.
     pub costs: OutageCosts,
 }
 
-/// What was in the queue when Medic was back.
+/// The messages in the queue when Medic was back.
 #[derive(Debug)]
 pub struct Backlog {
     /// SMS.
@@ -41,7 +41,7 @@ pub struct OutageDrain {
     pub took_ms: i64,
     /// POSTs.
     pub posts: usize,
-    /// Those that brought no SMS: what the polls caused, and the question whether Medic answers.
+    /// Those that brought no SMS: those of the polls, and the question whether Medic answers.
     pub empty_posts: usize,
     /// How long an SMS waited that came when Medic was back, in milliseconds.
     pub wait_at_return_ms: Option<i64>,
@@ -49,7 +49,7 @@ pub struct OutageDrain {
     pub wait_in_the_middle_ms: Option<i64>,
 }
 
-/// What became of every SMS in the end.
+/// How many SMS ended in which way.
 #[derive(Debug)]
 pub struct FinalCounts {
     /// Answered with a 200.

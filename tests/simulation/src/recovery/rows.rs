@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::lambda::Function;
 
-/// What goes wrong.
+/// The trouble of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// No connection to Medic comes about.
@@ -54,7 +54,7 @@ pub enum Trouble {
 pub struct RecoveryLimits {
     /// The first message that had waited.
     pub first: Option<Duration>,
-    /// What comes right after the end.
+    /// The messages that come right after the end.
     pub new: Option<Duration>,
     /// All that had waited.
     pub all: Option<Duration>,
@@ -67,7 +67,7 @@ pub struct RecoveryRow {
     pub name: &'static str,
     /// Its first cell.
     pub text: &'static str,
-    /// What goes wrong.
+    /// The trouble of a row.
     pub trouble: Trouble,
     /// For how long, at least. The seed adds up to two minutes. Nothing, if it is over at once.
     pub lasts: Duration,
@@ -103,8 +103,8 @@ const fn a_minute_after(passes: Duration) -> RecoveryLimits {
 
 const A_MINUTE: RecoveryLimits = a_minute_after(Duration::ZERO);
 
-/// What comes right after the end waits behind all that waited before it, polls included: there is one
-/// order.
+/// A message that comes right after the end waits behind all that waited before it, polls included: there
+/// is one order.
 const FIRST_WITHIN_A_MINUTE: RecoveryLimits = RecoveryLimits {
     first: Some(MINUTE),
     new: None,

@@ -219,7 +219,7 @@ impl<'a> RecoveryStage<'a> {
         self.world.africas_talking.borrow_mut().account = Account::Failing(verdict);
     }
 
-    /// What comes during the trouble, and has to wait.
+    /// Sends the messages that come during the trouble, and have to wait.
     fn comes_meanwhile(&self, waiting: &mut Traffic) {
         match self.row.trouble {
             Trouble::MedicUnreachable
@@ -383,7 +383,7 @@ impl<'a> RecoveryStage<'a> {
         }
     }
 
-    /// What comes right after the end.
+    /// Sends the messages that come right after the end.
     fn comes_afterwards(&self, new: &mut Traffic) {
         if self.row.trouble == Trouble::Killed(Function::ReportRecorder) {
             self.delivered(BEFORE_IDS[1]);

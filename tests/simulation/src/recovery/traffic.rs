@@ -1,4 +1,4 @@
-//! What flows, and when it went through.
+//! The messages of a run, and when each went through.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) enum TrafficItem {
     Reported(String),
 }
 
-/// What goes the same way.
+/// The kinds of messages, each with a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TrafficKind {
     Incoming,
