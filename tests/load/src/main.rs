@@ -59,7 +59,7 @@ const SAMPLE: Sample = Sample {
 async fn main() -> anyhow::Result<()> {
     let command = LoadCommand::parse();
     let mut terminate = signal(SignalKind::terminate())?;
-    // Whatever runs ends when it is dropped.
+    // Dropping the command ends all processes that it started.
     tokio::select! {
         result = run(command) => result,
         _ = terminate.recv() => bail!("ended from outside"),

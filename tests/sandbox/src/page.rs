@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Between two looks, at most: the emulator does not tell when something changes in it.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is shown: a deployed stack and what is at its two ends.
+/// The system that is shown: a deployed stack and its two ends.
 #[derive(Clone, Debug)]
 pub struct SandboxSystem {
     /// The stack.

@@ -1,4 +1,4 @@
-//! What is driven, and where the other end of each SMS can be seen.
+//! The systems under load, and where the other end of each SMS can be seen.
 
 use std::collections::HashMap;
 use std::process::Command;
