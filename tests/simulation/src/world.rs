@@ -299,7 +299,11 @@ impl World {
     pub fn shown(&self, text: &str) {
         let planted = SECRET_NUMBERS.iter().chain([&SECRET_TEXT, &SECRET_KEY]);
         for secret in planted {
-            if text.contains(secret) {
+            // A number does not begin within another, such as a time.
+            let is_digit = |sign: char| sign.is_ascii_digit();
+            let is_within =
+                |at: usize| secret.starts_with(is_digit) && text[..at].ends_with(is_digit);
+            if text.match_indices(secret).any(|(at, _)| !is_within(at)) {
                 self.leaks.borrow_mut().push(format!("{secret} in {text}"));
             }
         }

@@ -103,7 +103,7 @@ pub fn now(row: &MessageRow) -> Vec<String> {
     let sending = match &row.sending {
         Sending::Queued => "it waits in the queue to be sent".to_owned(),
         Sending::Waiting { reason, until } => format!(
-            "it waits in the queue for a retry at {}: {}",
+            "it waits in the queue to be sent, not before {}: {}",
             format_time(*until),
             reason.as_str()
         ),

@@ -31,7 +31,8 @@ fn a_pause_stops_sending_until_somebody_resumes_it_and_nothing_else() -> anyhow:
         ensure!(system.phones.phone(&number).is_empty());
         let reported = system.ops(&["trace", &id]).await?.well()?;
         ensure!(
-            reported.contains("it waits in the queue to be sent"),
+            reported.contains("it waits in the queue to be sent")
+                && reported.contains(": sending is paused; its status"),
             "{reported}"
         );
 

@@ -149,6 +149,10 @@ fn the_balance_is_asked_for_when_something_is_sent() -> anyhow::Result<()> {
 fn the_saved_queries_ask_for_fields_and_events_that_there_are() -> anyhow::Result<()> {
     on_a_stack_of_its_own(async |bridge| {
         bridge.sms(&bridge.number(), &format!("{MARK} in")).await?;
+        ensure!(bridge.africastalking.opt_out(&bridge.number()).await? == 200);
+        bridge
+            .until_logged("incoming-messages", "opt_out_received", 1)
+            .await?;
         let refused = bridge
             .send("Safaricom", &format!("{MARK} to no number"))
             .await?;

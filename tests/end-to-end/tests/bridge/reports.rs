@@ -34,9 +34,14 @@ pub async fn at_id(bridge: &Bridge, id: &str) -> anyhow::Result<String> {
 
 /// Waits until a report of this SMS is in the ledger.
 pub async fn until_recorded(bridge: &Bridge, at_id: &str, status: &str) -> anyhow::Result<()> {
-    let key = format!("sms#{at_id}");
+    let pointer = format!("sms#{at_id}");
     found("the report in the ledger", async || {
-        let row = bridge.row(&key).await?;
+        // In the row of the message, or beside the id while no message is known.
+        let mut row = bridge.row(&pointer).await?;
+        let message = row.as_ref().and_then(|row| row["message"].as_str());
+        if let Some(message) = message.map(|message| format!("message#{message}")) {
+            row = bridge.row(&message).await?;
+        }
         let reports = row.map(|row| row["reports"].to_string());
         Ok(reports.filter(|reports| reports.contains(status)).map(drop))
     })

@@ -309,6 +309,11 @@ fn shown(dashboard: &Value) -> Vec<(String, String, Vec<String>)> {
     let widgets = dashboard["widgets"].as_array().unwrap().iter();
     let rows = widgets.filter_map(|widget| widget["properties"]["metrics"].as_array());
     rows.flatten()
+        // Of a sum of others, those are in rows of their own.
+        .filter(|row| {
+            let expression = row[0]["expression"].as_str();
+            expression.is_none_or(|expression| expression.contains("SEARCH("))
+        })
         .map(|row| match row[0]["expression"].as_str() {
             Some(expression) => searched(expression),
             None => {

@@ -23,20 +23,20 @@ const MANY: u64 = 25;
 /// Thousands of instructions from the start of the process to the end of its first call, in the
 /// `release` profile.
 pub const COLD_BUDGET: FunctionBudgets = [
-    ("incoming-messages", 2931.0),
-    ("delivery-reports", 2918.0),
-    ("report-recorder", 4293.0),
-    ("outbound-sender", 7976.0),
-    ("medic-exchange", 7379.0),
+    ("incoming-messages", 2934.0),
+    ("delivery-reports", 2920.0),
+    ("report-recorder", 4248.0),
+    ("outbound-sender", 10011.0),
+    ("medic-exchange", 6873.0),
 ];
 
 /// Thousands of instructions of a later call.
 pub const BUDGET: FunctionBudgets = [
-    ("incoming-messages", 767.0),
-    ("delivery-reports", 749.0),
-    ("report-recorder", 3177.0),
-    ("outbound-sender", 3381.0),
-    ("medic-exchange", 2256.0),
+    ("incoming-messages", 774.0),
+    ("delivery-reports", 757.0),
+    ("report-recorder", 2152.0),
+    ("outbound-sender", 5406.0),
+    ("medic-exchange", 2275.0),
 ];
 
 /// Thousands of instructions, by function.
