@@ -279,7 +279,7 @@ impl MessageRow {
     /// The row of a message that has to wait before anything was tried, with the reason. It is let go at
     /// any time.
     #[must_use]
-    pub fn held(self, reason: FailureReason, now: Timestamp) -> Self {
+    pub fn waiting(self, reason: FailureReason, now: Timestamp) -> Self {
         match self.sending {
             Sending::Queued => self.with_sending(Sending::Waiting { reason, until: now }),
             _ => self,

@@ -39,17 +39,13 @@ use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
 use handler::IN_DOUBT_MARGIN;
-use post::LAST_ACTS;
+use post::{LAST_ACTS, STATUS_POSTS_AT_MOST};
 use quarantine::REFUSED;
 use reports::Reports;
 use round::{Round, Work};
 use stop::Stop;
 
 pub use handler::MedicExchange;
-
-/// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
-/// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
-const STATUS_POSTS_AT_MOST: u32 = 8;
 
 /// What a step of the search needs.
 enum Prepared {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::STATUS_POSTS_AT_MOST;
 use super::handler::MedicExchange;
 use super::round::Round;
 use super::stop::Stop;
@@ -14,6 +13,10 @@ use crate::wire::medic::{Payload, Refusal, Reply};
 /// What is kept of the invocation beside a POST: for reading the credentials before it, and for a
 /// read and a write of the ledger and a call to the queue after it. None takes longer than 6 s.
 pub(super) const LAST_ACTS: Duration = Duration::from_secs(25);
+
+/// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
+/// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
+pub(super) const STATUS_POSTS_AT_MOST: u32 = 8;
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Posts, and writes down what was taken. How it ended, and what the doubt is if it ended in doubt.

@@ -168,7 +168,7 @@ where
                     let stopped = rows.account().reason_to_wait(hashes.sender_id.as_deref());
                     match stopped.filter(|_| half_open.is_none()) {
                         Some(reason) => (
-                            vec![Row::Message(unclaimed.held(reason, now))],
+                            vec![Row::Message(unclaimed.waiting(reason, now))],
                             ClaimAttempt::Claim(Claim::Wait(Wait::Hold)),
                         ),
                         None => self.permit(rows, unclaimed, row, hashes, now),

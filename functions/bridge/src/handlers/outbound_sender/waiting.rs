@@ -62,7 +62,7 @@ where
                 number_hash: number_hash.clone(),
                 ..MessageRow::begun(sms.id.clone(), sms.first_offered)
             };
-            (vec![Row::Message(row.held(reason.clone(), now))], ())
+            (vec![Row::Message(row.waiting(reason.clone(), now))], ())
         })
         .await
     }
