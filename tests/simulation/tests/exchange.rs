@@ -112,6 +112,22 @@ fn nothing_is_acknowledged_while_the_ledger_is_out_and_incoming_messages_do_not_
 }
 
 #[test]
+fn without_the_ledger_the_exchange_takes_nothing_from_medic_and_its_failures_are_counted_all_along()
+{
+    let scenario = Scenario::default();
+    scenario.faults.ledger_out.set(true);
+    scenario.wants("out-1");
+    // As the alarm looks at it: three periods in a row.
+    for _ in 0..3 {
+        let before = scenario.events("ledger_failed");
+        scenario.minutes(5);
+        assert!(scenario.events("ledger_failed") > before);
+    }
+    assert_eq!(scenario.length(QueueName::Outbox), 0);
+    assert!(scenario.was_written("\"AwsFailures\":1"));
+}
+
+#[test]
 fn an_automatic_reply_leaves_in_the_post_that_brought_the_message() {
     let scenario = Scenario::without_polls();
     scenario.phone_sends("in-1", PHONE, "REPLY please");

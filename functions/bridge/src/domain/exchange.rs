@@ -21,6 +21,10 @@ pub const FAILURES_TO_DEAD_LETTER: u32 = 5;
 /// So many quarantined messages are remembered for whoever looks; the queue holds all of them.
 const QUARANTINED_REMEMBERED: usize = 20;
 
+/// A message that was to be tried again so long ago is no longer there, because no queue keeps it for
+/// longer.
+const STALE: Duration = Duration::from_hours(14 * 24);
+
 /// Why a message waits in quarantine. It travels with the message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
@@ -245,6 +249,14 @@ impl ExchangeRow {
         }
     }
 
+    /// Without messages that are gone, although the row that said so could not be written.
+    #[must_use]
+    pub fn without_stale(mut self, now: Timestamp) -> Self {
+        self.quarantined
+            .retain(|_, quarantined| now.since(quarantined.until) < STALE);
+        self
+    }
+
     /// Medic has the message, or the dead-letter queue.
     pub fn forget(&mut self, id: &IncomingId) {
         self.posts_in_doubt.remove(id);
@@ -282,6 +294,22 @@ mod tests {
             "what was stored before counts once"
         );
         assert!(!Budget::exhausted().allows(Timestamp::from_millis(i64::MAX - 1)));
+    }
+
+    #[test]
+    fn a_message_that_no_queue_can_have_any_more_is_not_in_quarantine() {
+        let mut row = ExchangeRow::default();
+        let id = IncomingId::new("in-1").unwrap();
+        let until = Timestamp::from_millis(0) + HOUR;
+        let one = Quarantined {
+            failures: 1,
+            since: Timestamp::from_millis(0),
+            until,
+        };
+        row.quarantined.insert(id, one);
+        let before = until + STALE - Duration::from_millis(1);
+        assert_eq!(row.clone().without_stale(before), row);
+        assert!(row.without_stale(until + STALE).quarantined.is_empty());
     }
 
     #[test]

@@ -79,6 +79,9 @@ impl LogEvent {
             | Self::AttemptNeverEnded { .. }
             | Self::AcceptanceNotKept { .. }
             | Self::Panicked { .. } => one(M::Faults),
+            Self::LedgerFailed { .. }
+            | Self::QueueFailed { .. }
+            | Self::CredentialsUnavailable { .. } => one(M::AwsFailures),
             Self::ReportMatched { .. }
             | Self::ReportMatchAmbiguous { .. }
             | Self::SendPostponed { .. }
@@ -90,10 +93,7 @@ impl LogEvent {
             | Self::OfferUnreadable
             | Self::StatusSetAside { .. }
             | Self::Quarantined { .. }
-            | Self::StatusReported { .. }
-            | Self::LedgerFailed { .. }
-            | Self::QueueFailed { .. }
-            | Self::CredentialsUnavailable { .. } => Vec::new(),
+            | Self::StatusReported { .. } => Vec::new(),
         }
     }
 }
@@ -195,6 +195,7 @@ mod tests {
                 id: some(),
                 for_medic: true,
             },
+            LogEvent::LedgerFailed { error: some() },
             LogEvent::KeyRefused { callback },
             LogEvent::CallbackRefused {
                 callback,

@@ -104,6 +104,8 @@ metrics! {
     OldestWaiting,
     /// Checks that found messages in a queue which nobody has received for ten minutes.
     QueueStalled,
+    /// Requests to the ledger, to a queue or for a secret that failed, repeats included.
+    AwsFailures,
     /// Messages that went to a dead-letter queue.
     DeadLettered,
     /// Faults without an alarm of their own: panics, unreadable configuration, rows or batches, and

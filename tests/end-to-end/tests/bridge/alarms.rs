@@ -96,16 +96,18 @@ fn an_exchange_that_is_not_run_raises_its_alarm_until_it_is_run() -> anyhow::Res
 }
 
 #[test]
-fn a_queue_that_nobody_reads_raises_its_alarm() -> anyhow::Result<()> {
+fn what_our_own_log_counts_raises_its_alarm() -> anyhow::Result<()> {
     on_the_shared_stack(async |bridge| {
         let aws = bridge.stack.aws();
-        let metric = ("cht-africastalking", "QueueStalled");
-        aws.put_metric(metric, ("stack", "bridge"), 1).await?;
-        let name = bridge.stack.resource("QueueStalledAlarm").await?;
-        let alarm = aws.alarm(&name).await?;
-        let of_stack = json!([{ "Name": "stack", "Value": "bridge" }]);
-        ensure!(alarm["Dimensions"] == of_stack, "{alarm}");
-        ensure!(alarm["StateValue"] == "ALARM", "{alarm}");
+        for name in ["QueueStalled", "AwsFailures"] {
+            let metric = ("cht-africastalking", name);
+            aws.put_metric(metric, ("stack", "bridge"), 1).await?;
+            let name = bridge.stack.resource(&format!("{name}Alarm")).await?;
+            let alarm = aws.alarm(&name).await?;
+            let of_stack = json!([{ "Name": "stack", "Value": "bridge" }]);
+            ensure!(alarm["Dimensions"] == of_stack, "{alarm}");
+            ensure!(alarm["StateValue"] == "ALARM", "{alarm}");
+        }
         Ok(())
     })
 }

@@ -98,6 +98,7 @@ fn each_failure_has_its_alarm_and_alarms_beyond_these_cost_money() {
             lambda("Invocations", "MedicExchange"),
         ),
         ("QueueStalledAlarm", own("QueueStalled")),
+        ("AwsFailuresAlarm", own("AwsFailures")),
         ("RecorderErrorsAlarm", lambda("Errors", "ReportRecorder")),
         (
             "RecorderThrottledAlarm",

@@ -25,6 +25,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Writes down what was learned, unless what was known before could not be read. There is one
     /// exchange at a time: nobody else writes this row.
     pub(super) async fn remember(&self, before: Option<ExchangeRow>, now: ExchangeRow) {
+        let now = now.without_stale(self.runtime.now());
         self.note_quarantined(&now);
         if before.is_none_or(|before| before == now) {
             return;
