@@ -373,6 +373,11 @@ pub fn table(costs: &Costs) -> String {
             let _ = writeln!(text, "  {:>6.3}  {item}", usd * times);
         }
     }
+    let after = prices::total_after_free_amounts(&costs.idle_month);
+    let _ = writeln!(
+        text,
+        "\nSuch a month of an account that has nothing else, after AWS's always-free amounts: {after:.2} USD"
+    );
     text
 }
 

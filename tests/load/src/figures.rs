@@ -300,7 +300,7 @@ async fn costs(programs: &Path) -> anyhow::Result<String> {
     let mut text = String::from(
         "| AWS, USD | target | measured | the two dearest items |\n|---|---|---|---|\n",
     );
-    let targets = ["0.50", "0.50", "1.50", "1.50", "1"];
+    let targets = ["0.50", "0.50", "2.80", "2.40", "3.60"];
     for ((title, usage, times), target) in costs.titled().into_iter().zip(targets) {
         let total = prices::total(usage) * times;
         let dearest: Vec<String> = prices::dearest(usage)
@@ -310,14 +310,16 @@ async fn costs(programs: &Path) -> anyhow::Result<String> {
             .collect();
         let _ = writeln!(
             text,
-            "| {title} | under {target} | {total:.3} | {} |",
+            "| {title} | at most {target} | {total:.3} | {} |",
             dearest.join("; ")
         );
     }
     let _ = writeln!(
         text,
-        "\nPrices of {}; Africa's Talking's own apart.",
-        prices::AS_OF
+        "\nPrices of {}; Africa's Talking's own apart. After AWS's always-free amounts, the month without any costs an \
+         account that has nothing else {:.2}.",
+        prices::AS_OF,
+        prices::total_after_free_amounts(&costs.idle_month)
     );
     Ok(text)
 }

@@ -54,6 +54,18 @@ const PRICES: [(AwsCharge, f64, &str); 13] = [
     ),
 ];
 
+/// What AWS gives every account each month for as long as it exists. The million requests to SQS are for
+/// both kinds of queue, and counted on the cheaper one.
+const ALWAYS_FREE: [(AwsCharge, f64); 6] = [
+    (AwsCharge::Invocation, 1e6),
+    // 400,000 GB and seconds.
+    (AwsCharge::FunctionMs, 3.2e9),
+    (AwsCharge::StandardQueueRequest, 1e6),
+    (AwsCharge::ScheduledPoll, 14e6),
+    (AwsCharge::LogByte, 5e9),
+    (AwsCharge::AlarmMonth, 10.0),
+];
+
 /// When and where the prices were these.
 pub const AS_OF: &str = "us-east-1, x86_64, November 2025, without free tiers";
 
@@ -84,18 +96,29 @@ pub fn total(usage: &Usage) -> f64 {
         .sum()
 }
 
+/// The same for an account that has nothing else, in a month: without what AWS gives for nothing.
+#[must_use]
+pub fn total_after_free_amounts(usage: &Usage) -> f64 {
+    let free = ALWAYS_FREE.iter().map(|(charge, free)| {
+        let amount = amount(usage, *charge);
+        amount.min(*free) * price(*charge)
+    });
+    total(usage) - free.sum::<f64>()
+}
+
+fn amount(usage: &Usage, charge: AwsCharge) -> f64 {
+    let alike = usage.iter().filter(|((known, _), _)| *known == charge);
+    alike.map(|(_, amount)| amount).sum()
+}
+
 /// The cost by kind of charge, the dearest first.
 #[must_use]
 pub fn dearest(usage: &Usage) -> Vec<(String, f64)> {
     let mut items: Vec<(String, f64)> = AwsCharge::ALL
         .iter()
         .map(|charge| {
-            let amount: f64 = usage
-                .iter()
-                .filter(|((known, _), _)| known == charge)
-                .map(|(_, amount)| amount)
-                .sum();
-            (name(*charge).to_owned(), amount * price(*charge))
+            let usd = amount(usage, *charge) * price(*charge);
+            (name(*charge).to_owned(), usd)
         })
         .filter(|(_, usd)| *usd > 0.0)
         .collect();
@@ -123,5 +146,16 @@ mod tests {
         ]);
         assert!((total(&usage) - 2.625).abs() < 1e-9);
         assert_eq!(dearest(&usage)[0].0, "HTTP API, a request");
+    }
+
+    #[test]
+    fn what_is_free_is_taken_off_once_and_no_more_than_is_used() {
+        let usage = Usage::from([
+            ((AwsCharge::AlarmMonth, "a".to_owned()), 8.0),
+            ((AwsCharge::AlarmMonth, "b".to_owned()), 7.0),
+            ((AwsCharge::Invocation, "c".to_owned()), 5e5),
+            ((AwsCharge::SecretMonth, "d".to_owned()), 1.0),
+        ]);
+        assert!((total_after_free_amounts(&usage) - 0.9).abs() < 1e-9);
     }
 }

@@ -13,7 +13,7 @@ pub trait Named: Copy + Eq + Serialize + Send + Sync + 'static {
     /// The name to switch it on by.
     fn name(self) -> &'static str;
 
-    /// What it does, in a sentence.
+    /// A sentence that says what it does.
     fn description(self) -> &'static str;
 
     /// What it has in common with similar faults, as a heading over them.

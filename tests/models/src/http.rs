@@ -115,7 +115,7 @@ impl ServerResponse {
     }
 }
 
-/// What a caller gets.
+/// The result for a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerOutcome {
     /// A response.

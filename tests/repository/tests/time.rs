@@ -29,7 +29,7 @@ fn name_in_milliseconds(before: &str) -> Option<&str> {
     (lower_case == "ms" || lower_case.ends_with("_ms")).then_some(name)
 }
 
-/// What a line declares as a number of milliseconds: a field, a parameter, a constant, or a function.
+/// The names that a line declares as a number of milliseconds: a field, a parameter, a constant, or a function.
 fn declared(line: &str) -> Option<&str> {
     let code = line.split("//").next().unwrap_or_default();
     let is_function = code.contains("fn ");

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What no name says, and what it says instead. The words of a name are compared: `*` is any ending, a
+/// Words that no name has, and the words to use instead. The words of a name are compared: `*` is any ending, a
 /// blank is between two words that follow each other.
 const COINED: [(&[&str], &str); 14] = [
     (&["park*", "aside"], "dead-lettered, dead-letter queue"),
@@ -100,7 +100,7 @@ fn tracked_files() -> Vec<String> {
     files.lines().map(str::to_owned).collect()
 }
 
-/// What to say instead of the first banned word of a name.
+/// The word to use instead of the first banned word of a name.
 fn banned_in(name: &str) -> Option<&'static str> {
     let words = words(name);
     let pair_at = |at: usize| words.get(at..at + 2).map(|pair| pair.join(" "));
@@ -166,7 +166,7 @@ fn names_in_markdown(line: &str) -> Vec<&str> {
     }
 }
 
-/// What is defined by a keyword of Rust or JavaScript.
+/// The names that are defined by a keyword of Rust or JavaScript.
 fn definitions(line: &str) -> Vec<&str> {
     const KEYWORDS: [&str; 11] = [
         "fn",
@@ -206,7 +206,7 @@ fn key(line: &str) -> Vec<&str> {
     }
 }
 
-/// What stands between quotes and is one name.
+/// The texts between quotes that are one name.
 fn quoted(line: &str) -> Vec<&str> {
     let quoted = ['"', '\'']
         .into_iter()

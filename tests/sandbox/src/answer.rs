@@ -75,7 +75,7 @@ pub fn refused(reason: &str) -> Response {
     pretty_with(StatusCode::BAD_REQUEST, &json!({"error": reason}))
 }
 
-/// What became of reading a request's body.
+/// A request's body, or the answer to one that cannot be read.
 #[derive(Debug)]
 pub enum ReadBody {
     /// All of it, or one byte more than allowed. The rest was read and dropped.

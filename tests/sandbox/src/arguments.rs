@@ -26,7 +26,7 @@ pub struct SandboxArguments {
     /// Instead of the whole system.
     #[command(subcommand)]
     pub command: Option<SandboxCommand>,
-    /// What is at the ends.
+    /// The two ends.
     #[command(flatten)]
     pub ends: EndArguments,
 }
@@ -41,7 +41,7 @@ pub enum SandboxCommand {
     Screenshots,
 }
 
-/// What is at the ends.
+/// The two ends.
 #[derive(Debug, Args)]
 pub struct EndArguments {
     /// Your own Medic in the place of the stand-in: https://, a host, perhaps a port

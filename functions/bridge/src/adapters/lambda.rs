@@ -1,6 +1,7 @@
 //! Runs a handler on AWS Lambda, one event after the other.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
@@ -32,7 +33,7 @@ where
     run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
         let _invocation = system.begin_invocation(&event.context.request_id);
         let request = request(event.payload.get().as_bytes());
-        let response = handler(request).boxed_local().await;
+        let response = caught(handler(request)).await?;
         Ok::<ApiGatewayV2httpResponse, Error>(response_event(response))
     }))
     .await
@@ -58,9 +59,8 @@ where
             system.record(LogEvent::BatchUnreadable);
             return Err(Error::from(UnreadableBatch));
         };
-        let failures: Vec<Value> = handler(records, deadline)
-            .boxed_local()
-            .await?
+        let failures: Vec<Value> = caught(handler(records, deadline))
+            .await??
             .into_iter()
             .map(|id| json!({ "itemIdentifier": id }))
             .collect();
@@ -68,6 +68,28 @@ where
     }))
     .await
 }
+
+/// What a handler returns, or an error if it panics. Without this, the runtime would pass the message of the
+/// panic on to Lambda, and a phone number can be in it.
+async fn caught<F: Future>(handler: F) -> Result<F::Output, Panic> {
+    let handler = handler.boxed_local();
+    AssertUnwindSafe(handler)
+        .catch_unwind()
+        .await
+        .map_err(|_| Panic)
+}
+
+/// The handler panicked. The log says where.
+#[derive(Debug)]
+struct Panic;
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the function panicked")
+    }
+}
+
+impl std::error::Error for Panic {}
 
 /// The event is no batch of SQS.
 #[derive(Debug)]
@@ -113,6 +135,14 @@ fn record(record: &Value) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_message_of_a_panic_does_not_leave_the_function() {
+        let number = "+254700000001";
+        let panicked = caught(async { assert!(number.is_empty(), "{number}") }).await;
+        assert_eq!(panicked.unwrap_err().to_string(), "the function panicked");
+        assert_eq!(caught(async { 1 }).await.unwrap(), 1);
+    }
 
     #[test]
     fn a_batch_of_sqs_is_read_record_by_record() {

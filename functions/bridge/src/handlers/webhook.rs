@@ -124,11 +124,16 @@ impl Refused {
         }
     }
 
-    fn at_wrong_url(url: Callback) -> Self {
+    fn at_wrong_url(url: Option<Callback>) -> Self {
         let reason = match url {
-            Callback::IncomingMessage => "another callback came to the URL of incoming messages",
-            Callback::DeliveryReport => "another callback came to the URL of delivery reports",
-            Callback::OptOut => "another callback came to the URL of opt-outs",
+            Some(Callback::IncomingMessage) => {
+                "another callback came to the URL of incoming messages"
+            }
+            Some(Callback::DeliveryReport) => {
+                "another callback came to the URL of delivery reports"
+            }
+            Some(Callback::OptOut) => "another callback came to the URL of opt-outs",
+            None => "it came to a path that is no callback's",
         };
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -150,10 +155,8 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
     /// Serves one request. The status is 200 only when the callback is in a queue.
     pub async fn handle(&self, request: &Request) -> Response<String> {
         let path = request.raw_http_path().trim_end_matches('/');
-        let Some(callback) = self.served_at(path) else {
-            let status = StatusCode::NOT_FOUND;
-            return self.refuse(self.callback, status, "there is nothing at this path");
-        };
+        let url = self.served_at(path);
+        let callback = url.unwrap_or(self.callback);
         if request.method() != Method::POST {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             return self.refuse(callback, status, "only POST is served here");
@@ -164,7 +167,7 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
         };
         let header = |name: HeaderName| request.headers().get(name)?.to_str().ok();
         let received = ReceivedCallback {
-            callback,
+            url,
             content_type: header(CONTENT_TYPE),
             content_encoding: header(CONTENT_ENCODING),
             body: request.body(),
@@ -180,7 +183,7 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
                 self.accept(callback, accepted).await
             }
             CallbackReading::AtWrongUrl(_) => {
-                self.keep(&received, &Refused::at_wrong_url(callback)).await
+                self.keep(&received, &Refused::at_wrong_url(url)).await
             }
             CallbackReading::Bad(bad) => {
                 self.keep(&received, &Refused::bad(bad.field, bad.problem))
@@ -262,6 +265,7 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
 
     /// Dead-letters a callback that cannot be taken. A person can read it, and a redrive tries it again.
     async fn keep(&self, received: &ReceivedCallback<'_>, refused: &Refused) -> Response<String> {
+        let callback = received.url.unwrap_or(self.callback);
         let now = self.runtime.now();
         let dead_letter = DeadCallback::new(received, refused.reason.clone(), now);
         let dead_letters = self
@@ -269,12 +273,12 @@ impl<Q: Queue, K: SecretStore, S: Runtime> CallbackHandler<Q, K, S> {
             .dead_letter_callback(&dead_letter, &self.runtime)
             .await;
         if let Err(error) = dead_letters {
-            return self.not_queued(received.callback, &Redacted::new(&error));
+            return self.not_queued(callback, &Redacted::new(&error));
         }
         match refused.problem {
-            Some(problem) => self.note_refusal(received.callback, refused.status, problem),
+            Some(problem) => self.note_refusal(callback, refused.status, problem),
             None => self.runtime.record(LogEvent::CallbackAtWrongUrl {
-                callback: received.callback,
+                callback: received.url,
                 advice: "paste each callback URL into its own place in Africa's Talking's dashboard, then run `cargo ops dead-letters redrive --all`",
             }),
         }

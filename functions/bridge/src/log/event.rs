@@ -67,11 +67,12 @@ pub enum LogEvent {
         callback: Callback,
         error: Redacted,
     },
-    /// It is plainly one of another kind: the callback URLs are swapped in Africa's Talking's dashboard. It
-    /// is in the dead-letter queue, and a redrive delivers it.
+    /// It is plainly one of another URL: in Africa's Talking's dashboard, the callback URLs are swapped or one
+    /// is misspelt. It is in the dead-letter queue, and a redrive delivers it.
     CallbackAtWrongUrl {
-        /// Whose URL it came to.
-        callback: Callback,
+        /// Whose URL it came to. `None`: its path is no callback's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        callback: Option<Callback>,
         advice: &'static str,
     },
 

@@ -203,7 +203,7 @@ mod tests {
                 reason: "x",
             },
             LogEvent::CallbackAtWrongUrl {
-                callback,
+                callback: Some(callback),
                 advice: "x",
             },
             LogEvent::MessageStored {

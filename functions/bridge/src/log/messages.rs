@@ -25,7 +25,7 @@ impl LogEvent {
             Self::KeyUnavailable { .. } => "The incoming key cannot be read.",
             Self::CallbackRefused { .. } => "A callback was refused.",
             Self::CallbackNotQueued { .. } => "The queue did not take a callback.",
-            Self::CallbackAtWrongUrl { .. } => "A callback came to the URL of another kind.",
+            Self::CallbackAtWrongUrl { .. } => "A callback came to another URL than its own.",
             Self::ReportRecorded { .. } => "The delivery report is in the ledger.",
             Self::UnknownReportStatus { .. } => "A delivery report has an unknown status.",
             Self::ReportMatched { .. } => MATCHED,

@@ -26,7 +26,7 @@ impl DeadCallback {
                 body: String::from_utf8_lossy(kept).into_owned(),
             },
             callback: KeptCallback {
-                url: received.callback,
+                url: received.url,
                 content_type: header(received.content_type),
                 content_encoding: header(received.content_encoding),
                 bytes: (!is_text).then(|| STANDARD.encode(kept)),
@@ -57,7 +57,7 @@ impl DeadCallback {
             None => self.dead_letter.body.as_bytes(),
         };
         let received = ReceivedCallback {
-            callback: *url,
+            url: *url,
             content_type: content_type.as_deref(),
             content_encoding: content_encoding.as_deref(),
             body,
@@ -78,7 +78,7 @@ mod tests {
 
     fn kept(body: &[u8], content_type: &str) -> DeadCallback {
         let received = ReceivedCallback {
-            callback: Callback::DeliveryReport,
+            url: Some(Callback::DeliveryReport),
             content_type: Some(content_type),
             content_encoding: None,
             body,

@@ -154,8 +154,9 @@ pub struct DeadCallback {
 /// A callback that was kept.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptCallback {
-    /// Whose URL it came to.
-    pub url: Callback,
+    /// Whose URL it came to. `None`: its path was no callback's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Callback>,
     /// Its header `content-type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
@@ -290,7 +291,7 @@ mod tests {
         let callback: DeadCallback = golden(include_str!(
             "../../tests/golden/dead-letter-callback-v1.json"
         ));
-        assert_eq!(callback.callback.url, Callback::IncomingMessage);
+        assert_eq!(callback.callback.url, Some(Callback::IncomingMessage));
     }
 
     #[test]

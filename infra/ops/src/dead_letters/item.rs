@@ -93,7 +93,7 @@ fn kept_by_an_earlier_version(queue: SourceQueue, letter: &DeadLetter) -> Option
     (!letter.retryable).then(|| DeadCallback {
         dead_letter: letter.clone(),
         callback: KeptCallback {
-            url,
+            url: Some(url),
             content_type: None,
             content_encoding: None,
             bytes: None,
@@ -176,12 +176,12 @@ impl DeadLetterItem {
         refusal_of(self.callback.as_ref()?, self.opt_out_text.as_deref())
     }
 
-    /// Whether it is a callback that came to the URL of another kind.
+    /// Whether it is a callback that came to another URL than its own.
     pub fn came_to_the_wrong_url(&self) -> bool {
         let callback = self.callback.as_ref();
         callback.is_some_and(|callback| {
             let content = callback.read("");
-            content.is_ok_and(|content| content.kind() != callback.callback.url)
+            content.is_ok_and(|content| Some(content.kind()) != callback.callback.url)
         })
     }
 
@@ -344,9 +344,9 @@ mod tests {
     /// A callback in a dead-letter queue, as this version keeps it or as an earlier one did.
     fn kept(queue: SourceQueue, body: &str, as_before: bool) -> DeadLetterItem {
         let received = ReceivedCallback {
-            callback: match queue {
-                SourceQueue::Reports => Callback::DeliveryReport,
-                _ => Callback::IncomingMessage,
+            url: match queue {
+                SourceQueue::Reports => Some(Callback::DeliveryReport),
+                _ => Some(Callback::IncomingMessage),
             },
             content_type: None,
             content_encoding: None,

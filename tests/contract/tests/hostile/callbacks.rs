@@ -118,7 +118,7 @@ impl EventLog for &RecordingRuntime {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 struct ServedCallback {
     status: u16,
     /// As API Gateway gets it.

@@ -25,7 +25,7 @@ fn number() -> impl Strategy<Value = PhoneNumber> {
     "\\+25[4-6][0-9]{9}".prop_map(|number| PhoneNumber::parse(&number).unwrap())
 }
 
-/// What the list means by its description, found in the simplest and slowest way.
+/// The list's meaning by its description, found in the simplest and slowest way.
 fn expected<'a>(
     default: Option<&'a String>,
     prefixes: &'a [(String, String)],

@@ -94,7 +94,7 @@ pub fn credentials(secret: &CountingSecret) -> Credentials<'_> {
     OutsideCredentials::new(secret, Stopped)
 }
 
-/// What all invocations of a function share.
+/// The parts that all invocations of a function share.
 pub enum OutsideServer {
     Medic(MedicServer),
     AfricasTalking(AfricasTalkingServer),

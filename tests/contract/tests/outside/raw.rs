@@ -10,7 +10,7 @@ use sandbox::stack::eventually;
 /// Long enough also on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// What to do with a request.
+/// A way to treat a request.
 #[derive(Clone)]
 pub enum RawResponse {
     /// These bytes, and then the next request.

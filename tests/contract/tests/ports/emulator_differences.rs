@@ -7,7 +7,7 @@
 pub struct Difference {
     /// What AWS documents.
     pub aws: &'static str,
-    /// What the emulator does.
+    /// The emulator's behaviour.
     pub emulator: &'static str,
 }
 

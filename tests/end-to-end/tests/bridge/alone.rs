@@ -30,7 +30,7 @@ use crate::driving::CallbackRoute;
 /// Longer than the functions' own time-out: an answer that takes longer never comes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// What the queues do with what is put into them.
+/// How the queues treat what is put into them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queues {
     /// They take it.
@@ -179,7 +179,7 @@ impl Alone {
         Ok(self.process.try_wait()?.is_none())
     }
 
-    /// What it has printed.
+    /// The lines that it has printed.
     pub fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
     }

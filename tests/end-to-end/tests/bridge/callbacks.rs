@@ -270,14 +270,32 @@ fn nothing_is_served_at_other_paths_and_by_other_methods() -> anyhow::Result<()>
                 "/incoming-messages/x",
                 "/.env",
             ] {
-                let url = bridge
-                    .url(callback)
-                    .replace("/africastalking/", "/africastalking/x/");
+                let url = bridge.url(callback).replace("/africastalking/", "/other/");
                 let url = format!("{url}{path}?{}", form(&[("key", key)]));
                 let answer = answer(bridge.request_to(&url)).await?;
                 ensure!(answer.status == 404, "{path}: {answer:?}");
             }
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_callback_at_a_misspelt_url_needs_the_key_and_is_kept() -> anyhow::Result<()> {
+    on_the_shared_stack(async |bridge| {
+        let (id, phone) = (id(), bridge.number());
+        let sms = form(&[("id", &id), ("from", &phone), ("text", "misspelt")]);
+        let report = form(&[("id", "ATXid_misspelt"), ("status", "Sent")]);
+        for (callback, body) in [(IncomingMessages, sms), (DeliveryReports, report)] {
+            for (key, expected) in [("wrong", 403), (&*bridge.generated_key, 400)] {
+                let url = format!("{}x?{}", bridge.url(callback), form(&[("key", key)]));
+                let request = bridge.request_to(&url).header("content-type", FORM);
+                let answer = answer(request.body(body.clone())).await?;
+                ensure!(answer.status == expected, "{key}: {answer:?}");
+            }
+        }
+        let misspelt = ("incoming-messages", "callback_at_wrong_url");
+        bridge.until_logged(misspelt.0, misspelt.1, 2).await?;
         Ok(())
     })
 }

@@ -17,7 +17,7 @@ use crate::driving::{form, found};
 /// it must not be.
 pub const MARK: &str = "tumaini";
 
-/// What all phone numbers of the tests have in common, with and without their `+`.
+/// The beginning of all phone numbers of the tests, with and without their `+`.
 const NUMBERS: &str = "2547000000";
 
 /// Numbers that begin so are sent to as [`CLINIC`].
@@ -98,7 +98,7 @@ pub struct Bridge {
     pub medic: MedicStandIn,
     pub http: reqwest::Client,
     numbers_used: AtomicU32,
-    /// What it was deployed with.
+    /// The parameters of its deployment.
     parameters: Vec<(&'static str, String)>,
     /// The key that was generated when the stack was deployed.
     pub generated_key: String,
@@ -209,7 +209,7 @@ impl Bridge {
         .await
     }
 
-    /// What is promised whatever a test does.
+    /// The promises that hold whatever a test does.
     async fn promises_are_kept(&self) -> anyhow::Result<()> {
         let duplicates = self.medic.duplicates();
         ensure!(duplicates.is_empty(), "stored twice: {duplicates:?}");

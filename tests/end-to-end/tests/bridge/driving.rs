@@ -52,7 +52,7 @@ pub async fn found<T>(
 pub struct CallbackResponse {
     /// Its HTTP status.
     pub status: u16,
-    /// What it says.
+    /// Its body.
     pub body: String,
 }
 
@@ -297,7 +297,7 @@ impl Bridge {
         .await
     }
 
-    /// What a function has logged, each line that is JSON.
+    /// The log of a function, each line that is JSON.
     pub async fn log(&self, function: &str) -> anyhow::Result<Vec<Value>> {
         let lines = self.stack.log_lines(function).await?;
         let entries = lines

@@ -9,7 +9,7 @@ use sandbox::medic::{MedicFault, MessageState};
 use crate::deployed::{Bridge, MARK, on_a_stack_of_its_own, run};
 use crate::driving::{FORM, answer, form, found};
 
-/// What holds messages, keys or addresses: were one of these made anew, what is in it would be gone.
+/// Resources that hold messages, keys or addresses: were one of them made anew, its content would be gone.
 const LASTING: [&str; 10] = [
     "ExchangeQueue",
     "ExchangeDeadLetterQueue",

@@ -19,7 +19,7 @@ pub const SOON: Duration = Duration::from_secs(120);
 /// So often the tabulator reaches everything that it can reach.
 const TABS_AT_MOST: u32 = 200;
 
-/// What the scripts of the tests use.
+/// Functions for the scripts of the tests.
 const HELPERS: &str = "
     window.find = (selector, ...texts) => [...document.querySelectorAll(selector)]
         .some((element) => texts.every((text) => element.textContent.includes(text)));
@@ -29,7 +29,7 @@ const HELPERS: &str = "
         requestAnimationFrame(() => requestAnimationFrame(() => done(true))));
 ";
 
-/// What the page says of SMS from phones.
+/// The page's sentences about SMS from phones.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct FromPhonesCounts {
     pub sent: u64,
@@ -40,7 +40,7 @@ pub struct FromPhonesCounts {
     pub lost: u64,
 }
 
-/// What the page says of SMS to phones.
+/// The page's sentences about SMS to phones.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ToPhonesCounts {
     pub wanted: u64,

@@ -23,7 +23,7 @@ use sandbox::stack::template;
 use sandbox::tools;
 use serde_json::{Map, Value, json};
 
-/// What an account that is new with AWS may run at a time, for all functions together.
+/// The number of concurrent executions of an account that is new with AWS, for all functions together.
 const EXECUTIONS_OF_A_NEW_ACCOUNT: u64 = 10;
 const FOURTEEN_DAYS_S: u64 = 14 * 24 * 60 * 60;
 

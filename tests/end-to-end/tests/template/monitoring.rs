@@ -12,7 +12,7 @@ use crate::{CONSUMERS, TEMPLATE, function, number, of_type, properties, short};
 /// More metrics than this on a dashboard cost money.
 const FREE_METRICS_OF_A_DASHBOARD: usize = 50;
 
-/// What is asked of AWS's own metrics.
+/// The metrics of AWS's own that the template uses.
 const OF_AWS: [(&str, &str, &str); 7] = [
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName"),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
@@ -448,4 +448,13 @@ fn every_log_is_kept_for_as_long_as_the_parameter_says_and_no_longer() {
         let group = &function(stem)["LoggingConfig"]["LogGroup"];
         assert_eq!(short(group), format!("{stem}LogGroup"));
     }
+}
+
+#[test]
+fn lambda_logs_only_what_failed_and_holds_back_nothing_that_a_function_writes() {
+    let logging = &TEMPLATE["Globals"]["Function"]["LoggingConfig"];
+    let expected = json!({
+        "LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "TRACE",
+    });
+    assert_eq!(*logging, expected);
 }

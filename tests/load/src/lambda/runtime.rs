@@ -23,10 +23,6 @@ use crate::meter::{AwsCharge, Meter};
 use crate::process::{SHARE_OF_128_MB, cpu_time};
 use crate::serving::{self, Served};
 
-/// The length of the lines that Lambda itself logs of an invocation (`START`, `END`, `REPORT`), in
-/// bytes, including the 26 that CloudWatch adds to each line.
-const LAMBDA_LOG_BYTES: f64 = 375.0;
-
 /// The overhead that CloudWatch adds to each line, in bytes.
 const LINE_BYTES: f64 = 26.0;
 
@@ -225,11 +221,6 @@ impl RunningFunction {
             ended.with_context(|| format!("{} does not answer", self.shared.function))??;
         let meter = &self.shared.meter;
         meter.add(AwsCharge::Invocation, &self.shared.function, 1.0);
-        meter.add(
-            AwsCharge::LogByte,
-            &format!("{}: Lambda's own lines", self.shared.function),
-            LAMBDA_LOG_BYTES,
-        );
         let milliseconds = (ended.took.as_secs_f64() * 1000.0).ceil();
         meter.add(
             AwsCharge::FunctionMs,

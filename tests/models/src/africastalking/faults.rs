@@ -153,7 +153,7 @@ impl AfricasTalkingFaultPlace {
     }
 }
 
-/// What a caller gets instead of the response.
+/// The result that a caller gets instead of the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instead {
     /// Nothing, for ever.
@@ -172,7 +172,7 @@ pub enum Instead {
     NoRecipients(String),
 }
 
-/// What becomes of an SMS to one recipient, and what the response says of it.
+/// The fate of an SMS to one recipient, and what the response says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ruling {
     /// The `statusCode`, if there is one.

@@ -30,7 +30,7 @@ use crate::http::{ServerOutcome, ServerRequest, ServerResponse};
 /// The sender that a phone shows when the send named none.
 const DEFAULT_SENDER: &str = "AFRICASTKNG";
 
-/// What a robot always answers.
+/// The text with which a robot answers every SMS.
 pub const ROBOT_TEXT: &str = "This number does not take messages.";
 
 /// A form longer than this is refused.
@@ -51,7 +51,7 @@ pub struct Application {
     pub sender_ids: Vec<String>,
     /// The currency of prices and of the balance.
     pub currency: String,
-    /// What a part of an SMS costs, in ten-thousandths of the currency.
+    /// The price of a part of an SMS, in ten-thousandths of the currency.
     pub price_ten_thousandths: i64,
     /// The balance, in ten-thousandths of the currency.
     pub balance_ten_thousandths: i64,
@@ -90,7 +90,7 @@ pub struct SmsToPhone {
     pub text: String,
     /// When it was accepted, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What it cost, in ten-thousandths of the currency.
+    /// Its price, in ten-thousandths of the currency.
     pub cost_ten_thousandths: i64,
     /// Whether the phone received it.
     pub on_phone: bool,
@@ -119,7 +119,7 @@ impl SendRequest {
     }
 }
 
-/// What somebody wants sent.
+/// A send request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
     /// To whom.
@@ -139,9 +139,9 @@ pub struct Submission {
 pub struct Conduct {
     /// Whether it looks at the submission at all, and accepts it or not by its rules.
     pub accepts: bool,
-    /// What the caller gets instead of the response.
+    /// The fault that replaces the response.
     pub instead: Option<Instead>,
-    /// What becomes of the SMS to one recipient, or to all of them.
+    /// The fate of the SMS to one recipient, or to all of them.
     pub ruling: Option<(Ruling, Option<String>)>,
 }
 
@@ -155,16 +155,16 @@ impl Default for Conduct {
     }
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// What the caller gets.
+    /// The result for the caller.
     pub outcome: ServerOutcome,
-    /// What was accepted; on no phone yet.
+    /// The accepted SMS, on no phone yet.
     pub accepted: Vec<SmsToPhone>,
 }
 
-/// What follows from what was accepted.
+/// The callbacks and replies that follow from an accepted SMS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consequences {
     /// The reports that are due before the response.
@@ -175,12 +175,12 @@ pub struct Consequences {
     pub phones: Vec<String>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessedRequest {
     /// For a send request, its number in [`AfricasTalkingModel::requests`].
     pub request: Option<usize>,
-    /// What the caller gets.
+    /// The result for the caller.
     pub outcome: ServerOutcome,
     /// What follows.
     pub consequences: Consequences,
@@ -192,7 +192,7 @@ type NewId = dyn FnMut() -> String + Send + Sync;
 pub struct AfricasTalkingModel {
     /// The customer's application.
     pub application: Application,
-    /// What goes wrong.
+    /// The faults that are switched on.
     pub faults: Faults<AfricasTalkingFault>,
     /// Every SMS that was accepted, in order, also those that no phone received.
     pub accepted: Vec<SmsToPhone>,
@@ -252,7 +252,7 @@ impl AfricasTalkingModel {
         }
     }
 
-    /// What a phone received, in order.
+    /// The SMS that a phone received, in order.
     #[must_use]
     pub fn phone(&self, number: &str) -> Vec<SmsToPhone> {
         let received = |sms: &&SmsToPhone| sms.on_phone && sms.to == number;
@@ -488,7 +488,7 @@ impl AfricasTalkingModel {
         consequences
     }
 
-    /// What the phone with this number answers to an SMS, if it is a robot.
+    /// The text with which the phone with this number answers an SMS, if it is a robot.
     pub fn robot_answers(&mut self, number: &str) -> Option<&'static str> {
         let robot = |fault: AfricasTalkingFault| fault.place() == AfricasTalkingFaultPlace::Phone;
         self.faults.meet(robot, |other| other == number)?;

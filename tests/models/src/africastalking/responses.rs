@@ -63,7 +63,7 @@ fn created(data: &MessageData, accepts_json: bool) -> ServerResponse {
     }
 }
 
-/// What the caller of a send gets.
+/// The result of a send for its caller.
 pub(super) fn outcome(
     data: &MessageData,
     instead: Option<&Instead>,

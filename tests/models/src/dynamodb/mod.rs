@@ -19,7 +19,7 @@ pub trait TableItem: Clone {
     /// Its primary key.
     fn key(&self) -> Self::Key;
 
-    /// What a later write can have as its condition.
+    /// The version that a later write can have as its condition.
     fn version(&self) -> &str;
 
     /// Its size in bytes.
@@ -49,7 +49,7 @@ pub struct Put<I> {
     pub expected: Option<String>,
 }
 
-/// What a call costs, in request units.
+/// The price of a call, in request units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
     /// Of the table.
@@ -63,7 +63,7 @@ pub struct Units {
 /// A write that was done.
 #[derive(Clone, Debug)]
 pub struct CompletedWrite<I> {
-    /// What it cost.
+    /// The units of the call.
     pub units: Units,
     /// The change that the indexes still have to get.
     pub change: IndexChange<I>,
@@ -80,9 +80,9 @@ pub struct IndexChange<I> {
 /// Nothing was written, because the condition did not hold.
 #[derive(Clone, Debug)]
 pub struct WriteConflict<I> {
-    /// What the attempt cost.
+    /// The units of the attempt.
     pub units: Units,
-    /// What is there instead of what the write expected, if anything.
+    /// The item that is there instead of the expected one, if any.
     pub found: Option<I>,
 }
 
@@ -92,7 +92,7 @@ type IndexPlace<I> = (Entry, <I as TableItem>::Key);
 #[derive(Debug)]
 pub struct Table<I: TableItem> {
     items: BTreeMap<I::Key, I>,
-    /// What the indexes know, with the items as they were when they learned of them.
+    /// The entries of the indexes, with the items as they were when the indexes learned of them.
     index: BTreeMap<IndexPlace<I>, I>,
     /// Up to which write they know of an item, and where it is in them.
     indexed: BTreeMap<I::Key, (u64, Vec<Entry>)>,

@@ -21,7 +21,7 @@ pub struct PostedMessage {
 }
 
 impl PostedMessage {
-    /// What a fault can name it by.
+    /// The name by which a fault can choose it.
     pub(super) fn names(&self) -> [&str; 3] {
         [&self.id, &self.from, &self.content]
     }
@@ -45,7 +45,7 @@ pub struct ReportedStatus {
     pub reason: Option<String>,
 }
 
-/// What makes Medic answer 500.
+/// The values that make Medic answer 500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServerError;
 
@@ -68,7 +68,7 @@ impl Posted {
             .collect()
     }
 
-    /// What a fault can name it by: ids, senders and contents of messages, ids of updates.
+    /// The names by which a fault can choose it: ids, senders and contents of messages, ids of updates.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let messages = self.messages.iter().flat_map(PostedMessage::names);
         let updates = self

@@ -58,9 +58,9 @@ pub struct MedicModel {
     pub outgoing_service: Option<String>,
     /// How many equal messages to one number Medic offers. One more is a duplicate.
     pub equal_messages_at_most: Option<usize>,
-    /// What it replies to a message that it stores.
+    /// The reply to a message that it stores.
     pub reply: AutoReply,
-    /// What goes wrong.
+    /// The faults that are switched on.
     pub faults: Faults<MedicFault>,
     /// Nothing can be written.
     pub disk_full: bool,
@@ -68,7 +68,7 @@ pub struct MedicModel {
     pub hangs_until_ms: i64,
     /// Every incoming message that was stored, in order.
     pub stored: Vec<StoredMessage>,
-    /// What it wants sent, in the order in which it is due.
+    /// The messages that it wants sent, in the order in which they are due.
     pub outgoing: Vec<OutgoingMessage>,
     /// Every POST, in the order of arrival.
     pub posts: Vec<Post>,
@@ -131,7 +131,7 @@ impl fmt::Debug for AutoReply {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// It has come to its end.
@@ -145,7 +145,7 @@ pub enum Reaction {
 pub struct ArrivedRequest {
     /// If it is a POST of a gateway, its number in [`MedicModel::posts`].
     pub post: Option<usize>,
-    /// What becomes of it.
+    /// The outcome of the request.
     pub reaction: Reaction,
 }
 

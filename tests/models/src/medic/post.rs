@@ -41,7 +41,7 @@ pub struct Post {
     pub fault: Option<MedicFault>,
 }
 
-/// What is left to do for a POST.
+/// The steps that are left to do for a POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostStep {
     /// See which messages are there already.
@@ -67,14 +67,14 @@ pub enum Over {
     Status,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PostProgress {
     /// It is done.
     Done {
         /// The step.
         step: PostStep,
-        /// What comes after it.
+        /// The steps that follow.
         next: PostStep,
     },
     /// The database hangs: nothing was done, and nothing will be before this time.

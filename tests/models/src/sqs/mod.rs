@@ -93,7 +93,7 @@ pub struct ReceivedMessage {
 pub struct QueuedMessage {
     /// SQS's id.
     pub id: String,
-    /// What was sent.
+    /// The body that was sent.
     pub body: String,
     /// The group, in a FIFO queue.
     pub group: String,
@@ -297,7 +297,7 @@ impl QueueModel {
         (records, expired)
     }
 
-    /// What can be handed out now, in order; of a locked group no more than `limit`.
+    /// The messages that can be handed out now, in order; of a locked group no more than `limit`.
     fn visible(&self, now_ms: i64, limit: usize) -> Vec<u64> {
         let is_visible = |number: &u64| {
             let message = self.messages.get(number);

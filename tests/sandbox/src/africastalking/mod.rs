@@ -57,7 +57,7 @@ pub struct AfricasTalkingConfig {
     pub network_code: String,
     /// The currency of prices and of the balance.
     pub currency: String,
-    /// What a part of an SMS costs, in ten-thousandths of the currency.
+    /// The price of a part of an SMS, in ten-thousandths of the currency.
     pub price_ten_thousandths: i64,
     /// The balance at the start, in ten-thousandths of the currency.
     pub balance_ten_thousandths: i64,
@@ -341,7 +341,7 @@ impl AfricasTalkingStandIn {
         &self.state.switches
     }
 
-    /// What tells of everything that is written down, and of every change of the faults.
+    /// The signal of everything that is written down, and of every change of the faults.
     pub(crate) fn changes(&self) -> Changes {
         self.state.book.changes()
     }

@@ -29,7 +29,7 @@ pub struct RealMedic {
 pub struct MedicStanding {
     /// Whether it gives a gateway what it wants sent.
     pub service: OutgoingService,
-    /// What its monitoring says, if it does.
+    /// The result of its monitoring, if it has one.
     pub waiting: Option<MedicBacklog>,
 }
 
@@ -226,7 +226,7 @@ impl RealMedic {
 }
 
 impl MedicStanding {
-    /// What the user has to know before anything is taken from this Medic; each needs a yes.
+    /// Each sentence that the user has to say yes to before anything is taken from this Medic.
     /// `own` is how many of the messages that are with a gateway are known to be with this one.
     #[must_use]
     pub fn warnings(&self, phones: PhonesBehind, own: u64) -> Vec<String> {

@@ -85,7 +85,7 @@ struct MedicState {
     book: Arc<Observed<MedicBook>>,
 }
 
-/// What replies with the text that `reply` decides on.
+/// A workflow that replies with the text that `reply` decides on.
 fn replying(reply: impl Fn(&StoredMessage) -> Option<String> + Send + Sync + 'static) -> AutoReply {
     AutoReply::with(move |stored, _| {
         Some(NewReply {
@@ -349,7 +349,7 @@ impl MedicStandIn {
         &self.state.switches
     }
 
-    /// What tells of everything that is written down, and of every change of the faults.
+    /// The signal of everything that is written down, and of every change of the faults.
     pub(crate) fn changes(&self) -> Changes {
         self.state.book.changes()
     }

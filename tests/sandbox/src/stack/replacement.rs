@@ -105,7 +105,7 @@ impl EmulatedStack {
     }
 }
 
-/// What the template calls a function: `MedicExchangeFunction` for `medic-exchange`.
+/// A function's name in the template: `MedicExchangeFunction` for `medic-exchange`.
 fn resource_name(function: &str) -> String {
     let mut name = String::new();
     for word in function.split('-') {

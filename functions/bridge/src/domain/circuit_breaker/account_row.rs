@@ -96,7 +96,10 @@ impl AccountRow {
     #[must_use]
     pub fn after_question(&self, half_open: &HalfOpen, now: Timestamp) -> Self {
         self.change_opening(half_open, |open| {
-            open.balance_micros = half_open.answer.balance_micros.or(open.balance_micros);
+            // A better balance is still to be tried, by a pilot that may be sent.
+            if !open.is_good(&half_open.answer) {
+                open.balance_micros = half_open.answer.balance_micros.or(open.balance_micros);
+            }
             open.next_try = open.next_try_after(now);
         })
     }

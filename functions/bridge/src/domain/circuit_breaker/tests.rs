@@ -309,6 +309,21 @@ fn without_credit_a_send_waits_for_a_better_balance_and_is_tried_every_five_minu
 }
 
 #[test]
+fn a_top_up_that_a_pilot_in_doubt_must_not_try_yet_is_tried_by_the_next_one() {
+    let row = refused(Cause::InsufficientBalance);
+    let (row, open) = begins(&row, "first", 45);
+    let sent = Call {
+        half_open: Some(half_open(&open, Some(7))),
+        ..call(&row, "first")
+    };
+    let row = row.after_call(&sent, failed(Cause::InsufficientBalance), at(45));
+    // A pilot in doubt sees the top-up, and waits.
+    let row = row.after_question(&half_open(&open, Some(8)), at(90));
+    let (_, open) = begins(&row, "first", 135);
+    assert!(open.lets_pilot_send(&answer(200, Some(8)), at(135)));
+}
+
+#[test]
 fn what_the_user_call_has_to_answer() {
     for (cause, status, is_good) in [
         (Cause::CredentialsRefused, 200, true),

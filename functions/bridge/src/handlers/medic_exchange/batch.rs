@@ -92,6 +92,11 @@ impl<'a> Batch<'a> {
         std::mem::take(&mut self.hopeless)
     }
 
+    /// Whether there is nothing to do for it: it is of polls that are too old.
+    pub fn is_done(&self) -> bool {
+        !self.has_work() && self.hopeless.is_empty()
+    }
+
     /// Whether there is anything to ask Medic for.
     pub fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.polls.is_empty()
@@ -283,7 +288,7 @@ mod tests {
             record(0, &ExchangeMessage::Poll, Timestamp::from_millis(0)),
             record(1, &ExchangeMessage::Continue, Timestamp::from_millis(0)),
         ];
-        assert!(!sort(&records, Timestamp::from_millis(120_001)).has_work());
+        assert!(sort(&records, Timestamp::from_millis(120_001)).is_done());
         assert!(sort(&records, Timestamp::from_millis(120_000)).has_work());
     }
 

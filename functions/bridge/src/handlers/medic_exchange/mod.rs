@@ -65,6 +65,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     pub async fn handle(&self, records: &[Record], deadline: Timestamp) -> Vec<String> {
         let (ours, quarantined): (Vec<&Record>, Vec<&Record>) =
             records.iter().partition(|record| is_of_main_group(record));
+        let batch = Batch::sort(&ours, self.runtime.now());
+        if batch.is_done() {
+            // After a long outage there are thousands of these before the newest SMS.
+            return self.release(&quarantined).await;
+        }
         let (is_ours, row, mut back) = join3(
             self.extend_visibility(&ours, deadline),
             self.recall(&ours),
@@ -72,7 +77,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         )
         .await;
         if is_ours {
-            back.extend(self.exchange_batch(&ours, row, deadline).await);
+            back.extend(self.exchange_batch(&ours, batch, row, deadline).await);
         } else {
             // It may be somebody else's by now: nothing may be posted.
             back.extend(ours.iter().map(|record| record.message_id.clone()));
@@ -115,10 +120,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     async fn exchange_batch(
         &self,
         records: &[&Record],
+        mut batch: Batch<'_>,
         row: Option<ExchangeRow>,
         deadline: Timestamp,
     ) -> Vec<String> {
-        let mut batch = Batch::sort(records, self.runtime.now());
         let mut back: Vec<(&Record, Wait)> = self.dead_letter_hopeless(&mut batch).await;
         if batch.has_work() {
             let memory = row.clone().unwrap_or_else(ExchangeRow::unknown);

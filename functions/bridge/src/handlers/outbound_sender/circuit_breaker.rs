@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{OutboundSender, QUEUE_INSTEAD};
+use super::handler::{OutboundSender, QUEUE_INSTEAD};
 use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{AccountRow, Call, Cause, OpenCircuit, Signal, UserAnswer};
 use crate::domain::time::Timestamp;
@@ -108,7 +108,7 @@ where
                 call.half_open.is_none() && !is_counting
             }
         };
-        if shows_nothing_new || deadline.since(self.runtime.now()) <= QUEUE_INSTEAD {
+        if shows_nothing_new || self.is_near(deadline, QUEUE_INSTEAD) {
             return None;
         }
         self.record_call(call, signal, deadline).await.ok()?

@@ -1,6 +1,6 @@
 //! Claims a message, so that only one invocation sends it.
 
-use super::OutboundSender;
+use super::handler::OutboundSender;
 use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{AccountRow, HalfOpen};
 use crate::domain::failure_reason::FailureReason;

@@ -3,71 +3,38 @@
 
 mod circuit_breaker;
 mod claim;
+mod handler;
 mod outcome;
 mod pilot;
 mod waiting;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::future::join;
 
 use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{Call, Cause, Signal};
 use crate::domain::failure_reason::FailureReason;
-use crate::domain::message::{ClaimToken, MessageRow, SendingRules};
+use crate::domain::message::{ClaimToken, MessageRow};
 use crate::domain::phone_number::PhoneNumber;
-use crate::domain::recipient_limit::RecipientLimits;
-use crate::domain::sender_ids::SenderIds;
 use crate::domain::time::Timestamp;
-use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
-    AfricasTalking, AfricasTalkingAccount, CredentialsError, Key, KeyedHash, LedgerError,
-    LedgerStore, Queue, Record, Response, Row, Runtime, Sms,
+    AfricasTalking, AfricasTalkingAccount, CredentialsError, KeyedHash, LedgerError, LedgerStore,
+    Queue, Record, Response, Runtime, Sms,
 };
 use crate::queue::consumer::{Consumer, Disposition};
-use crate::queue::dead_letter::{DeadLetterQueue, dead_letter_or_return};
+use crate::queue::dead_letter::dead_letter_or_return;
 use crate::queue::retry_later::return_for_retry;
-use crate::retry::{LEDGER_ERRORS, retry};
 use crate::wire::africastalking::answer_code::AnswerCode;
 use crate::wire::africastalking::send_response::Outcome;
 use crate::wire::queue_messages::{OutboxMessage, OutgoingSms, decode};
 use circuit_breaker::Calls;
 use claim::Claim;
+use handler::{QUEUE_INSTEAD, recipient};
 use pilot::{Plan, Sendable};
 
-/// How long before the end of the invocation a response that the ledger does not take is put into
-/// the queue instead. An attempt that began just before may take a read and a write of six seconds
-/// each, and the queue another six.
-const QUEUE_INSTEAD: Duration = Duration::from_secs(25);
-
-/// The handler and its ports.
-#[derive(Debug)]
-pub struct OutboundSender<L, Q, A, H, S> {
-    /// The ledger with the rows of messages.
-    pub ledger: L,
-    /// The queue of the records.
-    pub outbox: Q,
-    /// The queue for records that cannot be processed.
-    pub dead_letters: DeadLetterQueue<Q>,
-    /// The API that sends.
-    pub africas_talking: A,
-    /// Hashes of numbers and texts.
-    pub hashes: H,
-    /// The clock, the random numbers and the log.
-    pub runtime: S,
-    /// The rules of sending.
-    pub rules: SendingRules,
-    /// The limits for one recipient.
-    pub recipient_limit: RecipientLimits,
-    /// The sender ids.
-    pub sender_ids: Rc<SenderIds>,
-    /// The time-out of a send request.
-    pub call_timeout: Duration,
-}
+pub use handler::OutboundSender;
 
 /// A send request that ended.
 struct EndedCall {
@@ -164,12 +131,6 @@ where
             self.log_ledger_error(&error);
             Disposition::Return(Wait::Retry)
         })
-    }
-
-    fn log_ledger_error(&self, error: &LedgerError) {
-        self.runtime.record(LogEvent::LedgerFailed {
-            error: Redacted::new(error),
-        });
     }
 
     /// Sends the message if that is due. `calls` counts the send requests of the batch.
@@ -337,70 +298,10 @@ where
         Ok(Disposition::Done)
     }
 
-    /// Changes the message's row. Retries while the ledger does not answer.
-    async fn change(
-        &self,
-        sms: &OutgoingSms,
-        step: impl Fn(MessageRow) -> MessageRow,
-    ) -> Result<(), LedgerError> {
-        self.retry_briefly(async || self.change_once(sms, &step).await)
-            .await
-    }
-
-    /// Retries a step with the ledger that can also be left to the next receive.
-    async fn retry_briefly<T>(
-        &self,
-        act: impl AsyncFn() -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
-        retry(LEDGER_ERRORS, &self.runtime, async || match act().await {
-            Ok(done) => ControlFlow::Break(Ok(done)),
-            Err(error) => ControlFlow::Continue(error),
-        })
-        .await
-    }
-
-    async fn change_once(
-        &self,
-        sms: &OutgoingSms,
-        step: impl Fn(MessageRow) -> MessageRow,
-    ) -> Result<(), LedgerError> {
-        ledger::change(
-            &self.ledger,
-            &self.runtime,
-            &[Key::Message(sms.id.clone())],
-            |rows| {
-                let row = rows
-                    .message(&sms.id)
-                    .cloned()
-                    .unwrap_or_else(|| MessageRow::begun(sms.id.clone(), sms.first_offered));
-                (vec![Row::Message(step(row))], ())
-            },
-        )
-        .await
-    }
-
     /// Whether the rest of the invocation is long enough for a send request and the writes after
     /// it.
     fn has_time_to_call(&self, deadline: Timestamp) -> bool {
         let needed = self.call_timeout.saturating_add(QUEUE_INSTEAD);
         self.runtime.now() + needed <= deadline
     }
-
-    fn note_failure(&self, sms: &OutgoingSms, attempt: u32, reason: &FailureReason) {
-        self.runtime.record(LogEvent::SendFailed {
-            medic_id: Redacted::new(&sms.id),
-            attempt,
-            reason: reason.clone(),
-        });
-    }
-}
-
-/// The recipient, or why there is none.
-fn recipient(sms: &OutgoingSms) -> Result<PhoneNumber, FailureReason> {
-    let to = PhoneNumber::parse(&sms.to)
-        .map_err(|error| FailureReason::new(&format!("the recipient {error}")))?;
-    if sms.content.is_empty() {
-        return Err(FailureReason::new("the text is empty"));
-    }
-    Ok(to)
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{OutboundSender, QUEUE_INSTEAD};
+use super::handler::OutboundSender;
 use crate::domain::backoff::{Wait, backoff};
 use crate::domain::delivery::SmsRow;
 use crate::domain::failure_reason::FailureReason;
@@ -173,32 +173,6 @@ where
             medic_id: Redacted::new(&accepted.id),
         });
         Disposition::Done
-    }
-
-    /// Whether the invocation has no more than this left.
-    fn is_near(&self, deadline: Timestamp, left: Duration) -> bool {
-        deadline.since(self.runtime.now()) <= left
-    }
-
-    /// Retries a step with the ledger until the invocation nears its end. Without it the outcome
-    /// would be lost and the message sent again.
-    pub(super) async fn retry_until_deadline<T>(
-        &self,
-        deadline: Timestamp,
-        act: impl AsyncFn() -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
-        retry(UNTIL_THE_DEADLINE, &self.runtime, async || {
-            let error = match act().await {
-                Ok(done) => return ControlFlow::Break(Ok(done)),
-                Err(error) => error,
-            };
-            self.log_ledger_error(&error);
-            match self.is_near(deadline, QUEUE_INSTEAD) {
-                true => ControlFlow::Break(Err(error)),
-                false => ControlFlow::Continue(error),
-            }
-        })
-        .await
     }
 
     /// Writes the acceptance into the message's row, with all earlier reports on the SMS; then the pointer

@@ -1,7 +1,7 @@
 //! What a batch does while a circuit breaker is open or sending is paused: it goes back as one, except
 //! the pilot, which tries whether the trouble is over.
 
-use super::OutboundSender;
+use super::handler::OutboundSender;
 use crate::domain::backoff::Wait;
 use crate::domain::circuit_breaker::{
     AccountRow, Circuit, HalfOpen, OpenCircuit, PilotCandidate, Turn, UserAnswer,

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::OutboundSender;
+use super::handler::{OutboundSender, recipient};
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::MessageRow;
 use crate::ledger;
@@ -48,7 +48,7 @@ where
         sms: &OutgoingSms,
         reason: &FailureReason,
     ) -> Result<(), LedgerError> {
-        let number_hash = match super::recipient(sms) {
+        let number_hash = match recipient(sms) {
             Ok(to) => self.hashes.hash(to.as_str()).await.ok(),
             Err(_) => None,
         };

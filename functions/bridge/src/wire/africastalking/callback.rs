@@ -16,8 +16,8 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// A callback as it came.
 #[derive(Clone, Copy)]
 pub struct ReceivedCallback<'a> {
-    /// Whose URL it came to.
-    pub callback: Callback,
+    /// Whose URL it came to. `None`: its path is no callback's.
+    pub url: Option<Callback>,
     /// Its header `content-type`.
     pub content_type: Option<&'a str>,
     /// Its header `content-encoding`, in lower case.
@@ -53,7 +53,7 @@ impl CallbackContent {
 pub enum CallbackReading {
     /// It is one of its URL.
     Good(CallbackContent),
-    /// It is plainly one of another URL.
+    /// It is plainly one of another URL than it came to.
     AtWrongUrl(CallbackContent),
     /// Something is missing in it.
     Bad(BadField),
@@ -88,18 +88,21 @@ impl ReceivedCallback<'_> {
             Ok(fields) => fields,
             Err(bad) => return CallbackReading::Bad(bad),
         };
-        let read = |callback| of_kind(callback, &fields, number_hash_key, now);
-        match read(self.callback) {
-            Ok(content) => CallbackReading::Good(content),
-            Err(bad) => {
-                let mut others = Callback::ALL
-                    .into_iter()
-                    .filter(|kind| *kind != self.callback);
-                match others.find_map(|kind| read(kind).ok()) {
-                    Some(content) => CallbackReading::AtWrongUrl(content),
-                    None => CallbackReading::Bad(bad),
-                }
-            }
+        let read = |kind| of_kind(kind, &fields, number_hash_key, now);
+        let bad = match self.url.map(read) {
+            Some(Ok(content)) => return CallbackReading::Good(content),
+            Some(Err(bad)) => bad,
+            None => BadField {
+                field: "the body",
+                problem: "is no callback's",
+            },
+        };
+        let mut others = Callback::ALL
+            .into_iter()
+            .filter(|kind| Some(*kind) != self.url);
+        match others.find_map(|kind| read(kind).ok()) {
+            Some(content) => CallbackReading::AtWrongUrl(content),
+            None => CallbackReading::Bad(bad),
         }
     }
 
@@ -138,9 +141,9 @@ mod tests {
     const REPORT: &str = "id=ATXid_1&status=Success&phoneNumber=%2B254700000001";
     const OPT_OUT: &str = "senderId=20880&phoneNumber=%2B254700000001";
 
-    fn read(callback: Callback, body: &str) -> CallbackReading {
+    fn read(url: impl Into<Option<Callback>>, body: &str) -> CallbackReading {
         let received = ReceivedCallback {
-            callback,
+            url: url.into(),
             content_type: Some("application/x-www-form-urlencoded"),
             content_encoding: None,
             body: body.as_bytes(),
@@ -159,6 +162,7 @@ mod tests {
                 let expected = CallbackReading::AtWrongUrl(content.clone());
                 assert_eq!(read(wrong, body), expected, "{body}");
             }
+            assert_eq!(read(None, body), CallbackReading::AtWrongUrl(content));
         }
     }
 
@@ -177,5 +181,9 @@ mod tests {
                 "{body}"
             );
         }
+        let CallbackReading::Bad(bad) = read(None, "a=b") else {
+            panic!("it is no callback")
+        };
+        assert_eq!((bad.field, bad.problem), ("the body", "is no callback's"));
     }
 }

@@ -204,7 +204,7 @@ pub fn update(id: &str, status: &str) -> Value {
     json!({"id": id, "status": status})
 }
 
-/// What the caller of a bench may leave out: the header of this name.
+/// The header that the caller of a bench may leave out.
 pub fn without(mut request: ServerRequest, name: &str) -> ServerRequest {
     request.headers.retain(|(other, _)| other != name);
     request

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{EmulatorClient, text_at};
 
-/// What the operations of CloudWatch's metrics and alarms begin with.
+/// The beginning of the names of CloudWatch's operations on metrics and alarms.
 const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
 
 /// A line that a function has logged.
