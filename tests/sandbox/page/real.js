@@ -29,6 +29,7 @@ function CallbackUrls({ account }) {
     <dl>
       <dt>Incoming messages</dt><dd><code>${account.incoming_url}</code></dd>
       <dt>Delivery reports</dt><dd><code>${account.reports_url}</code></dd>
+      <dt>Opt-outs</dt><dd><code>${account.opt_outs_url}</code></dd>
     </dl>`;
 }
 

@@ -219,11 +219,15 @@ fn print_real_ends(sandbox: &Sandbox) {
     };
     println!("\nAfrica's Talking sends for `{}`.", account.username);
     match &account.public_urls {
-        Some((incoming, reports)) => println!(
+        Some(urls) => println!(
             "A tunnel has to lead to {}. Paste into its dashboard, under SMS, SMS callback URLs:
-  Incoming messages: {incoming}
-  Delivery reports:  {reports}",
-            account.gate.url()
+  Incoming messages: {}
+  Delivery reports:  {}
+  Bulk SMS opt-out:  {}",
+            account.gate.url(),
+            urls.incoming,
+            urls.reports,
+            urls.opt_outs
         ),
         None => println!(
             "Without --public-url it cannot reach this machine: no SMS comes in, and no delivery report. \

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
-use crate::ends::callbacks::{CallbackGate, public_callback_urls};
+use crate::ends::callbacks::{CallbackGate, public_callback_url};
 use crate::ends::kept::KeptFolder;
 use crate::ends::medic::RealMedic;
-use crate::ends::{ChosenAfricasTalking, ChosenEnds, RealAfricasTalking, RealEnds};
+use crate::ends::{ChosenAfricasTalking, ChosenEnds, PublicUrls, RealAfricasTalking, RealEnds};
 use crate::medic::{MedicConfig, MedicStandIn};
 use crate::page::{Page, SandboxSystem};
 use crate::stack::{self, EmulatedStack, Emulator};
@@ -111,10 +111,14 @@ impl Sandbox {
             Some(chosen) => Some(Arc::new(RealAfricasTalking {
                 username: chosen.account.username().to_owned(),
                 gate: CallbackGate::open(chosen.callback_port, stack.outputs())?,
-                public_urls: chosen
-                    .public_url
-                    .as_ref()
-                    .map(|url| public_callback_urls(url, &callback_urls)),
+                public_urls: match &chosen.public_url {
+                    Some(url) => Some(PublicUrls {
+                        incoming: public_callback_url(url, &callback_urls.0),
+                        reports: public_callback_url(url, &callback_urls.1),
+                        opt_outs: public_callback_url(url, &stack.opt_outs_url().await?),
+                    }),
+                    None => None,
+                },
             })),
             None => {
                 let (incoming, reports) = callback_urls;

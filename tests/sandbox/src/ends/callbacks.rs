@@ -1,5 +1,5 @@
 //! Where a real Africa's Talking brings its callbacks: through a tunnel to a port of its own, which
-//! passes on the two callbacks and nothing else. The emulator's own port would open all of the
+//! passes on callbacks and nothing else. The emulator's own port would open all of the
 //! emulated AWS, with its secrets, to whoever finds the tunnel.
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -31,9 +31,8 @@ const KEPT_CALLBACKS: usize = 1000;
 /// API Gateway gives up after this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// The paths of the two callbacks, as the template has them.
-const INCOMING_PATH: &str = "/api/v1/sms/africastalking/incoming-messages";
-const REPORTS_PATH: &str = "/api/v1/sms/africastalking/delivery-reports";
+/// The beginning of the callbacks' paths, as the template has it.
+const PREFIX: &str = "/api/v1/sms/africastalking/";
 
 /// Takes the callbacks. Dropping it ends it.
 #[derive(Debug)]
@@ -47,9 +46,20 @@ pub struct CallbackGate {
 #[derive(Clone, Debug)]
 struct GateTargets {
     client: reqwest::Client,
-    incoming: String,
-    reports: String,
+    /// The stack's URL up to the callback's name.
+    base: String,
     seen: Arc<Observed<VecDeque<CallbackAttempt>>>,
+}
+
+impl GateTargets {
+    fn remember(&self, attempt: CallbackAttempt) {
+        self.seen.change(|seen| {
+            if seen.len() == KEPT_CALLBACKS {
+                seen.pop_front();
+            }
+            seen.push_back(attempt);
+        });
+    }
 }
 
 impl CallbackGate {
@@ -61,17 +71,16 @@ impl CallbackGate {
     pub fn open(port: u16, outputs: &Outputs) -> anyhow::Result<Self> {
         let (gate, door) = Gate::bind(port).context("the port for callbacks")?;
         let address = gate.address();
-        let without_key = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
+        let own = &outputs.incoming_messages_callback_url;
+        let (host, _) = own.split_once(PREFIX).context("no callback URL")?;
         let seen = Arc::new(Observed::new(VecDeque::new()));
         let targets = GateTargets {
             client: http::client(ANSWER_WITHIN)?,
-            incoming: without_key(&outputs.incoming_messages_callback_url),
-            reports: without_key(&outputs.delivery_reports_callback_url),
+            base: format!("{host}{PREFIX}"),
             seen: seen.clone(),
         };
         let routes = Router::new()
-            .route(INCOMING_PATH, post(incoming))
-            .route(REPORTS_PATH, post(report))
+            .route(&format!("{PREFIX}{{*name}}"), post(pass_on))
             .with_state(targets);
         let serving = tokio::spawn(async {
             // It never ends by itself.
@@ -102,15 +111,11 @@ impl CallbackGate {
     }
 }
 
-/// The two URLs for the dashboard, incoming messages and delivery reports: under this address, with
-/// the key that is in the stack's own.
+/// The URL for the dashboard under this address, of one of the stack's own with its key.
 #[must_use]
-pub fn public_callback_urls(public_url: &str, own: &(String, String)) -> (String, String) {
-    let under = |path: &str, own: &str| {
-        let query = own.split_once('?').map_or("", |(_, query)| query);
-        format!("{}{path}?{query}", public_url.trim_end_matches('/'))
-    };
-    (under(INCOMING_PATH, &own.0), under(REPORTS_PATH, &own.1))
+pub fn public_callback_url(public_url: &str, own: &str) -> String {
+    let name_and_key = own.split_once(PREFIX).map_or("", |(_, rest)| rest);
+    format!("{}{PREFIX}{name_and_key}", public_url.trim_end_matches('/'))
 }
 
 impl Drop for CallbackGate {
@@ -120,16 +125,17 @@ impl Drop for CallbackGate {
     }
 }
 
-async fn incoming(State(targets): State<GateTargets>, request: Request<Body>) -> Response {
-    pass_on(&targets, CallbackKind::Incoming, request).await
-}
-
-async fn report(State(targets): State<GateTargets>, request: Request<Body>) -> Response {
-    pass_on(&targets, CallbackKind::Report, request).await
-}
-
-/// Passes a callback on as it came, and the answer back.
-async fn pass_on(targets: &GateTargets, kind: CallbackKind, request: Request<Body>) -> Response {
+/// Passes a callback on as it came, and the answer back. The page shows messages and reports.
+async fn pass_on(
+    State(targets): State<GateTargets>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    let kind = match name.trim_end_matches('/') {
+        "incoming-messages" => Some(CallbackKind::Incoming),
+        "delivery-reports" => Some(CallbackKind::Report),
+        _ => None,
+    };
     let at_ms = ids::now_ms();
     let (parts, body) = request.into_parts();
     let body = match read_body(body, LONGEST_BODY).await {
@@ -137,12 +143,9 @@ async fn pass_on(targets: &GateTargets, kind: CallbackKind, request: Request<Bod
         ReadBody::Whole(_) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         ReadBody::Broken => return StatusCode::BAD_REQUEST.into_response(),
     };
-    let target = match kind {
-        CallbackKind::Incoming => &targets.incoming,
-        CallbackKind::Report => &targets.reports,
-    };
     let query = parts.uri.query().unwrap_or_default();
-    let mut passed = targets.client.post(format!("{target}?{query}"));
+    let base = &targets.base;
+    let mut passed = targets.client.post(format!("{base}{name}?{query}"));
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
         if let Some(value) = parts.headers.get(&name) {
             passed = passed.header(name, value);
@@ -158,22 +161,21 @@ async fn pass_on(targets: &GateTargets, kind: CallbackKind, request: Request<Bod
         }
         Err(_) => Err("the bridge does not answer"),
     };
-    let id = form.iter().find(|(name, _)| name == "id");
-    let attempt = CallbackAttempt {
-        at_ms,
-        kind,
-        id: id.map(|(_, id)| id.clone()).unwrap_or_default(),
-        attempt: 1,
-        form,
-        status: answered.as_ref().ok().map(|(status, _)| status.as_u16()),
-        error: answered.as_ref().err().map(|error| (*error).to_owned()),
-    };
-    targets.seen.change(|seen| {
-        if seen.len() == KEPT_CALLBACKS {
-            seen.pop_front();
-        }
-        seen.push_back(attempt);
-    });
+    if let Some(kind) = kind {
+        targets.remember(CallbackAttempt {
+            at_ms,
+            kind,
+            id: form
+                .iter()
+                .find(|(name, _)| name == "id")
+                .map(|(_, id)| id.clone())
+                .unwrap_or_default(),
+            attempt: 1,
+            form,
+            status: answered.as_ref().ok().map(|(status, _)| status.as_u16()),
+            error: answered.as_ref().err().map(|error| (*error).to_owned()),
+        });
+    }
     match answered {
         Ok((status, text)) => answer::with(status, "text/plain; charset=utf-8", text),
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
@@ -185,13 +187,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_urls_for_the_dashboard_are_the_tunnels_with_the_key_of_the_stack() {
-        let own = |what: &str| format!("http://127.0.0.1:4566/_aws/execute-api/a/{what}?key=k%26");
-        let urls = public_callback_urls("https://clinic.example.org/", &(own("in"), own("out")));
-        let expected = |what: &str| {
-            format!("https://clinic.example.org/api/v1/sms/africastalking/{what}?key=k%26")
-        };
-        assert_eq!(urls.0, expected("incoming-messages"));
-        assert_eq!(urls.1, expected("delivery-reports"));
+    fn a_url_for_the_dashboard_is_the_tunnels_with_the_key_of_the_stack() {
+        for name in ["incoming-messages", "delivery-reports", "opt-outs"] {
+            let own = format!("http://127.0.0.1:4566/_aws/execute-api/a{PREFIX}{name}?key=k%26");
+            let url = public_callback_url("https://clinic.example.org/", &own);
+            let expected = format!("https://clinic.example.org{PREFIX}{name}?key=k%26");
+            assert_eq!(url, expected);
+        }
     }
 }

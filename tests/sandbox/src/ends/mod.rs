@@ -59,9 +59,19 @@ pub struct RealAfricasTalking {
     pub username: String,
     /// Takes its callbacks.
     pub gate: CallbackGate,
-    /// What goes into the dashboard, incoming messages and delivery reports, if a tunnel leads to that
-    /// gate.
-    pub public_urls: Option<(String, String)>,
+    /// The URLs for the dashboard, if a tunnel leads to that gate.
+    pub public_urls: Option<PublicUrls>,
+}
+
+/// The callback URLs under a tunnel's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrls {
+    /// For incoming messages.
+    pub incoming: String,
+    /// For delivery reports.
+    pub reports: String,
+    /// For opt-outs.
+    pub opt_outs: String,
 }
 
 /// A password or a key. It is shown nowhere.

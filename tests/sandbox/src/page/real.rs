@@ -154,8 +154,9 @@ fn seen_of_account(account: &RealAfricasTalking) -> Value {
     json!({
         "username": account.username,
         "gate": account.gate.url(),
-        "incoming_url": account.public_urls.as_ref().map(|(incoming, _)| incoming),
-        "reports_url": account.public_urls.as_ref().map(|(_, reports)| reports),
+        "incoming_url": account.public_urls.as_ref().map(|urls| &urls.incoming),
+        "reports_url": account.public_urls.as_ref().map(|urls| &urls.reports),
+        "opt_outs_url": account.public_urls.as_ref().map(|urls| &urls.opt_outs),
         "callbacks": callbacks.len(),
         "refused": refused.count(),
         "last_ms": callbacks.last().map(|callback| callback.at_ms),

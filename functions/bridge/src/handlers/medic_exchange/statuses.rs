@@ -107,6 +107,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             }
             updates.push(update(&row));
         }
+        round.reports.as_read.extend(rows);
         Ok(updates)
     }
 
@@ -126,9 +127,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         let of_rows = updates
             .iter()
             .filter(|update| !reports.is_without_row(update));
+        let as_read = std::mem::take(&mut reports.as_read);
+        let as_read = &as_read;
         let changes = of_rows.map(|update| async move {
             let key = Key::Message(update.id.clone());
-            ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
+            let (known, keys) = (as_read.only(&key), [key]);
+            ledger::change_from(known, &self.ledger, &self.runtime, &keys, |rows| {
                 let row = rows.message(&update.id).cloned();
                 let changed = row.map(|row| Row::Message(row.after_reporting(update.status)));
                 (changed.into_iter().collect(), ())
