@@ -86,6 +86,12 @@ async fn lint() -> anyhow::Result<()> {
         )
         .await?;
     progress
+        .step(
+            "types and tests of the CDK construct in infra/cdk",
+            blocking(template::test_construct),
+        )
+        .await?;
+    progress
         .step("cdk synth in infra/cdk", blocking(template::synthesise))
         .await?;
     progress.say("The template is clean.");

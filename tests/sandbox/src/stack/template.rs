@@ -1,6 +1,7 @@
 //! Transforms the template as SAM does, and checks it without AWS.
 
 mod cdk;
+mod decided;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use super::{sam_environment, work_folder};
 use crate::tools::{Tool, repository};
 
-pub use cdk::synthesise;
+pub use cdk::{synthesise, test_construct};
 
 /// The template that is deployed.
 #[must_use]
@@ -90,7 +91,7 @@ fn on_transformed(
     Ok(())
 }
 
-pub(super) fn run(command: &mut Command, what: &str) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn run(command: &mut Command, what: &str) -> anyhow::Result<Vec<u8>> {
     let output = command
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
