@@ -51,9 +51,17 @@ pub fn validate(template: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// With the problems that it has found.
 pub fn lint_transformed(template: &Path) -> anyhow::Result<()> {
+    lint_transformed_without(&[], template)
+}
+
+/// As [`lint_transformed`], without some of the rules.
+fn lint_transformed_without(rules: &[&str], template: &Path) -> anyhow::Result<()> {
     on_transformed(template, |file| {
         let mut command = Command::new(Tool::Sam.python());
         command.args(["-m", "cfnlint.runner.cli"]);
+        for rule in rules {
+            command.args(["--ignore-checks", rule]);
+        }
         command.args(["--regions", super::aws::REGION, "--"]);
         run(command.arg(file), "cfn-lint on the transformed template")
     })

@@ -117,7 +117,8 @@ fn synthesised(folder: &Path, name: &str, context: &[(&str, &str)]) -> anyhow::R
     }
     run(command.current_dir(&package), "cdk synth")?;
     let template = output.join(format!("{STACK}.template.json"));
-    super::lint_transformed(&template)?;
+    // W1020: where a value is filled in, nothing may be left to substitute.
+    super::lint_transformed_without(&["W1020"], &template)?;
     transformed(&template)
 }
 
