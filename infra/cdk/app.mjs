@@ -21,6 +21,15 @@ const app = new App();
  */
 const context = (name) => app.node.tryGetContext(name) || undefined;
 
+/** @param {string} name */
+function required(name) {
+  const value = context(name);
+  if (value === undefined) {
+    throw new Error(`The context has no ${name}: fill it in in cdk.json, or add --context ${name}=VALUE`);
+  }
+  return value;
+}
+
 const stack = new Stack(app, context("stack") ?? "cht-africastalking");
 
 // Whoever is called when something is wrong. AWS asks for a confirmation by mail before it sends the first alarm.
@@ -35,8 +44,8 @@ const domainName = context("domainName");
 const zone =
   domainName &&
   HostedZone.fromHostedZoneAttributes(stack, "Zone", {
-    hostedZoneId: app.node.getContext("hostedZoneId"),
-    zoneName: app.node.getContext("zoneName"),
+    hostedZoneId: required("hostedZoneId"),
+    zoneName: required("zoneName"),
   });
 const certificate =
   zone && new Certificate(stack, "Certificate", { domainName, validation: CertificateValidation.fromDns(zone) });
@@ -47,7 +56,7 @@ const checkout = context("checkout") ?? path.join(path.dirname(fileURLToPath(imp
 
 const bridge = new ChtAfricasTalking(stack, "Bridge", {
   ...(bundle ? { bundle } : { checkout }),
-  medicUrl: app.node.getContext("medicUrl"),
+  medicUrl: required("medicUrl"),
   africasTalkingUsername: context("africasTalkingUsername"),
   senderIds: context("senderIds"),
   alarmTopicArn: alarms ? alarms.topicArn : undefined,
