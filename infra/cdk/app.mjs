@@ -1,48 +1,73 @@
-// The same system for those who deploy with CDK: ../template.yaml itself, included as it is. Nothing is
-// described here; what is added is what CDK needs to find the functions' packages.
-//
-//   cargo build-functions      (in the project's root)
-//   npm ci
-//   npx cdk bootstrap          (once for each account and region)
-//   npx cdk deploy --parameters MedicUrl=https://medic.example.org
-//
-// The stack's name is not the usual one: `cargo ops` needs `--stack cht-africastalking`, or the variable OPS_STACK.
-//
-// Context: `stack` is the stack's name, `functions` the folder with the functions as `cargo build-functions` leaves them.
+// @ts-check
+// An example for those who deploy with CDK: the bridge, a topic that sends its alarms by mail, and a host name of one's own
+// for the callback URLs. What differs between deployments is in the context: in cdk.json, or as `--context NAME=VALUE`.
 
-import { fileURLToPath } from "node:url";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { App, Stack } from "aws-cdk-lib";
-import { CfnInclude } from "aws-cdk-lib/cloudformation-include";
-import { Asset } from "aws-cdk-lib/aws-s3-assets";
+import { Certificate, CertificateValidation } from "aws-cdk-lib/aws-certificatemanager";
+import { CnameRecord, HostedZone } from "aws-cdk-lib/aws-route53";
+import { Topic } from "aws-cdk-lib/aws-sns";
+import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-
-const FUNCTIONS = [
-  "incoming-messages",
-  "delivery-reports",
-  "report-recorder",
-  "outbound-sender",
-  "medic-exchange",
-];
-
-/** The functions' packages lie on this machine: CDK brings them to AWS, as SAM would. */
-function bringFunctions(stack, template, folder) {
-  for (const name of FUNCTIONS) {
-    const resource = name.replace(/(^|-)([a-z])/g, (_match, _dash, letter) => letter.toUpperCase());
-    const asset = new Asset(stack, `${resource}Package`, { path: path.join(folder, name) });
-    const lambda = template.getResource(`${resource}Function`);
-    lambda.codeUri = { bucket: asset.s3BucketName, key: asset.s3ObjectKey };
-  }
-}
+import { ChtAfricasTalking } from "./index.js";
 
 const app = new App();
-const name = app.node.tryGetContext("stack") ?? "cht-africastalking";
-const functions = app.node.tryGetContext("functions") ?? path.join(here, "../../target/lambda");
 
-const stack = new Stack(app, name, { analyticsReporting: false });
-const template = new CfnInclude(stack, "Template", {
-  templateFile: path.join(here, "../template.yaml"),
+/**
+ * @param {string} name
+ * @returns {string | undefined} `undefined` also when it is empty
+ */
+const context = (name) => app.node.tryGetContext(name) || undefined;
+
+/** @param {string} name */
+function required(name) {
+  const value = context(name);
+  if (value === undefined) {
+    throw new Error(`The context has no ${name}: fill it in in cdk.json, or add --context ${name}=VALUE`);
+  }
+  return value;
+}
+
+const stack = new Stack(app, context("stack") ?? "cht-africastalking");
+
+// Whoever is called when something is wrong. AWS asks for a confirmation by mail before it sends the first alarm.
+const alarmEmail = context("alarmEmail");
+const alarms = alarmEmail && new Topic(stack, "Alarms");
+if (alarms) {
+  alarms.addSubscription(new EmailSubscription(alarmEmail));
+}
+
+// The callback URLs keep this name when the stack is replaced. The zone must be in Route 53.
+const domainName = context("domainName");
+const zone =
+  domainName &&
+  HostedZone.fromHostedZoneAttributes(stack, "Zone", {
+    hostedZoneId: required("hostedZoneId"),
+    zoneName: required("zoneName"),
+  });
+const certificate =
+  zone && new Certificate(stack, "Certificate", { domainName, validation: CertificateValidation.fromDns(zone) });
+
+// An unpacked release bundle, or else this checkout with the functions that `cargo build-functions` leaves in it.
+const bundle = context("bundle");
+const checkout = context("checkout") ?? path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+
+const bridge = new ChtAfricasTalking(stack, "Bridge", {
+  ...(bundle ? { bundle } : { checkout }),
+  medicUrl: required("medicUrl"),
+  africasTalkingUsername: context("africasTalkingUsername"),
+  senderIds: context("senderIds"),
+  alarmTopicArn: alarms ? alarms.topicArn : undefined,
+  domainName,
+  certificateArn: certificate ? certificate.certificateArn : undefined,
 });
-bringFunctions(stack, template, functions);
+
+if (zone && bridge.callbackDomainTarget) {
+  new CnameRecord(stack, "CallbackRecord", {
+    zone,
+    recordName: `${domainName}.`,
+    domainName: bridge.callbackDomainTarget,
+  });
+}

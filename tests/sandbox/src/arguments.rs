@@ -35,7 +35,8 @@ pub struct SandboxArguments {
 #[derive(Debug, Subcommand)]
 pub enum SandboxCommand {
     /// Checks infra/template.yaml: sam validate --lint; cfn-lint and checkov after the transform; and
-    /// that the CDK application in infra/cdk makes the same of it (needs Node.js)
+    /// that the CDK construct in infra/cdk makes the same of it (needs Node.js). Checks GitHub's
+    /// workflows with actionlint and zizmor
     Lint,
     /// Makes pictures of the page in its states, in target/sandbox/screenshots
     Screenshots,

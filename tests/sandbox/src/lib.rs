@@ -15,3 +15,4 @@ pub mod server;
 pub mod stack;
 pub mod tools;
 pub mod whole;
+pub mod workflows;

@@ -1,5 +1,5 @@
 //! `cargo sandbox` runs the whole system on this machine until Ctrl-C. `cargo sandbox lint` checks the
-//! template without AWS.
+//! template without AWS, and GitHub's workflows.
 #![allow(
     clippy::print_stdout,
     reason = "a command line that talks to the person who started it"
@@ -18,6 +18,7 @@ use sandbox::ends::ChosenEnds;
 use sandbox::stack::{self, Emulator, template};
 use sandbox::tools;
 use sandbox::whole::{self, Sandbox, StartProgress};
+use sandbox::workflows;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{SandboxArguments, SandboxCommand};
@@ -75,7 +76,7 @@ async fn lint() -> anyhow::Result<()> {
         .await?;
     progress
         .step(
-            "Installing checkov into .tools, if it is not there",
+            "Installing the other linters into .tools, if they are not there",
             blocking(tools::install_linters),
         )
         .await?;
@@ -86,9 +87,21 @@ async fn lint() -> anyhow::Result<()> {
         )
         .await?;
     progress
+        .step(
+            "actionlint and zizmor on the workflows",
+            blocking(workflows::lint),
+        )
+        .await?;
+    progress
+        .step(
+            "types and tests of the CDK construct in infra/cdk",
+            blocking(template::test_construct),
+        )
+        .await?;
+    progress
         .step("cdk synth in infra/cdk", blocking(template::synthesise))
         .await?;
-    progress.say("The template is clean.");
+    progress.say("Everything is clean.");
     Ok(())
 }
 

@@ -38,19 +38,22 @@ pub enum Tool {
     Sam,
     /// The linter for insecure settings.
     Checkov,
+    /// The linters for GitHub's workflows.
+    Workflows,
 }
 
 impl Tool {
     /// The tools for tests and the sandbox.
     const TO_RUN: [Self; 2] = [Self::Emulator, Self::Sam];
     /// The further tools for `cargo sandbox lint`.
-    const TO_LINT: [Self; 1] = [Self::Checkov];
+    const TO_LINT: [Self; 2] = [Self::Checkov, Self::Workflows];
 
     fn name(self) -> &'static str {
         match self {
             Self::Emulator => "emulator",
             Self::Sam => "sam",
             Self::Checkov => "checkov",
+            Self::Workflows => "workflows",
         }
     }
 
@@ -72,6 +75,12 @@ impl Tool {
     #[must_use]
     pub fn python(self) -> PathBuf {
         self.folder().join("bin/python")
+    }
+
+    /// A program that one of this tool's packages brings ready to run, and which is no script.
+    #[must_use]
+    pub fn program(self, name: &str) -> PathBuf {
+        self.folder().join("bin").join(name)
     }
 
     /// The content of the stamp of a correct installation. It changes with the packages, the system's Python
@@ -125,7 +134,7 @@ pub fn install() -> anyhow::Result<bool> {
     install_these(&Tool::TO_RUN)
 }
 
-/// As [`install`], for the linters of the template.
+/// As [`install`], for the linters.
 ///
 /// # Errors
 /// As [`install`].
