@@ -124,11 +124,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             });
         }
         // What has no row yet gets it from the sender, with `Unsent` as reported.
+        let as_read = &std::mem::take(&mut reports.as_read);
+        let reports = &*reports;
         let of_rows = updates
             .iter()
             .filter(|update| !reports.is_without_row(update));
-        let as_read = std::mem::take(&mut reports.as_read);
-        let as_read = &as_read;
         let changes = of_rows.map(|update| async move {
             let key = Key::Message(update.id.clone());
             let (known, keys) = (as_read.only(&key), [key]);
