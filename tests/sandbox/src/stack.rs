@@ -395,7 +395,8 @@ pub fn operator_environment(emulator: &Emulator) -> [(&'static str, String); 5] 
 }
 
 /// The environment in which SAM is quiet and fast, and cannot reach a real account.
-pub(crate) fn sam_environment() -> [(&'static str, String); 9] {
+#[must_use]
+pub fn sam_environment() -> [(&'static str, String); 9] {
     let home = work_folder().join("home").display().to_string();
     [
         ("HOME", home),
