@@ -117,6 +117,18 @@ impl EmulatedStack {
     /// With what SAM said, when the deployment fails.
     pub async fn deploy(emulator: &Emulator, parameters: &[(&str, &str)]) -> anyhow::Result<Self> {
         let template = prepare().await?;
+        Self::deploy_template(emulator, template, parameters).await
+    }
+
+    /// As [`Self::deploy`], with another template, whose packages are where it says.
+    ///
+    /// # Errors
+    /// With what SAM said, when the deployment fails.
+    pub async fn deploy_template(
+        emulator: &Emulator,
+        template: &Path,
+        parameters: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let aws = emulator.aws().clone();
         sam_deploy(emulator, template, parameters).await?;
         let outputs = Outputs::of(&aws).await?;

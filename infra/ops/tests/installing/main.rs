@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bundle::{BundleArguments, Processor};
 use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
 use sandbox::medic::{MedicConfig, MedicStandIn, MessageState};
 use sandbox::stack::{self, Emulator, FUNCTIONS, eventually};
@@ -44,25 +45,28 @@ fn programs() -> anyhow::Result<PathBuf> {
     for function in FUNCTIONS {
         fs::copy(stack::program(function), place(function)?)?;
     }
-    for (name, program) in stack::compile("dev", &["ops"])? {
-        // Without debug information it is a tenth as large.
-        let mut strip = Command::new("strip");
-        let stripped = strip.arg("-o").arg(place(&name)?).arg(&program).status()?;
-        ensure!(stripped.success(), "cannot strip {}", program.display());
-    }
+    // Without debug information it is a tenth as large.
+    let mut strip = Command::new("strip");
+    strip
+        .arg("-o")
+        .arg(place("ops")?)
+        .arg(env!("CARGO_BIN_EXE_ops"));
+    ensure!(
+        strip.status()?.success(),
+        "cannot strip the operator's program"
+    );
     Ok(folder)
 }
 
-/// Makes a bundle of these programs with the command that makes a release. It blocks.
+/// Makes a bundle of these programs as `cargo bundle` does. It blocks.
 fn bundle(programs: &Path, into: &Path) -> anyhow::Result<()> {
-    let output = Command::new(env!("CARGO_BIN_EXE_bundle"))
-        .arg("--programs")
-        .arg(programs)
-        .arg("--into")
-        .arg(into)
-        .output()?;
-    ensure!(output.status.success(), "{output:?}");
-    Ok(())
+    let arguments = BundleArguments {
+        arch: vec![Processor::X86],
+        programs: Some(programs.to_owned()),
+        into: into.to_owned(),
+        keep_for_upgrades: false,
+    };
+    bundle::make(&arguments, |_| ())
 }
 
 /// The commands of the README's first block.
@@ -163,7 +167,6 @@ async fn a_stack_runs_after_five_commands_in_an_empty_folder_without_a_compiler(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_programs_make_the_same_bundle() -> anyhow::Result<()> {
-    stack::prepare().await?;
     tokio::task::spawn_blocking(|| {
         let programs = empty_folder("equal-programs")?;
         // One small program is enough for this.
