@@ -141,8 +141,8 @@ impl Bridge {
             ),
             ("OptOutText", OPT_OUT_TEXT.to_owned()),
         ];
-        let stack = EmulatedStack::deploy_template(&emulator, template, &borrowed(&parameters));
-        let stack = stack.await?;
+        let given = borrowed(&parameters);
+        let stack = EmulatedStack::deploy_template(&emulator, template, &given).await?;
         stack.set_credentials(&api_key, &user, &password).await?;
         let (incoming, reports) = stack.callback_urls().await?;
         africastalking.set_callbacks(incoming, reports);
