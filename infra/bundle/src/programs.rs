@@ -27,23 +27,33 @@ pub fn build(processor: Processor) -> anyhow::Result<PathBuf> {
     let folder = repository()
         .join("target/bundle-programs")
         .join(processor.name());
+    compile(&FUNCTIONS, processor, &folder)?;
+    // By itself: else the functions would get the features of libraries that only this one needs.
+    compile(&[OPERATOR], processor, &folder)?;
+    Ok(folder)
+}
+
+fn compile(names: &[&str], processor: Processor, folder: &Path) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(repository())
         .args(["lambda", "build", "--release", "--locked", "--lambda-dir"])
-        .arg(&folder);
+        .arg(folder);
     if processor == Processor::Arm64 {
         command.arg("--arm64");
     }
-    let names = FUNCTIONS.into_iter().chain([OPERATOR]);
-    command.args(names.flat_map(|name| ["--bin", name]));
+    command.args(
+        names
+            .iter()
+            .flat_map(|name| ["--package", name, "--bin", name]),
+    );
     let status = command.status().context("cannot run cargo")?;
     ensure!(
         status.success(),
         "`cargo lambda build` failed; if there is no such command, `pipx install cargo-lambda` installs it"
     );
-    Ok(folder)
+    Ok(())
 }
 
 /// Puts the functions' packages and the operator's program into the bundle.
