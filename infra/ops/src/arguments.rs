@@ -1,13 +1,15 @@
 //! The arguments of `cargo ops`, and its help.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::report::CalendarMonth;
+use crate::terminal::{NAME_IN_THE_PROJECT, Terminal};
 
 /// Operates a deployed stack. Finds the account and the region as the AWS CLI does: --profile,
 /// AWS_PROFILE, AWS_REGION, ~/.aws, single sign-on, roles, credential processes
 #[derive(Debug, Parser)]
 #[command(
+    version,
     name = "cargo ops",
     bin_name = "cargo ops",
     after_help = "\
@@ -31,6 +33,37 @@ pub struct Arguments {
     pub region: Option<String>,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// Parses the arguments of this process. Help and errors call the program what the terminal calls it. They end the
+    /// process.
+    pub fn of_this_process(terminal: &Terminal) -> Self {
+        let command = named(Self::command(), terminal);
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// A command whose help calls the program what the terminal calls it.
+fn named(command: clap::Command, terminal: &Terminal) -> clap::Command {
+    let has_name = command.get_bin_name() == Some(NAME_IN_THE_PROJECT);
+    let mut named = command;
+    if has_name {
+        let name = terminal.named(NAME_IN_THE_PROJECT);
+        named = named.display_name(name.clone()).bin_name(name);
+    }
+    if let Some(help) = named.get_after_help() {
+        let help = terminal.named(&help.to_string());
+        named = named.after_help(help);
+    }
+    let named = named.mut_args(|argument| match argument.get_help() {
+        Some(help) => {
+            let help = terminal.named(&help.to_string());
+            argument.help(help)
+        }
+        None => argument,
+    });
+    named.mut_subcommands(|command| self::named(command, terminal))
 }
 
 /// One command.
@@ -281,7 +314,27 @@ pub enum CostBy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_help_calls_the_program_as_it_was_called() {
+        fn helps(command: &mut clap::Command) -> String {
+            let mut all = command.render_long_help().to_string();
+            for command in command.get_subcommands_mut() {
+                all.push_str(&helps(command));
+            }
+            all
+        }
+        let help = |called| {
+            let mut command = named(Arguments::command(), &Terminal::called(called));
+            command.build();
+            helps(&mut command)
+        };
+        let in_the_bundle = help("/opt/sms/cht-africastalking");
+        assert!(!in_the_bundle.contains("cargo"), "{in_the_bundle}");
+        assert!(in_the_bundle.contains("Usage: cht-africastalking doctor"));
+        assert!(in_the_bundle.contains("\n  cht-africastalking doctor --json"));
+        assert!(help("target/debug/ops").contains("\n  cargo ops doctor --json"));
+    }
 
     #[test]
     fn the_arguments_are_well_formed_and_every_command_has_an_example() {

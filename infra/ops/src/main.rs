@@ -28,8 +28,6 @@ mod trace;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::access::Access;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -39,8 +37,8 @@ use crate::terminal::Terminal;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let terminal = Terminal;
-    match run(Arguments::parse(), &terminal).await {
+    let terminal = Terminal::called(&std::env::args().next().unwrap_or_default());
+    match run(Arguments::of_this_process(&terminal), &terminal).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             terminal.note(&failure.to_string());

@@ -19,15 +19,14 @@ use crate::terminal::Terminal;
 /// The stack's name by default, which is also that of the sandbox's stack.
 const USUAL_NAME: &str = "bridge";
 
-/// The command that deploys again, from the project's folder. It names the template because SAM does not
-/// find it there.
-pub const DEPLOY: &str = "`sam deploy --template-file infra/template.yaml`";
+/// The command that deploys again: from the bundle's folder, or after `sam build` from the project's.
+pub const DEPLOY: &str = "`sam deploy`";
 
 /// The same command, which asks for each parameter.
-pub const DEPLOY_GUIDED: &str = "`sam deploy --guided --template-file infra/template.yaml`";
+pub const DEPLOY_GUIDED: &str = "`sam deploy --guided`";
 
 /// Where `sam deploy --guided` keeps its answers, among them the stack's name.
-const SAM_CONFIGURATIONS: [&str; 2] = ["infra/samconfig.toml", "samconfig.toml"];
+const SAM_CONFIGURATIONS: [&str; 2] = ["samconfig.toml", "infra/samconfig.toml"];
 
 const DAY: Duration = Duration::from_hours(24);
 

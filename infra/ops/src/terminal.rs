@@ -2,7 +2,10 @@
 //! a script reads only results. The bridge's own code gets time and random numbers here, and an event log
 //! that prints almost nothing.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bridge::adapters::system::random_up_to;
@@ -24,13 +27,36 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const MINUTE: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
-#[derive(Debug, Default)]
-pub struct Terminal;
+/// What this program is called where cargo runs it. Every text of it says so.
+pub const NAME_IN_THE_PROJECT: &str = "cargo ops";
+
+/// The name of the program that cargo builds.
+const NAME_OF_THE_BUILD: &str = "ops";
+
+#[derive(Debug)]
+pub struct Terminal {
+    /// What whoever reads it types to run this program.
+    name: String,
+}
 
 impl Terminal {
+    /// For the program that was called by this path.
+    pub fn called(path: &str) -> Self {
+        let name = Path::new(path).file_stem().map(OsStr::to_string_lossy);
+        let name = name.filter(|name| name != NAME_OF_THE_BUILD);
+        Self {
+            name: name.map_or_else(|| NAME_IN_THE_PROJECT.to_owned(), Cow::into_owned),
+        }
+    }
+
+    /// A text that names this program as it was called.
+    pub fn named(&self, text: &str) -> String {
+        text.replace(NAME_IN_THE_PROJECT, &self.name)
+    }
+
     /// Prints a line of the result. A reader that has gone away (`| head`) is no error.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(io::stdout(), "{}", printable(line));
+        let _ = writeln!(io::stdout(), "{}", printable(&self.named(line)));
     }
 
     /// Prints the result for a program.
@@ -40,7 +66,7 @@ impl Terminal {
 
     /// Prints a line that is not a part of the result.
     pub fn note(&self, line: &str) {
-        let _ = writeln!(io::stderr(), "{}", printable(line));
+        let _ = writeln!(io::stderr(), "{}", printable(&self.named(line)));
     }
 
     /// Whether a person can answer questions.
@@ -205,6 +231,25 @@ pub fn masked(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_advice_names_the_program_as_it_was_called() {
+        let advice = "`cargo ops resume` lets it go on";
+        for (called, expected) in [
+            ("/home/me/target/debug/ops", advice),
+            ("", advice),
+            (
+                "./cht-africastalking",
+                "`cht-africastalking resume` lets it go on",
+            ),
+            (
+                "cht-africastalking-arm64",
+                "`cht-africastalking-arm64 resume` lets it go on",
+            ),
+        ] {
+            assert_eq!(Terminal::called(called).named(advice), expected, "{called}");
+        }
+    }
 
     #[test]
     fn a_masked_number_shows_its_country_and_two_digits() {

@@ -117,6 +117,18 @@ impl EmulatedStack {
     /// With what SAM said, when the deployment fails.
     pub async fn deploy(emulator: &Emulator, parameters: &[(&str, &str)]) -> anyhow::Result<Self> {
         let template = prepare().await?;
+        Self::deploy_template(emulator, template, parameters).await
+    }
+
+    /// As [`Self::deploy`], with another template, whose packages are where it says.
+    ///
+    /// # Errors
+    /// With what SAM said, when the deployment fails.
+    pub async fn deploy_template(
+        emulator: &Emulator,
+        template: &Path,
+        parameters: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let aws = emulator.aws().clone();
         sam_deploy(emulator, template, parameters).await?;
         let outputs = Outputs::of(&aws).await?;
@@ -395,7 +407,8 @@ pub fn operator_environment(emulator: &Emulator) -> [(&'static str, String); 5] 
 }
 
 /// The environment in which SAM is quiet and fast, and cannot reach a real account.
-pub(crate) fn sam_environment() -> [(&'static str, String); 9] {
+#[must_use]
+pub fn sam_environment() -> [(&'static str, String); 9] {
     let home = work_folder().join("home").display().to_string();
     [
         ("HOME", home),

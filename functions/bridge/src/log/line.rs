@@ -7,15 +7,21 @@ use super::level::Level;
 use super::metrics;
 use crate::domain::time::Timestamp;
 
+/// The version of the function, as the stack's output `Version` names it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 impl LogEvent {
     /// The log event as one line of JSON, with its metrics in CloudWatch's embedded metric format. The
-    /// line has a `level` only if that is not [`Level::Info`].
+    /// line has a `level` only if that is not [`Level::Info`]. It has the function's `version` in the first
+    /// invocation of a process and outside of invocations: every line costs by the byte.
     pub fn to_line(&self, origin: &Origin, now: Timestamp) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             #[serde(skip_serializing_if = "Level::is_usual")]
             level: Level,
             message: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            version: Option<&'static str>,
             #[serde(flatten)]
             origin: &'a Origin,
             #[serde(flatten)]
@@ -24,6 +30,7 @@ impl LogEvent {
         let line = Line {
             level: self.level(),
             message: self.message(),
+            version: origin.is_of_a_start().then_some(VERSION),
             origin,
             event: self,
         };
@@ -47,6 +54,12 @@ pub struct Origin {
     /// The invocation that runs now. Before the first one and between two there is none.
     #[serde(flatten)]
     pub invocation: Option<Invocation>,
+}
+
+impl Origin {
+    fn is_of_a_start(&self) -> bool {
+        self.invocation.as_ref().is_none_or(|now| now.cold_start)
+    }
 }
 
 /// An invocation of a Lambda function.
@@ -107,7 +120,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_line_names_its_invocation_and_says_when_that_is_the_first_of_its_process() {
+    fn a_line_names_its_invocation_and_says_when_that_is_the_first_of_its_process_and_of_which_version()
+     {
         let event = CLOSED;
         let invocation = |cold_start| Invocation {
             request_id: "8476a536".to_owned(),
@@ -116,12 +130,15 @@ pub(super) mod tests {
         let first = line_in(&event, Some(invocation(true)));
         assert_eq!(first["request_id"], "8476a536");
         assert_eq!(first["cold_start"], true);
+        assert_eq!(first["version"], VERSION);
         let later = line_in(&event, Some(invocation(false)));
         assert_eq!(later["request_id"], "8476a536");
         assert_eq!(later.get("cold_start"), None);
+        assert_eq!(later.get("version"), None);
         let outside = line(&event);
         assert_eq!(outside.get("request_id"), None);
         assert_eq!(outside.get("cold_start"), None);
+        assert_eq!(outside["version"], VERSION);
     }
 
     #[test]

@@ -207,6 +207,7 @@ async fn findings(stack: &Stack, terminal: &Terminal) -> Result<Vec<Finding>, Fa
         flow::ledger(stack, terminal),
     );
     let mut findings = setup::stack(stack, &resources);
+    findings.push(setup::version(stack));
     findings.extend(credentials.findings);
     findings.extend(keys.findings);
     findings.push(quota);

@@ -11,12 +11,15 @@ use flate2::read::DeflateDecoder;
 
 use super::{ANSWER_WITHIN, Finding, Http};
 use crate::failure::Failure;
-use crate::stack::{Resource, Stack};
+use crate::stack::{DEPLOY, Resource, Stack};
 
 const CHECK: &str = "processor";
 
 /// The default of the parameter.
 const USUAL: &str = "x86_64";
+
+/// What Lambda runs of a package.
+const PROGRAM: &[u8] = b"bootstrap";
 
 /// So much of a package is read: far more than the header of its first file.
 const BEGINNING: &str = "bytes=0-4095";
@@ -70,15 +73,31 @@ fn configured(answer: &GetFunctionOutput) -> String {
     first.map_or_else(|| USUAL.to_owned(), |first| first.as_str().to_owned())
 }
 
-/// The processor that the deployed program was built for, as far as it can be known.
-async fn program_of(answer: &GetFunctionOutput, http: &Http) -> Option<&'static str> {
+/// What a package has as its first file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PackagedFile {
+    /// A program for this processor.
+    Program(&'static str),
+    /// Something that Lambda does not run.
+    NoProgram,
+}
+
+/// What the deployed package has, as far as it can be known.
+async fn program_of(answer: &GetFunctionOutput, http: &Http) -> Option<PackagedFile> {
     let package = http.get(answer.code()?.location()?);
     match exchange(package.header("range", BEGINNING), ANSWER_WITHIN).await {
         Response::Answer {
             status: 200 | 206,
             body,
-        } => processor_of(&first_bytes(&body)?),
+        } => first_file(&body),
         _ => None,
+    }
+}
+
+fn first_file(archive: &[u8]) -> Option<PackagedFile> {
+    match first_bytes(archive)? {
+        (PROGRAM, bytes) => processor_of(&bytes?).map(PackagedFile::Program),
+        _ => Some(PackagedFile::NoProgram),
     }
 }
 
@@ -86,7 +105,7 @@ fn judge(
     name: &str,
     wanted: &str,
     configured: &str,
-    program: Option<&'static str>,
+    program: Option<PackagedFile>,
 ) -> Option<Finding> {
     if configured != wanted {
         return Some(Finding::wrong(
@@ -95,22 +114,28 @@ fn judge(
             "somebody changed the function by hand: deploy again",
         ));
     }
-    let program = program.filter(|program| *program != configured)?;
-    let build = match configured {
-        "arm64" => "`cargo build-functions --arm64`",
-        _ => "`cargo build-functions`",
-    };
-    Some(Finding::wrong(
-        CHECK,
-        format!(
-            "the program of {name} is built for {program}, and runs on {configured}: it cannot start"
+    let (what, advice) = match program? {
+        PackagedFile::Program(program) if program == configured => return None,
+        PackagedFile::Program(program) => (
+            format!(
+                "the program of {name} is built for {program}, and runs on {configured}: it cannot start"
+            ),
+            format!(
+                "deploy the bundle's template for {configured}, or `sam build` with the parameter Architecture={configured} \
+                 and then {DEPLOY}"
+            ),
         ),
-        format!("{build}, then deploy again"),
-    ))
+        PackagedFile::NoProgram => (
+            format!("the package of {name} has no program: it cannot start"),
+            format!("the source code was deployed: `sam build` first, then {DEPLOY}"),
+        ),
+    };
+    Some(Finding::wrong(CHECK, what, advice))
 }
 
-/// The first bytes of the first file in a zip archive, which is the program: a package has no other.
-fn first_bytes(archive: &[u8]) -> Option<[u8; 20]> {
+/// The name of the first file in a zip archive, and its first bytes if they can be read. In a package that is the
+/// program: it has no other file.
+fn first_bytes(archive: &[u8]) -> Option<(&[u8], Option<[u8; 20]>)> {
     const HEADER: usize = 30;
     let number = |at: usize| {
         let bytes = archive.get(at..at.checked_add(2)?)?;
@@ -120,14 +145,18 @@ fn first_bytes(archive: &[u8]) -> Option<[u8; 20]> {
         return None;
     }
     let (name, extra) = (usize::from(number(26)?), usize::from(number(28)?));
-    let data = archive.get(HEADER.checked_add(name)?.checked_add(extra)?..)?;
-    let mut first = [0; 20];
-    match number(8)? {
-        0 => first.copy_from_slice(data.get(..20)?),
-        8 => DeflateDecoder::new(data).read_exact(&mut first).ok()?,
-        _ => return None,
-    }
-    Some(first)
+    let begin = HEADER.checked_add(name)?;
+    let data = archive.get(begin.checked_add(extra)?..)?;
+    let first = || {
+        let mut first = [0; 20];
+        match number(8)? {
+            0 => first.copy_from_slice(data.get(..20)?),
+            8 => DeflateDecoder::new(data).read_exact(&mut first).ok()?,
+            _ => return None,
+        }
+        Some(first)
+    };
+    Some((archive.get(HEADER..begin)?, first()))
 }
 
 /// The processor of an ELF program, by Lambda's name for it.
@@ -185,16 +214,22 @@ mod tests {
                 archive(8, &deflated(&program(machine))),
                 archive(0, &program(machine)),
             ] {
-                let first = first_bytes(&archive).unwrap();
-                assert_eq!(processor_of(&first), expected);
+                assert_eq!(first_file(&archive), expected.map(PackagedFile::Program));
             }
         }
     }
 
     #[test]
+    fn a_package_of_source_code_has_no_program() {
+        let mut archive = archive(0, b"[package] and a lot of it");
+        archive.splice(30..39, *b"Cargotoml");
+        assert_eq!(first_file(&archive), Some(PackagedFile::NoProgram));
+    }
+
+    #[test]
     fn what_is_no_package_says_nothing() {
         let script = archive(0, b"#!/bin/sh and a lot of it");
-        assert_eq!(processor_of(&first_bytes(&script).unwrap()), None);
+        assert_eq!(first_file(&script), None);
         for bytes in [
             b"".to_vec(),
             b"PK\x03\x04".to_vec(),
@@ -203,23 +238,26 @@ mod tests {
             archive(12, &program(0x3e)),
             archive(0, b"short"),
         ] {
-            assert_eq!(first_bytes(&bytes), None);
+            assert_eq!(first_file(&bytes), None);
         }
     }
 
     #[test]
     fn a_function_or_a_program_for_another_processor_is_wrong() {
         let judged = |wanted, configured, program| judge("F", wanted, configured, program);
-        assert!(judged("x86_64", "x86_64", Some("x86_64")).is_none());
+        let program = |processor| Some(PackagedFile::Program(processor));
+        assert!(judged("x86_64", "x86_64", program("x86_64")).is_none());
         assert!(judged("arm64", "arm64", None).is_none());
-        let finding = judged("x86_64", "arm64", Some("arm64")).unwrap();
+        let finding = judged("x86_64", "arm64", program("arm64")).unwrap();
         assert!(
             finding
                 .what
                 .contains("the parameter Architecture says x86_64")
         );
-        let finding = judged("arm64", "arm64", Some("x86_64")).unwrap();
+        let finding = judged("arm64", "arm64", program("x86_64")).unwrap();
         assert!(finding.what.contains("built for x86_64, and runs on arm64"));
-        assert!(finding.advice.contains("--arm64"), "{finding:?}");
+        assert!(finding.advice.contains("Architecture=arm64"), "{finding:?}");
+        let finding = judged("arm64", "arm64", Some(PackagedFile::NoProgram)).unwrap();
+        assert!(finding.advice.contains("`sam build` first"), "{finding:?}");
     }
 }

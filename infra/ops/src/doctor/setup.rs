@@ -4,11 +4,14 @@ use bridge::secrets::credentials::{AFRICASTALKING_API_KEY, MEDIC_PASSWORD, MEDIC
 use bridge::wire::json::parse_lenient;
 use serde_json::Value;
 
-use super::Finding;
+use super::{Finding, Verdict};
 use crate::callbacks::read_keys;
 use crate::clock::{AwsClock, is_right};
 use crate::failure::Failure;
 use crate::stack::{DEPLOY, Resource, Stack};
+
+/// The version of this program.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The content of the secret with the credentials.
 pub struct CredentialsSecret {
@@ -66,6 +69,26 @@ pub fn stack(stack: &Stack, resources: &Result<Vec<Resource>, Failure>) -> Vec<F
         ),
     }
     findings
+}
+
+/// Compares the version of the stack with that of this program.
+pub fn version(stack: &Stack) -> Finding {
+    compare_versions(stack.output("Version").ok(), OWN_VERSION)
+}
+
+fn compare_versions(deployed: Option<&str>, own: &str) -> Finding {
+    const CHECK: &str = "version";
+    let differs = |what: String| {
+        const ADVICE: &str = "what this program says may be wrong: use the one of the stack's version, or upgrade the stack";
+        Finding::new(CHECK, Verdict::Note, what, ADVICE)
+    };
+    match deployed {
+        Some(deployed) if deployed == own => {
+            Finding::fine(CHECK, format!("the stack and this program are {own}"))
+        }
+        Some(deployed) => differs(format!("the stack is {deployed}, this program is {own}")),
+        None => differs(format!("the stack names no version, this program is {own}")),
+    }
 }
 
 /// Says how to deploy a stack that is in this state.
@@ -176,6 +199,21 @@ pub fn clock(clock: &AwsClock) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stack_of_another_version_is_worth_knowing() {
+        let finding = compare_versions(Some("0.2.0"), "0.2.0");
+        assert_eq!(finding.verdict, Verdict::Fine);
+        for (deployed, words) in [
+            (Some("0.2.0"), "the stack is 0.2.0, this program is 0.3.0"),
+            (None, "the stack names no version, this program is 0.3.0"),
+        ] {
+            let finding = compare_versions(deployed, "0.3.0");
+            assert_eq!(finding.verdict, Verdict::Note);
+            assert_eq!(finding.what, words);
+            assert!(finding.advice.contains("upgrade the stack"), "{finding:?}");
+        }
+    }
 
     #[test]
     fn a_stack_that_cannot_be_updated_is_to_be_deleted_first() {

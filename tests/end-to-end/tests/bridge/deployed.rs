@@ -1,5 +1,6 @@
 //! A deployed bridge with a stand-in at each end.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
 use sandbox::medic::{MedicConfig, MedicStandIn};
-use sandbox::stack::{EmulatedStack, Emulator, FUNCTIONS};
+use sandbox::stack::{self, EmulatedStack, Emulator, FUNCTIONS};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -107,6 +108,11 @@ pub struct Bridge {
 impl Bridge {
     /// One that nobody else gets.
     pub async fn deploy() -> anyhow::Result<Self> {
+        Self::deploy_template(stack::prepare().await?).await
+    }
+
+    /// One that nobody else gets, of this template.
+    pub async fn deploy_template(template: &Path) -> anyhow::Result<Self> {
         let emulator = Emulator::start().await?;
         let phones = AfricasTalkingConfig {
             api_key: format!("{MARK}-api-key"),
@@ -135,7 +141,8 @@ impl Bridge {
             ),
             ("OptOutText", OPT_OUT_TEXT.to_owned()),
         ];
-        let stack = EmulatedStack::deploy(&emulator, &borrowed(&parameters)).await?;
+        let given = borrowed(&parameters);
+        let stack = EmulatedStack::deploy_template(&emulator, template, &given).await?;
         stack.set_credentials(&api_key, &user, &password).await?;
         let (incoming, reports) = stack.callback_urls().await?;
         africastalking.set_callbacks(incoming, reports);

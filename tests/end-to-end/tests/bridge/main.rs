@@ -24,5 +24,6 @@ mod incoming;
 mod keys;
 mod monitoring;
 mod outgoing;
+mod released;
 mod reports;
 mod upgrading;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sandbox::stack::{FUNCTIONS, template};
 use serde_json::{Value, json};
 
 use crate::{
@@ -111,4 +112,42 @@ fn the_sender_and_the_recorder_know_the_senders_time_out() {
 fn the_exchange_has_time_for_several_requests_of_the_longest_kind() {
     let longest = number(&TEMPLATE["Parameters"]["MedicTimeoutSeconds"]["MaxValue"]);
     assert!(number(&function("MedicExchange")["Timeout"]) >= 4 * longest);
+}
+
+/// The template as it is written, before SAM's transform.
+fn written() -> String {
+    std::fs::read_to_string(template::file()).unwrap()
+}
+
+#[test]
+fn sam_builds_each_function_from_its_own_package() {
+    let written = written();
+    let folder = template::file().parent().unwrap().to_owned();
+    for function in FUNCTIONS {
+        let build = format!(
+            "    Metadata: {{ BuildMethod: rust-cargolambda, BuildProperties: {{ Binary: {function} }} }}\n"
+        );
+        let source = format!("      CodeUri: ../functions/{function}/\n");
+        for line in [build, source] {
+            assert_eq!(written.matches(&line).count(), 1, "{line}");
+        }
+        let package = std::fs::read_to_string(
+            folder
+                .join("../functions")
+                .join(function)
+                .join("Cargo.toml"),
+        );
+        assert!(
+            package
+                .unwrap()
+                .contains(&format!("name = \"{function}\"\n"))
+        );
+    }
+    assert_eq!(written.matches("CodeUri:").count(), FUNCTIONS.len());
+}
+
+#[test]
+fn the_template_names_the_version_of_the_workspace() {
+    let version = &TEMPLATE["Outputs"]["Version"]["Value"];
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
 }

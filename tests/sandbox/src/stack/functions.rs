@@ -31,11 +31,8 @@ const CARGO_OWN_VARIABLES: [&str; 6] = [
     "CARGO_TARGET_TMPDIR",
 ];
 
-/// Compiles the functions without optimisation, and puts them beside a copy of the template, where it
-/// expects the release. Returns the path of that copy.
-///
-/// It does not touch the release that an operator has built in `target/lambda`, so that nobody deploys the
-/// program of a test. It blocks, the first time for several minutes.
+/// Compiles the functions without optimisation, and puts them beside a copy of the template, in the place
+/// of their sources. Returns the path of that copy, which is deployed as it is. It blocks, the first time for several minutes.
 ///
 /// # Errors
 /// When something does not compile.
@@ -47,7 +44,7 @@ pub fn build() -> anyhow::Result<PathBuf> {
     // Another test may be doing the same. The lock is released when the file is closed.
     lock.lock().context("cannot lock the deployment folder")?;
     for (name, program) in &programs {
-        lay_out(program, &folder.join("target/lambda").join(name))
+        lay_out(program, &folder.join("functions").join(name))
             .with_context(|| format!("cannot lay out {name}"))?;
     }
     let template = folder.join("infra/template.yaml");
@@ -64,7 +61,7 @@ pub fn build() -> anyhow::Result<PathBuf> {
 /// The program of a function, as it is deployed. It exists after [`super::prepare`].
 #[must_use]
 pub fn program(function: &str) -> PathBuf {
-    let functions = work_folder().join("deployment/target/lambda");
+    let functions = work_folder().join("deployment/functions");
     functions.join(function).join("bootstrap")
 }
 
