@@ -43,6 +43,7 @@ const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 pub struct Access {
     /// The configuration that each service's client is made from.
     pub config: SdkConfig,
+    /// The region, for example `eu-west-1`.
     pub region: String,
     /// AWS's clock, from the answers of CloudFormation.
     pub clock: AwsClock,

@@ -32,6 +32,7 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub region: Option<String>,
     #[command(subcommand)]
+    /// What to do.
     pub command: Command,
 }
 

@@ -46,13 +46,17 @@ pub struct Resource {
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {
+    /// The name that it was deployed with.
     pub name: String,
     /// As CloudFormation names it, for example `UPDATE_COMPLETE`.
     pub status: String,
     /// The account, region and credentials.
     pub access: Access,
+    /// CloudWatch: metrics and alarms.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// SQS.
     pub sqs: aws_sdk_sqs::Client,
+    /// DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Lambda.
     pub lambda: aws_sdk_lambda::Client,

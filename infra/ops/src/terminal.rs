@@ -33,6 +33,7 @@ pub const NAME_IN_THE_PROJECT: &str = "cargo ops";
 /// The name of the program that cargo builds.
 const NAME_OF_THE_BUILD: &str = "ops";
 
+/// The terminal that the command was started from.
 #[derive(Debug)]
 pub struct Terminal {
     /// What whoever reads it types to run this program.

@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
+use load::account::{self, options::AccountOptions};
 use load::bench::{budget, instructions, memory, size};
 use load::cost::{self, Sample};
 use load::drive::{self, options::Options};
@@ -18,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo run --package load --")]
 enum LoadCommand {
-    Run(Options),
+    Run(Box<RunCommand>),
     /// Computes what AWS costs, from what the programs use
     #[command(override_usage = "cargo cost [OPTIONS]")]
     Cost {
@@ -30,6 +31,24 @@ enum LoadCommand {
     },
     /// Holds the size and memory of each function, and its instructions by valgrind, to a budget
     Budget(Programs),
+}
+
+/// Drives the bridge, and follows every SMS to its other end
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "cargo load [account] [OPTIONS]",
+    args_conflicts_with_subcommands = true
+)]
+struct RunCommand {
+    #[command(subcommand)]
+    place: Option<RunPlace>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunPlace {
+    Account(AccountOptions),
 }
 
 /// The programs that are measured.
@@ -58,6 +77,12 @@ const SAMPLE: Sample = Sample {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let command = LoadCommand::parse();
+    if let LoadCommand::Run(command) = &command
+        && let Some(RunPlace::Account(options)) = &command.place
+    {
+        // It has something to remove, however it ends.
+        return account::run(options).await;
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     // Dropping the command ends all processes that it started.
     tokio::select! {
@@ -69,7 +94,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(command: LoadCommand) -> anyhow::Result<()> {
     match command {
-        LoadCommand::Run(options) => drive::run(&options).await?,
+        LoadCommand::Run(command) => drive::run(&command.options).await?,
         LoadCommand::Cost { programs, items } => {
             let costs = cost::measure(&programs.folder()?, SAMPLE, cost::manners()).await?;
             println!("{}", cost::table(&costs));

@@ -16,6 +16,7 @@ mod emulator;
 mod functions;
 mod queue_clock;
 mod replacement;
+mod sam;
 pub mod template;
 mod wait;
 
@@ -31,13 +32,16 @@ use tokio::sync::OnceCell;
 
 pub use aws::{EmulatorClient, LogLine, MessageCounts, QueueMessage, WaitingMessage};
 pub use emulator::Emulator;
-pub use functions::{FUNCTIONS, compile, program};
+pub use functions::{FUNCTIONS, build_template, compile, lay_out_template, program};
 pub use queue_clock::QueueClock;
 pub use replacement::Replaced;
+pub use sam::SamDeployment;
 pub use wait::eventually;
 
-use crate::tools::{self, Tool, repository};
+use crate::tools::{self, repository};
 
+/// The template of the bridge, in the repository.
+pub const BRIDGE_TEMPLATE: &str = "infra/template.yaml";
 /// An emulator has only this stack.
 const STACK_NAME: &str = "bridge";
 /// The main message group of the exchange's queue.
@@ -65,7 +69,7 @@ pub async fn prepare() -> anyhow::Result<&'static Path> {
         .get_or_try_init(|| async {
             tokio::task::spawn_blocking(|| {
                 tools::install()?;
-                functions::build()
+                build_template(BRIDGE_TEMPLATE, &FUNCTIONS)
             })
             .await?
         })
@@ -361,18 +365,16 @@ async fn sam_deploy(
     template: &Path,
     parameters: &[(&str, &str)],
 ) -> anyhow::Result<()> {
-    let output = Command::new(Tool::Sam.python())
-        .args(["-m", "samcli", "deploy", "--template-file"])
-        .arg(template)
-        .args(["--stack-name", STACK_NAME, "--s3-bucket"])
-        .arg(emulator::ARTIFACTS_BUCKET)
-        .args(["--region", aws::REGION, "--capabilities", "CAPABILITY_IAM"])
-        .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"])
-        .args(["--no-progressbar", "--parameter-overrides"])
-        .args(parameters.iter().map(|(name, value)| {
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-            format!("{name}=\"{value}\"")
-        }))
+    let deployment = SamDeployment {
+        template,
+        stack: STACK_NAME,
+        bucket: Some(emulator::ARTIFACTS_BUCKET),
+        region: aws::REGION,
+        parameters,
+        tags: &[],
+    };
+    let mut command = Command::from(deployment.command());
+    let output = command
         // The caller's environment could lead to the real AWS, by a profile or a samconfig.toml.
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))

@@ -1,70 +1,41 @@
 //! The command line of `cargo load`.
 
-use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, value_parser};
+use clap::Parser;
 use sandbox::tools::repository;
 
-/// Each of a hundred numbers may get sixty messages an hour before the recipient rate limit is
-/// exceeded.
-const MOST_REPLIES: u64 = 5_000;
+use super::traffic::{LoadTraffic, seconds};
 
 /// Drives the bridge with callbacks, and follows every SMS to its other end
 ///
 /// Without --sandbox or --url it drives the programs on this machine, with a Lambda and an AWS in
 /// memory.
 #[derive(Clone, Debug, Parser)]
-#[command(override_usage = "cargo load [OPTIONS]")]
 pub struct Options {
     /// Drives the template, deployed on the emulator of AWS
-    #[arg(long, conflicts_with_all = ["url", "profile"])]
+    #[arg(long, conflicts_with_all = ["stack", "profile"])]
     pub sandbox: bool,
-    /// Drives a deployed stack: the callback URL for incoming messages, key included
-    #[arg(long, requires = "stack", conflicts_with = "profile", value_parser = callback_url)]
-    pub url: Option<String>,
-    /// The name of the deployed stack: the AWS CLI reads from its log what became of each SMS
-    #[arg(long, value_name = "NAME", requires = "url")]
+    /// Drives a stack that is in use, in the account and region of the AWS configuration. What comes in is
+    /// followed in its log, and whatever its Medic wants sent meanwhile in its ledger
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["profile", "outgoing"])]
     pub stack: Option<String>,
+    /// With --stack: follows what Medic wants sent for so long at least
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds, requires = "stack")]
+    pub follow: Duration,
     /// The cargo profile of the programs on this machine
     #[arg(long, value_name = "NAME", default_value = "release")]
     pub profile: String,
-    /// How many SMS to send
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = value_parser!(u64).range(..=MOST_REPLIES))]
-    pub count: u64,
-    /// How many SMS to send a second
-    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
-    pub rate: f64,
-    /// Of a hundred callbacks, as many come twice
-    #[arg(long = "repeats", value_name = "N", default_value_t = 5)]
-    pub repeats_percent: u8,
-    /// Of a hundred SMS, Medic replies to as many
-    #[arg(long = "replies", value_name = "N", default_value_t = 100)]
-    pub replies_percent: u8,
-    /// How long to wait for what has not arrived
-    #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = seconds)]
-    pub wait: Duration,
+    /// What is sent.
+    #[command(flatten)]
+    pub traffic: LoadTraffic,
+    /// Prints JSON for a program
+    #[arg(long)]
+    pub json: bool,
     /// Where the charts go
     #[arg(long, value_name = "FILE", default_value_os_t = repository().join("target/load/report.html"))]
     pub report: PathBuf,
-}
-
-fn callback_url(value: &str) -> Result<String, &'static str> {
-    match value.contains("key=") {
-        true => Ok(value.to_owned()),
-        false => Err("the URL has no key at its end"),
-    }
-}
-
-fn rate(value: &str) -> Result<f64, &'static str> {
-    let is_rate = |rate: &f64| *rate > 0.0 && rate.is_finite();
-    let rate = value.parse().ok().filter(is_rate);
-    rate.ok_or("a rate is a number greater than 0")
-}
-
-fn seconds(value: &str) -> Result<Duration, ParseIntError> {
-    value.parse().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -76,18 +47,20 @@ mod tests {
     }
 
     #[test]
-    fn a_deployed_stack_needs_its_url_and_its_name() {
+    fn a_stack_in_use_is_named_and_only_its_own_medic_sends() {
         for line in [
-            "--url https://x.example/?key=k",
-            "--url https://x.example/ --stack s",
-            "--stack s",
+            "--stack s --out 5",
+            "--stack s --sandbox",
+            "--stack s --profile dev",
+            "--follow 5",
         ] {
             assert!(read(line).is_err(), "{line}");
         }
-        let options = read("--url https://x.example/?key=k --stack s --rate 2.5").unwrap();
-        assert_eq!(options.rate, 2.5);
-        assert!(options.url.is_some() && options.stack.is_some());
-        assert_eq!(read("--replies 40").unwrap().replies_percent, 40);
+        let options = read("--stack s --follow 5 --rate 2.5 --replies 40").unwrap();
+        assert_eq!(options.follow, Duration::from_secs(5));
+        assert_eq!(options.traffic.rate, 2.5);
+        assert_eq!(options.traffic.replies_percent, 40);
+        assert_eq!(read("--out 7").unwrap().traffic.outgoing, 7);
     }
 
     #[test]
@@ -97,7 +70,7 @@ mod tests {
             "--rate nan",
             "--count",
             "--count -1",
-            "--count 6000",
+            "--count 30000",
             "--fast",
         ] {
             assert!(read(line).is_err(), "{line}");

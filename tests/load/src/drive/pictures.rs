@@ -11,6 +11,9 @@ const SIZE: (u32, u32) = (800, 220);
 /// How many steps a line has at most.
 const STEPS: u64 = 40;
 
+/// The colours of the lines of a chart, which has no more lines.
+const COLOURS: [RGBColor; 6] = [BLUE, RED, GREEN, MAGENTA, CYAN, BLACK];
+
 /// A rate is counted over at least a second, in microseconds.
 const SHORTEST_RATE_STEP: u64 = 1_000_000;
 
@@ -71,7 +74,7 @@ fn chart(unit: &str, lines: &[ChartLine<'_>]) -> anyhow::Result<String> {
         .max_light_lines(1)
         .x_desc(unit)
         .draw()?;
-    for ((name, corners), colour) in lines.iter().zip([BLUE, RED, GREEN]) {
+    for ((name, corners), colour) in lines.iter().zip(COLOURS) {
         chart
             .draw_series(LineSeries::new(corners.iter().copied(), colour))?
             .label(*name)

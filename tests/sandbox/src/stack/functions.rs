@@ -31,26 +31,40 @@ const CARGO_OWN_VARIABLES: [&str; 6] = [
     "CARGO_TARGET_TMPDIR",
 ];
 
-/// Compiles the functions without optimisation, and puts them beside a copy of the template, in the place
-/// of their sources. Returns the path of that copy, which is deployed as it is. It blocks, the first time for several minutes.
+/// Compiles the functions of a template without optimisation, and lays them out with [`lay_out_template`] in
+/// the folder of the tests. It blocks, the first time for several minutes.
 ///
 /// # Errors
 /// When something does not compile.
-pub fn build() -> anyhow::Result<PathBuf> {
-    let programs = compile("dev", &FUNCTIONS)?;
-    let folder = work_folder().join("deployment");
-    fs::create_dir_all(&folder)?;
+pub fn build_template(template: &str, functions: &[&str]) -> anyhow::Result<PathBuf> {
+    let programs = compile("dev", functions)?;
+    lay_out_template(&work_folder().join("deployment"), template, &programs)
+}
+
+/// Puts a copy of a template into a folder, and the programs in the place of their sources: `../functions/NAME`,
+/// seen from the template. The template is named by its path in the repository. Returns the path of the
+/// copy, which is deployed as it is.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn lay_out_template(
+    folder: &Path,
+    template: &str,
+    programs: &[(String, PathBuf)],
+) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
     let lock = File::create(folder.join("lock")).context("cannot lock the deployment folder")?;
     // Another test may be doing the same. The lock is released when the file is closed.
     lock.lock().context("cannot lock the deployment folder")?;
-    for (name, program) in &programs {
-        lay_out(program, &folder.join("functions").join(name))
+    let original = fs::read(repository().join(template))?;
+    let template = folder.join(template);
+    let beside = template.parent().context("a template is in a folder")?;
+    fs::create_dir_all(beside)?;
+    for (name, program) in programs {
+        lay_out(program, &beside.join("../functions").join(name))
             .with_context(|| format!("cannot lay out {name}"))?;
     }
-    let template = folder.join("infra/template.yaml");
-    let original = fs::read(repository().join("infra/template.yaml"))?;
     if !fs::read(&template).is_ok_and(|copy| copy == original) {
-        fs::create_dir_all(folder.join("infra"))?;
         let new = folder.join("template.new");
         fs::write(&new, original)?;
         fs::rename(new, &template)?;
