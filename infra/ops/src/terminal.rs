@@ -40,6 +40,13 @@ pub struct Terminal {
     name: String,
 }
 
+impl Default for Terminal {
+    /// For a program of the project.
+    fn default() -> Self {
+        Self::called("")
+    }
+}
+
 impl Terminal {
     /// For the program that was called by this path.
     pub fn called(path: &str) -> Self {

@@ -1,15 +1,16 @@
-//! What AWS did during a load test: its own metrics in CloudWatch, and Lambda's `REPORT` lines in the logs.
+//! What AWS did during a load test: its own metrics in CloudWatch, and the functions' own lines in the logs.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use aws_sdk_cloudwatch::operation::get_metric_statistics::builders::GetMetricStatisticsFluentBuilder;
 use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
-use hdrhistogram::Histogram;
 use ops::failure::Failure;
 use ops::stack::Stack;
 use sandbox::stack::FUNCTIONS;
+use serde_json::Value;
 
-use crate::latency::{histogram, milliseconds};
 use crate::meter::AwsCharge;
 use crate::tables::{Cell, ReportTable};
 
@@ -34,14 +35,15 @@ const QUEUES: [(&str, &str); 3] = [
 pub struct FunctionFigures {
     /// Its name.
     pub name: &'static str,
-    /// How often it ran, by its `REPORT` lines.
-    pub invocations: usize,
+    /// How often it ran: by Lambda's own count, or else by the invocations that have logged anything.
+    pub invocations: f64,
     /// How often in a new process.
     pub cold_starts: usize,
-    /// How long it ran.
-    pub took: Histogram<u64>,
-    /// What Lambda charges for, in milliseconds.
-    pub billed_ms: f64,
+    /// How long half of the invocations, 99 of a hundred and all of them took at most, in milliseconds.
+    pub took_ms: [Option<f64>; 3],
+    /// How long they took together, in milliseconds. Lambda rounds each up to a whole one, and charges for
+    /// the start of a process, too.
+    pub all_took_ms: Option<f64>,
     /// How often it ended with an error.
     pub errors: Option<f64>,
     /// How often Lambda did not run it for want of concurrent executions.
@@ -92,14 +94,9 @@ pub async fn observe(stack: &Stack, from: SystemTime) -> anyhow::Result<AwsFigur
             from,
             until: SystemTime::now(),
         };
-        let (figures, counted) = observer.figures(by_emulator).await?;
-        let ran = figures
-            .functions
-            .iter()
-            .map(|function| function.invocations);
-        let ran = f64::from(u32::try_from(ran.sum::<usize>())?);
+        let (figures, is_complete) = observer.figures(by_emulator).await?;
         // CloudWatch is some minutes behind; what an emulator does not count now it never will.
-        if by_emulator || counted >= ran || asked.elapsed() > METRICS_WITHIN {
+        if by_emulator || is_complete || asked.elapsed() > METRICS_WITHIN {
             return Ok(figures);
         }
         tokio::time::sleep(CHECK_INTERVAL).await;
@@ -107,11 +104,11 @@ pub async fn observe(stack: &Stack, from: SystemTime) -> anyhow::Result<AwsFigur
 }
 
 impl Observer<'_> {
-    /// The figures, and how many invocations CloudWatch has counted.
-    async fn figures(&self, by_emulator: bool) -> anyhow::Result<(AwsFigures, f64)> {
+    /// The figures, and whether CloudWatch has counted all invocations that have logged anything.
+    async fn figures(&self, by_emulator: bool) -> anyhow::Result<(AwsFigures, bool)> {
         let resources = self.stack.resources().await?;
         let mut functions = Vec::new();
-        let mut counted = 0.0;
+        let mut is_complete = true;
         let mut log_bytes = None;
         for name in FUNCTIONS {
             let logical_id = logical_id(name);
@@ -120,14 +117,20 @@ impl Observer<'_> {
             let dimension = [("FunctionName", function.physical_id.as_str())];
             let metric = |name| ("AWS/Lambda", name, dimension.as_slice());
             let group = format!("/aws/lambda/{}/{name}", self.stack.name);
-            let reports = self.reports(&group).await?;
-            counted += self.sum(metric("Invocations")).await?.unwrap_or(0.0);
+            let logged = self.logged(&group).await?;
+            let counted = self.sum(metric("Invocations")).await?;
+            let seen = f64::from(u32::try_from(logged.invocations)?);
+            is_complete &= counted.is_some_and(|counted| counted >= seen);
             functions.push(FunctionFigures {
                 name,
-                invocations: reports.len(),
-                cold_starts: reports.iter().filter(|report| report.is_cold).count(),
-                billed_ms: reports.iter().map(|report| report.billed_ms).sum(),
-                took: histogram(reports.iter().map(|report| report.took))?,
+                invocations: counted.unwrap_or(seen),
+                cold_starts: logged.cold_starts,
+                took_ms: [
+                    self.percentile(metric("Duration"), "p50").await?,
+                    self.percentile(metric("Duration"), "p99").await?,
+                    self.most(metric("Duration")).await?,
+                ],
+                all_took_ms: self.sum(metric("Duration")).await?,
                 errors: self.sum(metric("Errors")).await?,
                 throttles: self.sum(metric("Throttles")).await?,
                 at_once: self.most(metric("ConcurrentExecutions")).await?,
@@ -153,7 +156,7 @@ impl Observer<'_> {
             log_bytes,
             by_emulator,
         };
-        Ok((figures, counted))
+        Ok((figures, is_complete))
     }
 
     async fn api_calls(&self) -> anyhow::Result<[Option<f64>; 3]> {
@@ -190,23 +193,35 @@ impl Observer<'_> {
         Ok(most.reduce(f64::max))
     }
 
+    /// A percentile over the whole time. Where CloudWatch cuts it into two parts, it is that of the slower one.
+    async fn percentile(
+        &self,
+        metric: MetricName<'_>,
+        percentile: &str,
+    ) -> anyhow::Result<Option<f64>> {
+        let span = self.until.duration_since(self.from).unwrap_or_default();
+        let minutes = i32::try_from(span.as_secs() / 60)?.saturating_add(1);
+        let points = self
+            .question(metric)
+            .period(minutes.saturating_mul(PERIOD_S))
+            .extended_statistics(percentile)
+            .send()
+            .await
+            .map_err(|error| Failure::call("read a metric", &error))?;
+        let points = points.datapoints.unwrap_or_default();
+        let values = points
+            .iter()
+            .filter_map(|point| point.extended_statistics()?.get(percentile).copied());
+        Ok(values.reduce(f64::max))
+    }
+
     async fn points(
         &self,
-        (namespace, name, dimensions): MetricName<'_>,
+        metric: MetricName<'_>,
         statistic: Statistic,
     ) -> anyhow::Result<Vec<Datapoint>> {
-        let dimensions = dimensions
-            .iter()
-            .map(|(name, value)| Dimension::builder().name(*name).value(*value).build());
         let answer = self
-            .stack
-            .cloudwatch
-            .get_metric_statistics()
-            .namespace(namespace)
-            .metric_name(name)
-            .set_dimensions(Some(dimensions.collect()))
-            .start_time(self.from.into())
-            .end_time(self.until.into())
+            .question(metric)
             .period(PERIOD_S)
             .statistics(statistic)
             .send()
@@ -215,13 +230,60 @@ impl Observer<'_> {
         Ok(answer.datapoints.unwrap_or_default())
     }
 
-    /// The `REPORT` lines of a log group.
-    async fn reports(&self, group: &str) -> anyhow::Result<Vec<InvocationReport>> {
-        let lines = read_log(self.stack, group, "REPORT", self.from, self.until).await?;
-        let reports = lines.iter();
-        Ok(reports
-            .filter_map(|(_, line)| InvocationReport::read(line))
-            .collect())
+    fn question(
+        &self,
+        (namespace, name, dimensions): MetricName<'_>,
+    ) -> GetMetricStatisticsFluentBuilder {
+        let dimensions = dimensions
+            .iter()
+            .map(|(name, value)| Dimension::builder().name(*name).value(*value).build());
+        self.stack
+            .cloudwatch
+            .get_metric_statistics()
+            .namespace(namespace)
+            .metric_name(name)
+            .set_dimensions(Some(dimensions.collect()))
+            .start_time(self.from.into())
+            .end_time(self.until.into())
+    }
+
+    /// What a function's own lines say of its invocations.
+    async fn logged(&self, group: &str) -> anyhow::Result<LoggedInvocations> {
+        let lines = read_log(self.stack, group, "request_id", self.from, self.until).await?;
+        Ok(LoggedInvocations::of(
+            lines.iter().map(|(_, line)| line.as_str()),
+        ))
+    }
+}
+
+/// The invocations of a function that have logged anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LoggedInvocations {
+    invocations: usize,
+    cold_starts: usize,
+}
+
+impl LoggedInvocations {
+    /// Counts them by their `request_id`.
+    fn of<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut invocations = BTreeSet::new();
+        let mut cold = BTreeSet::new();
+        for line in lines {
+            let Ok(line) = serde_json::from_str::<Value>(line) else {
+                continue;
+            };
+            let Some(id) = line.get("request_id").and_then(Value::as_str) else {
+                continue;
+            };
+            if line.get("cold_start") == Some(&Value::Bool(true)) {
+                cold.insert(id.to_owned());
+            }
+            invocations.insert(id.to_owned());
+        }
+        Self {
+            invocations: invocations.len(),
+            cold_starts: cold.len(),
+        }
     }
 }
 
@@ -264,34 +326,6 @@ pub async fn read_log(
     Ok(lines)
 }
 
-/// What Lambda writes at the end of an invocation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct InvocationReport {
-    took: Duration,
-    billed_ms: f64,
-    is_cold: bool,
-}
-
-impl InvocationReport {
-    /// Reads `REPORT RequestId: …`, tab, `Duration: 3.45 ms`, tab and so on.
-    fn read(line: &str) -> Option<Self> {
-        if !line.starts_with("REPORT ") {
-            return None;
-        }
-        let field = |name: &str| {
-            let value = line
-                .split('\t')
-                .find_map(|field| field.trim().strip_prefix(name))?;
-            value.trim().strip_suffix(" ms")?.parse::<f64>().ok()
-        };
-        Some(Self {
-            took: Duration::try_from_secs_f64(field("Duration:")? / 1000.0).ok()?,
-            billed_ms: field("Billed Duration:")?,
-            is_cold: field("Init Duration:").is_some(),
-        })
-    }
-}
-
 /// The name of a function in the template: `IncomingMessagesFunction` of `incoming-messages`.
 fn logical_id(function: &str) -> String {
     let mut id = String::new();
@@ -318,14 +352,11 @@ impl AwsFigures {
         let functions = self.functions.iter();
         match charge {
             AwsCharge::HttpRequest => self.api_calls.first().copied().flatten(),
-            AwsCharge::Invocation => {
-                let ran = functions
-                    .map(|function| function.invocations)
-                    .sum::<usize>();
-                u32::try_from(ran).ok().map(f64::from)
-            }
+            AwsCharge::Invocation => Some(functions.map(|function| function.invocations).sum()),
             AwsCharge::FunctionMs if self.by_emulator => None,
-            AwsCharge::FunctionMs => Some(functions.map(|function| function.billed_ms).sum()),
+            AwsCharge::FunctionMs => functions
+                .map(|function| function.all_took_ms)
+                .fold(None, added),
             AwsCharge::WriteUnit => self.write_units.into_iter().fold(None, added),
             AwsCharge::ReadUnit => self.read_units.into_iter().fold(None, added),
             AwsCharge::LogByte => self.log_bytes,
@@ -337,17 +368,13 @@ impl AwsFigures {
     #[must_use]
     pub fn tables(&self) -> Vec<ReportTable> {
         let functions = self.functions.iter().map(|function| {
-            let took = |share| milliseconds(function.took.value_at_quantile(share));
-            let cold_starts = match self.by_emulator {
-                true => Cell::NotMeasured,
-                false => Cell::count(function.cold_starts),
-            };
+            let [half, most, all] = function.took_ms;
             let cells = vec![
-                Cell::count(function.invocations),
-                cold_starts,
-                Cell::Number(took(0.5), 0),
-                Cell::Number(took(0.99), 0),
-                Cell::Number(took(1.0), 0),
+                Cell::Number(function.invocations, 0),
+                Cell::count(function.cold_starts),
+                Cell::measured(half, 0),
+                Cell::measured(most, 0),
+                Cell::measured(all, 0),
                 Cell::measured(function.errors, 0),
                 Cell::measured(function.throttles, 0),
                 Cell::measured(function.at_once, 0),
@@ -355,7 +382,8 @@ impl AwsFigures {
             (function.name.to_owned(), cells)
         });
         let emulated =
-            "An emulator ran the functions: its durations say nothing of AWS.".to_owned();
+            "An emulator ran the functions: what their log does not tell was not measured."
+                .to_owned();
         let mut others: Vec<(String, Option<f64>)> = self
             .queue_ages_s
             .iter()
@@ -410,21 +438,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_line_is_read_with_and_without_a_cold_start() {
-        let line = "REPORT RequestId: 8476a536\tDuration: 3.45 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\t\
-                    Max Memory Used: 20 MB\tInit Duration: 12.30 ms\t\n";
-        let report = InvocationReport::read(line).unwrap();
-        assert_eq!(report.took, Duration::from_micros(3450));
-        assert!(report.is_cold && report.billed_ms == 4.0);
-        let warm = line.split("\tInit").next().unwrap();
-        assert!(!InvocationReport::read(warm).unwrap().is_cold);
-        for other in [
-            "START RequestId: 1",
-            "{\"REPORT\":1}",
-            "REPORT RequestId: 1",
-        ] {
-            assert_eq!(InvocationReport::read(other), None, "{other}");
-        }
+    fn an_invocation_counts_once_however_much_it_logs() {
+        let lines = [
+            r#"{"request_id":"a","cold_start":true}"#,
+            r#"{"request_id":"a","cold_start":true,"event":"posted"}"#,
+            r#"{"request_id":"b"}"#,
+            r#"{"message":"no request_id"}"#,
+            "START RequestId: c request_id",
+        ];
+        let expected = LoggedInvocations {
+            invocations: 2,
+            cold_starts: 1,
+        };
+        assert_eq!(LoggedInvocations::of(lines), expected);
     }
 
     #[test]

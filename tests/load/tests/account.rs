@@ -2,13 +2,15 @@
 //! left, however it ends.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use sandbox::africastalking::{AfricasTalkingConfig, AfricasTalkingStandIn};
 use sandbox::medic::{MedicConfig, MedicStandIn};
+use sandbox::stack::template;
 use sandbox::stack::{EmulatedStack, Emulator, EmulatorClient, eventually, operator_environment};
+use sandbox::tools;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -138,26 +140,49 @@ async fn every_sms_is_accounted_for_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_ended_leaves_nothing() {
+async fn a_run_that_is_ended_leaves_nothing_and_what_one_leaves_that_is_killed_can_be_removed() {
     let _alone = ALONE.lock().await;
     let emulator = Emulator::start().await.unwrap();
-    let mut run = load(&emulator, "account --yes --count 2000 --out 2000")
-        .spawn()
-        .unwrap();
-    tokio::time::timeout(TIME_LIMIT, until_it_says(&mut run, "Driving them"))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(standing(emulator.aws()).await.unwrap().len(), 4);
-    let id = run.id().unwrap().to_string();
-    let killed = Command::new("kill").args(["-INT", &id]).status().await;
-    assert!(killed.unwrap().success());
-    let ended = tokio::time::timeout(TIME_LIMIT, run.wait()).await;
-    assert!(!ended.unwrap().unwrap().success());
-    assert_eq!(
-        standing(emulator.aws()).await.unwrap(),
-        Vec::<String>::new()
+    let aws = emulator.aws();
+    let ended = end_in_the_middle(&emulator, "INT").await.unwrap();
+    assert!(!ended.success());
+    assert_eq!(standing(aws).await.unwrap(), Vec::<String>::new());
+
+    end_in_the_middle(&emulator, "KILL").await.unwrap();
+    assert_eq!(standing(aws).await.unwrap().len(), 4);
+    let again = load(&emulator, "account --yes").output().await.unwrap();
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        !again.status.success() && said.contains("--remove"),
+        "{said}"
     );
+    assert_eq!(standing(aws).await.unwrap().len(), 4);
+    let removed = load(&emulator, "account --remove").output().await.unwrap();
+    assert!(removed.status.success(), "{removed:?}");
+    assert_eq!(standing(aws).await.unwrap(), Vec::<String>::new());
+}
+
+/// Ends a run with a signal while it drives both stacks.
+async fn end_in_the_middle(emulator: &Emulator, signal: &str) -> anyhow::Result<ExitStatus> {
+    let mut run = load(emulator, "account --yes --count 2000").spawn()?;
+    tokio::time::timeout(TIME_LIMIT, until_it_says(&mut run, "Driving them")).await??;
+    // Two stacks, and a table in each.
+    ensure!(standing(emulator.aws()).await?.len() == 4);
+    let id = run.id().context("it has ended")?.to_string();
+    let kill = Command::new("kill")
+        .args([format!("-{signal}"), id])
+        .status()
+        .await?;
+    ensure!(kill.success(), "it has ended");
+    Ok(tokio::time::timeout(TIME_LIMIT, run.wait()).await??)
+}
+
+#[test]
+fn the_template_of_the_ends_is_valid() {
+    tools::install().unwrap();
+    let file = tools::repository().join("tests/load/ends/template.yaml");
+    template::validate(&file).unwrap();
+    template::lint_transformed(&file).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! Medic: its model, and the calls that its state follows from.
 
+use std::time::Duration;
+
 use models::http::{ServerOutcome, ServerResponse};
 use models::medic::{
     AutoReply, MedicModel, NewReply, OutgoingMessage, PostProgress, Reaction, StoredMessage,
@@ -72,19 +74,23 @@ enum Applied {
 #[derive(Debug)]
 pub struct MedicEnd {
     table: CallTable,
-    model: MedicModel,
+    replay: MedicReplay,
     calls: u64,
+}
+
+/// The state that follows from calls, the same for whoever reads them.
+#[derive(Debug)]
+struct MedicReplay {
+    model: MedicModel,
 }
 
 impl MedicEnd {
     /// Medic with these credentials of its gateway's user, no call read yet.
     #[must_use]
     pub fn new(table: CallTable, user: &str, password: &str) -> Self {
-        let mut model = MedicModel::new(user, password);
-        model.reply = AutoReply::with(reply);
         Self {
             table,
-            model,
+            replay: MedicReplay::new(user, password),
             calls: 0,
         }
     }
@@ -92,7 +98,7 @@ impl MedicEnd {
     /// The model, after all calls that were read.
     #[must_use]
     pub fn model(&self) -> &MedicModel {
-        &self.model
+        &self.replay.model
     }
 
     /// Reads the calls that have come meanwhile.
@@ -105,21 +111,21 @@ impl MedicEnd {
         for (_, call) in self.table.after(END, &last).await? {
             // A call that cannot be read has its place, and no effect.
             if let Ok(call) = serde_json::from_str(&call) {
-                self.apply(&call);
+                self.replay.apply(&call);
             }
             self.calls += 1;
         }
         Ok(())
     }
 
-    /// Answers a request, `work` milliseconds for each message that it brings.
+    /// Answers a request, after so much work for each message that it brings.
     ///
     /// # Errors
     /// When the table cannot be used.
     pub async fn answer(
         &mut self,
         request: RecordedRequest,
-        work_per_message: std::time::Duration,
+        work_per_message: Duration,
     ) -> Result<ServerOutcome, CallTableError> {
         match self.record(MedicChange::Request(request)).await? {
             Applied::Done(outcome) => Ok(outcome),
@@ -152,15 +158,23 @@ impl MedicEnd {
             what,
         };
         loop {
-            // What is written has no number, text or key that somebody else could not have.
+            // A change always has a JSON text.
             let text = serde_json::to_string(&call).unwrap_or_default();
             if self.table.record(END, &place(self.calls), &text).await? {
                 self.calls += 1;
-                return Ok(self.apply(&call));
+                return Ok(self.replay.apply(&call));
             }
             self.catch_up().await?;
             call.at_ms = now_ms();
         }
+    }
+}
+
+impl MedicReplay {
+    fn new(user: &str, password: &str) -> Self {
+        let mut model = MedicModel::new(user, password);
+        model.reply = AutoReply::with(reply);
+        Self { model }
     }
 
     fn apply(&mut self, call: &MedicCall) -> Applied {
@@ -226,4 +240,89 @@ fn reply(stored: &StoredMessage, copies: usize) -> Option<NewReply> {
         id: format!("reply-{copies}-{}", stored.id),
         content: format!("{REPLY}{}", stored.id),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use models::medic::MessageState;
+
+    /// `gateway:secret`.
+    const BASIC: &str = "Basic Z2F0ZXdheTpzZWNyZXQ=";
+
+    const SMS: &str =
+        r#"{"messages":[{"id":"a","from":"+254700000001","content":"a reply"}],"updates":[]}"#;
+
+    fn replay() -> MedicReplay {
+        MedicReplay::new("gateway", "secret")
+    }
+
+    fn call(at_ms: i64, what: MedicChange) -> MedicCall {
+        let token = at_ms.to_string();
+        MedicCall { at_ms, token, what }
+    }
+
+    fn post(at_ms: i64, body: &str) -> MedicCall {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let request = RecordedRequest {
+            method: "POST".to_owned(),
+            path: "/api/sms".to_owned(),
+            query: String::new(),
+            headers: vec![
+                header("content-type", "application/json"),
+                header("accept", "application/json"),
+                header("authorization", BASIC),
+            ],
+            body: body.to_owned(),
+        };
+        call(at_ms, MedicChange::Request(request))
+    }
+
+    #[test]
+    fn two_posts_at_once_store_an_sms_twice_and_one_after_the_other_once() {
+        let work = |post| call(9, MedicChange::Work(post));
+        let mut at_once = replay();
+        for call in [post(1, SMS), post(2, SMS), work(0), work(1)] {
+            at_once.apply(&call);
+        }
+        assert_eq!(at_once.model.stored.len(), 2);
+        assert_eq!(at_once.model.max_in_flight, 2);
+        let mut in_turn = replay();
+        for call in [post(1, SMS), work(0), post(2, SMS), work(1)] {
+            in_turn.apply(&call);
+        }
+        assert_eq!(in_turn.model.stored.len(), 1);
+        assert_eq!(in_turn.model.max_in_flight, 1);
+    }
+
+    #[test]
+    fn whoever_reads_the_calls_has_the_same_medic() {
+        let campaign = vec![CampaignMessage {
+            id: "m".to_owned(),
+            to: "+254700000002".to_owned(),
+            content: "Appointment m".to_owned(),
+        }];
+        let delivered = r#"{"messages":[],"updates":[{"id":"m","status":"DELIVERED"}]}"#;
+        let calls = [
+            call(1, MedicChange::Campaign(campaign)),
+            post(2, SMS),
+            call(3, MedicChange::Work(0)),
+            post(4, delivered),
+            call(5, MedicChange::Work(1)),
+        ];
+        let read = || {
+            let mut replay = replay();
+            for call in &calls {
+                let text = serde_json::to_string(call).unwrap();
+                replay.apply(&serde_json::from_str(&text).unwrap());
+            }
+            replay.model
+        };
+        let (one, other) = (read(), read());
+        assert_eq!(one.outgoing, other.outgoing);
+        assert_eq!(one.stored, other.stored);
+        let state = |id: &str| one.outgoing(id).map(|sms| sms.state);
+        assert_eq!(state("m"), Some(MessageState::Delivered));
+        assert_eq!(state("reply-0-a"), Some(MessageState::ForwardedToGateway));
+    }
 }

@@ -70,8 +70,8 @@ impl Prediction {
             .count();
         let incoming = number(traffic.count);
         let outgoing =
-            number(traffic.outgoing) + f64::from(u32::try_from(replies).unwrap_or(u32::MAX));
-        let most = number(traffic.count.max(traffic.outgoing));
+            number(traffic.outgoing()) + f64::from(u32::try_from(replies).unwrap_or(u32::MAX));
+        let most = number(traffic.count.max(traffic.outgoing()));
         let span = Duration::from_secs_f64(most / traffic.rate) + AROUND_THE_TRAFFIC;
         let idle = |usage: &mut Usage| {
             let share = span.as_secs_f64() / MONTH.as_secs_f64();
@@ -101,7 +101,7 @@ impl Prediction {
         let ends = prices::total(&self.of_ends);
         let [a, b] = [&self.together, &self.alone].map(|usage| prices::total(usage) + ends);
         format!(
-            "It will cost about {:.2} to {:.2} USD, {ends:.2} of them for the two ends ({}). Metrics come on top, \
+            "It will cost about {:.3} to {:.3} USD, {ends:.3} of them for the two ends ({}). Metrics come on top, \
              about 0.01 USD an hour.",
             a.min(b),
             a.max(b),
@@ -138,17 +138,18 @@ impl Prediction {
             }
         }
         let [together, alone, measured] = totals;
-        let differences =
-            [("many at once", together), ("each alone", alone)].map(|(how, predicted)| {
-                let percent = (measured / predicted - 1.0) * 100.0;
-                format!("than for SMS {how} ({predicted:.4} USD): {percent:+.0} %")
-            });
+        let differences = [("come many at once", together), ("each come alone", alone)];
+        let differences = differences.map(|(how, predicted)| {
+            let percent = (measured / predicted - 1.0) * 100.0;
+            format!(
+                "{percent:+.0} % against the {predicted:.4} USD that are predicted if SMS {how}"
+            )
+        });
         ReportTable {
             title: "What it used, and what `cargo cost` predicts",
             notes: vec![format!(
-                "Of what was measured, it cost {measured:.4} USD. Difference to the prediction: more {}. Repeats are \
-                 not in the prediction. Prices: {}.",
-                differences.join(", and more "),
+                "What was measured costs {measured:.4} USD: {}. Repeats are not in the prediction. Prices: {}.",
+                differences.join(", "),
                 prices::AS_OF
             )],
             columns: vec!["", "many at once", "each alone", "measured", "USD"],

@@ -22,6 +22,7 @@ use ops::stack::Stack;
 use ops::terminal::Terminal;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use self::estimate::Prediction;
 
@@ -56,7 +57,7 @@ struct Deployed {
 /// # Errors
 /// When anything was lost or doubled, or has a wrong status; when something could not be done or removed.
 pub async fn run(options: &AccountOptions) -> anyhow::Result<()> {
-    let terminal = Terminal;
+    let terminal = Terminal::default();
     let access = Access::of_the_cli(options.profile.as_deref(), options.region.as_deref()).await?;
     let stacks = TestStacks::new(&access, &options.name);
     let standing = stacks.standing().await?;
@@ -69,7 +70,8 @@ pub async fn run(options: &AccountOptions) -> anyhow::Result<()> {
             bail!("an earlier load test has left {what}: `cargo load account --remove` removes it");
         }
         let question = format!("An earlier load test has left {what}. Remove it?");
-        ensure!(terminal.confirm(&question)?, "it is left as it is");
+        let is_confirmed = ended_from_outside(confirm(question)).await?;
+        ensure!(is_confirmed, "it is left as it is");
         remove(&stacks, &terminal, &standing).await?;
     }
     let prepared = ended_from_outside(prepare(options, &access, &stacks, &terminal)).await?;
@@ -91,6 +93,13 @@ async fn ended_from_outside<T>(work: impl Future<Output = anyhow::Result<T>>) ->
         _ = terminate.recv() => bail!("ended from outside"),
         _ = interrupt.recv() => bail!("ended from outside"),
     }
+}
+
+/// Asks, in a thread of its own: Ctrl-C is an answer, too.
+async fn confirm(question: String) -> anyhow::Result<bool> {
+    let (answer, answered) = oneshot::channel();
+    std::thread::spawn(move || answer.send(Terminal::default().confirm(&question)));
+    Ok(answered.await??)
 }
 
 async fn remove(
@@ -134,7 +143,8 @@ async fn prepare(
     let deployables = tokio::task::block_in_place(|| programs::build(for_emulator))?;
     terminal.note("Counting what an SMS uses of AWS.");
     let (native, medic_ms) = (&deployables.native, options.medic_ms);
-    let prediction = Prediction::measure(native, &options.traffic, medic_ms).await?;
+    let traffic = options.traffic.both_ways();
+    let prediction = Prediction::measure(native, &traffic, medic_ms).await?;
     terminal.note(&prediction.text());
     let question = format!(
         "Account {}, region {}: deploy the stacks `{}` and `{}`, and remove them afterwards?",
@@ -146,7 +156,7 @@ async fn prepare(
     if options.yes {
         terminal.note(&question);
     } else {
-        ensure!(terminal.confirm(&question)?, "nothing was deployed");
+        ensure!(confirm(question).await?, "nothing was deployed");
     }
     Ok(PreparedTest {
         deployables,
@@ -165,7 +175,7 @@ async fn test(
     let deployed = deploy(options, access, stacks, terminal, &prepared.deployables).await?;
     terminal.note("Both stacks are deployed. Driving them.");
     let mut target = Target::Account(Box::new(deployed.target));
-    let result = drive(&options.traffic, &mut target).await?;
+    let result = drive(&options.traffic.both_ways(), &mut target).await?;
     terminal.note("Asking CloudWatch what AWS did.");
     let figures = observe(&deployed.bridge, began).await?;
     let mut tables = figures.tables();

@@ -13,6 +13,7 @@ use crate::drive::traffic::LoadTraffic;
 /// estimate of the cost. What it deploys has the tag `cht-africastalking-load-test`, and nothing without
 /// that tag is touched.
 #[derive(Clone, Debug, Args)]
+#[command(override_usage = "cargo load account [OPTIONS]")]
 pub struct AccountOptions {
     /// What is sent.
     #[command(flatten)]

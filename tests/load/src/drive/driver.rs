@@ -63,7 +63,7 @@ pub async fn drive(traffic: &LoadTraffic, target: &mut Target) -> anyhow::Result
         client: sandbox::http::client(ANSWER_WITHIN)?,
         answers,
         answered,
-        progress: ProgressBar::new(traffic.count + traffic.outgoing).with_style(style),
+        progress: ProgressBar::new(traffic.count + traffic.outgoing()).with_style(style),
         noted: Instant::now(),
     };
     driver.post_all(target).await?;
@@ -77,12 +77,12 @@ impl Driver<'_> {
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / self.traffic.rate));
         let mut checked = Instant::now();
         let mut campaign = Vec::new();
-        for n in 0..self.traffic.count.max(self.traffic.outgoing) {
+        for n in 0..self.traffic.count.max(self.traffic.outgoing()) {
             ticks.tick().await;
             if n < self.traffic.count {
                 self.post(n, target);
             }
-            if n < self.traffic.outgoing {
+            if n < self.traffic.outgoing() {
                 campaign.push(self.plan(n, target));
             }
             if checked.elapsed() > CHECK_INTERVAL {
@@ -173,7 +173,7 @@ impl Driver<'_> {
             self.result.outgoing.len(),
         );
         if self.progress.is_hidden() && self.noted.elapsed() > NOTE_INTERVAL {
-            Terminal.note(&far);
+            Terminal::default().note(&far);
             self.noted = Instant::now();
         }
         self.progress.set_message(far);

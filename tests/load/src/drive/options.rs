@@ -60,7 +60,10 @@ mod tests {
         assert_eq!(options.follow, Duration::from_secs(5));
         assert_eq!(options.traffic.rate, 2.5);
         assert_eq!(options.traffic.replies_percent, 40);
-        assert_eq!(read("--out 7").unwrap().traffic.outgoing, 7);
+        assert_eq!(read("--out 7").unwrap().traffic.outgoing(), 7);
+        assert_eq!(read("--count 9").unwrap().traffic.outgoing(), 0);
+        let both_ways = read("--count 9").unwrap().traffic.both_ways();
+        assert_eq!(both_ways.outgoing(), 9);
     }
 
     #[test]

@@ -15,9 +15,9 @@ pub struct LoadTraffic {
     /// How many SMS come in
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = value_parser!(u64).range(..=MOST_SMS))]
     pub count: u64,
-    /// How many SMS Medic wants sent, beside its replies
-    #[arg(long = "out", value_name = "N", default_value_t = 0, value_parser = value_parser!(u64).range(..=MOST_SMS))]
-    pub outgoing: u64,
+    /// How many SMS Medic wants sent, beside its replies. In an account as many as come in, else none
+    #[arg(long = "out", value_name = "N", value_parser = value_parser!(u64).range(..=MOST_SMS))]
+    pub outgoing: Option<u64>,
     /// How many SMS a second, in each direction
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub rate: f64,
@@ -33,6 +33,21 @@ pub struct LoadTraffic {
 }
 
 impl LoadTraffic {
+    /// How many SMS Medic wants sent, beside its replies.
+    #[must_use]
+    pub fn outgoing(&self) -> u64 {
+        self.outgoing.unwrap_or(0)
+    }
+
+    /// The same with as many out as in, if nothing else was asked for.
+    #[must_use]
+    pub fn both_ways(&self) -> Self {
+        Self {
+            outgoing: Some(self.outgoing.unwrap_or(self.count)),
+            ..self.clone()
+        }
+    }
+
     /// Whether Medic replies to the n-th SMS. It has nothing to do with whether its callback comes twice.
     #[must_use]
     pub fn replies_to(&self, n: u64) -> bool {

@@ -60,7 +60,7 @@ impl DeployedTarget {
         let began = SystemTime::now();
         Ok(Self {
             incoming_url: with_key(&stack.callback_url(INCOMING_MESSAGES)?, &keys.key),
-            terminal: Terminal,
+            terminal: Terminal::default(),
             stack,
             began,
             follows_for,
