@@ -66,7 +66,9 @@ impl Release {
         let text = fs::read(&file).with_context(|| file.display().to_string())?;
         let mut stored: Value = serde_json::from_slice(&text)?;
         let fields = stored.as_object_mut().context("no object")?;
-        fields.extend(changed.as_object().cloned().unwrap_or_default());
+        if let Value::Object(changed) = changed {
+            fields.extend(changed);
+        }
         Ok(stored)
     }
 }
