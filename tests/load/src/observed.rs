@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::operation::get_metric_statistics::builders::GetMetricSta
 use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
 use ops::failure::Failure;
 use ops::stack::Stack;
-use sandbox::stack::FUNCTIONS;
+use sandbox::stack::{FUNCTIONS, resource_name};
 use serde_json::Value;
 
 use crate::meter::AwsCharge;
@@ -111,7 +111,7 @@ impl Observer<'_> {
         let mut is_complete = true;
         let mut log_bytes = None;
         for name in FUNCTIONS {
-            let logical_id = logical_id(name);
+            let logical_id = resource_name(name);
             let function = resources.iter().find(|it| it.logical_id == logical_id);
             let function = function.with_context(|| format!("the stack has no {logical_id}"))?;
             let dimension = [("FunctionName", function.physical_id.as_str())];
@@ -326,17 +326,6 @@ pub async fn read_log(
     Ok(lines)
 }
 
-/// The name of a function in the template: `IncomingMessagesFunction` of `incoming-messages`.
-fn logical_id(function: &str) -> String {
-    let mut id = String::new();
-    for word in function.split('-') {
-        let mut letters = word.chars();
-        id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        id.push_str(letters.as_str());
-    }
-    id + "Function"
-}
-
 /// The sum of what was measured.
 fn added(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     match (a, b) {
@@ -457,7 +446,7 @@ mod tests {
     fn every_function_has_its_name_in_the_template() {
         let template = std::fs::read_to_string(sandbox::stack::template::file()).unwrap();
         for function in FUNCTIONS {
-            let declared = format!("\n  {}:\n", logical_id(function));
+            let declared = format!("\n  {}:\n", resource_name(function));
             assert!(template.contains(&declared), "{function}");
         }
     }

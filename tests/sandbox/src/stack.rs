@@ -34,7 +34,7 @@ pub use aws::{EmulatorClient, LogLine, MessageCounts, QueueMessage, WaitingMessa
 pub use emulator::Emulator;
 pub use functions::{FUNCTIONS, build_template, compile, lay_out_template, program};
 pub use queue_clock::QueueClock;
-pub use replacement::Replaced;
+pub use replacement::{Replaced, resource_name};
 pub use sam::SamDeployment;
 pub use wait::eventually;
 

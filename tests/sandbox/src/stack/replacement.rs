@@ -106,7 +106,8 @@ impl EmulatedStack {
 }
 
 /// A function's name in the template: `MedicExchangeFunction` for `medic-exchange`.
-fn resource_name(function: &str) -> String {
+#[must_use]
+pub fn resource_name(function: &str) -> String {
     let mut name = String::new();
     for word in function.split('-') {
         let mut letters = word.chars();
