@@ -29,7 +29,7 @@ const OUTGOING: [(AwsCharge, f64); 6] = [
     (AwsCharge::FifoQueueRequest, 0.0),
     (AwsCharge::StandardQueueRequest, 12.0),
     (AwsCharge::WriteUnit, 17.0),
-    (AwsCharge::ReadUnit, 18.5),
+    (AwsCharge::ReadUnit, 21.5),
 ];
 
 fn amount(usage: &Usage, charge: AwsCharge) -> f64 {

@@ -70,17 +70,6 @@ impl Rows {
         (messages, unclaimed)
     }
 
-    /// This row alone, if it was read and was there.
-    pub fn only(&self, key: &Key) -> Option<Self> {
-        let row = self.0.get(key)?.clone();
-        Some(Self(BTreeMap::from([(key.clone(), row)])))
-    }
-
-    /// Adds rows that were read later.
-    pub fn extend(&mut self, later: Self) {
-        self.0.extend(later.0);
-    }
-
     /// The write of this row, or `None` if it has not changed.
     fn write(&self, row: Row, now: Timestamp) -> Option<Write> {
         let read = self.0.get(&row.key());
@@ -148,29 +137,10 @@ pub async fn change<T>(
     store: &impl LedgerStore,
     runtime: &impl Runtime,
     keys: &[Key],
-    step: impl FnMut(&Rows) -> (Vec<Row>, T),
-) -> Result<T, LedgerError> {
-    change_from(None, store, runtime, keys, step).await
-}
-
-/// As [`change`], and begins with rows at `keys` that were read before, if there are any. A row that has
-/// changed since is read again.
-///
-/// # Errors
-/// As [`change`].
-pub async fn change_from<T>(
-    mut known: Option<Rows>,
-    store: &impl LedgerStore,
-    runtime: &impl Runtime,
-    keys: &[Key],
     mut step: impl FnMut(&Rows) -> (Vec<Row>, T),
 ) -> Result<T, LedgerError> {
     retry(CONFLICTING_WRITES, runtime, async || {
-        let rows = match known.take() {
-            Some(rows) => Ok(rows),
-            None => read(store, keys).await,
-        };
-        let rows = match rows {
+        let rows = match read(store, keys).await {
             Ok(rows) => rows,
             Err(error) => return ControlFlow::Break(Err(error)),
         };

@@ -25,8 +25,6 @@ pub(super) struct Reports {
     /// What was reported. Nothing is reported twice in an invocation, also when that could not be
     /// written down.
     pub(super) reported: BTreeSet<(MedicMessageId, Status)>,
-    /// The rows of statuses as they were read for a POST, so that they need not be read again after it.
-    pub(super) as_read: Rows,
     /// Messages whose status was set aside before.
     pub(super) set_aside_before: BTreeSet<MedicMessageId>,
     /// Whether nothing was left to report. What is reported on in these seconds is for the next

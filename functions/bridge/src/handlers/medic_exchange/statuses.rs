@@ -107,7 +107,6 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             }
             updates.push(update(&row));
         }
-        round.reports.as_read.extend(rows);
         Ok(updates)
     }
 
@@ -124,15 +123,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             });
         }
         // What has no row yet gets it from the sender, with `Unsent` as reported.
-        let as_read = &std::mem::take(&mut reports.as_read);
-        let reports = &*reports;
         let of_rows = updates
             .iter()
             .filter(|update| !reports.is_without_row(update));
         let changes = of_rows.map(|update| async move {
             let key = Key::Message(update.id.clone());
-            let (known, keys) = (as_read.only(&key), [key]);
-            ledger::change_from(known, &self.ledger, &self.runtime, &keys, |rows| {
+            ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
                 let row = rows.message(&update.id).cloned();
                 let changed = row.map(|row| Row::Message(row.after_reporting(update.status)));
                 (changed.into_iter().collect(), ())
