@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use bridge::domain::exchange::QUARANTINE;
 use bridge::domain::message::{Sending, UnknownOutcomePolicy};
 use bridge::domain::status::{Status, reported_status};
 use bridge::domain::time::millis;
@@ -486,7 +485,7 @@ fn rests_in_quarantine(medic: &MedicInWorld, message: &QueuedMessage) -> bool {
     let is_poison = POISONS
         .iter()
         .any(|poison| one.sms.content.contains(poison));
-    let failed_at_ms = (one.quarantine.until - QUARANTINE).as_millis();
+    let failed_at_ms = message.sent_at_ms;
     let last_stored_ms = medic.stored.last().map_or(0, |stored| stored.at_ms);
     is_poison && message.group != MEDIC_GROUP && last_stored_ms + CLOCKS_DIFFER_MS < failed_at_ms
 }

@@ -203,6 +203,34 @@ fn a_campaign_goes_on_by_itself_and_incoming_messages_do_not_wait_behind_it() {
 }
 
 #[test]
+fn many_incoming_messages_come_before_a_campaign() {
+    let scenario = Scenario::without_polls();
+    scenario.switch_off(Function::OutboundSender);
+    scenario.switch_off(Function::MedicExchange);
+    for n in 0..500 {
+        scenario.wants_to(&format!("out-{n}"), OTHER_PHONE);
+    }
+    for n in 0..60 {
+        scenario.phone_sends(&format!("in-{n}"), &format!("+2547000010{n:02}"), "hello");
+    }
+    scenario.seconds(5);
+    scenario.switch_on(Function::MedicExchange);
+    scenario.minutes(2);
+    assert_eq!(scenario.stored().len(), 60);
+    assert_eq!(scenario.medic.borrow().waiting().count(), 0);
+    let posts = scenario.posts();
+    let has_messages: Vec<bool> = posts.iter().map(|p| !p.messages.is_empty()).collect();
+    let last = has_messages.iter().rposition(|has| *has).unwrap();
+    let before = &has_messages[..last];
+    let of_the_campaign = before.iter().filter(|has| !**has).count();
+    assert!(
+        2 * of_the_campaign <= before.len(),
+        "{of_the_campaign} of {}",
+        before.len()
+    );
+}
+
+#[test]
 fn polls_that_are_older_than_two_minutes_are_dropped() {
     let scenario = Scenario::default();
     scenario.switch_off(Function::MedicExchange);

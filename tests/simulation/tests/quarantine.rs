@@ -141,6 +141,8 @@ fn records_of_quarantined_messages_post_nothing_while_a_post_is_open() {
     let scenario = Scenario::default();
     scenario.phone_sends("bad", PHONE, "POISON");
     scenario.minutes(2);
+    scenario.phone_sends("good", OTHER_PHONE, "good");
+    scenario.minutes(2);
     assert_eq!(scenario.quarantined(), ["bad"]);
     // It comes back while a POST is open, and beside records of the main group afterwards.
     scenario.minutes(56);
@@ -163,6 +165,8 @@ fn with_only_records_of_quarantined_messages_in_hand_nothing_is_posted() {
     let scenario = Scenario::without_polls();
     scenario.phone_sends("bad", PHONE, "POISON");
     scenario.seconds(20);
+    scenario.phone_sends("good", OTHER_PHONE, "good");
+    scenario.minutes(2);
     let posts = scenario.posts().len();
     assert_eq!(scenario.quarantined(), ["bad"]);
     scenario.minutes(55);

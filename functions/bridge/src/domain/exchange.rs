@@ -7,16 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::IncomingId;
+use super::quarantine::{FAILURES_TO_DEAD_LETTER, Failure, Quarantine};
 use crate::domain::time::Timestamp;
 
 const HOUR: Duration = Duration::from_hours(1);
-
-/// How long a message stays in quarantine, and a status that failed is set aside.
-pub const QUARANTINE: Duration = HOUR;
-
-/// So many failures, each with a message newly stored since the one before, and a message goes to the
-/// dead-letter queue. A count of tries and not of hours: a disk that is full for days proves nothing.
-pub const FAILURES_TO_DEAD_LETTER: u32 = 5;
 
 /// So many quarantined messages are remembered for whoever looks; the queue holds all of them.
 const QUARANTINED_REMEMBERED: usize = 20;
@@ -24,33 +18,6 @@ const QUARANTINED_REMEMBERED: usize = 20;
 /// A message that was to be tried again so long ago is no longer there, because no queue keeps it for
 /// longer.
 const STALE: Duration = Duration::from_hours(14 * 24);
-
-/// Why a message waits in quarantine. It travels with the message.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantine {
-    /// How often the message failed alone, each time with something newly stored since the last.
-    pub failures: u32,
-    /// How much was newly stored when that was counted, by [`Budget::progress`].
-    pub progress: u64,
-    /// When it was quarantined first.
-    #[serde(rename = "since_ms")]
-    pub since: Timestamp,
-    /// When it goes back to the others.
-    #[serde(rename = "until_ms")]
-    pub until: Timestamp,
-    /// What Medic answered last.
-    pub answer: String,
-}
-
-/// The answer of Medic may repeat what it was sent.
-impl std::fmt::Debug for Quarantine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Quarantine")
-            .field("failures", &self.failures)
-            .field("until", &self.until)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What keeps a Medic that can store nothing from emptying the queue into quarantine: one new suspicion
 /// for each proof that Medic stores, or one an hour.
@@ -195,7 +162,12 @@ impl ExchangeRow {
 
     /// What becomes of a message that failed alone, or ended alone in doubt, `before` being what it was
     /// quarantined for earlier.
-    pub fn judge(&self, before: Option<&Quarantine>, answer: &str, now: Timestamp) -> Judgement {
+    pub fn judge(
+        &self,
+        before: Option<&Quarantine>,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Judgement {
         let progress = self.messages.progress();
         let failures = match before {
             None if self.messages.allows(now) => 1,
@@ -207,14 +179,17 @@ impl ExchangeRow {
         if is_counted && failures >= FAILURES_TO_DEAD_LETTER {
             return Judgement::DeadLetter;
         }
+        let is_proven = before.is_some() && is_counted;
+        // With this one, if it was not there before.
+        let quarantined = self.quarantined.len() + usize::from(before.is_none());
         Judgement::Quarantine(Quarantine {
             failures,
             progress: before
                 .filter(|_| !is_counted)
                 .map_or(progress, |before| before.progress),
             since: before.map_or(now, |before| before.since),
-            until: now + QUARANTINE,
-            answer: answer.to_owned(),
+            until: now + failure.quarantine(is_proven, quarantined),
+            answer: failure.text().to_owned(),
         })
     }
 
@@ -276,6 +251,10 @@ mod tests {
             until: Timestamp::from_millis(4),
             answer: "500".to_owned(),
         }
+    }
+
+    fn answer() -> Failure {
+        Failure::Answer("500".to_owned())
     }
 
     #[test]
@@ -342,12 +321,13 @@ mod tests {
             ((5, 0), None),
         ] {
             let before = quarantined(before.0, before.1);
-            let judged = row.judge(Some(&before), "500", Timestamp::from_millis(10));
+            let judged = row.judge(Some(&before), &answer(), Timestamp::from_millis(10));
             match after {
                 None => assert_eq!(judged, Judgement::DeadLetter),
                 Some((failures, progress)) => {
+                    let stays = answer().quarantine(failures > before.failures, 0);
                     let expected = Quarantine {
-                        until: Timestamp::from_millis(10) + QUARANTINE,
+                        until: Timestamp::from_millis(10) + stays,
                         ..quarantined(failures, progress)
                     };
                     assert_eq!(judged, Judgement::Quarantine(expected), "{before:?}");
@@ -359,11 +339,15 @@ mod tests {
     #[test]
     fn a_first_quarantine_needs_the_budget_and_one_that_was_there_before_does_not() {
         let mut row = ExchangeRow::default();
-        let first = |row: &ExchangeRow| row.judge(None, "500", Timestamp::from_millis(10));
+        let first = |row: &ExchangeRow| row.judge(None, &answer(), Timestamp::from_millis(10));
         assert!(matches!(first(&row), Judgement::Quarantine(one) if one.failures == 1));
         row.messages.spend(Timestamp::from_millis(9));
         assert_eq!(first(&row), Judgement::Wait);
-        let again = row.judge(Some(&quarantined(1, 0)), "500", Timestamp::from_millis(10));
+        let again = row.judge(
+            Some(&quarantined(1, 0)),
+            &answer(),
+            Timestamp::from_millis(10),
+        );
         assert!(matches!(again, Judgement::Quarantine(_)));
         assert_eq!(first(&ExchangeRow::unknown()), Judgement::Wait);
     }
@@ -384,14 +368,5 @@ mod tests {
         assert!(row.quarantined.contains_key(&first));
         row.forget(&first);
         assert!(!row.quarantined.contains_key(&first));
-    }
-
-    #[test]
-    fn nothing_of_what_medic_answered_is_shown() {
-        let quarantine = Quarantine {
-            answer: "+254700000001".to_owned(),
-            ..quarantined(1, 0)
-        };
-        assert!(!format!("{quarantine:?}").contains("2547"));
     }
 }

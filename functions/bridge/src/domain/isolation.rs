@@ -8,8 +8,9 @@ mod step;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::exchange::{ExchangeRow, InDoubt, Judgement, Quarantine};
+use super::exchange::{ExchangeRow, InDoubt, Judgement};
 use super::ids::{IncomingId, MedicMessageId};
+use super::quarantine::{Failure, Quarantine};
 use crate::domain::time::Timestamp;
 
 pub use post::{Brought, Candidate, PostEnd, StatusCandidate};
@@ -32,9 +33,6 @@ const STATUS_FAILURES_BESIDE_OTHERS: u32 = 60;
 /// A message that ended alone in doubt is suspected when it was in doubt so often in a row: once with
 /// whatever was beside it, and once alone after Medic had answered.
 const IN_DOUBT_TO_QUARANTINE: u32 = 2;
-
-/// Why what never got an answer is suspected.
-const NO_ANSWER: &str = "Medic never answered a POST that brought it alone";
 
 /// The search of one invocation.
 #[derive(Debug)]
@@ -171,7 +169,7 @@ impl Isolation {
             ([id], []) => self.after_failing_alone(id, answer, now),
             ([], [status]) => {
                 self.status_failures = self.status_failures.saturating_add(1);
-                self.candidate_status(status, answer, now);
+                self.candidate_status(status, Failure::Answer(answer.to_owned()), now);
             }
             ([], statuses) => {
                 self.status_failures = self.status_failures.saturating_add(1);
@@ -191,7 +189,8 @@ impl Isolation {
     }
 
     fn after_failing_alone(&mut self, id: &IncomingId, answer: &str, now: Timestamp) {
-        match self.judged(id, answer, now) {
+        let failure = Failure::Answer(answer.to_owned());
+        match self.judged(id, &failure, now) {
             Some(act) => {
                 self.acts.push_back(act);
                 // Medic fails on this, or on everything.
@@ -204,12 +203,11 @@ impl Isolation {
         }
     }
 
-    fn candidate_status(&mut self, status: &StatusCandidate, answer: &str, now: Timestamp) {
+    fn candidate_status(&mut self, status: &StatusCandidate, failure: Failure, now: Timestamp) {
         // Whatever becomes of it, it is not brought again in this invocation.
         self.kept_statuses.insert(status.id.clone());
         if status.was_set_aside || self.memory.statuses.allows(now) {
-            let act = Step::SetAside(status.clone(), answer.to_owned());
-            self.acts.push_back(act);
+            self.acts.push_back(Step::SetAside(status.clone(), failure));
             self.needs_control = true;
         } else {
             self.needs_control |= !self.is_answering;
@@ -234,19 +232,19 @@ impl Isolation {
             if let [status] = brought.statuses.as_slice()
                 && self.memory.statuses_in_doubt > 0
             {
-                self.candidate_status(status, NO_ANSWER, now);
+                self.candidate_status(status, Failure::NoAnswer, now);
             }
             self.memory.statuses_in_doubt = self.memory.statuses_in_doubt.saturating_add(1);
         }
     }
 
     /// What becomes of a message, if anything does.
-    fn judged(&self, id: &IncomingId, answer: &str, now: Timestamp) -> Option<Step> {
+    fn judged(&self, id: &IncomingId, failure: &Failure, now: Timestamp) -> Option<Step> {
         let quarantine = self.quarantine_of(id);
-        match self.memory.judge(quarantine, answer, now) {
+        match self.memory.judge(quarantine, failure, now) {
             Judgement::Wait => None,
             Judgement::Quarantine(quarantine) => Some(Step::Quarantine(id.clone(), quarantine)),
-            Judgement::DeadLetter => Some(Step::DeadLetter(id.clone(), answer.to_owned())),
+            Judgement::DeadLetter => Some(Step::DeadLetter(id.clone(), failure.clone())),
         }
     }
 
@@ -271,7 +269,7 @@ impl Isolation {
             };
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
-        let mut acts = candidates.filter_map(|one| self.judged(&one.id, NO_ANSWER, now));
+        let mut acts = candidates.filter_map(|one| self.judged(&one.id, &Failure::NoAnswer, now));
         acts.next()
     }
 

@@ -17,6 +17,7 @@ pub mod money;
 pub mod network;
 pub mod number_calls;
 pub mod phone_number;
+pub mod quarantine;
 pub mod recipient_limit;
 pub mod redacted;
 pub mod segments;

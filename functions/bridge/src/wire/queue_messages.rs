@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::domain::callback::Callback;
-use crate::domain::exchange::Quarantine;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::{AnyId, AtMessageId, IncomingId, MedicMessageId};
 use crate::domain::message::Acceptance;
+use crate::domain::quarantine::Quarantine;
 use crate::domain::redacted::Redacted;
 use crate::domain::time::Timestamp;
 use crate::wire::json::to_ascii;

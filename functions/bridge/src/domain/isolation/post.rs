@@ -1,7 +1,7 @@
 //! What can be in a POST to Medic, what was in it, and how it ended.
 
-use crate::domain::exchange::Quarantine;
 use crate::domain::ids::{IncomingId, MedicMessageId};
+use crate::domain::quarantine::Quarantine;
 
 /// A message of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What is done next.
 
 use super::post::StatusCandidate;
-use crate::domain::exchange::Quarantine;
 use crate::domain::ids::{IncomingId, MedicMessageId};
+use crate::domain::quarantine::{Failure, Quarantine};
 
 /// What is done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,10 @@ pub enum Step {
     },
     /// This message into quarantine.
     Quarantine(IncomingId, Quarantine),
-    /// This message into the dead-letter queue, with this answer.
-    DeadLetter(IncomingId, String),
-    /// This status is set aside, with this answer.
-    SetAside(StatusCandidate, String),
+    /// This message into the dead-letter queue, because Medic failed on it in this way.
+    DeadLetter(IncomingId, Failure),
+    /// This status is set aside, because Medic failed on it in this way.
+    SetAside(StatusCandidate, Failure),
     /// No more POST, and nothing else.
     End,
 }

@@ -3,8 +3,9 @@
 mod statuses;
 mod unfinished;
 
+use std::time::Duration;
+
 use super::*;
-use crate::domain::exchange::QUARANTINE;
 use crate::domain::time::Timestamp;
 
 const AN_HOUR_IN: Timestamp = Timestamp::from_millis(60 * 60 * 1000);
@@ -110,8 +111,8 @@ fn play(
                 isolation.quarantined(&id, &quarantine, now);
                 continue;
             }
-            Step::DeadLetter(id, answer) => {
-                reported.push(format!("dead-letter {}: {answer}", id.as_str()));
+            Step::DeadLetter(id, failure) => {
+                reported.push(format!("dead-letter {}: {}", id.as_str(), failure.text()));
                 isolation.dead_lettered(&id);
                 continue;
             }
@@ -306,7 +307,7 @@ fn what_ends_alone_in_doubt_after_an_answer_is_quarantined_before_it_is_brought_
     assert!(memory.posts_in_doubt.is_empty());
     assert_eq!(
         memory.quarantined[&id("ahang")].until,
-        Timestamp::from_millis(3) + QUARANTINE
+        Timestamp::from_millis(3) + Duration::from_hours(1)
     );
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::quarantine::Failure;
 use crate::domain::time::Timestamp;
 use proptest::prelude::*;
 
@@ -20,6 +21,10 @@ fn row() -> MessageRow {
         MedicMessageId::new("uuid-1").unwrap(),
         Timestamp::from_millis(0),
     )
+}
+
+fn answer() -> Failure {
+    Failure::Answer("{\"code\":500}".to_owned())
 }
 
 fn call(step: NextStep) -> MessageRow {
@@ -336,12 +341,7 @@ fn the_ids_of_all_attempts_are_kept() {
 #[test]
 fn a_status_that_failed_is_set_aside_for_an_hour_and_waits_all_the_same() {
     const HOUR: Duration = Duration::from_hours(1);
-    let aside = row().after_refusal(
-        Status::Unsent,
-        "{\"code\":500}",
-        Timestamp::from_millis(7),
-        0,
-    );
+    let aside = row().after_refusal(Status::Unsent, &answer(), Timestamp::from_millis(7), 0);
     assert!(aside.is_set_aside(Timestamp::from_millis(7) + HOUR - Duration::from_millis(1)));
     assert!(!aside.is_set_aside(Timestamp::from_millis(7) + HOUR));
     assert!(aside.is_unreported(), "it waits, and is in the index");
@@ -354,10 +354,15 @@ fn a_status_that_failed_is_set_aside_for_an_hour_and_waits_all_the_same() {
 fn a_status_that_fails_counts_when_something_was_taken_since_the_last_time() {
     let mut refused = row();
     for (progress, times) in [(3, 1), (3, 1), (4, 2), (9, 3), (9, 3)] {
-        refused = refused.after_refusal(Status::Unsent, "500", Timestamp::from_millis(7), progress);
+        refused = refused.after_refusal(
+            Status::Unsent,
+            &answer(),
+            Timestamp::from_millis(7),
+            progress,
+        );
         assert_eq!(refused.times_set_aside(), times, "{progress}");
     }
-    let other = refused.after_refusal(Status::Sent, "500", Timestamp::from_millis(7), 20);
+    let other = refused.after_refusal(Status::Sent, &answer(), Timestamp::from_millis(7), 20);
     assert_eq!(other.refusal.unwrap().times, 1);
 }
 

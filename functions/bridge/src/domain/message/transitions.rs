@@ -6,9 +6,9 @@ use super::{
     Acceptance, CHARGES_KEPT, Charge, ClaimToken, MessageRow, NextStep, OUTCOME_UNKNOWN, Sending,
     SendingRules, StatusRefusal, UnknownOutcomePolicy,
 };
-use crate::domain::exchange::QUARANTINE;
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
+use crate::domain::quarantine::{Failure, QUARANTINE};
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 
@@ -46,7 +46,7 @@ impl MessageRow {
     pub fn after_refusal(
         mut self,
         status: Status,
-        answer: &str,
+        failure: &Failure,
         now: Timestamp,
         progress: u64,
     ) -> Self {
@@ -60,7 +60,7 @@ impl MessageRow {
         };
         self.refusal = Some(StatusRefusal {
             status,
-            answer: FailureReason::new(answer),
+            answer: FailureReason::new(failure.text()),
             at: Some(now),
             times,
             progress,

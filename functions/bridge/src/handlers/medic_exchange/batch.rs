@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::exchange::Quarantine;
 use crate::domain::ids::IncomingId;
 use crate::domain::isolation::Candidate;
+use crate::domain::quarantine::Quarantine;
 use crate::domain::time::Timestamp;
 use crate::ports::Record;
 use crate::queue::consumer::{TOO_OLD, is_too_old};
@@ -111,6 +111,11 @@ impl<'a> Batch<'a> {
     /// Whether any of it was handed out before: then an earlier POST may have ended in doubt.
     pub fn was_received_before(&self) -> bool {
         self.was_received_before
+    }
+
+    /// Whether any message of it waits.
+    pub fn has_messages(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Its messages, each id once, for the search for poison.

@@ -39,7 +39,7 @@ use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
 use handler::IN_DOUBT_MARGIN;
-use post::{LAST_ACTS, STATUS_POSTS_AT_MOST};
+use post::{LAST_ACTS, status_posts};
 use quarantine::REFUSED;
 use reports::Reports;
 use round::{Round, Work};
@@ -134,11 +134,11 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 marks_attempts: received_before || batch.has_quarantined(),
                 has_looked_for_unfinished: false,
                 marked: Vec::new(),
+                status_posts_left: status_posts(batch.has_messages()),
                 batch,
                 reports: Reports::default(),
                 has_posted: false,
                 was_taken: false,
-                status_posts: 0,
             };
             let worked = self.work(&mut round).await;
             match &worked {
@@ -216,8 +216,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             }
             Step::Messages { .. } => self.find_unfinished(round).await,
             Step::Quarantine(id, quarantine) => self.quarantine(&id, &quarantine, round).await,
-            Step::DeadLetter(id, answer) => self.dead_letter(&id, REFUSED, &answer, round).await,
-            Step::SetAside(status, answer) => self.set_aside(&status, &answer, round).await,
+            Step::DeadLetter(id, failure) => {
+                self.dead_letter(&id, REFUSED, failure.text(), round).await;
+            }
+            Step::SetAside(status, failure) => self.set_aside(&status, &failure, round).await,
         }
         Prepared::NoPost
     }
@@ -235,10 +237,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         if updates.is_empty() && round.has_posted && !round.reports.has_left_offers {
             return Prepared::NothingLeft;
         }
-        if round.status_posts >= STATUS_POSTS_AT_MOST {
+        if round.status_posts_left == 0 {
             return Prepared::MoreLater;
         }
-        round.status_posts += 1;
+        round.status_posts_left -= 1;
         Prepared::Post(Payload::of_updates(updates))
     }
 

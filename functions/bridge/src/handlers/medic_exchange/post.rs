@@ -16,7 +16,19 @@ pub(super) const LAST_ACTS: Duration = Duration::from_secs(25);
 
 /// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
-pub(super) const STATUS_POSTS_AT_MOST: u32 = 8;
+const STATUS_POSTS_AT_MOST: u32 = 8;
+
+/// The same for a batch with messages, because more of them may wait behind it. One acknowledges what
+/// the POST of the messages was offered.
+const STATUS_POSTS_BESIDE_MESSAGES: u32 = 1;
+
+/// How many POSTs a batch has that bring only statuses and questions.
+pub(super) fn status_posts(has_messages: bool) -> u32 {
+    match has_messages {
+        true => STATUS_POSTS_BESIDE_MESSAGES,
+        false => STATUS_POSTS_AT_MOST,
+    }
+}
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// Posts, and writes down what was taken. How it ended, and what the doubt is if it ended in doubt.
@@ -48,7 +60,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 for _ in 0..unreadable {
                     self.runtime.record(LogEvent::OfferUnreadable);
                 }
-                if round.status_posts < STATUS_POSTS_AT_MOST {
+                if round.status_posts_left > 0 {
                     self.take_offers(offers, &mut round.reports).await;
                 } else {
                     // No POST is left that could acknowledge them: Medic offers them again.

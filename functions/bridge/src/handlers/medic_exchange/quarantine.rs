@@ -6,8 +6,8 @@
 use super::handler::MedicExchange;
 use super::round::Round;
 use crate::domain::backoff::whole_seconds;
-use crate::domain::exchange::Quarantine;
 use crate::domain::ids::IncomingId;
+use crate::domain::quarantine::Quarantine;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, QueueError, Record, Runtime};
 use crate::queue::dead_letter::dead_letter_or_return;

@@ -17,7 +17,8 @@ pub(super) struct Round<'a> {
     pub(super) has_posted: bool,
     /// Whether one was taken.
     pub(super) was_taken: bool,
-    pub(super) status_posts: u32,
+    /// How many POSTs may bring only statuses and questions.
+    pub(super) status_posts_left: u32,
     /// Messages during which an earlier invocation may have been killed are looked for, and the attempt
     /// at each message is marked.
     pub(super) marks_attempts: bool,

@@ -10,6 +10,7 @@ use super::round::Round;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::isolation::{STATUSES_A_POST, StatusCandidate};
 use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
+use crate::domain::quarantine::Failure;
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Runtime};
@@ -144,12 +145,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         }
     }
 
-    /// Sets a status aside, on which Medic fails: it is reported again after an hour, or when it is
+    /// Sets a status aside, on which Medic fails: it is reported again after a while, or when it is
     /// another.
     pub(super) async fn set_aside(
         &self,
         status: &StatusCandidate,
-        answer: &str,
+        failure: &Failure,
         round: &mut Round<'_>,
     ) {
         let now = self.runtime.now();
@@ -162,7 +163,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 return (Vec::new(), None);
             };
             let before = row.times_set_aside();
-            let row = row.clone().after_refusal(row.status, answer, now, progress);
+            let row = row
+                .clone()
+                .after_refusal(row.status, failure, now, progress);
             let says = (row.status, before, row.times_set_aside());
             (vec![Row::Message(row)], Some(says))
         })

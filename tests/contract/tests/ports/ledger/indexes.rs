@@ -2,6 +2,7 @@
 
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::MessageRow;
+use bridge::domain::quarantine::Failure;
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 use bridge::ports::{LedgerError, LedgerStore as _, Row};
@@ -69,7 +70,12 @@ async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl L
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
     unreported(&bench, &["m"]).await;
-    let aside = row.after_refusal(Status::Unsent, "no", Timestamp::from_millis(7), 0);
+    let aside = row.after_refusal(
+        Status::Unsent,
+        &Failure::NoAnswer,
+        Timestamp::from_millis(7),
+        0,
+    );
     update(&store, Row::Message(aside.clone())).await;
     unreported(&bench, &["m"]).await;
     update(&store, Row::Message(aside.after_reporting(Status::Unsent))).await;
