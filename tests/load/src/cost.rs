@@ -43,9 +43,6 @@ const DEPTH_CHECKS_A_MONTH: f64 = 2.0 * POLLS_A_MONTH;
 /// So many polls are counted for an idle month.
 const POLLS_COUNTED: u32 = 11;
 
-/// The ledger remembers for 90 days.
-const LEDGER_MONTHS: f64 = 3.0;
-
 /// How long it may take until everything is done.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
@@ -126,11 +123,11 @@ async fn counted(
     work: impl AsyncFnOnce(&mut Local) -> anyhow::Result<()>,
 ) -> anyhow::Result<Usage> {
     local.usage(&local.cpu_times()?)?;
-    let (cpu, bytes) = (local.cpu_times()?, local.aws.ledger_bytes());
+    let (cpu, kept) = (local.cpu_times()?, local.aws.ledger_byte_months());
     work(local).await?;
     let mut usage = Usage::new();
     add(&mut usage, &local.usage(&cpu)?, 1.0 / f64::from(times));
-    let grown = (local.aws.ledger_bytes() - bytes) * LEDGER_MONTHS / f64::from(times);
+    let grown = (local.aws.ledger_byte_months() - kept) / f64::from(times);
     usage.insert((AwsCharge::LedgerByteMonth, "ledger".to_owned()), grown);
     Ok(usage)
 }

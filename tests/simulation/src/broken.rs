@@ -295,7 +295,7 @@ impl LedgerStore for BentLedger {
     async fn write(&self, mut write: Write) -> Result<Written, LedgerError> {
         let ctx = &self.port.0;
         if is(ctx, Variant::AttemptsNotMarked) && matches!(write.row, Row::Attempts(_)) {
-            return Ok(Written::Done);
+            return Ok(Written::Done(Version(String::new())));
         }
         let is_sender = ctx.function == Function::OutboundSender;
         if is(ctx, Variant::NoClaim) && is_sender && is_claim(&write.row) {

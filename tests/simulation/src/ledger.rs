@@ -71,15 +71,20 @@ impl LedgerModel {
 
     /// Writes a row; and says what it cost, and the write that the index has to learn of.
     pub fn write(&mut self, write: Write) -> (Written, Units, Option<IndexChange<StoredRow>>) {
+        let version = self.next_version();
         let put = Put {
             item: StoredRow {
                 row: write.row,
-                version: self.next_version(),
+                version: version.clone(),
             },
             expected: write.expected.map(|Version(version)| version),
         };
         match self.table.write(put) {
-            Ok(written) => (Written::Done, written.units, Some(written.change)),
+            Ok(written) => (
+                Written::Done(Version(version)),
+                written.units,
+                Some(written.change),
+            ),
             Err(conflict) => (Written::Conflict, conflict.units, None),
         }
     }

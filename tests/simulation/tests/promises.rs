@@ -72,7 +72,11 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (Variant::UnsentWithoutLedger, "was never sent", 5),
     (Variant::RetryAtOnce, "is in Medic 2 times", 64),
     (Variant::NoControlPost, "is in Medic 2 times", 45),
-    (Variant::StaleIndexBelieved, "was told [", 142),
+    (
+        Variant::StaleIndexBelieved,
+        "in the ledger, reported were",
+        2,
+    ),
     (
         Variant::DeadLetteredOnFirstFailure,
         "is dead-lettered, and Medic would have taken it",

@@ -15,4 +15,10 @@ impl Redacted {
     pub fn new(value: &impl fmt::Display) -> Self {
         Self(value.to_string())
     }
+
+    /// Several of them, in one text. `None` if there are none.
+    pub fn all(values: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let texts: Vec<String> = values.into_iter().map(|value| value.0).collect();
+        (!texts.is_empty()).then(|| Self(texts.join(", ")))
+    }
 }

@@ -91,13 +91,17 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
             let (sms, over) = (Some(&report.id), self.call_over_after);
             back_at = matching::settle(&self.ledger, number_hash, sms, over, &self.runtime).await?;
         }
-        self.runtime.record(LogEvent::ReportRecorded {
+        let recorded = |medic_id| LogEvent::ReportRecorded {
             at_id: Redacted::new(&report.id),
-            medic_id: match &owner {
-                Owner::Message(id) => Some(Redacted::new(id)),
-                Owner::Unknown(_) => None,
-            },
+            medic_id,
             status,
+        };
+        self.runtime.record(match owner {
+            Owner::Message {
+                ended: Some(ended), ..
+            } => ended,
+            Owner::Message { id, .. } => recorded(Some(Redacted::new(&id))),
+            Owner::Unknown(_) => recorded(None),
         });
         Ok(back_at)
     }
@@ -125,17 +129,18 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
         let keys = [Key::Sms(report.id.clone())];
         let owner = ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
             match rows.sms(&report.id).and_then(|sms| sms.message.clone()) {
-                Some(owner) => (Vec::new(), Owner::Message(owner)),
+                Some(owner) => (Vec::new(), Ok(owner)),
                 None => {
                     let sms = with_report(rows, report);
-                    let owner = Owner::Unknown(sms.number_hash.clone());
-                    (vec![Row::Sms(sms)], owner)
+                    let number_hash = sms.number_hash.clone();
+                    (vec![Row::Sms(sms)], Err(number_hash))
                 }
             }
         })
         .await?;
-        let Owner::Message(owner) = owner else {
-            return Ok(Ok(owner));
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(number_hash) => return Ok(Ok(Owner::Unknown(number_hash))),
         };
         let keys = [Key::Message(owner.clone())];
         let written = ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
@@ -150,19 +155,18 @@ impl<L: LedgerStore, Q: Queue, S: Runtime> ReportRecorder<L, Q, S> {
             (vec![Row::Message(reported)], Ok(ended))
         })
         .await?;
-        Ok(written.map(|ended| {
-            if let Some(ended) = ended {
-                self.runtime.record(ended);
-            }
-            Owner::Message(owner)
-        }))
+        Ok(written.map(|ended| Owner::Message { id: owner, ended }))
     }
 }
 
 /// Whose SMS a report is on.
 enum Owner {
     /// This message's.
-    Message(MedicMessageId),
+    Message {
+        id: MedicMessageId,
+        /// That the message has a final status by this report.
+        ended: Option<LogEvent>,
+    },
     /// Nobody knows. The keyed hash of its number.
     Unknown(Option<String>),
 }

@@ -17,11 +17,27 @@ use crate::domain::time::Timestamp;
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use crate::retry::{CONFLICTING_WRITES, retry};
 
-/// Rows as they were read together.
-#[derive(Debug, Default)]
+/// Rows as they were read or written last, with their versions.
+#[derive(Clone, Debug, Default)]
 pub struct Rows(BTreeMap<Key, (Row, Version)>);
 
 impl Rows {
+    /// Takes over another's row, if it is there.
+    pub fn take_over(&mut self, key: Key, others: &Self) {
+        if let Some(row) = others.0.get(&key) {
+            self.0.insert(key, row.clone());
+        }
+    }
+
+    /// Those at these keys.
+    fn at(&self, keys: &[Key]) -> Self {
+        let mut rows = Self::default();
+        for key in keys {
+            rows.take_over(key.clone(), self);
+        }
+        rows
+    }
+
     /// The row of this message.
     pub fn message(&self, id: &MedicMessageId) -> Option<&MessageRow> {
         match self.0.get(&Key::Message(id.clone())) {
@@ -137,22 +153,50 @@ pub async fn change<T>(
     store: &impl LedgerStore,
     runtime: &impl Runtime,
     keys: &[Key],
-    mut step: impl FnMut(&Rows) -> (Vec<Row>, T),
+    step: impl FnMut(&Rows) -> (Vec<Row>, T),
 ) -> Result<T, LedgerError> {
+    let (result, _) = change_known(store, runtime, &Rows::default(), keys, step).await?;
+    Ok(result)
+}
+
+/// The same, without reading what is `known` from a moment ago: who has changed that meanwhile makes the
+/// write fail, and then everything is read. Returns the rows at `keys` as they are now, too.
+///
+/// # Errors
+/// As for [`change`].
+pub async fn change_known<T>(
+    store: &impl LedgerStore,
+    runtime: &impl Runtime,
+    known: &Rows,
+    keys: &[Key],
+    mut step: impl FnMut(&Rows) -> (Vec<Row>, T),
+) -> Result<(T, Rows), LedgerError> {
+    let mut rows = known.at(keys);
     retry(CONFLICTING_WRITES, runtime, async || {
-        let rows = match read(store, keys).await {
-            Ok(rows) => rows,
+        let known = std::mem::take(&mut rows);
+        let unknown: Vec<Key> = keys
+            .iter()
+            .filter(|key| !known.0.contains_key(key))
+            .cloned()
+            .collect();
+        rows = match read(store, &unknown).await {
+            Ok(read) => read,
             Err(error) => return ControlFlow::Break(Err(error)),
         };
+        rows.0.extend(known.0);
         let (changed, result) = step(&rows);
         let writes: Vec<Write> = changed
             .into_iter()
             .filter_map(|row| rows.write(row, runtime.now()))
             .collect();
         for write in writes {
+            let row = write.row.clone();
             match store.write(write).await {
-                Ok(Written::Done) => {}
+                Ok(Written::Done(version)) => {
+                    rows.0.insert(row.key(), (row, version));
+                }
                 Ok(Written::Conflict) => {
+                    rows = Rows::default();
                     return ControlFlow::Continue(LedgerError(
                         "a row is changed by others again and again".to_owned(),
                     ));
@@ -160,7 +204,7 @@ pub async fn change<T>(
                 Err(error) => return ControlFlow::Break(Err(error)),
             }
         }
-        ControlFlow::Break(Ok(result))
+        ControlFlow::Break(Ok((result, std::mem::take(&mut rows))))
     })
     .await
 }

@@ -77,9 +77,12 @@ pub enum LogEvent {
     },
 
     // The recorder.
+    /// Not for a report that gave its message a final status.
     ReportRecorded {
         at_id: Redacted,
+        #[serde(skip_serializing_if = "Option::is_none")]
         medic_id: Option<Redacted>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<Status>,
     },
     UnknownReportStatus {
@@ -98,11 +101,13 @@ pub enum LogEvent {
         at_id: Redacted,
         status: Status,
         /// Why it failed, if it did.
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<FailureReason>,
         network: &'static str,
     },
 
     // The sender.
+    /// Africa's Talking answered, and did not accept the message.
     SendAnswered {
         medic_id: Redacted,
         attempt: u32,
@@ -114,12 +119,17 @@ pub enum LogEvent {
         medic_id: Redacted,
         at_id: Option<Redacted>,
         attempt: u32,
+        code: AnswerCode,
+        #[serde(rename = "took_ms", serialize_with = "as_millis")]
+        took: Duration,
         status: Status,
         #[serde(serialize_with = "as_text")]
         cost: Option<Cost>,
+        /// In the line as the metric `Segments`.
+        #[serde(skip)]
         segments: u32,
-        /// How long ago Medic first offered the message.
-        #[serde(rename = "since_offer_ms", serialize_with = "as_millis")]
+        /// How long ago Medic first offered the message. In the line as the metric `OfferToAfricasTalking`.
+        #[serde(skip)]
         since_offer: Duration,
     },
     SendFailed {
@@ -181,21 +191,20 @@ pub enum LogEvent {
         messages: usize,
         updates: usize,
         offers: usize,
+        /// Whose status Medic was told, and which: Medic's id of each message with its status.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reported: Option<Redacted>,
     },
     MessageStored {
         id: Redacted,
-        /// How long ago the callback came that brought it.
-        #[serde(rename = "since_callback_ms", serialize_with = "as_millis")]
+        /// How long ago the callback came that brought it. In the line as the metric `CallbackToMedic`.
+        #[serde(skip)]
         since_callback: Duration,
     },
     MessageOffered {
         medic_id: Redacted,
     },
     OfferUnreadable,
-    StatusReported {
-        medic_id: Redacted,
-        status: Status,
-    },
     /// Medic failed on it; it is reported again after an hour.
     StatusSetAside {
         medic_id: Redacted,
@@ -206,7 +215,7 @@ pub enum LogEvent {
         medic_id: Redacted,
         status: Status,
     },
-    /// Medic failed on this message; it is tried again after an hour, and nothing waits behind it.
+    /// Medic failed on this message; it is tried again within the hour, and nothing waits behind it.
     Quarantined {
         id: Redacted,
         failures: u32,

@@ -79,8 +79,7 @@ impl LogEvent {
             | Self::CircuitClosed { .. }
             | Self::Posted { .. }
             | Self::MessageStored { .. }
-            | Self::MessageOffered { .. }
-            | Self::StatusReported { .. } => Level::Info,
+            | Self::MessageOffered { .. } => Level::Info,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::event::LogEvent;
 use crate::domain::status::Status;
 use crate::domain::time::millis;
 use crate::log::metrics::{Dimension, Measure, Metric};
+use crate::wire::africastalking::answer_code::AnswerCode;
 
 impl LogEvent {
     /// The values that this event adds to metrics; empty if it adds none.
@@ -12,14 +13,12 @@ impl LogEvent {
         let one = |metric| vec![Measure::one(metric)];
         match self {
             Self::IncomingQueued { .. } => one(M::IncomingReceived),
-            Self::ReportQueued { .. } => one(M::ReportsReceived),
             Self::OptOutReceived { .. } => one(M::OptOuts),
             Self::KeyRefused { .. } | Self::KeyNotConfigured { .. } => one(M::KeyRefused),
             Self::CallbackRefused { .. }
             | Self::KeyUnavailable { .. }
             | Self::CallbackNotQueued { .. } => one(M::CallbacksRefused),
             Self::CallbackAtWrongUrl { .. } => one(M::CallbacksAtWrongUrl),
-            Self::ReportRecorded { .. } => one(M::ReportsRecorded),
             Self::UnknownReportStatus { .. } => one(M::UnknownReportStatuses),
             Self::FinalStatusRecorded {
                 status, network, ..
@@ -28,10 +27,9 @@ impl LogEvent {
                 failure(*status != Status::Delivered, network),
             ],
             Self::SendFailed { .. } => vec![failure(true, "none")],
-            Self::SendAnswered { code, .. } => {
-                vec![Measure::one(M::Answers).by(Dimension::Code, code.as_str())]
-            }
+            Self::SendAnswered { code, .. } => vec![answer(*code)],
             Self::SendAccepted {
+                code,
                 cost,
                 segments,
                 since_offer,
@@ -43,6 +41,7 @@ impl LogEvent {
                         .by(Dimension::Currency, cost.currency_label()),
                 });
                 let sent = [
+                    answer(*code),
                     Measure::of(M::Segments, *segments),
                     Measure::of(M::OfferToAfricasTalking, millis(*since_offer)),
                 ];
@@ -59,7 +58,6 @@ impl LogEvent {
             Self::MessageStored { since_callback, .. } => {
                 vec![Measure::of(M::CallbackToMedic, millis(*since_callback))]
             }
-            Self::MessageOffered { .. } => one(M::MessagesOffered),
             Self::MedicUnavailable { .. } => one(M::MedicUnavailable),
             Self::MedicNeedsAttention { .. } | Self::MedicRefusedCredentials { .. } => {
                 one(M::MedicRefused)
@@ -82,7 +80,10 @@ impl LogEvent {
             Self::LedgerFailed { .. }
             | Self::QueueFailed { .. }
             | Self::CredentialsUnavailable { .. } => one(M::AwsFailures),
-            Self::ReportMatched { .. }
+            Self::ReportQueued { .. }
+            | Self::ReportRecorded { .. }
+            | Self::MessageOffered { .. }
+            | Self::ReportMatched { .. }
             | Self::ReportMatchAmbiguous { .. }
             | Self::SendPostponed { .. }
             | Self::SendOutcomeUnknown { .. }
@@ -92,10 +93,13 @@ impl LogEvent {
             | Self::BalanceUnknown { .. }
             | Self::OfferUnreadable
             | Self::StatusSetAside { .. }
-            | Self::Quarantined { .. }
-            | Self::StatusReported { .. } => Vec::new(),
+            | Self::Quarantined { .. } => Vec::new(),
         }
     }
+}
+
+fn answer(code: AnswerCode) -> Measure {
+    Measure::one(Metric::Answers).by(Dimension::Code, code.as_str())
 }
 
 fn failure(failed: bool, network: &'static str) -> Measure {
@@ -113,7 +117,6 @@ mod tests {
     use crate::domain::cost::Cost;
     use crate::domain::failure_reason::FailureReason;
     use crate::domain::time::Timestamp;
-    use crate::wire::africastalking::answer_code::AnswerCode;
     use serde_json::Value;
     use std::time::Duration;
 
@@ -128,6 +131,8 @@ mod tests {
             medic_id: Redacted::new(&"m"),
             at_id: None,
             attempt: 1,
+            code: AnswerCode::NO_ANSWER,
+            took: Duration::from_millis(300),
             status: Status::Sent,
             cost,
             segments: 2,
@@ -163,6 +168,7 @@ mod tests {
             messages: 0,
             updates,
             offers: 0,
+            reported: None,
         };
         let idle = line(&posted(0));
         assert_eq!(idle["PostsAnswered"], 1);
@@ -214,6 +220,7 @@ mod tests {
                 messages: 0,
                 updates: 1,
                 offers: 0,
+                reported: None,
             },
             LogEvent::MessageOffered { medic_id: some() },
             LogEvent::MedicRefusedCredentials { cause: some() },
@@ -229,6 +236,8 @@ mod tests {
                 medic_id: some(),
                 at_id: None,
                 attempt: 1,
+                code: AnswerCode::NO_ANSWER,
+                took: Duration::from_millis(1),
                 status: Status::Sent,
                 cost: Cost::parse("KES 1"),
                 segments: 1,

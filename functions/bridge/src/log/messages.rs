@@ -50,7 +50,6 @@ impl LogEvent {
             Self::MessageStored { .. } => "Medic stored the incoming SMS.",
             Self::MessageOffered { .. } => "The message from Medic is in the queue.",
             Self::OfferUnreadable => "A message from Medic cannot be read.",
-            Self::StatusReported { .. } => REPORTED,
             Self::StatusSetAside { .. } => "Medic failed on a status; it is retried in an hour.",
             Self::StatusRefused { .. } => REFUSED,
             Self::Quarantined { .. } => "Medic failed on a message; it is in quarantine now.",

@@ -5,7 +5,7 @@
 //! sample. So a metric is here only if an alarm, the dashboard or the runbook needs it. Some counts
 //! are the number of samples of another metric: [`Metric::CallbackToMedic`] has one for each
 //! message that Medic stored, [`Metric::OfferToAfricasTalking`] one for each message that Africa's
-//! Talking accepted.
+//! Talking accepted. And what goes into a queue or out of it, SQS counts for nothing.
 
 use std::collections::BTreeMap;
 
@@ -44,8 +44,6 @@ macro_rules! metrics {
 metrics! {
     /// Incoming SMS that were put into the queue to Medic.
     IncomingReceived,
-    /// Delivery reports that were put into the queue to the recorder.
-    ReportsReceived,
     /// Opt-outs of recipients, a repeat included.
     OptOuts,
     /// Calls without a valid key. They can come from strangers, or from Africa's Talking with an
@@ -61,8 +59,6 @@ metrics! {
     CallbackToMedic,
     /// POSTs that Medic answered with success. The poll alone makes one a minute.
     PostsAnswered,
-    /// Outgoing messages that were put into the queue to Africa's Talking.
-    MessagesOffered,
     /// Statuses in POSTs that Medic answered with success.
     StatusesReported,
     /// Refusals of Medic that a person must fix: the user's credentials, or the address in
@@ -96,8 +92,6 @@ metrics! {
     /// Messages whose end a delivery report has told. Those of which none ever tells it are what the
     /// acceptances (the samples of [`Self::OfferToAfricasTalking`]) are more than these, over some days.
     FinalReports,
-    /// Delivery reports that were written into the ledger.
-    ReportsRecorded,
     /// Delivery reports with a status that this version does not know.
     UnknownReportStatuses,
     /// Age in seconds of the oldest queue message that was just returned for retry.

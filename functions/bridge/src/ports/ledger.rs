@@ -75,13 +75,20 @@ pub struct Write {
 }
 
 /// The result of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Written {
-    /// The row is written.
-    Done,
+    /// The row is written, and has this version.
+    Done(Version),
     /// It had changed, so nothing is written.
     Conflict,
+}
+
+impl Written {
+    /// Whether the row is written.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
 }
 
 /// The ledger did not answer, or refused. The error holds nothing of a row.

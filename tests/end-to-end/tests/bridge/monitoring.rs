@@ -17,9 +17,12 @@ async fn lines_of(bridge: &Bridge, id: &str) -> anyhow::Result<Vec<Value>> {
     for function in FUNCTIONS {
         let log = bridge.log(function).await?;
         let has_id = |line: &Value| {
+            let reported = line["reported"].as_str().unwrap_or_default();
+            let is_of_id = |name: &&str| line[*name] == id;
             ["id", "medic_id", "at_id"]
                 .iter()
-                .any(|name| line[name] == id)
+                .any(|name| is_of_id(&name))
+                || reported.contains(id)
         };
         lines.extend(log.into_iter().filter(has_id));
     }
@@ -85,10 +88,7 @@ fn an_sms_that_comes_in_can_be_followed_by_its_id_and_its_latency_is_measured() 
             "{stored}"
         );
         let latency_ms = stored["CallbackToMedic"].as_i64().context("no latency")?;
-        ensure!(
-            latency_ms >= 0 && stored["since_callback_ms"] == latency_ms,
-            "{stored}"
-        );
+        ensure!(latency_ms >= 0, "{stored}");
         let directive = &stored["_aws"]["CloudWatchMetrics"][0];
         ensure!(directive["Dimensions"][0][0] == "stack", "{directive}");
         Ok(())
@@ -102,11 +102,10 @@ fn an_sms_that_goes_out_can_be_followed_by_its_two_ids_through_four_functions() 
         let id = deliver(bridge).await?;
         let expected = [
             "medic-exchange message_offered",
-            "outbound-sender send_answered",
             "outbound-sender send_accepted",
             "report-recorder report_recorded",
             "report-recorder final_status_recorded",
-            "medic-exchange status_reported",
+            "medic-exchange posted",
         ];
         let lines = reported(bridge, &id, &expected).await?;
         let accepted = the(&lines, "send_accepted")?;

@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 /// The sparse index, by its partition key, and its sort key.
 const INDEX: (&str, &str) = ("unreported", "first_offered_ms");
 
+/// DynamoDB charges for so many bytes more than a row has, for its own index.
+const STORED_BESIDE_A_ROW: usize = 100;
+
+const MONTH_S: f64 = 30.0 * 24.0 * 60.0 * 60.0;
+
 /// A response: its HTTP status and its body.
 pub type AwsResponse = (u16, Value);
 
@@ -17,6 +22,18 @@ pub type AwsResponse = (u16, Value);
 struct StoredItem {
     pk: String,
     attributes: Attributes,
+}
+
+impl StoredItem {
+    fn byte_months(&self, now_s: f64) -> f64 {
+        let expires_at_s = || {
+            let number = self.attributes.get("expires_at_s")?.get("N")?;
+            number.as_str()?.parse::<f64>().ok()
+        };
+        let months = expires_at_s().map_or(0.0, |at_s| (at_s - now_s).max(0.0) / MONTH_S);
+        let bytes = self.bytes().saturating_add(STORED_BESIDE_A_ROW);
+        f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) * months
+    }
 }
 
 impl TableItem for StoredItem {
@@ -62,9 +79,10 @@ impl InMemoryLedger {
         self.0.items().filter(begins_so).count()
     }
 
-    /// The size of all rows, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.0.items().map(TableItem::bytes).sum()
+    /// What is charged for keeping all rows from now, in seconds since 1970, until they expire: bytes times
+    /// months. A row that never expires counts for nothing.
+    pub fn byte_months(&self, now_s: f64) -> f64 {
+        self.0.items().map(|item| item.byte_months(now_s)).sum()
     }
 
     /// One call of DynamoDB's JSON protocol, and what it cost.

@@ -170,9 +170,10 @@ impl InMemoryAws {
         locked(&self.table).count(prefix)
     }
 
-    /// The size of the ledger, in bytes.
-    pub fn ledger_bytes(&self) -> f64 {
-        f64::from(u32::try_from(locked(&self.table).bytes()).unwrap_or(u32::MAX))
+    /// What is charged for keeping the ledger's rows until they expire: bytes times months.
+    pub fn ledger_byte_months(&self) -> f64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        locked(&self.table).byte_months(since_1970.unwrap_or_default().as_secs_f64())
     }
 
     /// From now on calls are written down.

@@ -49,27 +49,19 @@ impl ConditionalPut {
             .send()
             .await;
         let Err(error) = written else {
-            return Ok(Written::Done);
+            return Ok(Written::Done(Version(version.to_owned())));
         };
         match error.as_service_error() {
             // A repeat inside the call: the first one took effect, and its answer was lost.
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                 let now = refused.item();
-                Ok(done_if(now.is_some_and(|now| has_version(now, version))))
+                let is_done = now.is_some_and(|now| string(now, "version") == Some(version));
+                Ok(match is_done {
+                    true => Written::Done(Version(version.to_owned())),
+                    false => Written::Conflict,
+                })
             }
             _ => Err(failed(&error)),
         }
     }
-}
-
-fn done_if(done: bool) -> Written {
-    if done {
-        Written::Done
-    } else {
-        Written::Conflict
-    }
-}
-
-fn has_version(item: &Item, version: &str) -> bool {
-    string(item, "version") == Some(version)
 }

@@ -53,6 +53,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     messages: payload.messages.len(),
                     updates: payload.updates.len(),
                     offers: offers.len(),
+                    reported: Redacted::all(payload.updates.iter().map(Redacted::new)),
                 });
                 self.note_stored(&payload, round);
                 self.mark_reported(&payload.updates, &mut round.reports)

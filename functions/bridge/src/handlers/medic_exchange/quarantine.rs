@@ -27,8 +27,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         quarantine: &Quarantine,
         round: &mut Round<'_>,
     ) {
-        let records = round.batch.messages_of(id);
-        let Some(message) = records.first() else {
+        // Of copies the youngest: an older one may have been quarantined before, a moment ago, and SQS would
+        // take this for a repeat of that.
+        let records = round.batch.messages_of(id).into_iter();
+        let Some(message) = records.max_by_key(|message| message.record.sent_at) else {
             return;
         };
         let name = format!("quarantine-{}", message.record.message_id);

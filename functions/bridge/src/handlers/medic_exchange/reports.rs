@@ -25,6 +25,8 @@ pub(super) struct Reports {
     /// What was reported. Nothing is reported twice in an invocation, also when that could not be
     /// written down.
     pub(super) reported: BTreeSet<(MedicMessageId, Status)>,
+    /// The rows of what is reported, as they were read for it.
+    pub(super) read: Rows,
     /// Messages whose status was set aside before.
     pub(super) set_aside_before: BTreeSet<MedicMessageId>,
     /// Whether nothing was left to report. What is reported on in these seconds is for the next
@@ -52,6 +54,12 @@ impl Reports {
             let first_offered = self.taken.get(id)?;
             Some(MessageRow::new(id.clone(), *first_offered))
         })
+    }
+
+    /// Whether this message had no row when it was taken, and Medic has not been told `Unsent`: nobody but
+    /// this invocation reports to Medic, so that is right whatever its sender has done by now.
+    pub(super) fn is_just_taken(&self, id: &MedicMessageId) -> bool {
+        self.taken.contains_key(id) && self.wanted.contains(id)
     }
 
     /// Whether this is the `Unsent` of a message that had no row when it was taken.

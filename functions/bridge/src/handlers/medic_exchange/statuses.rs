@@ -11,7 +11,7 @@ use crate::domain::ids::MedicMessageId;
 use crate::domain::isolation::{STATUSES_A_POST, StatusCandidate};
 use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
 use crate::domain::quarantine::Failure;
-use crate::ledger;
+use crate::ledger::{self, Rows};
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Runtime};
 use crate::wire::medic::Update;
@@ -88,7 +88,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         round: &mut Round<'_>,
     ) -> Result<Vec<Update>, LedgerError> {
         let now = self.runtime.now();
-        let keys: Vec<Key> = ids.iter().cloned().map(Key::Message).collect();
+        let reports = &round.reports;
+        let with_rows = ids.iter().filter(|id| !reports.is_just_taken(id)).cloned();
+        let keys: Vec<Key> = with_rows.map(Key::Message).collect();
         let rows = ledger::read(&self.ledger, &keys).await?;
         let mut updates = Vec::new();
         for id in ids {
@@ -106,43 +108,46 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             if row.is_refused() {
                 round.reports.set_aside_before.insert(row.id.clone());
             }
+            round
+                .reports
+                .read
+                .take_over(Key::Message(id.clone()), &rows);
             updates.push(update(&row));
         }
         Ok(updates)
     }
 
-    /// Writes down what was reported. A row leaves the index only when its status is still that one;
-    /// what cannot be written is reported once more by a later invocation.
+    /// Writes down what was reported, in the rows as they were before the POST unless somebody has changed
+    /// them since. A row leaves the index only when its status is still that one; what cannot be written is
+    /// reported once more by a later invocation.
     pub(super) async fn mark_reported(&self, updates: &[Update], reports: &mut Reports) {
         for update in updates {
             let reported = (update.id.clone(), update.status);
             reports.reported.insert(reported);
             reports.wanted.retain(|id| *id != update.id);
-            self.runtime.record(LogEvent::StatusReported {
-                medic_id: Redacted::new(&update.id),
-                status: update.status,
-            });
         }
         // What has no row yet gets it from the sender, with `Unsent` as reported.
         let of_rows = updates
             .iter()
             .filter(|update| !reports.is_without_row(update));
+        let read = &reports.read;
         let changes = of_rows.map(|update| async move {
             let key = Key::Message(update.id.clone());
-            ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
+            ledger::change_known(&self.ledger, &self.runtime, read, &[key], |rows| {
                 let row = rows.message(&update.id).cloned();
                 let changed = row.map(|row| Row::Message(row.after_reporting(update.status)));
                 (changed.into_iter().collect(), ())
             })
             .await
         });
-        let results: Vec<Result<(), LedgerError>> = stream::iter(changes)
+        let results: Vec<Result<_, LedgerError>> = stream::iter(changes)
             .buffered(WRITES_SIDE_BY_SIDE)
             .collect()
             .await;
         if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
             self.log_ledger_error(error);
         }
+        reports.read = Rows::default();
     }
 
     /// Sets a status aside, on which Medic fails: it is reported again after a while, or when it is

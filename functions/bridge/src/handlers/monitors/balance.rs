@@ -119,7 +119,7 @@ mod tests {
                 panic!("a row of the account")
             };
             *self.0.borrow_mut() = row;
-            Ok(Written::Done)
+            Ok(Written::Done(Version(String::new())))
         }
 
         async fn unreported(&self, _: usize) -> Result<Vec<MedicMessageId>, LedgerError> {

@@ -29,15 +29,20 @@ pub(super) struct Hashes {
     sender_id: Option<String>,
 }
 
+/// A message that is ours to send.
+pub(super) struct Claimed {
+    /// Its row.
+    pub(super) row: MessageRow,
+    /// The account's row at the time of the claim.
+    pub(super) account: AccountRow,
+    /// All rows that were read and written for the claim.
+    pub(super) rows: Rows,
+}
+
 /// What to do with a copy of a message.
 pub(super) enum Claim {
     /// Send it.
-    Ours {
-        /// The row as it is written.
-        row: Box<MessageRow>,
-        /// The account's row at the time of the claim.
-        account: AccountRow,
-    },
+    Ours(Box<Claimed>),
     /// Retry it.
     Wait(Wait),
     /// Delete it, because the message is settled, with this row.
@@ -46,6 +51,9 @@ pub(super) enum Claim {
 
 /// The result of one attempt to claim.
 enum ClaimAttempt {
+    /// It is ours, with this row.
+    Ours(MessageRow),
+    /// It is not.
     Claim(Claim),
     /// The row changed, so that the next attempt decides.
     Changed(MessageRow),
@@ -106,7 +114,8 @@ where
                 self.try_to_claim(sms, hashes, token, half_open, checked)
                     .await
             });
-            match check.await? {
+            let (attempt, rows) = check.await?;
+            match attempt {
                 ClaimAttempt::Changed(row) => {
                     if let (Sending::Failed, Some(reason)) = (&row.sending, &row.failure_reason) {
                         self.note_failure(sms, row.attempts, reason);
@@ -127,6 +136,10 @@ where
                         return Ok(Claim::Wait(Wait::Until(until)));
                     }
                     checked = true;
+                }
+                ClaimAttempt::Ours(row) => {
+                    let account = rows.account();
+                    return Ok(Claim::Ours(Box::new(Claimed { row, account, rows })));
                 }
                 ClaimAttempt::Claim(claim) => return Ok(claim),
             }
@@ -150,11 +163,12 @@ where
         token: &ClaimToken,
         half_open: Option<&HalfOpen>,
         checked: bool,
-    ) -> Result<ClaimAttempt, LedgerError> {
+    ) -> Result<(ClaimAttempt, Rows), LedgerError> {
         let now = self.runtime.now();
         let recipient_key = Key::Recipient(hashes.number.clone());
         let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
-        ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+        let nothing = Rows::default();
+        ledger::change_known(&self.ledger, &self.runtime, &nothing, &keys, |rows| {
             let mut row = rows
                 .message(&sms.id)
                 .cloned()
@@ -174,14 +188,7 @@ where
                         None => self.permit(rows, unclaimed, row, hashes, now),
                     }
                 }
-                NextStep::CallNow(row) => {
-                    let account = rows.account();
-                    let row = Box::new(row);
-                    (
-                        Vec::new(),
-                        ClaimAttempt::Claim(Claim::Ours { row, account }),
-                    )
-                }
+                NextStep::CallNow(row) => (Vec::new(), ClaimAttempt::Ours(row)),
                 NextStep::Write(row) => {
                     (vec![Row::Message(row.clone())], ClaimAttempt::Changed(row))
                 }
@@ -234,10 +241,7 @@ where
         recipient.calls = recipient.calls.opened(&claimed, now);
         (
             vec![Row::Recipient(recipient), Row::Message(claimed.clone())],
-            ClaimAttempt::Claim(Claim::Ours {
-                row: Box::new(claimed),
-                account: rows.account(),
-            }),
+            ClaimAttempt::Ours(claimed),
         )
     }
 }

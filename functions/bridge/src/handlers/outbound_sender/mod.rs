@@ -18,6 +18,7 @@ use crate::domain::failure_reason::FailureReason;
 use crate::domain::message::{ClaimToken, MessageRow};
 use crate::domain::phone_number::PhoneNumber;
 use crate::domain::time::Timestamp;
+use crate::ledger::Rows;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
     AfricasTalking, AfricasTalkingAccount, CredentialsError, KeyedHash, LedgerError, LedgerStore,
@@ -115,7 +116,7 @@ where
         let disposition = match decode(&record.body) {
             Ok(OutboxMessage::Send(sms)) => self.send(&sms, plan, deadline, calls).await,
             Ok(OutboxMessage::Accepted(accepted)) => self
-                .record_acceptance(&accepted)
+                .record_acceptance(&accepted, &Rows::default())
                 .await
                 .map(|()| Disposition::Done),
             Err(error) => {
@@ -173,8 +174,8 @@ where
         if let (Claim::Wait(_) | Claim::Done(_), Some(half_open)) = (&claim, &half_open) {
             self.end_turn(half_open).await?;
         }
-        let (row, account) = match claim {
-            Claim::Ours { row, account } => (row, account),
+        let claimed = match claim {
+            Claim::Ours(claimed) => claimed,
             Claim::Wait(wait) => return Ok(Disposition::Return(wait)),
             Claim::Done(row) => {
                 self.complete_acceptances(&row).await?;
@@ -191,11 +192,11 @@ where
         let call = Call {
             message: sms.id.clone(),
             sender_id: self.sender_ids.for_number(&to).map(str::to_owned),
-            changes: account.changes,
+            changes: claimed.account.changes,
             half_open,
         };
         let answered_before = calls.answered.get();
-        let EndedCall { outcome, signal } = self.call(sms, &to, &row).await;
+        let EndedCall { outcome, signal } = self.call(sms, &to, &claimed.row).await;
         let signal = signal.and_then(|signal| calls.note(signal, answered_before));
         let mut wait = Wait::Retry;
         if let Some(refusal @ Signal::Failed { .. }) = signal {
@@ -203,8 +204,8 @@ where
             wait = recorded.unwrap_or(wait);
         }
         // Side by side, so that the answers of a batch are counted in their order.
-        let settled = self.settle(sms, &row, &token, outcome, wait, deadline);
-        let recorded = self.record_signal(&call, signal, &account, calls, deadline);
+        let settled = self.settle(sms, &claimed, &token, outcome, wait, deadline);
+        let recorded = self.record_signal(&call, signal, &claimed.account, calls, deadline);
         let (disposition, now_pilot) = join(settled, recorded).await;
         Ok(match (disposition?, now_pilot) {
             // A pilot comes back earlier than its own wait ends.
@@ -242,11 +243,24 @@ where
             }
             Err(error) => return self.without_credentials(error, row).await,
         };
-        self.runtime.record(LogEvent::SendAnswered {
-            medic_id: Redacted::new(&sms.id),
-            attempt: row.attempts,
-            code,
-            took,
+        self.runtime.record(match &outcome {
+            Outcome::Accepted(acceptance) => LogEvent::SendAccepted {
+                medic_id: Redacted::new(&sms.id),
+                at_id: acceptance.at_id.as_ref().map(Redacted::new),
+                attempt: row.attempts,
+                code,
+                took,
+                status: acceptance.status,
+                cost: acceptance.cost.clone(),
+                segments: row.segments,
+                since_offer: self.runtime.now().since(row.first_offered),
+            },
+            _ => LogEvent::SendAnswered {
+                medic_id: Redacted::new(&sms.id),
+                attempt: row.attempts,
+                code,
+                took,
+            },
         });
         self.ended(outcome, row).await
     }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::claim::Claimed;
 use super::handler::OutboundSender;
 use crate::domain::backoff::{Wait, backoff};
 use crate::domain::delivery::SmsRow;
@@ -11,7 +12,7 @@ use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{Acceptance, ClaimToken, MessageRow};
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
-use crate::ledger;
+use crate::ledger::{self, Rows};
 use crate::log::final_status::ended;
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{
@@ -52,16 +53,16 @@ where
     pub(super) async fn settle(
         &self,
         sms: &OutgoingSms,
-        row: &MessageRow,
+        claimed: &Claimed,
         token: &ClaimToken,
         outcome: Outcome,
         wait: Wait,
         deadline: Timestamp,
     ) -> Result<Disposition, LedgerError> {
         let now = self.runtime.now();
+        let row = &claimed.row;
         match outcome {
             Outcome::Accepted(acceptance) => {
-                self.note_acceptance(row, &acceptance);
                 let accepted = AcceptedSms {
                     id: sms.id.clone(),
                     first_offered: row.first_offered,
@@ -69,7 +70,9 @@ where
                     segments: row.segments,
                     acceptance,
                 };
-                Ok(self.keep_acceptance(&accepted, deadline).await)
+                Ok(self
+                    .keep_acceptance(&accepted, &claimed.rows, deadline)
+                    .await)
             }
             Outcome::Refused(reason) => {
                 self.note_failure(sms, row.attempts, &reason);
@@ -140,10 +143,14 @@ where
 
     /// Never drops an acceptance: retries the write until the invocation nears its end, and then
     /// puts the acceptance into the queue.
-    async fn keep_acceptance(&self, accepted: &AcceptedSms, deadline: Timestamp) -> Disposition {
-        let recorded = self
-            .retry_until_deadline(deadline, async || self.record_acceptance(accepted).await)
-            .await;
+    async fn keep_acceptance(
+        &self,
+        accepted: &AcceptedSms,
+        known: &Rows,
+        deadline: Timestamp,
+    ) -> Disposition {
+        let record = async || self.record_acceptance(accepted, known).await;
+        let recorded = self.retry_until_deadline(deadline, record).await;
         if recorded.is_ok() {
             return Disposition::Done;
         }
@@ -179,21 +186,22 @@ where
     /// from the SMS to the message, on the condition of what was read; then it strikes the call from the
     /// recipient's row. Until then whoever finds a report on that SMS finds the message by its open call.
     /// If another message had matched the SMS by a report, it loses it before the pointer changes, because
-    /// a response outweighs a match.
+    /// a response outweighs a match. What is `known` from a moment ago is not read again.
     pub(super) async fn record_acceptance(
         &self,
         accepted: &AcceptedSms,
+        known: &Rows,
     ) -> Result<(), LedgerError> {
         let mut rival = None;
         loop {
-            match self.try_to_record(accepted, rival.as_ref()).await? {
+            match self.try_to_record(accepted, known, rival.as_ref()).await? {
                 Recorded::MatchedTo(matched_to) => rival = Some(matched_to),
                 Recorded::Done { ended, number_hash } => {
                     if let Some(ended) = ended {
                         self.runtime.record(ended);
                     }
                     if let Some(number_hash) = number_hash {
-                        self.strike(&number_hash, accepted).await?;
+                        self.strike(&number_hash, accepted, known).await?;
                     }
                     break;
                 }
@@ -213,6 +221,7 @@ where
     async fn try_to_record(
         &self,
         accepted: &AcceptedSms,
+        known: &Rows,
         rival: Option<&MedicMessageId>,
     ) -> Result<Recorded, LedgerError> {
         let at_id = accepted.acceptance.at_id.as_ref();
@@ -224,7 +233,7 @@ where
             .collect();
         // Of a row that was written before another had changed.
         let mut raised_before: Option<LogEvent> = None;
-        ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+        let change = ledger::change_known(&self.ledger, &self.runtime, known, &keys, |rows| {
             let mut message = rows
                 .message(&accepted.id)
                 .cloned()
@@ -267,13 +276,19 @@ where
             writes.extend(lost);
             writes.push(pointer);
             (writes, Recorded::Done { ended, number_hash })
-        })
-        .await
+        });
+        let (recorded, _) = change.await?;
+        Ok(recorded)
     }
 
-    async fn strike(&self, number_hash: &str, accepted: &AcceptedSms) -> Result<(), LedgerError> {
+    async fn strike(
+        &self,
+        number_hash: &str,
+        accepted: &AcceptedSms,
+        known: &Rows,
+    ) -> Result<(), LedgerError> {
         let keys = [Key::Recipient(number_hash.to_owned())];
-        ledger::change(&self.ledger, &self.runtime, &keys, |rows| {
+        ledger::change_known(&self.ledger, &self.runtime, known, &keys, |rows| {
             let row = rows.recipient(number_hash).cloned().map(|mut row| {
                 row.calls = row.calls.struck(&accepted.id, accepted.called_at);
                 Row::Recipient(row)
@@ -281,6 +296,7 @@ where
             (row.into_iter().collect(), ())
         })
         .await
+        .map(|_| ())
     }
 
     /// Writes the pointers of a message that came again, for a sender that ended after it had recorded an
@@ -294,7 +310,7 @@ where
             if rows.sms(at_id).is_some_and(|sms| sms.message.is_some()) {
                 continue;
             }
-            self.record_acceptance(&AcceptedSms {
+            let accepted = AcceptedSms {
                 id: row.id.clone(),
                 first_offered: row.first_offered,
                 called_at: charge.called_at,
@@ -305,21 +321,9 @@ where
                     cost: charge.cost.clone(),
                     parts: charge.parts,
                 },
-            })
-            .await?;
+            };
+            self.record_acceptance(&accepted, &Rows::default()).await?;
         }
         Ok(())
-    }
-
-    fn note_acceptance(&self, row: &MessageRow, acceptance: &Acceptance) {
-        self.runtime.record(LogEvent::SendAccepted {
-            medic_id: Redacted::new(&row.id),
-            at_id: acceptance.at_id.as_ref().map(Redacted::new),
-            attempt: row.attempts,
-            status: acceptance.status,
-            cost: acceptance.cost.clone(),
-            segments: row.segments,
-            since_offer: self.runtime.now().since(row.first_offered),
-        });
     }
 }

@@ -102,7 +102,7 @@ impl LedgerStore for Bench {
         self.attempts
             .borrow_mut()
             .insert(row.record, row.unfinished);
-        Ok(Written::Done)
+        Ok(Written::Done(Version(String::new())))
     }
 
     async fn unreported(&self, _: usize) -> Result<Vec<MedicMessageId>, LedgerError> {

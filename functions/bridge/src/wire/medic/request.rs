@@ -1,5 +1,7 @@
 //! What is posted to Medic.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::domain::failure_reason::FailureReason;
@@ -17,6 +19,13 @@ pub struct Update {
     pub status: Status,
     /// Why, when it failed.
     pub reason: Option<FailureReason>,
+}
+
+/// Without the reason.
+impl fmt::Display for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id, self.status.medic_name())
+    }
 }
 
 /// The content of one POST.
