@@ -161,6 +161,21 @@ fn records_of_quarantined_messages_post_nothing_while_a_post_is_open() {
 }
 
 #[test]
+fn a_message_back_from_quarantine_is_not_lost_beside_the_record_that_it_left_behind() {
+    let scenario = Scenario::without_polls();
+    // SQS has taken it for the quarantine, and nobody hears of that: the first record waits as well.
+    let (function, fails) = (Function::MedicExchange, CallDisposition::FailsAfter);
+    scenario
+        .faults
+        .script(function, PortCall::Send, 0, fails, 1);
+    scenario.phone_sends("bad", PHONE, "POISON");
+    scenario.seconds(20);
+    assert_eq!(scenario.waiting(), ["bad", "bad"]);
+    scenario.minutes(4);
+    assert_eq!(scenario.waiting(), ["bad"]);
+}
+
+#[test]
 fn with_only_records_of_quarantined_messages_in_hand_nothing_is_posted() {
     let scenario = Scenario::without_polls();
     scenario.phone_sends("bad", PHONE, "POISON");

@@ -18,11 +18,8 @@ async fn lines_of(bridge: &Bridge, id: &str) -> anyhow::Result<Vec<Value>> {
         let log = bridge.log(function).await?;
         let has_id = |line: &Value| {
             let reported = line["reported"].as_str().unwrap_or_default();
-            let is_of_id = |name: &&str| line[*name] == id;
-            ["id", "medic_id", "at_id"]
-                .iter()
-                .any(|name| is_of_id(&name))
-                || reported.contains(id)
+            let mut names = ["id", "medic_id", "at_id"].into_iter();
+            names.any(|name| line[name] == id) || reported.contains(id)
         };
         lines.extend(log.into_iter().filter(has_id));
     }
