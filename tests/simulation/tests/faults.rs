@@ -79,9 +79,9 @@ fn a_sender_whose_port_is_slow_sends_once_unless_nobody_can_know() {
         // Slow, but in time.
         (PortCall::Write, 0, CallDisposition::Slow(5_000)),
         (PortCall::Write, 2, CallDisposition::Slow(5_000)),
-        // The answer is recorded, and its pointer is not, or the call is not struck.
+        // The answer is recorded, and its pointer is not, or nobody hears of it.
         (PortCall::Write, 3, CallDisposition::Slow(TOO_LONG)),
-        (PortCall::Write, 4, CallDisposition::Slow(TOO_LONG)),
+        (PortCall::Write, 3, CallDisposition::AnswersSlowly(TOO_LONG)),
         (PortCall::Read, 1, CallDisposition::Slow(5_000)),
     ];
     for (call, skip, disposition) in ports {

@@ -77,6 +77,23 @@ impl NumberCalls {
         self
     }
 
+    /// Without the calls that are over, as far as the messages' rows say so. Without any call, no SMS can be
+    /// matched.
+    #[must_use]
+    pub fn without_settled<'a>(
+        mut self,
+        row: impl Fn(&MedicMessageId) -> Option<&'a MessageRow>,
+    ) -> Self {
+        self.open.retain(|open| {
+            row(&open.message)
+                .is_none_or(|row| row.unsettled_calls().any(|call| call == open.called_at))
+        });
+        if self.open.is_empty() {
+            self.unmatched.clear();
+        }
+        self
+    }
+
     /// When the first of a message's claims was, if one is listed.
     pub fn first_claim(&self, message: &MedicMessageId) -> Option<Timestamp> {
         let open = self.open.iter().filter(|open| open.message == *message);
@@ -187,6 +204,18 @@ mod tests {
         let row = claimed("m", at(1));
         let calls = calls.opened(&row, at(1)).with_unmatched(&at_id("x"));
         assert_eq!(calls.unmatched(), [at_id("x")]);
+        assert_eq!(
+            calls.clone().without_settled(|_| None),
+            calls,
+            "nobody knows"
+        );
+        assert_eq!(calls.clone().without_settled(|_| Some(&row)), calls);
+        let settled = MessageRow {
+            sending: Sending::Accepted,
+            ..row.clone()
+        };
+        let without = calls.clone().without_settled(|_| Some(&settled));
+        assert_eq!(without, NumberCalls::default());
         assert_eq!(calls.struck(&row.id, at(1)), NumberCalls::default());
     }
 

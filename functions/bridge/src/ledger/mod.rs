@@ -17,19 +17,19 @@ use crate::domain::time::Timestamp;
 use crate::ports::{Key, LedgerError, LedgerStore, Row, Runtime, Version, Write, Written};
 use crate::retry::{CONFLICTING_WRITES, retry};
 
-/// Rows as they were read or written last, with their versions.
+/// Rows as they were read or written last, with their versions. `None`: there was none.
 #[derive(Clone, Debug, Default)]
-pub struct Rows(BTreeMap<Key, (Row, Version)>);
+pub struct Rows(BTreeMap<Key, Option<(Row, Version)>>);
 
 impl Rows {
-    /// Takes over another's row, if it is there.
+    /// Takes over what another knows of this row.
     pub fn take_over(&mut self, key: Key, others: &Self) {
         if let Some(row) = others.0.get(&key) {
             self.0.insert(key, row.clone());
         }
     }
 
-    /// Those at these keys.
+    /// What is known of the rows at these keys.
     fn at(&self, keys: &[Key]) -> Self {
         let mut rows = Self::default();
         for key in keys {
@@ -38,33 +38,42 @@ impl Rows {
         rows
     }
 
+    fn row(&self, key: &Key) -> Option<&Row> {
+        let (row, _) = self.0.get(key)?.as_ref()?;
+        Some(row)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.0.values().flatten().map(|(row, _)| row)
+    }
+
     /// The row of this message.
     pub fn message(&self, id: &MedicMessageId) -> Option<&MessageRow> {
-        match self.0.get(&Key::Message(id.clone())) {
-            Some((Row::Message(row), _)) => Some(row),
+        match self.row(&Key::Message(id.clone())) {
+            Some(Row::Message(row)) => Some(row),
             _ => None,
         }
     }
 
     /// The row of this SMS.
     pub fn sms(&self, id: &AtMessageId) -> Option<&SmsRow> {
-        match self.0.get(&Key::Sms(id.clone())) {
-            Some((Row::Sms(row), _)) => Some(row),
+        match self.row(&Key::Sms(id.clone())) {
+            Some(Row::Sms(row)) => Some(row),
             _ => None,
         }
     }
 
     /// The row of this recipient.
     pub fn recipient(&self, number_hash: &str) -> Option<&RecipientRow> {
-        match self.0.get(&Key::Recipient(number_hash.to_owned())) {
-            Some((Row::Recipient(row), _)) => Some(row),
+        match self.row(&Key::Recipient(number_hash.to_owned())) {
+            Some(Row::Recipient(row)) => Some(row),
             _ => None,
         }
     }
 
     /// The rows of messages.
     pub fn messages(&self) -> impl Iterator<Item = &MessageRow> {
-        self.0.values().filter_map(|(row, _)| match row {
+        self.rows().filter_map(|row| match row {
             Row::Message(row) => Some(row),
             _ => None,
         })
@@ -74,7 +83,7 @@ impl Rows {
     pub fn unsettled(&self) -> (Vec<MessageRow>, Vec<SmsRow>) {
         let mut messages = Vec::new();
         let mut unclaimed = Vec::new();
-        for (row, _) in self.0.values() {
+        for row in self.rows() {
             match row {
                 Row::Message(row) if row.unsettled_calls().next().is_some() => {
                     messages.push(row.clone());
@@ -88,7 +97,7 @@ impl Rows {
 
     /// The write of this row, or `None` if it has not changed.
     fn write(&self, row: Row, now: Timestamp) -> Option<Write> {
-        let read = self.0.get(&row.key());
+        let read = self.0.get(&row.key()).and_then(Option::as_ref);
         if read.is_some_and(|(before, _)| *before == row) {
             return None;
         }
@@ -100,24 +109,24 @@ impl Rows {
 
     /// The row of the attempts at this record.
     pub fn attempts(&self, record: &str) -> Option<&AttemptsRow> {
-        match self.0.get(&Key::Attempts(record.to_owned())) {
-            Some((Row::Attempts(row), _)) => Some(row),
+        match self.row(&Key::Attempts(record.to_owned())) {
+            Some(Row::Attempts(row)) => Some(row),
             _ => None,
         }
     }
 
     /// The exchange's row.
     pub fn exchange(&self) -> ExchangeRow {
-        match self.0.get(&Key::Exchange) {
-            Some((Row::Exchange(row), _)) => row.clone(),
+        match self.row(&Key::Exchange) {
+            Some(Row::Exchange(row)) => row.clone(),
             _ => ExchangeRow::default(),
         }
     }
 
     /// The account's row.
     pub fn account(&self) -> AccountRow {
-        match self.0.get(&Key::Account) {
-            Some((Row::Account(row), _)) => row.clone(),
+        match self.row(&Key::Account) {
+            Some(Row::Account(row)) => row.clone(),
             _ => AccountRow::default(),
         }
     }
@@ -131,12 +140,11 @@ pub async fn read(store: &impl LedgerStore, keys: &[Key]) -> Result<Rows, Ledger
     if keys.is_empty() {
         return Ok(Rows::default());
     }
-    let rows = store.read(keys).await?;
-    Ok(Rows(
-        rows.into_iter()
-            .map(|(row, version)| (row.key(), (row, version)))
-            .collect(),
-    ))
+    let mut rows = Rows(keys.iter().map(|key| (key.clone(), None)).collect());
+    for (row, version) in store.read(keys).await? {
+        rows.0.insert(row.key(), Some((row, version)));
+    }
+    Ok(rows)
 }
 
 /// Changes rows, one after the other.
@@ -193,7 +201,7 @@ pub async fn change_known<T>(
             let row = write.row.clone();
             match store.write(write).await {
                 Ok(Written::Done(version)) => {
-                    rows.0.insert(row.key(), (row, version));
+                    rows.0.insert(row.key(), Some((row, version)));
                 }
                 Ok(Written::Conflict) => {
                     rows = Rows::default();

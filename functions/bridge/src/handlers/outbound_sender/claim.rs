@@ -166,9 +166,13 @@ where
     ) -> Result<(ClaimAttempt, Rows), LedgerError> {
         let now = self.runtime.now();
         let recipient_key = Key::Recipient(hashes.number.clone());
-        let keys = [Key::Message(sms.id.clone()), Key::Account, recipient_key];
-        let nothing = Rows::default();
-        ledger::change_known(&self.ledger, &self.runtime, &nothing, &keys, |rows| {
+        let mut keys = vec![Key::Message(sms.id.clone()), Key::Account, recipient_key];
+        let known = ledger::read(&self.ledger, &keys).await?;
+        // The messages with calls to the number that are listed as open.
+        let listed = known.recipient(&hashes.number).into_iter();
+        let listed = listed.flat_map(|recipient| recipient.calls.messages());
+        keys.extend(listed.map(Key::Message));
+        ledger::change_known(&self.ledger, &self.runtime, &known, &keys, |rows| {
             let mut row = rows
                 .message(&sms.id)
                 .cloned()
@@ -206,8 +210,8 @@ where
         .await
     }
 
-    /// Checks the recipient limit, and lists the call as open. The recipient's row is written before the
-    /// claim: whoever ends between the two has counted a message, which is known the next time, and
+    /// Checks the recipient limit, and lists the call as open in place of those that are over. The
+    /// recipient's row is written before the claim: whoever ends between the two has counted a message, which is known the next time, and
     /// listed a call that no row has.
     fn permit(
         &self,
@@ -238,7 +242,8 @@ where
                 }
             }
         }
-        recipient.calls = recipient.calls.opened(&claimed, now);
+        let calls = recipient.calls.without_settled(|id| rows.message(id));
+        recipient.calls = calls.opened(&claimed, now);
         (
             vec![Row::Recipient(recipient), Row::Message(claimed.clone())],
             ClaimAttempt::Ours(claimed),

@@ -34,8 +34,6 @@ enum Recorded {
     Done {
         /// The final status, if an earlier report had one.
         ended: Option<LogEvent>,
-        /// The keyed hash of the number, in whose row the call is listed as open.
-        number_hash: Option<String>,
     },
     /// Nothing is written, because this other message has matched the id.
     MatchedTo(MedicMessageId),
@@ -183,9 +181,9 @@ where
     }
 
     /// Writes the acceptance into the message's row, with all earlier reports on the SMS; then the pointer
-    /// from the SMS to the message, on the condition of what was read; then it strikes the call from the
-    /// recipient's row. Until then whoever finds a report on that SMS finds the message by its open call.
-    /// If another message had matched the SMS by a report, it loses it before the pointer changes, because
+    /// from the SMS to the message, on the condition of what was read. Until then whoever finds a report on
+    /// that SMS finds the message by its open call, which stays listed in the recipient's row until the next
+    /// claim there. If another message had matched the SMS by a report, it loses it before the pointer changes, because
     /// a response outweighs a match. What is `known` from a moment ago is not read again.
     pub(super) async fn record_acceptance(
         &self,
@@ -196,12 +194,9 @@ where
         loop {
             match self.try_to_record(accepted, known, rival.as_ref()).await? {
                 Recorded::MatchedTo(matched_to) => rival = Some(matched_to),
-                Recorded::Done { ended, number_hash } => {
+                Recorded::Done { ended } => {
                     if let Some(ended) = ended {
                         self.runtime.record(ended);
-                    }
-                    if let Some(number_hash) = number_hash {
-                        self.strike(&number_hash, accepted, known).await?;
                     }
                     break;
                 }
@@ -240,11 +235,8 @@ where
                 .unwrap_or_else(|| MessageRow::begun(accepted.id.clone(), accepted.first_offered));
             message.segments = accepted.segments;
             let message = message.after_acceptance(&accepted.acceptance, accepted.called_at);
-            let number_hash = message.number_hash.clone();
             let Some(at_id) = at_id else {
-                let ended = None;
-                let done = Recorded::Done { ended, number_hash };
-                return (vec![Row::Message(message)], done);
+                return (vec![Row::Message(message)], Recorded::Done { ended: None });
             };
             let sms = rows
                 .sms(at_id)
@@ -275,28 +267,10 @@ where
             let mut writes = vec![Row::Message(message)];
             writes.extend(lost);
             writes.push(pointer);
-            (writes, Recorded::Done { ended, number_hash })
+            (writes, Recorded::Done { ended })
         });
         let (recorded, _) = change.await?;
         Ok(recorded)
-    }
-
-    async fn strike(
-        &self,
-        number_hash: &str,
-        accepted: &AcceptedSms,
-        known: &Rows,
-    ) -> Result<(), LedgerError> {
-        let keys = [Key::Recipient(number_hash.to_owned())];
-        ledger::change_known(&self.ledger, &self.runtime, known, &keys, |rows| {
-            let row = rows.recipient(number_hash).cloned().map(|mut row| {
-                row.calls = row.calls.struck(&accepted.id, accepted.called_at);
-                Row::Recipient(row)
-            });
-            (row.into_iter().collect(), ())
-        })
-        .await
-        .map(|_| ())
     }
 
     /// Writes the pointers of a message that came again, for a sender that ended after it had recorded an
