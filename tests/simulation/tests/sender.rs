@@ -70,6 +70,32 @@ fn a_report_without_a_pointer_finds_the_message_by_its_open_call() {
     scenario.keeps_its_promises();
 }
 
+/// And another message to that number, whose outcome is unknown, is claimed before that.
+#[test]
+fn a_call_without_a_pointer_is_not_struck_by_the_next_claim_for_the_number() {
+    let scenario = Scenario::default();
+    let dies = CallDisposition::DiesBefore;
+    scenario
+        .faults
+        .script(Function::OutboundSender, PortCall::Write, 3, dies, 1);
+    scenario.wants("out-1");
+    scenario.poll();
+    scenario.seconds(10);
+    scenario.verdicts(&[SendDecision::NoAnswer(false)]);
+    scenario.wants("out-2");
+    scenario.poll();
+    scenario.seconds(50);
+    scenario.switch_off(Function::OutboundSender);
+    scenario.report("out-1", "Success");
+    scenario.minutes(5);
+    assert_eq!(scenario.row("out-1").unwrap().status, Status::Delivered);
+    assert!(scenario.row("out-2").unwrap().at_ids.is_empty());
+    scenario.switch_on(Function::OutboundSender);
+    scenario.rest(1);
+    assert_eq!((scenario.calls("out-1"), scenario.calls("out-2")), (1, 2));
+    scenario.keeps_its_promises();
+}
+
 #[test]
 fn each_acceptance_raises_the_status_as_far_as_it_says() {
     for (code, status) in [

@@ -77,17 +77,11 @@ impl NumberCalls {
         self
     }
 
-    /// Without the calls that are over, as far as the messages' rows say so. Without any call, no SMS can be
-    /// matched.
+    /// Without the calls of which this says that they are over. Without any call, no SMS can be matched.
     #[must_use]
-    pub fn without_settled<'a>(
-        mut self,
-        row: impl Fn(&MedicMessageId) -> Option<&'a MessageRow>,
-    ) -> Self {
-        self.open.retain(|open| {
-            row(&open.message)
-                .is_none_or(|row| row.unsettled_calls().any(|call| call == open.called_at))
-        });
+    pub fn without(mut self, is_over: impl Fn(&MedicMessageId, Timestamp) -> bool) -> Self {
+        self.open
+            .retain(|open| !is_over(&open.message, open.called_at));
         if self.open.is_empty() {
             self.unmatched.clear();
         }
@@ -100,15 +94,10 @@ impl NumberCalls {
         open.map(|open| open.called_at).min()
     }
 
-    /// Without a call that is over. Without any call, no SMS can be matched.
+    /// Without a call that is over.
     #[must_use]
-    pub fn struck(mut self, message: &MedicMessageId, called_at: Timestamp) -> Self {
-        self.open
-            .retain(|open| open.message != *message || open.called_at != called_at);
-        if self.open.is_empty() {
-            self.unmatched.clear();
-        }
-        self
+    pub fn struck(self, message: &MedicMessageId, called_at: Timestamp) -> Self {
+        self.without(|of, at| of == message && at == called_at)
     }
 
     /// With an SMS whose message nobody knows, if there is a call that could have sent it.
@@ -204,18 +193,6 @@ mod tests {
         let row = claimed("m", at(1));
         let calls = calls.opened(&row, at(1)).with_unmatched(&at_id("x"));
         assert_eq!(calls.unmatched(), [at_id("x")]);
-        assert_eq!(
-            calls.clone().without_settled(|_| None),
-            calls,
-            "nobody knows"
-        );
-        assert_eq!(calls.clone().without_settled(|_| Some(&row)), calls);
-        let settled = MessageRow {
-            sending: Sending::Accepted,
-            ..row.clone()
-        };
-        let without = calls.clone().without_settled(|_| Some(&settled));
-        assert_eq!(without, NumberCalls::default());
         assert_eq!(calls.struck(&row.id, at(1)), NumberCalls::default());
     }
 

@@ -54,6 +54,38 @@ pub async fn settle(
     Ok(None)
 }
 
+/// Reads what [`is_over`] needs to know of the calls that are listed as open in the recipient's row: the
+/// rows of their messages, and of those messages' SMS. Adds it to what is known, and the keys to the keys.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn read_calls(
+    store: &impl LedgerStore,
+    number_hash: &str,
+    known: Rows,
+    keys: &mut Vec<Key>,
+) -> Result<Rows, LedgerError> {
+    let recipient = known.recipient(number_hash);
+    let listed = recipient.map_or_else(Vec::new, |recipient| recipient.calls.messages());
+    let listed: Vec<Key> = listed.into_iter().map(Key::Message).collect();
+    let messages = ledger::read(store, &listed).await?;
+    let at_ids = messages.messages().flat_map(|row| row.at_ids.clone());
+    let pointers: Vec<Key> = at_ids.map(Key::Sms).collect();
+    let read = ledger::read(store, &pointers).await?;
+    keys.extend(listed);
+    keys.extend(pointers);
+    Ok(messages.with(read).with(known))
+}
+
+/// Whether a call needs to be listed no more: its outcome is in the message's row, and a report finds that by
+/// a pointer.
+pub fn is_over(rows: &Rows, message: &MedicMessageId, called_at: Timestamp) -> bool {
+    let points_to_it = |at_id| rows.sms(at_id).is_some_and(|sms| sms.message.is_some());
+    rows.message(message).is_some_and(|row| {
+        row.unsettled_calls().all(|call| call != called_at) && row.at_ids.iter().all(points_to_it)
+    })
+}
+
 enum Check {
     /// Something has changed.
     Again,

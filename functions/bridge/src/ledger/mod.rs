@@ -29,6 +29,13 @@ impl Rows {
         }
     }
 
+    /// With what another knows.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// What is known of the rows at these keys.
     fn at(&self, keys: &[Key]) -> Self {
         let mut rows = Self::default();
@@ -191,7 +198,7 @@ pub async fn change_known<T>(
             Ok(read) => read,
             Err(error) => return ControlFlow::Break(Err(error)),
         };
-        rows.0.extend(known.0);
+        rows = std::mem::take(&mut rows).with(known);
         let (changed, result) = step(&rows);
         let writes: Vec<Write> = changed
             .into_iter()

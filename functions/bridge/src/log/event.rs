@@ -201,8 +201,9 @@ pub enum LogEvent {
         #[serde(skip)]
         since_callback: Duration,
     },
-    MessageOffered {
-        medic_id: Redacted,
+    /// Messages that Medic wants sent are in the queue to the sender.
+    MessagesOffered {
+        medic_ids: Redacted,
     },
     OfferUnreadable,
     /// Medic failed on it; it is reported again after an hour.

@@ -79,7 +79,7 @@ impl LogEvent {
             | Self::CircuitClosed { .. }
             | Self::Posted { .. }
             | Self::MessageStored { .. }
-            | Self::MessageOffered { .. } => Level::Info,
+            | Self::MessagesOffered { .. } => Level::Info,
         }
     }
 }

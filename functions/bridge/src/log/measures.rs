@@ -82,7 +82,7 @@ impl LogEvent {
             | Self::CredentialsUnavailable { .. } => one(M::AwsFailures),
             Self::ReportQueued { .. }
             | Self::ReportRecorded { .. }
-            | Self::MessageOffered { .. }
+            | Self::MessagesOffered { .. }
             | Self::ReportMatched { .. }
             | Self::ReportMatchAmbiguous { .. }
             | Self::SendPostponed { .. }
@@ -222,7 +222,7 @@ mod tests {
                 offers: 0,
                 reported: None,
             },
-            LogEvent::MessageOffered { medic_id: some() },
+            LogEvent::MessagesOffered { medic_ids: some() },
             LogEvent::MedicRefusedCredentials { cause: some() },
             LogEvent::MedicUnavailable { cause: some() },
             LogEvent::StatusesUnreported { oldest_s: 1 },

@@ -48,7 +48,7 @@ impl LogEvent {
             Self::BalanceUnreadable { .. } => "The account balance cannot be read.",
             Self::Posted { .. } => "Medic answered a POST.",
             Self::MessageStored { .. } => "Medic stored the incoming SMS.",
-            Self::MessageOffered { .. } => "The message from Medic is in the queue.",
+            Self::MessagesOffered { .. } => "What Medic wants sent is in the queue.",
             Self::OfferUnreadable => "A message from Medic cannot be read.",
             Self::StatusSetAside { .. } => "Medic failed on a status; it is retried in an hour.",
             Self::StatusRefused { .. } => REFUSED,

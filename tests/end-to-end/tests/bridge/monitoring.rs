@@ -17,9 +17,13 @@ async fn lines_of(bridge: &Bridge, id: &str) -> anyhow::Result<Vec<Value>> {
     for function in FUNCTIONS {
         let log = bridge.log(function).await?;
         let has_id = |line: &Value| {
-            let reported = line["reported"].as_str().unwrap_or_default();
-            let mut names = ["id", "medic_id", "at_id"].into_iter();
-            names.any(|name| line[name] == id) || reported.contains(id)
+            let named = |name: &str| line[name].as_str().unwrap_or_default();
+            ["id", "medic_id", "at_id"]
+                .into_iter()
+                .any(|name| named(name) == id)
+                || ["medic_ids", "reported"]
+                    .into_iter()
+                    .any(|name| named(name).contains(id))
         };
         lines.extend(log.into_iter().filter(has_id));
     }
@@ -98,7 +102,7 @@ fn an_sms_that_goes_out_can_be_followed_by_its_two_ids_through_four_functions() 
     on_the_shared_stack(async |bridge| {
         let id = deliver(bridge).await?;
         let expected = [
-            "medic-exchange message_offered",
+            "medic-exchange messages_offered",
             "outbound-sender send_accepted",
             "report-recorder report_recorded",
             "report-recorder final_status_recorded",

@@ -2,7 +2,6 @@
 
 use super::handler::MedicExchange;
 use super::reports::Reports;
-use crate::domain::ids::MedicMessageId;
 use crate::domain::message::{MessageRow, Sending};
 use crate::ledger;
 use crate::log::{LogEvent, Redacted};
@@ -67,25 +66,20 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     to_send.push((sms, body));
                 }
             } else {
-                reports.offered.insert(offer.id.clone());
-                reports.wanted.push(offer.id);
+                reports.want(offer.id);
             }
         }
-        for sms in self.send_to_outbox(to_send).await {
+        let queued = self.send_to_outbox(to_send).await;
+        if let Some(medic_ids) = Redacted::all(queued.iter().map(|sms| Redacted::new(&sms.id))) {
+            self.runtime.record(LogEvent::MessagesOffered { medic_ids });
+        }
+        for sms in queued {
             if rows.message(&sms.id).is_none() {
                 reports.taken.insert(sms.id.clone(), sms.first_offered);
             }
-            self.note_offered(sms.id, reports);
+            reports.want(sms.id);
         }
         Ok(())
-    }
-
-    fn note_offered(&self, id: MedicMessageId, reports: &mut Reports) {
-        self.runtime.record(LogEvent::MessageOffered {
-            medic_id: Redacted::new(&id),
-        });
-        reports.offered.insert(id.clone());
-        reports.wanted.push(id);
     }
 
     /// Fails a message that no queue can hold.
@@ -104,7 +98,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             self.log_ledger_error(&error);
             return;
         }
-        self.note_offered(sms.id.clone(), reports);
+        reports.want(sms.id.clone());
     }
 
     /// Those that the queue has taken.

@@ -35,6 +35,12 @@ pub(super) struct Reports {
 }
 
 impl Reports {
+    /// The next POST reports the status of this message, which Medic has offered.
+    pub(super) fn want(&mut self, id: MedicMessageId) {
+        self.offered.insert(id.clone());
+        self.wanted.push(id);
+    }
+
     /// What this POST brings, for the search for poison.
     pub(super) fn brought(&self, payload: &Payload) -> Brought {
         let statuses = payload.updates.iter().map(|update| StatusCandidate {

@@ -168,10 +168,7 @@ where
         let recipient_key = Key::Recipient(hashes.number.clone());
         let mut keys = vec![Key::Message(sms.id.clone()), Key::Account, recipient_key];
         let known = ledger::read(&self.ledger, &keys).await?;
-        // The messages with calls to the number that are listed as open.
-        let listed = known.recipient(&hashes.number).into_iter();
-        let listed = listed.flat_map(|recipient| recipient.calls.messages());
-        keys.extend(listed.map(Key::Message));
+        let known = matching::read_calls(&self.ledger, &hashes.number, known, &mut keys).await?;
         ledger::change_known(&self.ledger, &self.runtime, &known, &keys, |rows| {
             let mut row = rows
                 .message(&sms.id)
@@ -242,7 +239,8 @@ where
                 }
             }
         }
-        let calls = recipient.calls.without_settled(|id| rows.message(id));
+        let calls = recipient.calls;
+        let calls = calls.without(|of, at| matching::is_over(rows, of, at));
         recipient.calls = calls.opened(&claimed, now);
         (
             vec![Row::Recipient(recipient), Row::Message(claimed.clone())],
