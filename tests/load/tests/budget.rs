@@ -28,8 +28,8 @@ const OUTGOING: [(AwsCharge, f64); 6] = [
     (AwsCharge::Invocation, 7.0),
     (AwsCharge::FifoQueueRequest, 0.0),
     (AwsCharge::StandardQueueRequest, 12.0),
-    (AwsCharge::WriteUnit, 17.0),
-    (AwsCharge::ReadUnit, 21.5),
+    (AwsCharge::WriteUnit, 16.0),
+    (AwsCharge::ReadUnit, 15.5),
 ];
 
 fn amount(usage: &Usage, charge: AwsCharge) -> f64 {
