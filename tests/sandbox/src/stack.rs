@@ -232,9 +232,9 @@ impl EmulatedStack {
         }))
     }
 
-    /// Ends the hour of an SMS in quarantine, as if Medic had failed on it `failures` times. The functions' own
-    /// clock cannot be moved, so a message whose hour is over replaces the one that waits. Polls in the same
-    /// queue are lost.
+    /// Ends the quarantine of an SMS, as if Medic had failed on it `failures` times. The functions' own clock
+    /// cannot be moved, so a message whose time is over replaces the one that waits. Polls in the same queue
+    /// are lost.
     ///
     /// # Errors
     /// When the SMS is not in quarantine, or another SMS waits for Medic, which would be lost.
@@ -253,16 +253,19 @@ impl EmulatedStack {
             Ok(Some(()))
         })
         .await?;
-        let mut sms = self.quarantined(id).await?;
-        let quarantine = sms.as_mut().and_then(|sms| sms.get_mut("quarantine"));
-        let quarantine = quarantine.and_then(Value::as_object_mut);
-        let quarantine = quarantine.context("this SMS is not in quarantine")?;
+        // It may be with Medic just now.
+        let mut sms = eventually("the SMS in quarantine", OTHERS_WITHIN, async || {
+            self.quarantined(id).await
+        })
+        .await?;
+        let quarantine = sms.get_mut("quarantine").and_then(Value::as_object_mut);
+        let quarantine = quarantine.context("nothing says why it is in quarantine")?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let now_ms = u64::try_from(now.as_millis())?;
         quarantine.insert("until_ms".to_owned(), now_ms.into());
         quarantine.insert("failures".to_owned(), failures.into());
         self.aws.purge(queue).await?;
-        let body = sms.unwrap_or_default().to_string();
+        let body = sms.to_string();
         self.aws.send(queue, &body, Some(QUARANTINE_GROUP)).await
     }
 

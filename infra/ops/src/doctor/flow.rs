@@ -298,7 +298,7 @@ pub async fn ledger(stack: &Stack, terminal: &Terminal) -> Vec<Finding> {
     findings
 }
 
-/// The messages on which Medic fails: they wait in the queue to Medic, and come back once an hour.
+/// The messages on which Medic fails: they wait in the queue to Medic, and come back by themselves.
 fn quarantine(exchange: &ExchangeRow, now: Timestamp) -> Finding {
     const CHECK: &str = "quarantine";
     let since = exchange.quarantined.values().map(|one| one.since).min();
@@ -307,7 +307,7 @@ fn quarantine(exchange: &ExchangeRow, now: Timestamp) -> Finding {
     };
     let age = now.since(since);
     let waits = format!(
-        "{} SMS on which Medic fails, the oldest for {}; each is tried once an hour",
+        "{} SMS on which Medic fails, the oldest for {}; each is tried at least once an hour",
         exchange.quarantined.len(),
         format_duration(age)
     );

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
+use sandbox::africastalking::AfricasTalkingFault;
+use sandbox::faults::Scope;
 use sandbox::medic::MessageState;
 use sandbox::stack::{FUNCTIONS, template};
 use serde_json::Value;
@@ -155,6 +157,16 @@ fn the_saved_queries_ask_for_fields_and_events_that_there_are() -> anyhow::Resul
             .await?;
         let refused = bridge
             .send("Safaricom", &format!("{MARK} to no number"))
+            .await?;
+        let phone = bridge.number();
+        let his = Scope::Matching(phone.clone());
+        let blacklisted = AfricasTalkingFault::UserInBlacklist;
+        bridge.africastalking.fault(blacklisted, his).await;
+        bridge
+            .send(&phone, &format!("{MARK} to a number that is blacklisted"))
+            .await?;
+        bridge
+            .until_logged("outbound-sender", "send_answered", 1)
             .await?;
         deliver(bridge).await?;
         bridge

@@ -13,9 +13,11 @@ use crate::{CONSUMERS, TEMPLATE, function, number, of_type, properties, short};
 const FREE_METRICS_OF_A_DASHBOARD: usize = 50;
 
 /// The metrics of AWS's own that the template uses.
-const OF_AWS: [(&str, &str, &str); 7] = [
+const OF_AWS: [(&str, &str, &str); 9] = [
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName"),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
+    ("AWS/SQS", "NumberOfMessagesSent", "QueueName"),
+    ("AWS/SQS", "NumberOfMessagesDeleted", "QueueName"),
     ("AWS/ApiGateway", "4xx", "ApiId"),
     ("AWS/ApiGateway", "5xx", "ApiId"),
     ("AWS/Lambda", "Errors", "FunctionName"),

@@ -29,7 +29,7 @@ const LATE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What is said of SMS in the log: an SMS that came in, and one that Medic wants sent.
 const STORED: &str = "message_stored";
-const OFFERED: &str = "message_offered";
+const OFFERED: &str = "messages_offered";
 
 /// A stack in use.
 #[derive(Debug)]
@@ -126,11 +126,11 @@ impl DeployedTarget {
         let now = SystemTime::now();
         for (event, id, times) in [
             (STORED, "id", &mut self.stored),
-            (OFFERED, "medic_id", &mut self.offered),
+            (OFFERED, "medic_ids", &mut self.offered),
         ] {
             let pattern = format!("\"{event}\"");
             for (at_ms, line) in read_log(&self.stack, &group, &pattern, from, now).await? {
-                if let Some(id) = id_in(&line, event, id) {
+                for id in ids_in(&line, event, id) {
                     times.entry(id).or_insert(at_ms.unsigned_abs());
                 }
             }
@@ -155,11 +155,13 @@ impl DeployedTarget {
     }
 }
 
-/// The id in a line of the log about this event.
-fn id_in(line: &str, event: &str, name: &str) -> Option<String> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let text = |name: &str| line.get(name)?.as_str();
-    (text("event") == Some(event)).then(|| text(name).map(str::to_owned))?
+/// The ids in a line of the log about this event.
+fn ids_in(line: &str, event: &str, name: &str) -> Vec<String> {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    let text = |name: &str| line.get(name).and_then(Value::as_str);
+    let ids = text(name).filter(|_| text("event") == Some(event));
+    let ids = ids.into_iter().flat_map(|ids| ids.split(", "));
+    ids.map(str::to_owned).collect()
 }
 
 /// What the ledger says of a message. Its status is the one that Medic has taken, and it is to be the ledger's
@@ -199,9 +201,11 @@ mod tests {
     #[test]
     fn only_the_event_that_is_asked_for_names_an_sms() {
         let line = r#"{"event":"message_stored","function":"f","id":"a","level":"info"}"#;
-        assert_eq!(id_in(line, STORED, "id").as_deref(), Some("a"));
-        assert_eq!(id_in(line, OFFERED, "id"), None);
-        assert_eq!(id_in("REPORT message_stored", STORED, "id"), None);
+        assert_eq!(ids_in(line, STORED, "id"), ["a"]);
+        assert!(ids_in(line, OFFERED, "id").is_empty());
+        assert!(ids_in("REPORT message_stored", STORED, "id").is_empty());
+        let line = r#"{"event":"messages_offered","medic_ids":"a, b"}"#;
+        assert_eq!(ids_in(line, OFFERED, "medic_ids"), ["a", "b"]);
     }
 
     #[test]
