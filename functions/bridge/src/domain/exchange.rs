@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::IncomingId;
-use super::quarantine::{FAILURES_TO_DEAD_LETTER, Failure, Quarantine};
+use super::quarantine::{FAILURES_TO_DEAD_LETTER, MedicFailure, Quarantine};
 use crate::domain::time::Timestamp;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -165,7 +165,7 @@ impl ExchangeRow {
     pub fn judge(
         &self,
         before: Option<&Quarantine>,
-        failure: &Failure,
+        failure: &MedicFailure,
         now: Timestamp,
     ) -> Judgement {
         let progress = self.messages.progress();
@@ -253,8 +253,8 @@ mod tests {
         }
     }
 
-    fn answer() -> Failure {
-        Failure::Answer("500".to_owned())
+    fn answer() -> MedicFailure {
+        MedicFailure::Answer("500".to_owned())
     }
 
     #[test]

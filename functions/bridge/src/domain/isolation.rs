@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::exchange::{ExchangeRow, InDoubt, Judgement};
 use super::ids::{IncomingId, MedicMessageId};
-use super::quarantine::{Failure, Quarantine};
+use super::quarantine::{MedicFailure, Quarantine};
 use crate::domain::time::Timestamp;
 
 pub use post::{Brought, Candidate, PostEnd, StatusCandidate};
@@ -169,7 +169,7 @@ impl Isolation {
             ([id], []) => self.after_failing_alone(id, answer, now),
             ([], [status]) => {
                 self.status_failures = self.status_failures.saturating_add(1);
-                self.candidate_status(status, Failure::Answer(answer.to_owned()), now);
+                self.candidate_status(status, MedicFailure::Answer(answer.to_owned()), now);
             }
             ([], statuses) => {
                 self.status_failures = self.status_failures.saturating_add(1);
@@ -189,7 +189,7 @@ impl Isolation {
     }
 
     fn after_failing_alone(&mut self, id: &IncomingId, answer: &str, now: Timestamp) {
-        let failure = Failure::Answer(answer.to_owned());
+        let failure = MedicFailure::Answer(answer.to_owned());
         match self.judged(id, &failure, now) {
             Some(act) => {
                 self.acts.push_back(act);
@@ -203,7 +203,12 @@ impl Isolation {
         }
     }
 
-    fn candidate_status(&mut self, status: &StatusCandidate, failure: Failure, now: Timestamp) {
+    fn candidate_status(
+        &mut self,
+        status: &StatusCandidate,
+        failure: MedicFailure,
+        now: Timestamp,
+    ) {
         // Whatever becomes of it, it is not brought again in this invocation.
         self.kept_statuses.insert(status.id.clone());
         if status.was_set_aside || self.memory.statuses.allows(now) {
@@ -232,14 +237,14 @@ impl Isolation {
             if let [status] = brought.statuses.as_slice()
                 && self.memory.statuses_in_doubt > 0
             {
-                self.candidate_status(status, Failure::NoAnswer, now);
+                self.candidate_status(status, MedicFailure::NoAnswer, now);
             }
             self.memory.statuses_in_doubt = self.memory.statuses_in_doubt.saturating_add(1);
         }
     }
 
     /// What becomes of a message, if anything does.
-    fn judged(&self, id: &IncomingId, failure: &Failure, now: Timestamp) -> Option<Step> {
+    fn judged(&self, id: &IncomingId, failure: &MedicFailure, now: Timestamp) -> Option<Step> {
         let quarantine = self.quarantine_of(id);
         match self.memory.judge(quarantine, failure, now) {
             Judgement::Wait => None,
@@ -269,7 +274,8 @@ impl Isolation {
             };
             posts_in_doubt >= enough && !self.kept.contains(&one.id)
         });
-        let mut acts = candidates.filter_map(|one| self.judged(&one.id, &Failure::NoAnswer, now));
+        let mut acts =
+            candidates.filter_map(|one| self.judged(&one.id, &MedicFailure::NoAnswer, now));
         acts.next()
     }
 

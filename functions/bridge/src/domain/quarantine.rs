@@ -53,7 +53,7 @@ impl std::fmt::Debug for Quarantine {
 
 /// How Medic failed on one message, or on one status, that came alone.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum MedicFailure {
     /// With this answer, at once.
     Answer(String),
     /// Without any. All others wait meanwhile until Medic cannot be working on it any more.
@@ -61,7 +61,7 @@ pub enum Failure {
 }
 
 /// The answer of Medic may repeat what it was sent.
-impl std::fmt::Debug for Failure {
+impl std::fmt::Debug for MedicFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Answer(_) => "Answer",
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Failure {
     }
 }
 
-impl Failure {
+impl MedicFailure {
     /// The answer, or that there was none.
     pub fn text(&self) -> &str {
         match self {
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_quarantine_lasts_for_seconds_until_others_show_that_medic_stores() {
-        let answer = Failure::Answer("500".to_owned());
+        let answer = MedicFailure::Answer("500".to_owned());
         for (quarantined, seconds) in [(0, 45), (1, 45), (2, 45), (3, 90), (10, 225), (300, 3_600)]
         {
             let stays = answer.quarantine(false, quarantined);
@@ -107,7 +107,7 @@ mod tests {
         }
         assert_eq!(answer.quarantine(true, 1), QUARANTINE);
         // All others wait for each try of one that never gets an answer.
-        assert_eq!(Failure::NoAnswer.quarantine(false, 1), QUARANTINE);
+        assert_eq!(MedicFailure::NoAnswer.quarantine(false, 1), QUARANTINE);
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
             answer: "+254700000001".to_owned(),
         };
         assert!(!format!("{quarantine:?}").contains("2547"));
-        let failure = Failure::Answer("+254700000001".to_owned());
+        let failure = MedicFailure::Answer("+254700000001".to_owned());
         assert!(!format!("{failure:?}").contains("2547"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::post::StatusCandidate;
 use crate::domain::ids::{IncomingId, MedicMessageId};
-use crate::domain::quarantine::{Failure, Quarantine};
+use crate::domain::quarantine::{MedicFailure, Quarantine};
 
 /// What is done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub enum Step {
     /// This message into quarantine.
     Quarantine(IncomingId, Quarantine),
     /// This message into the dead-letter queue, because Medic failed on it in this way.
-    DeadLetter(IncomingId, Failure),
+    DeadLetter(IncomingId, MedicFailure),
     /// This status is set aside, because Medic failed on it in this way.
-    SetAside(StatusCandidate, Failure),
+    SetAside(StatusCandidate, MedicFailure),
     /// No more POST, and nothing else.
     End,
 }

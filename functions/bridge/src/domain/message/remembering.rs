@@ -101,7 +101,7 @@ mod tests {
     use crate::domain::failure_reason::FailureReason;
     use crate::domain::ids::MedicMessageId;
     use crate::domain::message::{Acceptance, ClaimToken};
-    use crate::domain::quarantine::Failure;
+    use crate::domain::quarantine::MedicFailure;
     use crate::domain::status::Status;
 
     fn row() -> MessageRow {
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_refusal_and_what_puts_it_back_are_shown() {
         let before = row();
-        let failure = Failure::NoAnswer;
+        let failure = MedicFailure::NoAnswer;
         let refused = before
             .clone()
             .after_refusal(Status::Unsent, &failure, Timestamp::from_millis(1), 0)

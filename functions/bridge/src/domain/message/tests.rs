@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::quarantine::Failure;
+use crate::domain::quarantine::MedicFailure;
 use crate::domain::time::Timestamp;
 use proptest::prelude::*;
 
@@ -23,8 +23,8 @@ fn row() -> MessageRow {
     )
 }
 
-fn answer() -> Failure {
-    Failure::Answer("{\"code\":500}".to_owned())
+fn answer() -> MedicFailure {
+    MedicFailure::Answer("{\"code\":500}".to_owned())
 }
 
 fn call(step: NextStep) -> MessageRow {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::failure_reason::FailureReason;
 use crate::domain::ids::AtMessageId;
-use crate::domain::quarantine::{Failure, QUARANTINE};
+use crate::domain::quarantine::{MedicFailure, QUARANTINE};
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 
@@ -46,7 +46,7 @@ impl MessageRow {
     pub fn after_refusal(
         mut self,
         status: Status,
-        failure: &Failure,
+        failure: &MedicFailure,
         now: Timestamp,
         progress: u64,
     ) -> Self {

@@ -10,7 +10,7 @@ use super::round::Round;
 use crate::domain::ids::MedicMessageId;
 use crate::domain::isolation::{STATUSES_A_POST, StatusCandidate};
 use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
-use crate::domain::quarantine::Failure;
+use crate::domain::quarantine::MedicFailure;
 use crate::ledger::{self, Rows};
 use crate::log::{LogEvent, Redacted};
 use crate::ports::{Key, LedgerError, LedgerStore, Medic, Queue, Row, Runtime};
@@ -150,12 +150,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         reports.read = Rows::default();
     }
 
-    /// Sets a status aside, on which Medic fails: it is reported again after a while, or when it is
+    /// Sets a status aside, on which Medic fails: it is reported again after an hour, or when it is
     /// another.
     pub(super) async fn set_aside(
         &self,
         status: &StatusCandidate,
-        failure: &Failure,
+        failure: &MedicFailure,
         round: &mut Round<'_>,
     ) {
         let now = self.runtime.now();

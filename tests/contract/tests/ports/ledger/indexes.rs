@@ -2,7 +2,7 @@
 
 use bridge::domain::circuit_breaker::AccountRow;
 use bridge::domain::message::MessageRow;
-use bridge::domain::quarantine::Failure;
+use bridge::domain::quarantine::MedicFailure;
 use bridge::domain::status::Status;
 use bridge::domain::time::Timestamp;
 use bridge::ports::{LedgerError, LedgerStore as _, Row};
@@ -72,7 +72,7 @@ async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl L
     unreported(&bench, &["m"]).await;
     let aside = row.after_refusal(
         Status::Unsent,
-        &Failure::NoAnswer,
+        &MedicFailure::NoAnswer,
         Timestamp::from_millis(7),
         0,
     );
