@@ -220,7 +220,7 @@ fn queries_of_the_functions() -> anyhow::Result<Vec<(String, String)>> {
 /// query gives itself, and no comment.
 fn asked_for(query: &str) -> BTreeSet<String> {
     const LANGUAGE: &str = "fields filter sort limit stats and or in as by asc desc bin count sum max \
-                            pct coalesce";
+                            pct coalesce like";
     // Fields of troubles that a healthy run does not have, and values that are no events.
     const ELSEWHERE: &str = "cause error place advice level warn failed ID";
     let text: String = query
