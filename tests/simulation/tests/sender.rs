@@ -49,9 +49,8 @@ fn a_crash_before_or_after_any_write_of_a_send_is_harmless() {
     }
 }
 
-/// The sender ended between the answer and its pointer, and the report comes before the copy is back.
-#[test]
-fn a_report_without_a_pointer_finds_the_message_by_its_open_call() {
+/// A world in which the sender of `out-1` ended between the answer and its pointer, and its copy is not back.
+fn without_a_pointer() -> Scenario {
     let scenario = Scenario::default();
     let dies = CallDisposition::DiesBefore;
     scenario
@@ -60,6 +59,12 @@ fn a_report_without_a_pointer_finds_the_message_by_its_open_call() {
     scenario.wants("out-1");
     scenario.poll();
     scenario.seconds(10);
+    scenario
+}
+
+#[test]
+fn a_report_without_a_pointer_finds_the_message_by_its_open_call() {
+    let scenario = without_a_pointer();
     scenario.switch_off(Function::OutboundSender);
     scenario.report("out-1", "Success");
     scenario.seconds(10);
@@ -70,17 +75,9 @@ fn a_report_without_a_pointer_finds_the_message_by_its_open_call() {
     scenario.keeps_its_promises();
 }
 
-/// And another message to that number, whose outcome is unknown, is claimed before that.
 #[test]
 fn a_call_without_a_pointer_is_not_struck_by_the_next_claim_for_the_number() {
-    let scenario = Scenario::default();
-    let dies = CallDisposition::DiesBefore;
-    scenario
-        .faults
-        .script(Function::OutboundSender, PortCall::Write, 3, dies, 1);
-    scenario.wants("out-1");
-    scenario.poll();
-    scenario.seconds(10);
+    let scenario = without_a_pointer();
     scenario.verdicts(&[SendDecision::NoAnswer(false)]);
     scenario.wants("out-2");
     scenario.poll();
