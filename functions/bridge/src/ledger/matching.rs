@@ -77,8 +77,8 @@ pub async fn read_calls(
     Ok(messages.with(read).with(known))
 }
 
-/// Whether a call needs to be listed no more: its outcome is in the message's row, and a report finds that by
-/// a pointer.
+/// Whether a call whose claim was written needs to be listed no more: its outcome is in the message's row, and
+/// a report finds that by a pointer.
 pub fn is_over(rows: &Rows, message: &MedicMessageId, called_at: Timestamp) -> bool {
     let points_to_it = |at_id| rows.sms(at_id).is_some_and(|sms| sms.message.is_some());
     rows.message(message).is_some_and(|row| {

@@ -239,8 +239,10 @@ where
                 }
             }
         }
+        // Before that, a sender may have listed a call and not yet written its claim.
+        let is_written = |called_at| called_at + self.rules.call_over_after <= now;
         let calls = recipient.calls;
-        let calls = calls.without(|of, at| matching::is_over(rows, of, at));
+        let calls = calls.without(|of, at| is_written(at) && matching::is_over(rows, of, at));
         recipient.calls = calls.opened(&claimed, now);
         (
             vec![Row::Recipient(recipient), Row::Message(claimed.clone())],
