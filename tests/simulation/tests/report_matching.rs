@@ -197,6 +197,39 @@ fn the_report_of_the_first_attempt_after_the_resend_is_joined_with_the_seconds()
 }
 
 #[test]
+fn a_call_whose_claim_is_being_written_is_not_struck_by_the_next_claim_for_the_number() {
+    let scenario = Scenario::default();
+    // It has a row, and no call is listed.
+    scenario.faults.secrets_out.set(true);
+    scenario.copy_into_outbox("out-1");
+    scenario.seconds(5);
+    assert!(matches!(
+        scenario.row("out-1").unwrap().sending,
+        Sending::Waiting { .. }
+    ));
+    scenario.faults.secrets_out.set(false);
+    // After the balance is noted, its call is listed, and ten seconds later its claim is written.
+    let slow = CallDisposition::Slow(10_000);
+    scenario
+        .faults
+        .script(Function::OutboundSender, PortCall::Write, 2, slow, 1);
+    scenario.verdicts(&[SendDecision::NoAnswer(true); 2]);
+    while recipient(&scenario).is_none() {
+        scenario.seconds(1);
+    }
+    scenario.copy_into_outbox("out-2");
+    scenario.seconds(60);
+    scenario.switch_off(Function::OutboundSender);
+    scenario.report("out-1", "Success");
+    scenario.minutes(5);
+    assert!(scenario.row("out-2").unwrap().at_ids.is_empty());
+    assert!(scenario.events("report_match_ambiguous") > 0);
+    scenario.switch_on(Function::OutboundSender);
+    scenario.rest(1);
+    scenario.keeps_its_promises();
+}
+
+#[test]
 fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     let scenario = Scenario::default();
     unknown(&scenario, "out-1", PHONE, false);
