@@ -5,7 +5,7 @@
 //! sample. So a metric is here only if an alarm, the dashboard or the runbook needs it. Some counts
 //! are the number of samples of another metric: [`Metric::CallbackToMedic`] has one for each
 //! message that Medic stored, [`Metric::OfferToAfricasTalking`] one for each message that Africa's
-//! Talking accepted. And what goes into a queue or out of it, SQS counts for nothing.
+//! Talking accepted. And what goes into a queue or out of it, SQS counts free of charge.
 
 use std::collections::BTreeMap;
 
