@@ -160,6 +160,24 @@ impl ExchangeRow {
         }
     }
 
+    /// Whether the row could be read.
+    pub fn is_known(&self) -> bool {
+        let spent = self.statuses.spent.as_ref();
+        spent.is_none_or(|spent| spent.at < Timestamp::MAX)
+    }
+
+    /// How much Medic has taken, messages and statuses.
+    pub fn progress(&self) -> u64 {
+        let messages = self.messages.progress();
+        messages.saturating_add(self.statuses.progress())
+    }
+
+    /// The same, to be compared with a later number.
+    pub fn note_progress(&mut self) -> u64 {
+        let messages = self.messages.note();
+        messages.saturating_add(self.statuses.note())
+    }
+
     /// What becomes of a message that failed alone, or ended alone in doubt, `before` being what it was
     /// quarantined for earlier.
     pub fn judge(

@@ -13,7 +13,7 @@ use super::ids::{IncomingId, MedicMessageId};
 use super::quarantine::{MedicFailure, Quarantine};
 use crate::domain::time::Timestamp;
 
-pub use post::{Brought, Candidate, PostEnd, StatusCandidate};
+pub use post::{Brought, Candidate, FailedBefore, PostEnd, StatusCandidate};
 pub use step::Step;
 
 /// At most so many messages in a POST: Medic takes about a tenth of a second for each.
@@ -211,10 +211,22 @@ impl Isolation {
     ) {
         // Whatever becomes of it, it is not brought again in this invocation.
         self.kept_statuses.insert(status.id.clone());
-        if status.was_set_aside || self.memory.statuses.allows(now) {
+        let progress = self.memory.progress();
+        let is_suspected = match failure {
+            // Medic takes others, or its disk is full, and has room again at any moment.
+            MedicFailure::Answer(_) => status.before.is_some_and(|it| progress > it.progress),
+            // All others wait for each try.
+            MedicFailure::NoAnswer => true,
+        };
+        let was_set_aside = status.before.is_some_and(|it| it.was_set_aside);
+        if is_suspected && (was_set_aside || self.memory.statuses.allows(now)) {
             self.acts.push_back(Step::SetAside(status.clone(), failure));
             self.needs_control = true;
         } else {
+            if status.before.is_none() && self.memory.is_known() {
+                self.acts
+                    .push_back(Step::NoteFailure(status.clone(), failure));
+            }
             self.needs_control |= !self.is_answering;
         }
     }
@@ -353,12 +365,17 @@ impl Isolation {
         self.kept.insert(id.clone());
     }
 
+    /// Medic's failure on a status is written down. How much Medic has taken by now.
+    pub fn note_failure(&mut self) -> u64 {
+        self.memory.note_progress()
+    }
+
     /// A status is set aside. How much Medic has taken by now.
     pub fn set_aside(&mut self, status: &StatusCandidate, now: Timestamp) -> u64 {
-        if !status.was_set_aside {
+        if !status.before.is_some_and(|it| it.was_set_aside) {
             self.memory.statuses.spend(now);
         }
-        self.memory.statuses.note()
+        self.memory.note_progress()
     }
 
     /// What is remembered of the invocation; `is_done`, if its work came to its end.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Timestamp;
 
-/// How long a message stays in quarantine, and a status that failed is set aside.
+/// How long a message stays in quarantine, and how long a status is set aside.
 pub const QUARANTINE: Duration = Duration::from_hours(1);
 
 /// How long a message stays there while nothing shows that Medic stores others: its disk may be full, and

@@ -206,7 +206,12 @@ pub enum LogEvent {
         medic_ids: Redacted,
     },
     OfferUnreadable,
-    /// Medic failed on it; it is reported again after an hour.
+    /// Medic failed on it; it is reported again with the next poll.
+    StatusFailed {
+        medic_id: Redacted,
+        status: Status,
+    },
+    /// Medic failed on it again, and has taken others in between; it is reported again after an hour.
     StatusSetAside {
         medic_id: Redacted,
         status: Status,

@@ -59,6 +59,7 @@ impl LogEvent {
             | Self::BalanceUnknown { .. }
             | Self::BalanceUnreadable { .. }
             | Self::StatusesUnreported { .. }
+            | Self::StatusFailed { .. }
             | Self::StatusSetAside { .. }
             | Self::Quarantined { .. }
             | Self::InQuarantine { .. }

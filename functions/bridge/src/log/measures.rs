@@ -92,6 +92,7 @@ impl LogEvent {
             | Self::AcceptanceQueued { .. }
             | Self::BalanceUnknown { .. }
             | Self::OfferUnreadable
+            | Self::StatusFailed { .. }
             | Self::StatusSetAside { .. }
             | Self::Quarantined { .. } => Vec::new(),
         }

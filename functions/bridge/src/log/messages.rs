@@ -50,6 +50,7 @@ impl LogEvent {
             Self::MessageStored { .. } => "Medic stored the incoming SMS.",
             Self::MessagesOffered { .. } => "What Medic wants sent is in the queue.",
             Self::OfferUnreadable => "A message from Medic cannot be read.",
+            Self::StatusFailed { .. } => "Medic failed on a status; it is retried within a minute.",
             Self::StatusSetAside { .. } => "Medic failed on a status; it is retried in an hour.",
             Self::StatusRefused { .. } => REFUSED,
             Self::Quarantined { .. } => "Medic failed on a message; it is in quarantine now.",

@@ -1,5 +1,5 @@
-//! Statuses on which Medic failed while it took others. The ledger sets them aside, and the exchange reports
-//! them again once an hour.
+//! Statuses on which Medic failed. The exchange reports them again with each poll, or once an hour if Medic has
+//! taken others in between.
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;
@@ -39,7 +39,7 @@ pub async fn all(stack: &Stack, terminal: &Terminal) -> Result<Vec<RefusedStatus
     let mut refused = Vec::new();
     scan(stack, terminal, "attribute_exists(refusal)", &[], |row| {
         if let Row::Message(row) = row
-            && row.is_refused()
+            && row.refused().is_some()
         {
             refused.push(RefusedStatus { row });
         }

@@ -120,8 +120,12 @@ pub fn now(row: &MessageRow) -> Vec<String> {
         "now: {sending}; its status is {}{reason}",
         row.status.medic_name()
     )];
-    lines.push(match (&row.refusal, row.reported) {
-        (Some(refusal), _) if row.is_refused() => format!(
+    lines.push(match (row.refused(), row.reported) {
+        (Some(refusal), _) if refusal.times == 0 => format!(
+            "Medic fails on that status ({}). Each poll reports it again, because nothing shows yet that Medic takes others",
+            refusal.answer.as_str()
+        ),
+        (Some(refusal), _) => format!(
             "Medic fails on that status ({}). It is reported again once an hour; `cargo ops dead-letters redrive {}` has it \
              reported at the next poll",
             refusal.answer.as_str(),

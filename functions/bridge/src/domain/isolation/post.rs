@@ -22,7 +22,16 @@ pub struct Candidate {
 pub struct StatusCandidate {
     /// Whose status it is.
     pub id: MedicMessageId,
-    /// Whether it was set aside before.
+    /// How Medic failed on it before, if it did.
+    pub before: Option<FailedBefore>,
+}
+
+/// That Medic failed before on a status that came alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedBefore {
+    /// How much Medic had taken by then, by [`ExchangeRow::progress`](crate::domain::exchange::ExchangeRow::progress).
+    pub progress: u64,
+    /// Whether the status was set aside for it.
     pub was_set_aside: bool,
 }
 

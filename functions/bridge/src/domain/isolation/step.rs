@@ -29,6 +29,9 @@ pub enum Step {
     Quarantine(IncomingId, Quarantine),
     /// This message into the dead-letter queue, because Medic failed on it in this way.
     DeadLetter(IncomingId, MedicFailure),
+    /// Medic failed on this status in this way, which is written down. Nothing shows yet that it takes
+    /// others.
+    NoteFailure(StatusCandidate, MedicFailure),
     /// This status is set aside, because Medic failed on it in this way.
     SetAside(StatusCandidate, MedicFailure),
     /// No more POST, and nothing else.

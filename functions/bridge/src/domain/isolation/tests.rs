@@ -17,7 +17,7 @@ fn id(id: &str) -> IncomingId {
 fn status(id: &str) -> StatusCandidate {
     StatusCandidate {
         id: MedicMessageId::new(id).unwrap(),
-        was_set_aside: false,
+        before: None,
     }
 }
 
@@ -114,6 +114,11 @@ fn play(
             Step::DeadLetter(id, failure) => {
                 reported.push(format!("dead-letter {}: {}", id.as_str(), failure.text()));
                 isolation.dead_lettered(&id);
+                continue;
+            }
+            Step::NoteFailure(status, _) => {
+                reported.push(format!("note {}", status.id.as_str()));
+                isolation.note_failure();
                 continue;
             }
             Step::SetAside(status, _) => {

@@ -66,8 +66,8 @@ pub enum Sending {
 /// before, and somebody is called.
 pub const FAILURES_TO_ALARM: u32 = 5;
 
-/// What Medic said to a status on which it failed. The status is set aside for an hour then, so that
-/// nothing waits behind it.
+/// What Medic said to a status on which it failed. Once it has taken something else between two failures, the
+/// status is set aside for an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRefusal {
     /// The status on which it failed.
@@ -77,10 +77,11 @@ pub struct StatusRefusal {
     /// When it failed on it last.
     #[serde(rename = "at_ms", default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// How often it failed on it, each time with something taken since the one before.
+    /// How often the status was set aside. Not yet, while nothing was taken since the first failure.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub times: u32,
-    /// How much was taken when that was counted, by the exchange's budget for statuses.
+    /// How much was taken when that was counted, by
+    /// [`ExchangeRow::progress`](super::exchange::ExchangeRow::progress).
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub progress: u64,
 }
@@ -306,10 +307,10 @@ impl MessageRow {
         self.reported != Some(self.status)
     }
 
-    /// Whether Medic failed on the status that it has now.
-    pub fn is_refused(&self) -> bool {
+    /// What Medic said when it failed on the status that it has now, if it did.
+    pub fn refused(&self) -> Option<&StatusRefusal> {
         let refusal = self.refusal.as_ref();
-        refusal.is_some_and(|refusal| refusal.status == self.status)
+        refusal.filter(|refusal| refusal.status == self.status)
     }
 }
 

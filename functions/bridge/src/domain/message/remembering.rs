@@ -235,7 +235,7 @@ mod tests {
         let failure = MedicFailure::NoAnswer;
         let refused = before
             .clone()
-            .after_refusal(Status::Unsent, &failure, Timestamp::from_millis(1), 0)
+            .after_refusal(&failure, Timestamp::from_millis(1), 0)
             .remembering(Some(&before), Timestamp::from_millis(1));
         let again = refused
             .clone()

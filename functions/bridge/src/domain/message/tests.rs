@@ -339,31 +339,33 @@ fn the_ids_of_all_attempts_are_kept() {
 }
 
 #[test]
-fn a_status_that_failed_is_set_aside_for_an_hour_and_waits_all_the_same() {
+fn a_status_that_failed_twice_is_set_aside_for_an_hour_and_waits_all_the_same() {
     const HOUR: Duration = Duration::from_hours(1);
-    let aside = row().after_refusal(Status::Unsent, &answer(), Timestamp::from_millis(7), 0);
+    let failed = row().after_refusal(&answer(), Timestamp::from_millis(6), 0);
+    assert!(failed.refused().is_some() && !failed.is_set_aside(Timestamp::from_millis(7)));
+    let aside = failed.after_refusal(&answer(), Timestamp::from_millis(7), 1);
     assert!(aside.is_set_aside(Timestamp::from_millis(7) + HOUR - Duration::from_millis(1)));
     assert!(!aside.is_set_aside(Timestamp::from_millis(7) + HOUR));
     assert!(aside.is_unreported(), "it waits, and is in the index");
     // A higher one is another matter.
     let higher = aside.raised(Status::Sent, None);
     assert!(higher.is_unreported() && !higher.is_set_aside(Timestamp::from_millis(8)));
+    // All others have waited for one without an answer.
+    let unanswered = row().after_refusal(&MedicFailure::NoAnswer, Timestamp::from_millis(7), 0);
+    assert!(unanswered.is_set_aside(Timestamp::from_millis(8)));
 }
 
 #[test]
 fn a_status_that_fails_counts_when_something_was_taken_since_the_last_time() {
     let mut refused = row();
-    for (progress, times) in [(3, 1), (3, 1), (4, 2), (9, 3), (9, 3)] {
-        refused = refused.after_refusal(
-            Status::Unsent,
-            &answer(),
-            Timestamp::from_millis(7),
-            progress,
-        );
+    for (progress, times) in [(3, 0), (3, 0), (4, 1), (9, 2), (9, 2), (0, 2)] {
+        refused = refused.after_refusal(&answer(), Timestamp::from_millis(7), progress);
         assert_eq!(refused.times_set_aside(), times, "{progress}");
     }
-    let other = refused.after_refusal(Status::Sent, &answer(), Timestamp::from_millis(7), 20);
-    assert_eq!(other.refusal.unwrap().times, 1);
+    assert_eq!(refused.refused().unwrap().progress, 9);
+    let other = refused.raised(Status::Sent, None);
+    let other = other.after_refusal(&answer(), Timestamp::from_millis(7), 20);
+    assert_eq!(other.times_set_aside(), 0);
 }
 
 #[test]

@@ -28,42 +28,36 @@ impl MessageRow {
         self
     }
 
-    /// Whether Medic failed on the status that it has now within the last hour.
+    /// Whether the status that it has now was set aside within the last hour.
     pub fn is_set_aside(&self, now: Timestamp) -> bool {
-        let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
+        let refusal = self.refused().filter(|refusal| refusal.times > 0);
         let refused_at = refusal.and_then(|refusal| refusal.at);
         refused_at.is_some_and(|at| now < at + QUARANTINE)
     }
 
     /// How often the status that it has now was set aside.
     pub fn times_set_aside(&self) -> u32 {
-        let refusal = self.refusal.as_ref().filter(|_| self.is_refused());
-        refusal.map_or(0, |refusal| refusal.times)
+        self.refused().map_or(0, |refusal| refusal.times)
     }
 
-    /// The row after Medic failed on this status, `progress` being how much it had taken by then.
+    /// The row after Medic failed on the status that it has now, `progress` being how much it had taken by
+    /// then. The status is set aside if that is more than at the failure before, or if Medic did not answer.
     #[must_use]
-    pub fn after_refusal(
-        mut self,
-        status: Status,
-        failure: &MedicFailure,
-        now: Timestamp,
-        progress: u64,
-    ) -> Self {
-        let before = self.refusal.take().filter(|before| before.status == status);
-        let (times, progress) = match before {
-            None => (1, progress),
-            Some(before) if progress > before.progress => {
-                (before.times.saturating_add(1), progress)
-            }
-            Some(before) => (before.times, before.progress),
+    pub fn after_refusal(mut self, failure: &MedicFailure, now: Timestamp, progress: u64) -> Self {
+        let before = self.refused();
+        let counted = before.map_or(progress, |before| before.progress);
+        let times = before.map_or(0, |before| before.times);
+        let times = match failure {
+            _ if progress > counted => times.saturating_add(1),
+            MedicFailure::Answer(_) => times,
+            MedicFailure::NoAnswer => times.max(1),
         };
         self.refusal = Some(StatusRefusal {
-            status,
+            status: self.status,
             answer: FailureReason::new(failure.text()),
             at: Some(now),
             times,
-            progress,
+            progress: progress.max(counted),
         });
         self
     }

@@ -219,7 +219,16 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             Step::DeadLetter(id, failure) => {
                 self.dead_letter(&id, REFUSED, failure.text(), round).await;
             }
-            Step::SetAside(status, failure) => self.set_aside(&status, &failure, round).await,
+            Step::NoteFailure(status, failure) => {
+                let progress = round.isolation.note_failure();
+                self.note_failure(&status.id, &failure, progress, round)
+                    .await;
+            }
+            Step::SetAside(status, failure) => {
+                let progress = round.isolation.set_aside(&status, self.runtime.now());
+                self.note_failure(&status.id, &failure, progress, round)
+                    .await;
+            }
         }
         Prepared::NoPost
     }

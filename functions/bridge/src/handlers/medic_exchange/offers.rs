@@ -34,7 +34,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     /// were it the other way round, a crash between the two would leave a message that is acknowledged
     /// and never sent. Its row begins with the sender. If this invocation ends before that POST, Medic
     /// offers the message again, and the claim absorbs the second copy. One that the ledger knows is told
-    /// its status again, for Medic has missed it.
+    /// its status again, for Medic has missed it, or has failed on it.
     async fn take_new_offers(
         &self,
         offers: Vec<Offer>,
@@ -51,7 +51,9 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             let row = rows.message(&offer.id);
             if row.is_some_and(|row| row.is_set_aside(now)) {
                 reports.offered.insert(offer.id);
-            } else if row.is_none_or(|row| row.sending == Sending::Queued) {
+            } else if row
+                .is_none_or(|row| row.sending == Sending::Queued && row.refused().is_none())
+            {
                 let first_offered = row.map_or(now, |row| row.first_offered);
                 let sms = OutgoingSms {
                     id: offer.id,

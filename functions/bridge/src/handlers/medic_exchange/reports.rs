@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::MedicMessageId;
-use crate::domain::isolation::{Brought, StatusCandidate};
+use crate::domain::isolation::{Brought, FailedBefore, StatusCandidate};
 use crate::domain::message::MessageRow;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
@@ -27,8 +27,8 @@ pub(super) struct Reports {
     pub(super) reported: BTreeSet<(MedicMessageId, Status)>,
     /// The rows of what is reported, as they were read for it.
     pub(super) read: Rows,
-    /// Messages whose status was set aside before.
-    pub(super) set_aside_before: BTreeSet<MedicMessageId>,
+    /// Messages on whose status Medic failed before.
+    pub(super) failed_before: BTreeMap<MedicMessageId, FailedBefore>,
     /// Whether nothing was left to report. What is reported on in these seconds is for the next
     /// minute.
     pub(super) is_drained: bool,
@@ -45,7 +45,7 @@ impl Reports {
     pub(super) fn brought(&self, payload: &Payload) -> Brought {
         let statuses = payload.updates.iter().map(|update| StatusCandidate {
             id: update.id.clone(),
-            was_set_aside: self.set_aside_before.contains(&update.id),
+            before: self.failed_before.get(&update.id).copied(),
         });
         Brought {
             messages: payload.messages.iter().map(|sms| sms.id.clone()).collect(),

@@ -8,7 +8,7 @@ use super::handler::MedicExchange;
 use super::reports::Reports;
 use super::round::Round;
 use crate::domain::ids::MedicMessageId;
-use crate::domain::isolation::{STATUSES_A_POST, StatusCandidate};
+use crate::domain::isolation::{FailedBefore, STATUSES_A_POST};
 use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
 use crate::domain::quarantine::MedicFailure;
 use crate::ledger::{self, Rows};
@@ -23,17 +23,19 @@ const WRITES_SIDE_BY_SIDE: usize = 16;
 const NAMES_AT_MOST: usize = 1_600;
 
 impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
-    /// The statuses beside messages: none, once there were none.
+    /// The statuses beside messages: none, once there were none, and none that failed before.
     pub(super) async fn fresh_updates(&self, round: &mut Round<'_>) -> Vec<Update> {
         if round.reports.is_drained && round.reports.wanted.is_empty() {
             return Vec::new();
         }
-        self.updates(STATUSES_A_POST, round).await
+        let mut updates = self.updates(STATUSES_A_POST, round).await;
+        updates.retain(|update| !round.reports.failed_before.contains_key(&update.id));
+        updates
     }
 
-    /// So many statuses at the most for the next POST. The index only names candidates: each row is
-    /// read strongly consistent. When the ledger does not answer there are none, and incoming
-    /// messages do not wait for it.
+    /// So many statuses at the most for the next POST; those that failed before only when there are no
+    /// others. The index only names candidates: each row is read strongly consistent. When the ledger does
+    /// not answer there are none, and incoming messages do not wait for it.
     pub(super) async fn updates(&self, at_most: usize, round: &mut Round<'_>) -> Vec<Update> {
         let found = self.find_updates(at_most, round).await;
         let updates = self.unless_failure(found);
@@ -75,6 +77,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             ids.retain(|id| seen.insert(id.clone()));
             let mut updates = self.read_updates(&ids, round).await?;
             if updates.len() >= at_most || are_all || names >= NAMES_AT_MOST {
+                let failed_before = &round.reports.failed_before;
+                if updates.iter().any(|it| !failed_before.contains_key(&it.id)) {
+                    updates.retain(|it| !failed_before.contains_key(&it.id));
+                }
                 updates.truncate(at_most);
                 return Ok(updates);
             }
@@ -105,8 +111,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             {
                 continue;
             }
-            if row.is_refused() {
-                round.reports.set_aside_before.insert(row.id.clone());
+            if let Some(refusal) = row.refused() {
+                let before = FailedBefore {
+                    progress: refusal.progress,
+                    was_set_aside: refusal.times > 0,
+                };
+                round.reports.failed_before.insert(row.id.clone(), before);
             }
             round
                 .reports
@@ -150,38 +160,37 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         reports.read = Rows::default();
     }
 
-    /// Sets a status aside, on which Medic fails: it is reported again after an hour, or when it is
-    /// another.
-    pub(super) async fn set_aside(
+    /// Writes down that Medic failed on a status, `progress` being how much it had taken by then. A status
+    /// that is set aside by it is reported again after an hour, or when it is another.
+    pub(super) async fn note_failure(
         &self,
-        status: &StatusCandidate,
+        id: &MedicMessageId,
         failure: &MedicFailure,
+        progress: u64,
         round: &mut Round<'_>,
     ) {
         let now = self.runtime.now();
-        let progress = round.isolation.set_aside(status, now);
-        round.reports.wanted.retain(|id| *id != status.id);
-        let key = Key::Message(status.id.clone());
+        round.reports.wanted.retain(|wanted| wanted != id);
+        let key = Key::Message(id.clone());
         let reports = &round.reports;
         let written = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
-            let Some(row) = reports.row(rows, &status.id) else {
+            let Some(row) = reports.row(rows, id) else {
                 return (Vec::new(), None);
             };
             let before = row.times_set_aside();
-            let row = row
-                .clone()
-                .after_refusal(row.status, failure, now, progress);
+            let row = row.after_refusal(failure, now, progress);
             let says = (row.status, before, row.times_set_aside());
             (vec![Row::Message(row)], Some(says))
         })
         .await;
-        let medic_id = Redacted::new(&status.id);
+        let medic_id = Redacted::new(id);
         match written {
             Ok(Some((status, before, times))) => {
                 let alarms = before < FAILURES_TO_ALARM && times >= FAILURES_TO_ALARM;
-                self.runtime.record(match alarms {
-                    true => LogEvent::StatusRefused { medic_id, status },
-                    false => LogEvent::StatusSetAside { medic_id, status },
+                self.runtime.record(match times {
+                    0 => LogEvent::StatusFailed { medic_id, status },
+                    _ if alarms => LogEvent::StatusRefused { medic_id, status },
+                    _ => LogEvent::StatusSetAside { medic_id, status },
                 });
             }
             Ok(None) => {}

@@ -70,12 +70,7 @@ async fn a_message_whose_status_is_set_aside_is_named_all_the_same(bench: impl L
     let row = message("m");
     begin(&store, Row::Message(row.clone())).await;
     unreported(&bench, &["m"]).await;
-    let aside = row.after_refusal(
-        Status::Unsent,
-        &MedicFailure::NoAnswer,
-        Timestamp::from_millis(7),
-        0,
-    );
+    let aside = row.after_refusal(&MedicFailure::NoAnswer, Timestamp::from_millis(7), 0);
     update(&store, Row::Message(aside.clone())).await;
     unreported(&bench, &["m"]).await;
     update(&store, Row::Message(aside.after_reporting(Status::Unsent))).await;

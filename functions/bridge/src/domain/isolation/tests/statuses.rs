@@ -10,7 +10,7 @@ fn failing(names: &[&str]) -> Brought {
 }
 
 #[test]
-fn a_status_that_fails_is_found_by_halves_and_set_aside() {
+fn a_status_that_fails_is_found_by_halves() {
     let mut isolation = Isolation::begin(ExchangeRow::default(), Vec::new(), false);
     isolation.after(
         &Brought::default(),
@@ -24,12 +24,71 @@ fn a_status_that_fails_is_found_by_halves_and_set_aside() {
         Timestamp::from_millis(1),
     );
     let (reported, memory) = play(isolation, Timestamp::from_millis(1), medic);
-    assert_eq!(
-        reported,
-        "s1,s2 | s3bad,s4 | s3bad | - | set aside s3bad | s4"
-    );
-    // Once for each proof that Medic takes others.
-    assert!(memory.statuses.allows(Timestamp::from_millis(1)));
+    assert_eq!(reported, "s1,s2 | s3bad,s4 | s3bad | note s3bad | s4");
+    // What was taken after it shows that Medic takes others.
+    assert_eq!(memory.progress(), 1);
+}
+
+#[test]
+fn a_status_is_set_aside_once_something_was_taken_between_two_failures() {
+    let noted = |progress: u64, was_set_aside: bool| {
+        Some(FailedBefore {
+            progress,
+            was_set_aside,
+        })
+    };
+    let (note, aside, keep) = (Some("note"), Some("set aside"), None);
+    let answer = || PostEnd::Failed("500".to_owned());
+    for (before, is_in_doubt, budget_is_spent, expected) in [
+        (None, false, false, note),
+        (None, false, true, note),
+        (noted(5, false), false, false, keep),
+        (noted(4, false), false, false, aside),
+        (noted(4, false), false, true, keep),
+        // The budget is for new suspicions.
+        (noted(4, true), false, true, aside),
+        (noted(5, true), false, false, keep),
+        // All others wait for each try.
+        (None, true, false, aside),
+        (None, true, true, note),
+        (noted(5, false), true, false, aside),
+    ] {
+        let mut memory = ExchangeRow::default();
+        for _ in 0..5 {
+            memory.note_progress();
+            memory.statuses.earn();
+        }
+        if budget_is_spent {
+            memory.statuses.spend(Timestamp::from_millis(0));
+        }
+        memory.statuses_in_doubt = 1;
+        let mut isolation = Isolation::begin(memory, Vec::new(), false);
+        let brought = Brought {
+            messages: Vec::new(),
+            statuses: vec![StatusCandidate {
+                before,
+                ..status("s")
+            }],
+        };
+        let end = match is_in_doubt {
+            true => PostEnd::InDoubt,
+            false => answer(),
+        };
+        isolation.after(&brought, &end, Timestamp::from_millis(1));
+        let act = isolation.acts.front().map(|act| match act {
+            Step::NoteFailure(..) => "note",
+            Step::SetAside(..) => "set aside",
+            _ => "something else",
+        });
+        let story = format!("{before:?}, in doubt {is_in_doubt}, spent {budget_is_spent}");
+        assert_eq!(act, expected, "{story}");
+        let id = MedicMessageId::new("s").unwrap();
+        assert!(!isolation.may_bring_status(&id), "{story}");
+    }
+    // Of a row that could not be read nobody knows how much was taken.
+    let mut isolation = Isolation::begin(ExchangeRow::unknown(), Vec::new(), false);
+    isolation.after(&failing(&["s"]), &answer(), Timestamp::from_millis(1));
+    assert!(isolation.acts.is_empty());
 }
 
 #[test]
