@@ -66,11 +66,11 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
         "got a 200 and is lost",
         9,
     ),
-    (Variant::NoClaim, "was sent 2 times, 0 unheard", 8),
-    (Variant::NoRank, "was told [", 1),
+    (Variant::NoClaim, "was sent 2 times, 0 unheard", 9),
+    (Variant::NoRank, "was told [", 2),
     (Variant::TwoPosts, "was told [", 32),
     (Variant::UnsentWithoutLedger, "was never sent", 5),
-    (Variant::RetryAtOnce, "is in Medic 2 times", 64),
+    (Variant::RetryAtOnce, "is in Medic 2 times", 20),
     (Variant::NoControlPost, "is in Medic 2 times", 45),
     (
         Variant::StaleIndexBelieved,
@@ -85,13 +85,13 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (
         Variant::NoQuarantineBudget,
         "that the budget does not allow",
-        173,
+        802,
     ),
-    (Variant::QuarantineDeletesFirst, "got a 200 and is lost", 90),
+    (Variant::QuarantineDeletesFirst, "got a 200 and is lost", 41),
     (
         Variant::Http503TakenForNotSent,
         "was sent again too soon after an unknown outcome",
-        7,
+        2,
     ),
     (Variant::DeduplicationIdReused, "got a 200 and is lost", 189),
     (
@@ -108,9 +108,9 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (
         Variant::StoppedReceiveCounted,
         "was never sent, and is ReceivedByGateway",
-        7,
+        1,
     ),
-    (Variant::VisibilityNotConfirmed, POST_UNCONFIRMED, 2),
+    (Variant::VisibilityNotConfirmed, POST_UNCONFIRMED, 4),
     (Variant::AttemptsNotMarked, "ends its function for ever", 9),
 ];
 
