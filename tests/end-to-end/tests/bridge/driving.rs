@@ -195,6 +195,12 @@ impl Bridge {
         .await
     }
 
+    /// The texts that a phone received.
+    pub fn on_phone(&self, number: &str) -> Vec<String> {
+        let received = self.africastalking.phone(number);
+        received.into_iter().map(|sms| sms.text).collect()
+    }
+
     /// The requests to send to this number that Africa's Talking has got.
     pub fn sends_to(&self, number: &str) -> Vec<SendRequest> {
         let mut requests = self.africastalking.requests();

@@ -26,4 +26,5 @@ mod monitoring;
 mod outgoing;
 mod released;
 mod reports;
+mod send_failures;
 mod upgrading;

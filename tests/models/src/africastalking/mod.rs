@@ -10,19 +10,23 @@
 //! guesses: Submitted, then Success; 415 and 402; fields, then key. The texts of its 429, 500 and 502
 //! are invented.
 
+mod application;
 mod callbacks;
 mod faults;
+mod messaging;
 mod parts;
 mod responses;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
-
+pub use self::application::Application;
 pub use self::callbacks::{ReportToPost, SmsFromPhone, encode};
 pub use self::faults::{AfricasTalkingFault, Instead, Ruling};
 use self::faults::{AfricasTalkingFaultPlace, INVALID_AUTHENTICATION, INVALID_PHONE_NUMBER};
+pub use self::messaging::{
+    Conduct, Consequences, ProcessedRequest, SendRequest, Sent, SmsToPhone, Submission,
+};
 use self::responses::{MessageData, Recipient, money, no_recipients, plain};
 use crate::faults::{Active, Faults};
 use crate::http::{ServerOutcome, ServerRequest, ServerResponse};
@@ -37,154 +41,6 @@ pub const ROBOT_TEXT: &str = "This number does not take messages.";
 pub const LONGEST_FORM: usize = 8 * 1024 * 1024;
 
 const FORM: &str = "application/x-www-form-urlencoded";
-
-/// A customer's application.
-#[derive(Clone, Debug)]
-pub struct Application {
-    /// The only user name that has access.
-    pub username: String,
-    /// The only key that has access.
-    pub api_key: String,
-    /// The short code that phones write to. It is a registered sender, too.
-    pub short_code: String,
-    /// Further registered senders.
-    pub sender_ids: Vec<String>,
-    /// The currency of prices and of the balance.
-    pub currency: String,
-    /// The price of a part of an SMS, in ten-thousandths of the currency.
-    pub price_ten_thousandths: i64,
-    /// The balance, in ten-thousandths of the currency.
-    pub balance_ten_thousandths: i64,
-    /// The `networkCode` in callbacks.
-    pub network_code: String,
-    /// How often every report comes under [`AfricasTalkingFault::ReportsRepeated`].
-    pub report_repeats: u32,
-}
-
-impl Default for Application {
-    fn default() -> Self {
-        Self {
-            username: "sandbox".to_owned(),
-            api_key: "a-key-for-the-sandbox-only".to_owned(),
-            short_code: "20880".to_owned(),
-            sender_ids: Vec::new(),
-            currency: "KES".to_owned(),
-            price_ten_thousandths: 8_000,
-            balance_ten_thousandths: 100_000_000,
-            network_code: "99999".to_owned(),
-            report_repeats: 3,
-        }
-    }
-}
-
-/// An SMS that was accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SmsToPhone {
-    /// Its `messageId`.
-    pub id: String,
-    /// The phone it was sent to.
-    pub to: String,
-    /// The sender that the phone shows.
-    pub from: String,
-    /// The text.
-    pub text: String,
-    /// When it was accepted, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// Its price, in ten-thousandths of the currency.
-    pub cost_ten_thousandths: i64,
-    /// Whether the phone received it.
-    pub on_phone: bool,
-}
-
-/// A request to send.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SendRequest {
-    /// When it had arrived, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// Its fields, in order.
-    pub form: Vec<(String, String)>,
-    /// The HTTP status it was answered with, if it was.
-    pub status: Option<u16>,
-    /// The `messageId`s of what was accepted of it.
-    pub accepted_ids: Vec<String>,
-    /// The fault that changed its response.
-    pub fault: Option<AfricasTalkingFault>,
-}
-
-impl SendRequest {
-    /// The value of a field.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&str> {
-        field(&self.form, name)
-    }
-}
-
-/// A send request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
-    /// To whom.
-    pub to: Vec<String>,
-    /// As whom.
-    pub from: Option<String>,
-    /// The text.
-    pub message: String,
-    /// Whether the response may come before the SMS is sent.
-    pub enqueue: bool,
-    /// Whether the caller accepts JSON.
-    pub accepts_json: bool,
-}
-
-/// What Africa's Talking does with a submission, other than usual.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conduct {
-    /// Whether it looks at the submission at all, and accepts it or not by its rules.
-    pub accepts: bool,
-    /// The fault that replaces the response.
-    pub instead: Option<Instead>,
-    /// The fate of the SMS to one recipient, or to all of them.
-    pub ruling: Option<(Ruling, Option<String>)>,
-}
-
-impl Default for Conduct {
-    fn default() -> Self {
-        Self {
-            accepts: true,
-            instead: None,
-            ruling: None,
-        }
-    }
-}
-
-/// The outcome of a submission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// The result for the caller.
-    pub outcome: ServerOutcome,
-    /// The accepted SMS, on no phone yet.
-    pub accepted: Vec<SmsToPhone>,
-}
-
-/// The callbacks and replies that follow from an accepted SMS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Consequences {
-    /// The reports that are due before the response.
-    pub early: Vec<ReportToPost>,
-    /// The reports that are due after it.
-    pub after: Vec<ReportToPost>,
-    /// The phones that received an SMS.
-    pub phones: Vec<String>,
-}
-
-/// The outcome of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessedRequest {
-    /// For a send request, its number in [`AfricasTalkingModel::requests`].
-    pub request: Option<usize>,
-    /// The result for the caller.
-    pub outcome: ServerOutcome,
-    /// What follows.
-    pub consequences: Consequences,
-}
 
 type NewId = dyn FnMut() -> String + Send + Sync;
 
