@@ -160,7 +160,7 @@ impl ExchangeRow {
         }
     }
 
-    /// Whether the row could be read.
+    /// Whether this is what was remembered, and not [`ExchangeRow::unknown`].
     pub fn is_known(&self) -> bool {
         let spent = self.statuses.spent.as_ref();
         spent.is_none_or(|spent| spent.at < Timestamp::MAX)

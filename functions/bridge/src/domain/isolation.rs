@@ -211,9 +211,13 @@ impl Isolation {
     ) {
         // Whatever becomes of it, it is not brought again in this invocation.
         self.kept_statuses.insert(status.id.clone());
-        let progress = self.memory.progress();
+        // Whatever is taken from now on shows that the next failure is no full disk.
+        let progress = match self.memory.is_known() {
+            true => self.memory.note_progress(),
+            false => 0,
+        };
+        let is_first = status.before.is_none();
         let is_suspected = match failure {
-            // Medic takes others, or its disk is full, and has room again at any moment.
             MedicFailure::Answer(_) => status.before.is_some_and(|it| progress > it.progress),
             // All others wait for each try.
             MedicFailure::NoAnswer => true,
@@ -222,13 +226,13 @@ impl Isolation {
         if is_suspected && (was_set_aside || self.memory.statuses.allows(now)) {
             self.acts.push_back(Step::SetAside(status.clone(), failure));
             self.needs_control = true;
-        } else {
-            if status.before.is_none() && self.memory.is_known() {
-                self.acts
-                    .push_back(Step::NoteFailure(status.clone(), failure));
-            }
-            self.needs_control |= !self.is_answering;
+            return;
         }
+        if is_first && !is_suspected && self.memory.is_known() {
+            let step = Step::NoteFailure(status.clone(), failure);
+            self.acts.push_back(step);
+        }
+        self.needs_control |= !self.is_answering;
     }
 
     fn after_in_doubt(&mut self, brought: &Brought, now: Timestamp) {
@@ -363,11 +367,6 @@ impl Isolation {
     /// What was decided on for a message could not be done: it waits.
     pub fn keep(&mut self, id: &IncomingId) {
         self.kept.insert(id.clone());
-    }
-
-    /// Medic's failure on a status is written down. How much Medic has taken by now.
-    pub fn note_failure(&mut self) -> u64 {
-        self.memory.note_progress()
     }
 
     /// A status is set aside. How much Medic has taken by now.

@@ -206,7 +206,7 @@ pub enum LogEvent {
         medic_ids: Redacted,
     },
     OfferUnreadable,
-    /// Medic failed on it; it is reported again with the next poll.
+    /// Medic failed on it for the first time; it is reported again in each round.
     StatusFailed {
         medic_id: Redacted,
         status: Status,

@@ -1,5 +1,5 @@
-//! Statuses on which Medic failed. The exchange reports them again with each poll, or once an hour if Medic has
-//! taken others in between.
+//! Statuses on which Medic failed. The exchange reports them again within a minute, or after an hour if they were
+//! set aside.
 
 use bridge::domain::ids::MedicMessageId;
 use bridge::domain::message::MessageRow;

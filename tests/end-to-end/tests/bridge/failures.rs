@@ -357,6 +357,11 @@ fn a_status_that_medic_refuses_for_ever_is_left_alone_and_holds_up_no_other() ->
             .until_medic_shows(&good, MessageState::Delivered)
             .await?;
         until("the SMS", || !bridge.sends_to(&refused_phone).is_empty()).await?;
+        // Its status failed by now. What Medic takes next shows that it takes others.
+        let next = bridge.send(&phone, &format!("{MARK} next")).await?;
+        bridge
+            .until_medic_shows(&next, MessageState::Delivered)
+            .await?;
         bridge
             .until_logged(EXCHANGE, "status_set_aside", aside_before + 1)
             .await?;

@@ -2,6 +2,7 @@
 
 use crate::domain::ids::{IncomingId, MedicMessageId};
 use crate::domain::quarantine::Quarantine;
+use crate::domain::status::Status;
 
 /// A message of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Candidate {
 pub struct StatusCandidate {
     /// Whose status it is.
     pub id: MedicMessageId,
+    /// Which.
+    pub status: Status,
     /// How Medic failed on it before, if it did.
     pub before: Option<FailedBefore>,
 }

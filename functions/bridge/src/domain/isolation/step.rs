@@ -29,8 +29,7 @@ pub enum Step {
     Quarantine(IncomingId, Quarantine),
     /// This message into the dead-letter queue, because Medic failed on it in this way.
     DeadLetter(IncomingId, MedicFailure),
-    /// Medic failed on this status in this way, which is written down. Nothing shows yet that it takes
-    /// others.
+    /// Medic failed on this status in this way for the first time, which is written down.
     NoteFailure(StatusCandidate, MedicFailure),
     /// This status is set aside, because Medic failed on it in this way.
     SetAside(StatusCandidate, MedicFailure),

@@ -6,6 +6,7 @@ mod unfinished;
 use std::time::Duration;
 
 use super::*;
+use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 
 const AN_HOUR_IN: Timestamp = Timestamp::from_millis(60 * 60 * 1000);
@@ -17,6 +18,7 @@ fn id(id: &str) -> IncomingId {
 fn status(id: &str) -> StatusCandidate {
     StatusCandidate {
         id: MedicMessageId::new(id).unwrap(),
+        status: Status::Sent,
         before: None,
     }
 }
@@ -118,7 +120,7 @@ fn play(
             }
             Step::NoteFailure(status, _) => {
                 reported.push(format!("note {}", status.id.as_str()));
-                isolation.note_failure();
+                isolation.memory.note_progress();
                 continue;
             }
             Step::SetAside(status, _) => {

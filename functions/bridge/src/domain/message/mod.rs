@@ -66,21 +66,21 @@ pub enum Sending {
 /// before, and somebody is called.
 pub const FAILURES_TO_ALARM: u32 = 5;
 
-/// What Medic said to a status on which it failed. Once it has taken something else between two failures, the
-/// status is set aside for an hour.
+/// Medic's failure on a status. The status is set aside for an hour when Medic has taken something else between
+/// two failures on it, or when it ended POSTs in doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRefusal {
     /// The status on which it failed.
     pub status: Status,
     /// Its answer.
     pub answer: FailureReason,
-    /// When it failed on it last.
+    /// When that was: the first failure, or the one for which the status was set aside last.
     #[serde(rename = "at_ms", default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// How often the status was set aside. Not yet, while nothing was taken since the first failure.
+    /// How often the status was set aside.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub times: u32,
-    /// How much was taken when that was counted, by
+    /// How much Medic had taken by then, by
     /// [`ExchangeRow::progress`](super::exchange::ExchangeRow::progress).
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub progress: u64,
@@ -143,7 +143,7 @@ pub struct MessageRow {
     /// The status that Medic took last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Status>,
-    /// Medic's failure on a status, which is set aside.
+    /// Medic's failure on a status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<StatusRefusal>,
     /// Africa's Talking's ids for it, one for each attempt that it accepted.

@@ -220,14 +220,12 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 self.dead_letter(&id, REFUSED, failure.text(), round).await;
             }
             Step::NoteFailure(status, failure) => {
-                let progress = round.isolation.note_failure();
-                self.note_failure(&status.id, &failure, progress, round)
-                    .await;
+                let progress = round.isolation.memory.note_progress();
+                self.note_failure(&status, &failure, progress, round).await;
             }
             Step::SetAside(status, failure) => {
                 let progress = round.isolation.set_aside(&status, self.runtime.now());
-                self.note_failure(&status.id, &failure, progress, round)
-                    .await;
+                self.note_failure(&status, &failure, progress, round).await;
             }
         }
         Prepared::NoPost

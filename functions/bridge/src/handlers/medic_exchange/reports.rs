@@ -45,6 +45,7 @@ impl Reports {
     pub(super) fn brought(&self, payload: &Payload) -> Brought {
         let statuses = payload.updates.iter().map(|update| StatusCandidate {
             id: update.id.clone(),
+            status: update.status,
             before: self.failed_before.get(&update.id).copied(),
         });
         Brought {

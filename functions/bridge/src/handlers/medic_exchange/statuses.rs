@@ -8,7 +8,7 @@ use super::handler::MedicExchange;
 use super::reports::Reports;
 use super::round::Round;
 use crate::domain::ids::MedicMessageId;
-use crate::domain::isolation::{FailedBefore, STATUSES_A_POST};
+use crate::domain::isolation::{FailedBefore, STATUSES_A_POST, StatusCandidate};
 use crate::domain::message::{FAILURES_TO_ALARM, MessageRow};
 use crate::domain::quarantine::MedicFailure;
 use crate::ledger::{self, Rows};
@@ -30,12 +30,13 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         }
         let mut updates = self.updates(STATUSES_A_POST, round).await;
         updates.retain(|update| !round.reports.failed_before.contains_key(&update.id));
+        round.reports.is_drained = updates.is_empty();
         updates
     }
 
-    /// So many statuses at the most for the next POST; those that failed before only when there are no
-    /// others. The index only names candidates: each row is read strongly consistent. When the ledger does
-    /// not answer there are none, and incoming messages do not wait for it.
+    /// So many statuses at the most for the next POST. The index only names candidates: each row is
+    /// read strongly consistent. When the ledger does not answer there are none, and incoming
+    /// messages do not wait for it.
     pub(super) async fn updates(&self, at_most: usize, round: &mut Round<'_>) -> Vec<Update> {
         let found = self.find_updates(at_most, round).await;
         let updates = self.unless_failure(found);
@@ -77,10 +78,6 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             ids.retain(|id| seen.insert(id.clone()));
             let mut updates = self.read_updates(&ids, round).await?;
             if updates.len() >= at_most || are_all || names >= NAMES_AT_MOST {
-                let failed_before = &round.reports.failed_before;
-                if updates.iter().any(|it| !failed_before.contains_key(&it.id)) {
-                    updates.retain(|it| !failed_before.contains_key(&it.id));
-                }
                 updates.truncate(at_most);
                 return Ok(updates);
             }
@@ -161,31 +158,35 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
     }
 
     /// Writes down that Medic failed on a status, `progress` being how much it had taken by then. A status
-    /// that is set aside by it is reported again after an hour, or when it is another.
+    /// that is set aside by it is reported again after an hour. Of a message that has another status by now
+    /// nothing is written.
     pub(super) async fn note_failure(
         &self,
-        id: &MedicMessageId,
+        failed: &StatusCandidate,
         failure: &MedicFailure,
         progress: u64,
         round: &mut Round<'_>,
     ) {
         let now = self.runtime.now();
+        let id = &failed.id;
         round.reports.wanted.retain(|wanted| wanted != id);
         let key = Key::Message(id.clone());
         let reports = &round.reports;
         let written = ledger::change(&self.ledger, &self.runtime, &[key], |rows| {
-            let Some(row) = reports.row(rows, id) else {
+            let row = reports.row(rows, id);
+            let Some(row) = row.filter(|row| row.status == failed.status) else {
                 return (Vec::new(), None);
             };
             let before = row.times_set_aside();
             let row = row.after_refusal(failure, now, progress);
-            let says = (row.status, before, row.times_set_aside());
-            (vec![Row::Message(row)], Some(says))
+            let times = (before, row.times_set_aside());
+            (vec![Row::Message(row)], Some(times))
         })
         .await;
         let medic_id = Redacted::new(id);
         match written {
-            Ok(Some((status, before, times))) => {
+            Ok(Some((before, times))) => {
+                let status = failed.status;
                 let alarms = before < FAILURES_TO_ALARM && times >= FAILURES_TO_ALARM;
                 self.runtime.record(match times {
                     0 => LogEvent::StatusFailed { medic_id, status },
