@@ -204,3 +204,59 @@ fn a_refused_status_is_reported_again_after_an_hour_while_medic_offers_the_messa
     scenario.minutes(55);
     assert_eq!(scenario.reported("out-1"), Some(Status::Unsent));
 }
+
+#[test]
+fn a_status_that_ends_every_post_is_set_aside_each_hour_while_others_keep_coming() {
+    let scenario = Scenario::default();
+    scenario.wants("out-1");
+    scenario.medic.borrow_mut().outgoing[0].crashes = Some(Status::Sent.medic_name());
+    scenario.verdicts(&[SendDecision::Accepted(101)]);
+    let mut late = Vec::new();
+    for n in 0..100 {
+        let id = format!("other-{n}");
+        scenario.wants_to(&id, &format!("+2547000003{n:02}"));
+        scenario.phone_sends(&format!("in-{n}"), PHONE, "hello");
+        scenario.minutes(4);
+        if scenario.reported(&id) != scenario.row(&id).map(|row| row.status) {
+            late.push(n);
+        }
+    }
+    // After each hour it takes some POSTs to find it again.
+    let aside = scenario.events("status_set_aside") + scenario.events("status_refused");
+    assert!((4..=7).contains(&aside), "{aside}");
+    assert!(late.len() <= 30, "{late:?}");
+    scenario.minutes(20);
+    assert_eq!(scenario.stored().len(), 100);
+}
+
+#[test]
+fn statuses_that_failed_on_a_full_disk_do_not_wait_for_the_messages_that_waited() {
+    let scenario = Scenario::default();
+    for n in 0..20 {
+        scenario.wants_to(&format!("out-{n}"), &format!("+2547000002{n:02}"));
+    }
+    scenario.verdicts(&[SendDecision::Accepted(102); 20]);
+    scenario.minutes(5);
+    scenario.medic.borrow_mut().disk_full = true;
+    for n in 0..20 {
+        scenario.report(&format!("out-{n}"), "Success");
+    }
+    scenario.minutes(30);
+    for n in 0..100 {
+        scenario.wants_to(&format!("more-{n}"), &format!("+2547000003{n:02}"));
+    }
+    for n in 0..1_500 {
+        scenario.phone_sends(&format!("in-{n}"), &format!("+25470001{n:04}"), "hello");
+    }
+    scenario.minutes(30);
+    assert!(scenario.events("status_failed") > 0);
+    scenario.medic.borrow_mut().disk_full = false;
+    scenario.seconds(75);
+    assert!(scenario.stored().len() < 1_400, "there is still a backlog");
+    for n in 0..20 {
+        let reported = scenario.reported(&format!("out-{n}"));
+        assert_eq!(reported, Some(Status::Delivered), "{n}");
+    }
+    scenario.rest(1);
+    scenario.keeps_its_promises();
+}
