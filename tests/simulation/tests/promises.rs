@@ -80,12 +80,12 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (
         Variant::DeadLetteredOnFirstFailure,
         "is dead-lettered, and Medic would have taken it",
-        35,
+        2,
     ),
     (
         Variant::NoQuarantineBudget,
         "that the budget does not allow",
-        802,
+        80,
     ),
     (Variant::QuarantineDeletesFirst, "got a 200 and is lost", 41),
     (
