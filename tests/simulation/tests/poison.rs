@@ -3,6 +3,7 @@
 
 use bridge::domain::status::Status;
 use simulation::africas_talking::SendDecision;
+use simulation::faults::{CallDisposition, PortCall};
 use simulation::lambda::Function;
 use simulation::medic::PostDisposition;
 use simulation::promises::{dead_letters, ever_quarantined};
@@ -235,6 +236,36 @@ fn what_was_dead_lettered_can_be_put_back_twice_within_minutes_and_is_never_swal
         scenario.switch_on(Function::MedicExchange);
         scenario.seconds(20);
     }
+    assert!(dead_letters(&scenario).contains_key("bad"));
+}
+
+#[test]
+fn what_was_put_back_is_not_lost_beside_the_record_that_it_left_behind() {
+    let scenario = Scenario::default();
+    scenario.batch(&[("bad", PHONE, "POISON"), ("good", OTHER_PHONE, "good")]);
+    scenario.seconds(20);
+    good_ones_come(&scenario, 12);
+    // SQS takes it as a dead letter, and nobody hears of that: its record stays as well.
+    let (function, fails) = (Function::MedicExchange, CallDisposition::FailsAfter);
+    for (n, waiting) in [(0, 1), (1, 2)] {
+        assert!(dead_letters(&scenario).contains_key("bad"));
+        scenario.switch_off(function);
+        simulation::plan::put_back(&scenario);
+        scenario.phone_sends(&format!("good-{n}"), OTHER_PHONE, "good");
+        scenario.seconds(1);
+        if n == 0 {
+            scenario
+                .faults
+                .script(function, PortCall::Send, 0, fails, 1);
+        }
+        scenario.switch_on(function);
+        scenario.seconds(20);
+        let bad = scenario.waiting();
+        let bad = bad.iter().filter(|id| *id == "bad");
+        assert_eq!(bad.count(), waiting, "{n}");
+    }
+    scenario.minutes(2);
+    assert!(scenario.waiting().is_empty());
     assert!(dead_letters(&scenario).contains_key("bad"));
 }
 

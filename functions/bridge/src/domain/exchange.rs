@@ -166,13 +166,7 @@ impl ExchangeRow {
         spent.is_none_or(|spent| spent.at < Timestamp::MAX)
     }
 
-    /// How much Medic has taken, messages and statuses.
-    pub fn progress(&self) -> u64 {
-        let messages = self.messages.progress();
-        messages.saturating_add(self.statuses.progress())
-    }
-
-    /// The same, to be compared with a later number.
+    /// How much Medic has taken, messages and statuses, to be compared with a later number.
     pub fn note_progress(&mut self) -> u64 {
         let messages = self.messages.note();
         messages.saturating_add(self.statuses.note())

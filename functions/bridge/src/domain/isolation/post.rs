@@ -32,7 +32,8 @@ pub struct StatusCandidate {
 /// That Medic failed before on a status that came alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailedBefore {
-    /// How much Medic had taken by then, by [`ExchangeRow::progress`](crate::domain::exchange::ExchangeRow::progress).
+    /// How much Medic had taken by then, by
+    /// [`ExchangeRow::note_progress`](crate::domain::exchange::ExchangeRow::note_progress).
     pub progress: u64,
     /// Whether the status was set aside for it.
     pub was_set_aside: bool,

@@ -81,7 +81,7 @@ pub struct StatusRefusal {
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub times: u32,
     /// How much Medic had taken by then, by
-    /// [`ExchangeRow::progress`](super::exchange::ExchangeRow::progress).
+    /// [`ExchangeRow::note_progress`](super::exchange::ExchangeRow::note_progress).
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub progress: u64,
 }

@@ -160,6 +160,13 @@ impl<'a> Batch<'a> {
         of_id.collect()
     }
 
+    /// The youngest of them, whose id SQS cannot know: an older one may have been quarantined or dead-lettered
+    /// a moment ago, and SQS would take another move of it for a repeat.
+    pub fn youngest_of(&self, id: &IncomingId) -> Option<&Message<'a>> {
+        let records = self.messages_of(id).into_iter();
+        records.max_by_key(|message| message.record.sent_at)
+    }
+
     /// Medic has this message. Every record that brought it is done with.
     pub fn mark_stored(&mut self, id: &IncomingId) {
         let (mut done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)

@@ -27,10 +27,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         quarantine: &Quarantine,
         round: &mut Round<'_>,
     ) {
-        // Of copies the youngest: an older one may have been quarantined before, a moment ago, and SQS would
-        // take this for a repeat of that.
-        let records = round.batch.messages_of(id).into_iter();
-        let Some(message) = records.max_by_key(|message| message.record.sent_at) else {
+        let Some(message) = round.batch.youngest_of(id) else {
             return;
         };
         let name = format!("quarantine-{}", message.record.message_id);
@@ -63,10 +60,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         answer: &str,
         round: &mut Round<'_>,
     ) {
-        let records = round.batch.messages_of(id);
-        // The copy that tells how often it failed, if there are several.
-        let reported = records.iter().find(|message| message.quarantine.is_some());
-        let Some(message) = reported.or(records.first()) else {
+        let Some(message) = round.batch.youngest_of(id) else {
             return;
         };
         let (dead_letters, runtime) = (&self.dead_letters, &self.runtime);

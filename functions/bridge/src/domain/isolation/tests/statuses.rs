@@ -23,10 +23,10 @@ fn a_status_that_fails_is_found_by_halves() {
         &PostEnd::Failed("500".to_owned()),
         Timestamp::from_millis(1),
     );
-    let (reported, memory) = play(isolation, Timestamp::from_millis(1), medic);
+    let (reported, mut memory) = play(isolation, Timestamp::from_millis(1), medic);
     assert_eq!(reported, "s1,s2 | s3bad,s4 | s3bad | note s3bad | s4");
     // What was taken after it shows that Medic takes others.
-    assert_eq!(memory.progress(), 1);
+    assert_eq!(memory.note_progress(), 1);
 }
 
 #[test]
