@@ -251,7 +251,7 @@ impl Isolation {
         });
         if brought.messages.is_empty() {
             if let [status] = brought.statuses.as_slice()
-                && self.memory.statuses_in_doubt > 0
+                && (self.memory.statuses_in_doubt > 0 || status.before.is_some())
             {
                 self.candidate_status(status, MedicFailure::NoAnswer, now);
             }

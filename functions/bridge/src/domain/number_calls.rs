@@ -54,6 +54,13 @@ pub struct NumberCalls {
     unmatched: Vec<AtMessageId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     decided: Vec<Match>,
+    /// When a call was left out last, because there were too many.
+    #[serde(
+        rename = "left_out_at_ms",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    left_out_at: Option<Timestamp>,
 }
 
 impl NumberCalls {
@@ -74,7 +81,15 @@ impl NumberCalls {
         }
         let too_many = self.open.len().saturating_sub(KEPT);
         self.open.drain(..too_many);
+        if too_many > 0 {
+            self.left_out_at = Some(now);
+        }
         self
+    }
+
+    /// Whether an open call may be missing, so that no match is certain.
+    pub fn may_be_incomplete(&self, now: Timestamp) -> bool {
+        self.left_out_at.is_some_and(|at| now.since(at) < LONGEST)
     }
 
     /// Without the calls of which this says that they are over. Without any call, no SMS can be matched.
@@ -218,6 +233,7 @@ mod tests {
             calls.opened(&claimed(&format!("m-{n}"), at(n)), at(n))
         });
         assert_eq!(calls.open.len(), KEPT);
+        assert!(calls.may_be_incomplete(at(200)));
         let late = calls.opened(&claimed("m", at(200_000)), at(200_000));
         assert_eq!(late.open.len(), 1);
     }

@@ -140,7 +140,8 @@ impl<L: LedgerStore, S: Runtime> Number<'_, L, S> {
         if messages.is_empty() || unmatched.is_empty() {
             return Ok(Check::Pending(None));
         }
-        if messages.len() >= KEPT || unmatched.len() >= KEPT {
+        let may_be_incomplete = recipient.calls.may_be_incomplete(self.runtime.now());
+        if may_be_incomplete || unmatched.len() >= KEPT {
             // Some may not be listed: no match is certain.
             return Ok(Check::Pending(None));
         }

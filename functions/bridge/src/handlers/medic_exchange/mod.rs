@@ -238,16 +238,21 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         round: &mut Round<'_>,
     ) -> Prepared {
         let updates = self.updates(at_most, round).await;
-        if updates.is_empty() && !is_last {
+        let failed_before = updates
+            .iter()
+            .any(|update| round.reports.has_failed_before(update));
+        if !is_last && (updates.is_empty() || failed_before) {
             return Prepared::NoPost;
         }
         if updates.is_empty() && round.has_posted && !round.reports.has_left_offers {
             return Prepared::NothingLeft;
         }
-        if round.status_posts_left == 0 {
-            return Prepared::MoreLater;
+        if !failed_before {
+            if round.status_posts_left == 0 {
+                return Prepared::MoreLater;
+            }
+            round.status_posts_left -= 1;
         }
-        round.status_posts_left -= 1;
         Prepared::Post(Payload::of_updates(updates))
     }
 

@@ -41,6 +41,11 @@ impl Reports {
         self.wanted.push(id);
     }
 
+    /// Whether Medic failed before on this status.
+    pub(super) fn has_failed_before(&self, update: &Update) -> bool {
+        self.failed_before.contains_key(&update.id)
+    }
+
     /// What this POST brings, for the search for poison.
     pub(super) fn brought(&self, payload: &Payload) -> Brought {
         let statuses = payload.updates.iter().map(|update| StatusCandidate {

@@ -29,14 +29,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             return Vec::new();
         }
         let mut updates = self.updates(STATUSES_A_POST, round).await;
-        updates.retain(|update| !round.reports.failed_before.contains_key(&update.id));
+        updates.retain(|update| !round.reports.has_failed_before(update));
         round.reports.is_drained = updates.is_empty();
         updates
     }
 
-    /// So many statuses at the most for the next POST. The index only names candidates: each row is
-    /// read strongly consistent. When the ledger does not answer there are none, and incoming
-    /// messages do not wait for it.
+    /// So many statuses at the most for the next POST; those that failed before only when there are no
+    /// others. The index only names candidates: each row is read strongly consistent. When the ledger does
+    /// not answer there are none, and incoming messages do not wait for it.
     pub(super) async fn updates(&self, at_most: usize, round: &mut Round<'_>) -> Vec<Update> {
         let found = self.find_updates(at_most, round).await;
         let updates = self.unless_failure(found);
@@ -61,7 +61,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         })
     }
 
-    /// Asks the index for more and more names, until there are enough rows that are not set aside.
+    /// Asks the index for more and more names, until there are enough rows that never failed.
     async fn find_updates(
         &self,
         at_most: usize,
@@ -76,10 +76,19 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             ids.extend(named);
             let mut seen = BTreeSet::new();
             ids.retain(|id| seen.insert(id.clone()));
-            let mut updates = self.read_updates(&ids, round).await?;
-            if updates.len() >= at_most || are_all || names >= NAMES_AT_MOST {
-                updates.truncate(at_most);
-                return Ok(updates);
+            let updates = self.read_updates(&ids, round).await?;
+            let (failed, mut fresh): (Vec<_>, Vec<_>) = updates
+                .into_iter()
+                .partition(|update| round.reports.has_failed_before(update));
+            if fresh.len() >= at_most || are_all || names >= NAMES_AT_MOST {
+                if !fresh.is_empty() {
+                    fresh.truncate(at_most);
+                    return Ok(fresh);
+                }
+                // One of them may have ended the last POST: one by one it does not take the others along.
+                let is_in_doubt = round.isolation.memory.in_doubt.is_some();
+                let at_most = if is_in_doubt { 1 } else { at_most };
+                return Ok(failed.into_iter().take(at_most).collect());
             }
             names = names.saturating_mul(2);
         }
