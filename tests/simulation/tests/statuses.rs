@@ -260,3 +260,34 @@ fn statuses_that_failed_on_a_full_disk_do_not_wait_for_the_messages_that_waited(
     scenario.rest(1);
     scenario.keeps_its_promises();
 }
+
+#[test]
+fn ten_statuses_that_always_fail_and_one_that_ends_posts_keep_no_other_away() {
+    let scenario = Scenario::default();
+    scenario.switch_off(Function::OutboundSender);
+    for n in 0..40 {
+        scenario.wants_to(&format!("out-{n:02}"), &format!("+2547000002{n:02}"));
+    }
+    {
+        let mut medic = scenario.medic.borrow_mut();
+        for (n, message) in medic.outgoing.iter_mut().enumerate() {
+            match n {
+                0..10 => message.refuses = Some(Status::Sent.medic_name()),
+                20 => message.crashes = Some(Status::Sent.medic_name()),
+                _ => {}
+            }
+        }
+    }
+    scenario.verdicts(&[SendDecision::Accepted(101); 40]);
+    scenario.minutes(10);
+    // All rise at once: the ten are the first of every POST.
+    scenario.switch_off(Function::MedicExchange);
+    scenario.switch_on(Function::OutboundSender);
+    scenario.minutes(5);
+    scenario.switch_on(Function::MedicExchange);
+    scenario.minutes(60);
+    for n in (10..40).filter(|n| *n != 20) {
+        let reported = scenario.reported(&format!("out-{n:02}"));
+        assert_eq!(reported, Some(Status::Sent), "{n}");
+    }
+}
