@@ -261,3 +261,32 @@ fn a_sender_that_finds_its_id_matched_elsewhere_takes_it_back() {
     assert_eq!(scenario.row("out-2").unwrap().status, Status::Delivered);
     assert_eq!(scenario.calls("out-2"), 1);
 }
+
+#[test]
+fn after_a_storm_to_a_number_no_report_is_matched_with_a_message_that_happens_to_be_listed() {
+    let scenario = Scenario::default();
+    unknown(&scenario, "out-1", PHONE, true);
+    let first_sms = scenario.africas_talking.borrow().calls_for("out-1")[0]
+        .at_id
+        .clone()
+        .unwrap();
+    scenario.minutes(5);
+    assert_eq!(
+        scenario.calls("out-1"),
+        2,
+        "it was sent again, and accepted"
+    );
+    // So many calls within a minute that the first one is left out of the recipient's row.
+    for n in 0..50 {
+        scenario.wants_to(&format!("storm-{n}"), PHONE);
+    }
+    scenario.minutes(10);
+    unknown(&scenario, "out-2", PHONE, false);
+    scenario.switch_off(Function::OutboundSender);
+    africas_talking::report(&scenario, &first_sms, PHONE, "Success");
+    scenario.minutes(5);
+    assert!(scenario.row("out-2").unwrap().at_ids.is_empty());
+    scenario.switch_on(Function::OutboundSender);
+    scenario.rest(1);
+    scenario.keeps_its_promises();
+}
