@@ -216,7 +216,6 @@ impl Isolation {
             true => self.memory.note_progress(),
             false => 0,
         };
-        let is_first = status.before.is_none();
         let is_suspected = match failure {
             MedicFailure::Answer(_) => status.before.is_some_and(|it| progress > it.progress),
             // All others wait for each try.
@@ -228,8 +227,8 @@ impl Isolation {
             self.needs_control = true;
             return;
         }
-        if is_first && !is_suspected && self.memory.is_known() {
-            let step = Step::NoteFailure(status.clone(), failure);
+        if status.before.is_none() && self.memory.is_known() {
+            let step = Step::NoteFailure(status.clone(), failure.text().to_owned());
             self.acts.push_back(step);
         }
         self.needs_control |= !self.is_answering;

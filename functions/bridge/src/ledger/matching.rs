@@ -141,7 +141,7 @@ impl<L: LedgerStore, S: Runtime> Number<'_, L, S> {
             return Ok(Check::Pending(None));
         }
         let may_be_incomplete = recipient.calls.may_be_incomplete(self.runtime.now());
-        if may_be_incomplete || unmatched.len() >= KEPT {
+        if may_be_incomplete || messages.len() >= KEPT || unmatched.len() >= KEPT {
             // Some may not be listed: no match is certain.
             return Ok(Check::Pending(None));
         }

@@ -29,8 +29,8 @@ pub enum Step {
     Quarantine(IncomingId, Quarantine),
     /// This message into the dead-letter queue, because Medic failed on it in this way.
     DeadLetter(IncomingId, MedicFailure),
-    /// Medic failed on this status in this way for the first time, which is written down.
-    NoteFailure(StatusCandidate, MedicFailure),
+    /// Medic failed on this status for the first time, with this answer or none, which is written down.
+    NoteFailure(StatusCandidate, String),
     /// This status is set aside, because Medic failed on it in this way.
     SetAside(StatusCandidate, MedicFailure),
     /// No more POST, and nothing else.

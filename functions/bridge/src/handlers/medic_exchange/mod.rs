@@ -28,6 +28,7 @@ use futures_util::future::join3;
 use crate::domain::backoff::{Wait, whole_seconds};
 use crate::domain::exchange::ExchangeRow;
 use crate::domain::isolation::{Isolation, PostEnd, Step};
+use crate::domain::quarantine::MedicFailure;
 use crate::domain::time::Timestamp;
 use crate::ports::{Fifo, LedgerStore, Medic, NewMessage, Queue, QueueError, Record, Runtime};
 use crate::queue::dead_letter::dead_letter_or_return;
@@ -39,7 +40,7 @@ use crate::wire::queue_messages::MEDIC_GROUP;
 use crate::wire::queue_messages::{ExchangeMessage, encode};
 use batch::{Batch, is_of_main_group};
 use handler::IN_DOUBT_MARGIN;
-use post::{LAST_ACTS, status_posts};
+use post::{LAST_ACTS, STATUS_POSTS_AT_MOST, status_posts};
 use quarantine::REFUSED;
 use reports::Reports;
 use round::{Round, Work};
@@ -135,6 +136,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 has_looked_for_unfinished: false,
                 marked: Vec::new(),
                 status_posts_left: status_posts(batch.has_messages()),
+                failed_posts_left: STATUS_POSTS_AT_MOST,
                 batch,
                 reports: Reports::default(),
                 has_posted: false,
@@ -219,7 +221,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             Step::DeadLetter(id, failure) => {
                 self.dead_letter(&id, REFUSED, failure.text(), round).await;
             }
-            Step::NoteFailure(status, failure) => {
+            Step::NoteFailure(status, answer) => {
+                let failure = MedicFailure::Answer(answer);
                 let progress = round.isolation.memory.note_progress();
                 self.note_failure(&status, &failure, progress, round).await;
             }
@@ -247,10 +250,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
         if updates.is_empty() && round.has_posted && !round.reports.has_left_offers {
             return Prepared::NothingLeft;
         }
+        let posts_left = match failed_before {
+            true => round.failed_posts_left,
+            false => round.status_posts_left,
+        };
+        if posts_left == 0 {
+            return Prepared::MoreLater;
+        }
         if !failed_before {
-            if round.status_posts_left == 0 {
-                return Prepared::MoreLater;
-            }
             round.status_posts_left -= 1;
         }
         Prepared::Post(Payload::of_updates(updates))

@@ -16,7 +16,7 @@ pub(super) const LAST_ACTS: Duration = Duration::from_secs(25);
 
 /// So many POSTs that bring only statuses and questions: then whatever came in meanwhile has its
 /// turn, and a `continue` at the queue's end carries on. Eight of them acknowledge 175 messages.
-const STATUS_POSTS_AT_MOST: u32 = 8;
+pub(super) const STATUS_POSTS_AT_MOST: u32 = 8;
 
 /// The same for a batch with messages, because more of them may wait behind it. One acknowledges what
 /// the POST of the messages was offered.
@@ -55,6 +55,10 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     offers: offers.len(),
                     reported: Redacted::all(payload.updates.iter().map(Redacted::new)),
                 });
+                let mut updates = payload.updates.iter();
+                if updates.any(|update| round.reports.has_failed_before(update)) {
+                    round.failed_posts_left = round.failed_posts_left.saturating_sub(1);
+                }
                 self.note_stored(&payload, round);
                 self.mark_reported(&payload.updates, &mut round.reports)
                     .await;

@@ -19,6 +19,8 @@ pub(super) struct Round<'a> {
     pub(super) was_taken: bool,
     /// How many POSTs may bring only statuses and questions.
     pub(super) status_posts_left: u32,
+    /// How many POSTs of statuses that failed before may be taken besides.
+    pub(super) failed_posts_left: u32,
     /// Messages during which an earlier invocation may have been killed are looked for, and the attempt
     /// at each message is marked.
     pub(super) marks_attempts: bool,

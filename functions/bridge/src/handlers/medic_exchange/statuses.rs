@@ -77,7 +77,7 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
             let mut seen = BTreeSet::new();
             ids.retain(|id| seen.insert(id.clone()));
             let updates = self.read_updates(&ids, round).await?;
-            let (failed, mut fresh): (Vec<_>, Vec<_>) = updates
+            let (mut failed, mut fresh): (Vec<_>, Vec<_>) = updates
                 .into_iter()
                 .partition(|update| round.reports.has_failed_before(update));
             if fresh.len() >= at_most || are_all || names >= NAMES_AT_MOST {
@@ -88,7 +88,14 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                 // One of them may have ended the last POST: one by one it does not take the others along.
                 let is_in_doubt = round.isolation.memory.in_doubt.is_some();
                 let at_most = if is_in_doubt { 1 } else { at_most };
-                return Ok(failed.into_iter().take(at_most).collect());
+                // Always the same ones first would keep the others away.
+                let last = u64::try_from(failed.len()).unwrap_or(0).saturating_sub(1);
+                let first = usize::try_from(self.runtime.up_to(last)).unwrap_or(0);
+                if first < failed.len() {
+                    failed.rotate_left(first);
+                }
+                failed.truncate(at_most);
+                return Ok(failed);
             }
             names = names.saturating_mul(2);
         }
@@ -123,6 +130,8 @@ impl<L: LedgerStore, Q: Queue, M: Medic, S: Runtime> MedicExchange<L, Q, M, S> {
                     was_set_aside: refusal.times > 0,
                 };
                 round.reports.failed_before.insert(row.id.clone(), before);
+            } else {
+                round.reports.failed_before.remove(&row.id);
             }
             round
                 .reports

@@ -50,7 +50,7 @@ fn a_status_is_set_aside_once_something_was_taken_between_two_failures() {
         (noted(5, true), false, false, keep),
         // All others wait for each try.
         (None, true, false, aside),
-        (None, true, true, keep),
+        (None, true, true, note),
         (noted(5, false), true, false, aside),
     ] {
         let mut memory = ExchangeRow::default();
