@@ -122,7 +122,7 @@ pub fn now(row: &MessageRow) -> Vec<String> {
     )];
     lines.push(match (row.refused(), row.reported) {
         (Some(refusal), _) if refusal.times == 0 => format!(
-            "Medic failed on that status ({}). It is reported again within a minute",
+            "Medic fails on that status ({}). It is reported again within a minute",
             refusal.answer.as_str()
         ),
         (Some(refusal), _) => format!(
