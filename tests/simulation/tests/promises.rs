@@ -70,12 +70,12 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (Variant::NoRank, "was told [", 2),
     (Variant::TwoPosts, "was told [", 32),
     (Variant::UnsentWithoutLedger, "was never sent", 5),
-    (Variant::RetryAtOnce, "is in Medic 2 times", 20),
+    (Variant::RetryAtOnce, "is in Medic 2 times", 21),
     (Variant::NoControlPost, "is in Medic 2 times", 45),
     (
         Variant::StaleIndexBelieved,
         "in the ledger, reported were",
-        2,
+        12,
     ),
     (
         Variant::DeadLetteredOnFirstFailure,
@@ -85,32 +85,32 @@ const CAUGHT_BY: [(Variant, &str, u64); 19] = [
     (
         Variant::NoQuarantineBudget,
         "that the budget does not allow",
-        80,
+        481,
     ),
-    (Variant::QuarantineDeletesFirst, "got a 200 and is lost", 41),
+    (Variant::QuarantineDeletesFirst, "got a 200 and is lost", 28),
     (
         Variant::Http503TakenForNotSent,
         "was sent again too soon after an unknown outcome",
-        2,
+        16,
     ),
     (Variant::DeduplicationIdReused, "got a 200 and is lost", 189),
     (
         Variant::MatchingReportIgnored,
         "was sent again after evidence had settled it",
-        7,
+        4,
     ),
     (Variant::NoRecipientLimit, "came within an hour", 25),
     (
         Variant::ClosedByUserCall,
         "a circuit breaker closed without an acceptance",
-        7,
+        4,
     ),
     (
         Variant::StoppedReceiveCounted,
         "was never sent, and is ReceivedByGateway",
-        1,
+        38,
     ),
-    (Variant::VisibilityNotConfirmed, POST_UNCONFIRMED, 4),
+    (Variant::VisibilityNotConfirmed, POST_UNCONFIRMED, 8),
     (Variant::AttemptsNotMarked, "ends its function for ever", 9),
 ];
 
