@@ -211,7 +211,8 @@ pub enum LogEvent {
         medic_id: Redacted,
         status: Status,
     },
-    /// Medic failed on it again, and has taken others in between; it is reported again after an hour.
+    /// Medic failed on it again and has taken others in between, or never answered; it is reported again
+    /// after an hour.
     StatusSetAside {
         medic_id: Redacted,
         status: Status,

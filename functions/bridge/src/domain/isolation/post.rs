@@ -21,9 +21,9 @@ pub struct Candidate {
 /// A status in a POST.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusCandidate {
-    /// Whose status it is.
+    /// The message.
     pub id: MedicMessageId,
-    /// Which.
+    /// Which status it is.
     pub status: Status,
     /// How Medic failed on it before, if it did.
     pub before: Option<FailedBefore>,
